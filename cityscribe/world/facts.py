@@ -1,0 +1,94 @@
+"""What is true: everything that captions and questions may say about one moment of an event, as a flat table of words."""
+
+from __future__ import annotations
+
+import math
+
+from cityscribe.world.event import Event
+from cityscribe.world.scene import PersonState, Scene, VehicleState
+
+Facts = dict[str, str]
+
+DISTANCES = ((4.0, "near"), (8.0, "close"), (math.inf, "far"))
+"""Bands of metres between the front of the vehicle and the pedestrian: below 4, below 8, more."""
+
+
+def distance_band(metres: float) -> str:
+    return next(word for limit, word in DISTANCES if metres < limit)
+
+
+def position(person: PersonState, vehicle: VehicleState) -> str:
+    """Where the pedestrian is, seen from the vehicle: "front", "front left", "front right", "left", "right"."""
+    ahead, left = vehicle.to_local(person.x, person.y)
+    side = "left" if left > 0 else "right"
+    if ahead < 0.6:
+        return side
+    return "front" if abs(left) < max(0.9, 0.22 * ahead) else f"front {side}"
+
+
+def facing(person: PersonState, vehicle: VehicleState) -> str:
+    """Which way the body faces relative to the vehicle's own direction: "same", "opposite", "left", "right"."""
+    angle = math.remainder(person.heading - vehicle.heading, math.tau)
+    if abs(angle) < math.pi / 4:
+        return "same"
+    if abs(angle) > 3 * math.pi / 4:
+        return "opposite"
+    return "left" if angle > 0 else "right"
+
+
+def environment(scene: Scene) -> Facts:
+    """Facts of the street; the traffic is counted in vehicles other than the event's own."""
+    street, others = scene.street, len(scene.vehicles) - 1
+    return {
+        "weather": street.weather,
+        "light": street.light,
+        "surface": "wet" if street.wet else "dry",
+        "road": street.road,
+        "lanes": str(street.lanes),
+        "sidewalks": "yes" if street.sidewalks else "no",
+        "crosswalk": "yes" if street.crosswalk_y is not None else "no",
+        "junction": "yes" if street.junction_y is not None else "no",
+        "traffic": "light" if others < 2 else "usual" if others < 4 else "heavy",
+    }
+
+
+def appearance(state: PersonState) -> Facts:
+    person = state.person
+    return {
+        "sex": person.sex,
+        "age": person.age,
+        "height_cm": str(round(person.height * 10) * 10),
+        "upper": person.upper,
+        "upper_colour": person.upper_colour,
+        "lower": person.lower,
+        "lower_colour": person.lower_colour,
+        "hat_colour": person.hat_colour or "none",
+        "carried": person.carried,
+    }
+
+
+def facts_at(event: Event, time_s: float) -> Facts:
+    """The table of one moment; keys are attributes, values words (numbers as text)."""
+    scene = event.scene_at(time_s)
+    person, vehicle = scene.people[0], scene.vehicles[0]
+    ahead, left = vehicle.to_local(person.x, person.y)
+    speed, change = event.speed_at(time_s), event.acceleration_at(time_s)
+    if speed < 0.3:
+        action = "stopped"
+    elif event.turn and time_s >= event.boundaries_s[1] - 1e-6:
+        action = f"turning {event.turn}"
+    else:
+        action = "decelerating" if change < -0.3 else "going straight"
+    return {
+        **appearance(person),
+        "position": position(person, vehicle),
+        "distance": distance_band(math.hypot(max(ahead, 0.0), left)),
+        "facing": facing(person, vehicle),
+        "motion": person.motion,
+        "gaze": person.gaze,
+        "vehicle_kind": vehicle.vehicle.kind,
+        "vehicle_colour": vehicle.vehicle.colour,
+        "vehicle_action": action,
+        "vehicle_speed_kmh": str(5 * round(speed * 3.6 / 5)),
+        **environment(scene),
+    }

@@ -1,0 +1,342 @@
+"""General pictures of the city with questions and answers: what a base model learns to see and to talk from.
+
+Single road users, groups, relations, counts, colours, places, short descriptions. None of it is an event: there are no
+phases, no captions in the manner of WTS and none of their sentences, so that tuning on a domain still has a job to do.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from cityscribe.world.event import sample_passers, sample_person, sample_street, sample_vehicle
+from cityscribe.world.facts import Facts, appearance, distance_band, environment, facing, position
+from cityscribe.world.look import GAZES, MOTIONS, VEHICLES
+from cityscribe.world.render import person_box, render, vehicle_box
+from cityscribe.world.scene import Camera, PersonState, Scene, VehicleState, dashboard_camera, fixed_camera
+
+XYWH = tuple[float, float, float, float]
+SMALLEST = 420.0  # pixels squared: a person below it is not asked about
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    kind: str  # what it asks for, such as "upper colour"
+    text: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    image: np.ndarray  # RGB uint8 [height, width, 3]
+    boxes: dict[str, XYWH]  # role -> box of the road user that questions mean, in pixels
+    facts: Facts  # what is true of the one that questions mean and of the place
+    questions: tuple[Question, ...]
+
+
+def sample_picture(seed: int, *, width: int = 640, height: int = 360) -> Picture:
+    """A picture with all the questions that can be asked about it, in random order. Equal seeds give equal pictures."""
+    rng = np.random.default_rng([seed, 4])
+    while True:
+        scene, camera = _sample_scene(rng, width, height)
+        box = person_box(scene.people[0], camera)
+        if box is None or box[2] * box[3] < SMALLEST:
+            continue
+        boxes = {"pedestrian": box}
+        if camera.on_vehicle is None:
+            vehicle = vehicle_box(scene.vehicles[0], camera)
+            if vehicle is None:
+                continue
+            boxes["vehicle"] = vehicle
+        image = render(scene, camera, seed=seed % 100_003)
+        return Picture(image, boxes, _facts(scene, camera), _questions(scene, camera, rng))
+
+
+def _sample_scene(rng: np.random.Generator, width: int, height: int) -> tuple[Scene, Camera]:
+    """A street with at least one person and one vehicle near each other; `people[0]` and `vehicles[0]` are asked about."""
+    gap, beside = float(rng.uniform(1.2, 13.0)), float(rng.uniform(-4.5, 4.5))
+    if rng.random() < 0.4:
+        beside *= 0.35
+    y = float(rng.uniform(3, 16))
+    crosswalk = y if rng.random() < 0.35 else None
+    junction = y + float(rng.uniform(-3, 10)) if rng.random() < 0.25 else None
+    street = sample_street(rng, crosswalk_y=crosswalk, junction_y=junction)
+    vehicle = sample_vehicle(rng)
+    lane = int(rng.integers(max(1, street.lanes // 2)))
+    heading = math.pi / 2 + (float(rng.uniform(-1.2, 1.2)) if rng.random() < 0.25 else float(rng.normal(0, 0.05)))
+    turning = "" if abs(heading - math.pi / 2) < 0.2 else "left" if heading > math.pi / 2 else "right"
+    length = VEHICLES[vehicle.kind].length
+    front = gap + length / 2
+    x = street.lane_x(lane)
+    own = VehicleState(vehicle, x, y - front, heading, bool(rng.random() < 0.5), turning)
+    person_at = (
+        own.x + math.cos(heading) * front - math.sin(heading) * beside,
+        own.y + math.sin(heading) * front + math.cos(heading) * beside,
+    )
+    person = PersonState(
+        sample_person(rng),
+        *person_at,
+        float(heading + rng.integers(4) * math.pi / 2 + rng.normal(0, 0.18)),
+        str(rng.choice(MOTIONS, p=[0.34, 0.36, 0.30])),
+        str(rng.choice(GAZES, p=[0.4, 0.35, 0.25])),
+        (own.x, own.y),
+        float(rng.uniform(0, math.tau)),
+    )
+    passers = sample_passers(rng, street, int(rng.integers(0, 7)), (person.y - 2, person.y + 4))
+    people = [person] + [p.state for p in passers if isinstance(p.state, PersonState)]
+    vehicles = [own] + [p.state for p in passers if isinstance(p.state, VehicleState)]
+    scene = Scene(street, tuple(people), tuple(vehicles))
+    if rng.random() < 0.5:
+        return scene, dashboard_camera(own, 0, width=width, height=height, focal=float(rng.uniform(430, 620)))
+    middle = ((person.x + own.x) / 2, (person.y + own.y) / 2)
+    away, angle = float(rng.uniform(7, 14)), float(rng.uniform(0, math.tau))
+    where = (middle[0] + away * math.cos(angle), middle[1] + away * math.sin(angle))
+    focal = float(rng.uniform(330, 640)) * away / max(8.0, gap + length)
+    camera = fixed_camera(
+        where,
+        middle,
+        mast=float(rng.uniform(3.5, 7.5)),
+        width=width,
+        height=height,
+        focal=float(np.clip(focal, 280, 800)),
+    )
+    return scene, camera
+
+
+def _facts(scene: Scene, camera: Camera) -> Facts:
+    person, own = scene.people[0], scene.vehicles[0]
+    ahead, left = own.to_local(person.x, person.y)
+    return {
+        **appearance(person),
+        **environment(scene),
+        "motion": person.motion,
+        "gaze": person.gaze,
+        "direction in picture": _image_direction(person, camera),
+        "facing": facing(person, own),
+        "position": position(person, own),
+        "distance": distance_band(math.hypot(max(ahead, 0.0), left)),
+        "vehicle_colour": own.vehicle.colour,
+        "vehicle_kind": own.vehicle.kind if camera.on_vehicle is None else "ego",
+        "vehicle_lights": _lights(own) if camera.on_vehicle is None else "ego",
+    }
+
+
+_COUNT = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def _noun(facts: Facts) -> str:
+    young = facts["age"] == "child"
+    if facts["sex"] == "male":
+        return "boy" if young else "man"
+    return "girl" if young else "woman"
+
+
+def _a(word: str) -> str:
+    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
+
+
+def _item(colour: str, garment: str) -> str:
+    return f"{colour} {garment}" if garment in ("trousers", "shorts") else _a(f"{colour} {garment}")
+
+
+def _wears(facts: Facts) -> str:
+    items = [_item(facts["upper_colour"], facts["upper"]), _item(facts["lower_colour"], facts["lower"])]
+    if facts["hat_colour"] != "none":
+        items.append(_a(f"{facts['hat_colour']} cap"))
+    return ", ".join(items[:-1]) + f" and {items[-1]}"
+
+
+def _image_direction(state: PersonState, camera: Camera) -> str:
+    angle = math.remainder(state.heading - camera.yaw, math.tau)
+    if abs(angle) < math.pi / 4:
+        return "away from the camera"
+    if abs(angle) > 3 * math.pi / 4:
+        return "towards the camera"
+    return "to the left of the picture" if angle > 0 else "to the right of the picture"
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:] + "."
+
+
+def _choose(rng: np.random.Generator, *options: str) -> str:
+    return options[int(rng.integers(len(options)))]
+
+
+def _questions(scene: Scene, camera: Camera, rng: np.random.Generator) -> tuple[Question, ...]:
+    """Every kind of question once, in words drawn at random."""
+    person, own = scene.people[0], scene.vehicles[0]
+    ego = camera.on_vehicle is not None
+    look, place = appearance(person), environment(scene)
+    ahead, left = own.to_local(person.x, person.y)
+    metres = math.hypot(max(ahead, 0.0), left)
+    who = _choose(rng, "the person in the green box", "the person marked green", "the one in the green box")
+    car = "our own car" if ego else _choose(rng, "the vehicle in the blue box", "the car marked blue")
+    seen_cars = [
+        v for i, v in enumerate(scene.vehicles) if i != camera.on_vehicle and vehicle_box(v, camera) is not None
+    ]
+    seen_people = [p for p in scene.people if person_box(p, camera) is not None]
+    he, his = ("he", "his") if look["sex"] == "male" else ("she", "her")
+    noun = _noun(look)
+    where = {
+        "front": "straight ahead",
+        "front left": "ahead and to the left",
+        "front right": "ahead and to the right",
+        "left": "beside it, to the left",
+        "right": "beside it, to the right",
+    }[position(person, own)]
+    near = {"near": "only a few steps away", "close": "some metres away", "far": "a long way off"}[
+        distance_band(metres)
+    ]
+    towards = {
+        "same": f"the same way as {car}",
+        "opposite": f"against {car}",
+        "left": f"to the left, as seen from {car}",
+        "right": f"to the right, as seen from {car}",
+    }[facing(person, own)]
+    eyes = {"vehicle": f"at {car}", "ahead": "where the feet are going", "phone": "down at a phone"}[person.gaze]
+    does = {"standing": "stands", "walking": "walks", "running": "runs"}[person.motion]
+    doing = {"standing": "standing", "walking": "walking", "running": "running"}[person.motion]
+    turned = _image_direction(person, camera)
+    sky = {"clear": "sunny", "cloudy": "overcast", "rainy": "raining", "foggy": "misty"}[place["weather"]]
+    hour = {"bright": "daylight", "dim": "twilight", "dark": "night"}[place["light"]]
+    walks = "sidewalks" if place["sidewalks"] == "yes" else "no sidewalks"
+    kind = f"{own.vehicle.colour} {own.vehicle.kind}"
+    carries = "nothing" if look["carried"] == "nothing" else _a(look["carried"])
+    age = {"child": "a child", "adult": "a grown-up", "elderly": "an old person"}[look["age"]]
+    other = _choose(
+        rng, "red", "blue", "green", "yellow", "black", "white", "pink", "brown", "purple", "orange", "gray"
+    )
+    claimed = look["upper_colour"] if rng.random() < 0.5 else other
+    how_many = len(seen_cars)
+    lanes = f"{_COUNT[int(place['lanes'])]} lane" + ("" if place["lanes"] == "1" else "s")
+    old = {"child": "young", "adult": "grown-up", "elderly": "old"}[look["age"]]
+    asked: list[Question] = [
+        Question(
+            "clothes", _choose(rng, f"What is {who} wearing?", f"Name the clothes of {who}."), _sentence(_wears(look))
+        ),
+        Question(
+            "upper colour",
+            _choose(rng, f"What colour is the {look['upper']} of {who}?", f"Which colour does {who} wear on top?"),
+            _sentence(look["upper_colour"]),
+        ),
+        Question("lower colour", f"What colour are the clothes on the legs of {who}?", _sentence(look["lower_colour"])),
+        Question(
+            "garments",
+            f"Does {who} wear a {look['upper']}, and what below it?",
+            _sentence(f"{look['upper']} and {look['lower']}"),
+        ),
+        Question("sex", f"Is {who} a man or a woman, a boy or a girl?", _sentence(f"a {noun}")),
+        Question("age", _choose(rng, f"How old is {who}?", f"Is {who} young or old?"), _sentence(age)),
+        Question("height", f"How tall is {who}?", f"{look['height_cm']} cm."),
+        Question("carried", f"What does {who} carry?", _sentence(carries)),
+        Question(
+            "cap",
+            f"Does {who} wear a cap?",
+            "No." if look["hat_colour"] == "none" else f"Yes, {_a(look['hat_colour'])} one.",
+        ),
+        Question(
+            "motion",
+            _choose(rng, f"What is {who} doing?", f"Does {who} stand, walk or run?"),
+            _sentence(f"{he} is {doing}"),
+        ),
+        Question("direction in picture", f"Which way is {who} turned in the picture?", _sentence(turned)),
+        Question(
+            "facing",
+            _choose(
+                rng, f"Which way is {who} turned, for {car}?", f"Compare the direction of {who} with that of {car}."
+            ),
+            _sentence(towards),
+        ),
+        Question("gaze", _choose(rng, f"What does {who} look at?", f"Where do the eyes of {who} go?"), _sentence(eyes)),
+        Question(
+            "position",
+            _choose(rng, f"Seen from {car}, where is {who}?", f"Where should the driver of {car} look for {who}?"),
+            _sentence(where),
+        ),
+        Question("distance", _choose(rng, f"How far is {who} from {car}?", f"Is {who} near {car}?"), _sentence(near)),
+        Question(
+            "colour claim",
+            f"Is the {look['upper']} of {who} {claimed}?",
+            "Yes." if claimed == look["upper_colour"] else f"No, it is {look['upper_colour']}.",
+        ),
+        Question("weather", _choose(rng, "What is the weather?", "How is the sky?"), _sentence(f"it is {sky}")),
+        Question("light", _choose(rng, "What time of day is it?", "How much light is there?"), _sentence(hour)),
+        Question(
+            "surface",
+            _choose(rng, "Is the ground wet?", "How is the ground?"),
+            "It is wet." if place["surface"] == "wet" else "It is dry.",
+        ),
+        Question(
+            "road", _choose(rng, "What place is this?", "What kind of street is this?"), _sentence(_a(place["road"]))
+        ),
+        Question("lanes", "How many lanes are there?", _sentence(lanes)),
+        Question("sidewalks", "Are there sidewalks?", "Yes." if place["sidewalks"] == "yes" else "No."),
+        Question(
+            "crosswalk", "Are there zebra stripes on the street?", "Yes." if place["crosswalk"] == "yes" else "No."
+        ),
+        Question("junction", "Does another road cross here?", "Yes." if place["junction"] == "yes" else "No."),
+        Question(
+            "traffic",
+            "Is there much traffic?",
+            _sentence({"light": "hardly any", "usual": "some", "heavy": "a lot"}[place["traffic"]]),
+        ),
+        Question("vehicle count", "How many cars can you count?", _sentence(_COUNT[min(how_many, 10)])),
+        Question("person count", "How many people can you count?", _sentence(_COUNT[min(len(seen_people), 10)])),
+        Question(
+            "vehicle lights",
+            "Is our own car braking or turning?" if ego else f"What lights are on at {car}?",
+            "I cannot see that." if ego else _lights(own),
+        ),
+        Question(
+            "vehicle",
+            "What colour is the bonnet of our car?" if ego else f"What is {car}?",
+            _sentence(own.vehicle.colour if ego else _a(kind)),
+        ),
+        Question(
+            "about person",
+            f"Tell me about {who}.",
+            f"{_sentence(_a(f'{old} {noun}') + ' in ' + _wears(look))} {he.capitalize()} {does} and looks {eyes}.",
+        ),
+        Question(
+            "movement", f"Describe how {who} moves.", f"{he.capitalize()} {does}, turned {towards}, {where}, {near}."
+        ),
+        Question(
+            "person in detail",
+            f"Describe {who} with all details.",
+            f"{_sentence(_a(noun) + ', ' + look['height_cm'] + ' cm, ' + age)} {his.capitalize()} clothes: {_wears(look)}. "
+            f"In {his} hands: {carries}. {he.capitalize()} {does} {turned} and looks {eyes}.",
+        ),
+        Question(
+            "place",
+            "Describe the place.",
+            f"{_sentence(_a(place['road']) + ' of ' + lanes + ' with ' + walks)} It is {sky}, {hour}, and the ground is {place['surface']}.",
+        ),
+        Question(
+            "picture",
+            _choose(rng, "What is in the picture?", "Describe the picture."),
+            f"{_sentence(_a(noun) + ' ' + doing + ' ' + where + ', ' + near)} There is {place['traffic']} traffic, it is {sky} and {hour}.",
+        ),
+        Question(
+            "placement",
+            f"How are {who} and {car} placed?",
+            f"{_sentence('the ' + noun + ' is ' + where + ', ' + near)} {he.capitalize()} is turned {towards}.",
+        ),
+    ]
+    if seen_cars and not ego:
+        asked.append(Question("vehicle colour", f"What colour is {car}?", _sentence(own.vehicle.colour)))
+        asked.append(Question("vehicle kind", f"What type is {car}?", _sentence(own.vehicle.kind)))
+        asked.append(
+            Question("about vehicle", f"Describe {car}.", f"{_sentence(_a(kind))} {_lights(own)} A {noun} is {where}.")
+        )
+    order = rng.permutation(len(asked))
+    return tuple(asked[i] for i in order)
+
+
+def _lights(vehicle: VehicleState) -> str:
+    parts = (["the brake lights"] if vehicle.braking else []) + (
+        [f"the {vehicle.turning} indicator"] if vehicle.turning else []
+    )
+    return _sentence(" and ".join(parts)) if parts else "None that matter."

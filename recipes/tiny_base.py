@@ -1,0 +1,533 @@
+"""Train `cityscribe-tiny` from scratch: a small LLaVA that sees the synthetic city and talks about it.
+
+    python -m recipes.tiny_base start FOLDER         # the tokenizer and random weights
+    python -m recipes.tiny_base draw POOL            # pictures, by worker processes; may run beside the training
+    python -m recipes.tiny_base train FOLDER POOL OUT
+
+The data are general pictures (`cityscribe.world.pictures`), each with some forty questions of which every visit takes as
+many as fit. First the vision tower learns alone to name attributes (linear heads on its mean patches, thrown away
+afterwards): a tower is cheap to train and slow to learn through a decoder that cannot talk yet. Then the whole model
+learns to answer. All questions of a picture share its image tokens: one row holds them once, and each question sees the
+images and itself only. Step s chooses, by its seed, among the shards that are due by then, so that the order does not
+depend on how fast the workers are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn import functional
+
+from cityscribe.prepare.drawing import draw_boxes
+from cityscribe.prepare.geometry import local_view
+from cityscribe.world.pictures import Picture, sample_picture
+
+IMAGE_SIZE, PATCH = 160, 16
+IMAGE_TOKENS = (IMAGE_SIZE // PATCH) ** 2
+SHAPE = {
+    "image_size": IMAGE_SIZE,
+    "patch_size": PATCH,
+    "vision_layers": 5,
+    "vision_width": 192,
+    "vision_heads": 4,
+    "vision_mlp": 768,
+    "text_layers": 6,
+    "text_width": 256,
+    "text_heads": 4,
+    "text_kv_heads": 4,
+    "text_mlp": 768,
+}
+VOCABULARY = 2048
+HELD_OUT = 900_000_000  # seeds from here on are never trained on
+
+
+SHARD = 500  # pictures in a file of the pool
+
+
+@dataclass(frozen=True)
+class Recipe:
+    shards: int = 60  # of the pool that are used
+    lead: int = 4  # shards that are due before the first step
+    see_steps: int = 1_200
+    see_batch: int = 48  # pictures
+    see_lr: float = 1e-3
+    see_every: int = 40  # steps between shards that become due
+    talk_steps: int = 3_000
+    talk_batch: int = 16
+    talk_lr: float = 8e-4
+    talk_every: int = 60
+    tower_share: float = 0.2  # of the rate, for the vision tower while the model learns to talk
+    text_tokens: int = 320  # questions and answers of a picture in one visit
+    warmup: int = 100
+    weight_decay: float = 0.05
+    grad_norm: float = 1.0
+    save_every: int = 250
+    eval_pictures: int = 256
+    seed: int = 0
+
+
+# The tokenizer and the random weights
+
+
+def start(folder: Path) -> None:
+    """Write a checkpoint with random weights. The vocabulary is learnt from questions, answers and a list of words."""
+    from cityscribe.models.build import build_tiny_llava
+    from cityscribe.models.load import save_model
+    from cityscribe.models.tokenizer import train_tokenizer
+
+    texts = []
+    for seed in range(2_000):
+        for question in sample_picture(seed, width=64, height=36).questions:
+            texts += [question.text, question.answer]
+    texts += [" " + word for word in _lexicon() for _ in range(400)]
+    tokenizer = train_tokenizer(texts, VOCABULARY)
+    model, processor = build_tiny_llava(tokenizer, seed=0, **SHAPE)
+    save_model(model, processor, folder)
+    print(f"{folder}: {model.num_parameters():,} parameters, {len(tokenizer)} tokens")
+
+
+def _lexicon() -> list[str]:
+    """Words of the trade, so that a traffic caption takes one token a word. Words alone: no sentence is shown."""
+    package = Path(__file__).parents[1] / "cityscribe"
+    text = (package / "world" / "words.py").read_text() + (package / "prepare" / "prompts.yaml").read_text()
+    return sorted(set(re.findall(r"[A-Za-z]{3,}", text)))
+
+
+# Pictures as arrays
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A picture ready for training: uint8 images [2, size, size, 3] (local, global) and its questions as tokens."""
+
+    images: np.ndarray
+    facts: dict[str, str]
+    kinds: list[str]
+    questions: list[np.ndarray]
+    answers: list[np.ndarray]
+
+
+class Coder:
+    """Turns pictures into arrays, with the tokens that the chat template puts around images, questions and answers."""
+
+    def __init__(self, folder: str) -> None:
+        from transformers import AutoTokenizer
+
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        mark = "<|mark|>"
+        template = self.tokenizer.apply_chat_template
+        text = template([{"role": "user", "content": mark}, {"role": "assistant", "content": mark}], tokenize=False)
+        before, between, after = text.split(mark)
+        self.before, self.between, self.after = (self.encode(part) for part in (before, between, after))
+        self.image = self.tokenizer.convert_tokens_to_ids("<image>")
+
+    def encode(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text, add_special_tokens=False)
+
+    def code(self, images: np.ndarray, entry: dict[str, Any]) -> Coded:
+        questions = [np.array(self.encode(text) + self.between, np.int32) for _, text, _ in entry["questions"]]
+        answers = [np.array(self.encode(answer) + self.after, np.int32) for _, _, answer in entry["questions"]]
+        return Coded(images, entry["facts"], [kind for kind, _, _ in entry["questions"]], questions, answers)
+
+
+# The pool: shards of pictures on the disk
+
+
+def draw(pool: Path, shards: int, held_out: int, workers: int) -> None:
+    """Fill a pool; what is there already stays, so that an interrupted call goes on."""
+    pool.mkdir(parents=True, exist_ok=True)
+    jobs = [("held-out", HELD_OUT, held_out)] + [(f"{i:04d}", i * SHARD, SHARD) for i in range(shards)]
+    wanted = [(str(pool), *job) for job in jobs if not (pool / f"{job[0]}.json").exists()]
+    with multiprocessing.get_context("spawn").Pool(workers) as processes:
+        for done, name in enumerate(processes.imap(_draw_shard, wanted), start=1):
+            print(f"{name}: {done} of {len(wanted)}", flush=True)
+
+
+def _draw_shard(job: tuple[str, str, int, int]) -> str:
+    pool, name, first, count = job
+    images = np.empty((count, 2, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
+    entries = []
+    for i in range(count):
+        picture = sample_picture(first + i)
+        images[i] = shrink(picture, np.random.default_rng([first + i, 6]))
+        questions = [(q.kind, q.text, q.answer) for q in picture.questions]
+        entries.append({"facts": picture.facts, "questions": questions})
+    np.save(Path(pool) / f"{name}.npy", images)
+    partial = Path(pool) / f"{name}.json.partial"
+    partial.write_text(json.dumps(entries))
+    os.replace(partial, Path(pool) / f"{name}.json")  # last: a shard with its JSON is whole
+    return name
+
+
+def load_shard(pool: Path, name: str, coder: Coder) -> list[Coded]:
+    """The pictures of a shard, once it is there."""
+    while not (pool / f"{name}.json").exists():
+        time.sleep(1.0)
+    images = np.load(pool / f"{name}.npy")
+    entries = json.loads((pool / f"{name}.json").read_text())
+    return [coder.code(picture, entry) for picture, entry in zip(images, entries, strict=True)]
+
+
+def choices(
+    pool: Path, coder: Coder, recipe: Recipe, stage: int, steps: int, batch: int, every: int
+) -> Iterator[tuple[list[Coded], np.random.Generator]]:
+    """The pictures of each step and the generator for what else is random in it."""
+    pictures: list[Coded] = []
+    loaded = 0
+    for step in range(steps):
+        due = min(recipe.shards, recipe.lead + step // every if stage == 0 else recipe.shards)
+        while loaded < due:
+            pictures += load_shard(pool, f"{loaded:04d}", coder)
+            loaded += 1
+        rng = np.random.default_rng([recipe.seed, 7, stage, step])
+        yield [pictures[i] for i in rng.integers(len(pictures), size=batch)], rng
+
+
+def shrink(picture: Picture, rng: np.random.Generator) -> np.ndarray:
+    """The local and the global image of a picture, marked as `prepare` marks them, at the size of the model."""
+    frame = picture.image
+    if rng.random() < 0.6:  # what a video codec leaves of it
+        quality = int(rng.integers(45, 95))
+        frame = cv2.imdecode(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+    height, width = frame.shape[:2]
+    marked = draw_boxes(frame, picture.boxes, box_scale=1.2, line_width=4)
+    view = local_view(list(picture.boxes.values()), width, height, box_scale=1.2, crop_scale=1.5)
+    local = marked[view.top : view.bottom, view.left : view.right]
+    size = (IMAGE_SIZE, IMAGE_SIZE)
+    return np.stack(
+        [np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in (local, marked)]
+    )
+
+
+# Rows for training
+
+
+@dataclass(frozen=True)
+class Row:
+    images: np.ndarray  # uint8 [n, size, size, 3]
+    columns: np.ndarray  # int64 [4, length]: token, position, branch (0: shared), target (-100: none is asked for)
+    kinds: list[str]
+    spans: list[tuple[int, int]]  # per answer, its predicting positions
+
+
+def lay_out(coded: Coded, coder: Coder, rng: np.random.Generator, text_tokens: int) -> Row:
+    """One row of a picture: shared images first, then as many questions as fit, in random order, some as dialogues."""
+    draw = rng.random()
+    chosen = [0, 1] if draw < 0.84 else [0] if draw < 0.92 else [1] if draw < 0.98 else [1, 0]
+    opening = np.array(coder.before)
+    shared = len(opening) + IMAGE_TOKENS * len(chosen)
+    columns = np.empty((4, shared + text_tokens), np.int64)
+    columns[:, :shared] = np.arange(shared)
+    columns[0, : len(opening)], columns[0, len(opening) : shared] = opening, coder.image
+    columns[2, :shared], columns[3, :] = 0, -100
+    kinds: list[str] = []
+    spans: list[tuple[int, int]] = []
+    number, here, end = 0, shared, shared
+    closing = len(coder.after) - 1  # the line break after the end mark is the template's, not the model's
+    for i in rng.permutation(len(coded.questions)):
+        question, answer = coded.questions[i], coded.answers[i]
+        goes_on = number > 0 and rng.random() < 0.15  # this question follows the last answer in the same conversation
+        lead = len(opening) if goes_on else 0
+        size = lead + len(question) + len(answer)
+        if end + size > columns.shape[1]:
+            continue
+        if not goes_on:
+            number, here = number + 1, shared
+        asked = end + lead
+        replied = asked + len(question)
+        columns[0, end:asked] = opening[:lead]
+        columns[0, asked:replied] = question
+        columns[0, replied : end + size] = answer
+        columns[1, end : end + size] = np.arange(here, here + size)
+        columns[2, end : end + size] = number
+        spoken = len(answer) - closing
+        columns[3, replied - 1 : replied - 1 + spoken] = answer[:spoken]
+        kinds.append(coded.kinds[i])
+        spans.append((replied - 1, replied - 1 + spoken))
+        here, end = here + size, end + size
+    return Row(coded.images[chosen], columns[:, :end], kinds, spans)
+
+
+def collate(rows: list[Row], pad: int) -> dict[str, torch.Tensor]:
+    """Rows to tensors: input_ids, position_ids, branch, targets [batch, length]; images [images, size, size, 3]."""
+    length = -(-max(row.columns.shape[1] for row in rows) // 8) * 8
+    grid = np.empty((4, len(rows), length), np.int64)
+    grid[:] = np.array([pad, 0, -1, -100])[:, None, None]
+    for i, row in enumerate(rows):
+        grid[:, i, : row.columns.shape[1]] = row.columns
+    names = ("input_ids", "position_ids", "branch", "targets")
+    images = np.concatenate([row.images for row in rows])
+    return {
+        **{name: torch.from_numpy(column) for name, column in zip(names, grid, strict=True)},
+        "images": torch.from_numpy(images),
+    }
+
+
+def to_device(batch: dict[str, torch.Tensor], device: torch.device) -> dict[str, torch.Tensor]:
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+
+
+def forward(model: Any, batch: dict[str, torch.Tensor], journal: Journal) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits [answers' tokens, vocabulary] and their targets [answers' tokens]."""
+    branch = batch["branch"]
+    same = (branch[:, :, None] == branch[:, None, :]) | (branch[:, None, :] == 0)
+    mask = (same & torch.ones_like(same).tril())[:, None]  # [batch, 1, length, length]
+    hidden = model.model(
+        input_ids=batch["input_ids"],
+        pixel_values=journal.pixels(batch["images"]),
+        attention_mask=mask,
+        position_ids=batch["position_ids"],
+        use_cache=False,
+    ).last_hidden_state
+    asked = batch["targets"] != -100
+    return model.lm_head(hidden[asked]), batch["targets"][asked]
+
+
+# Training
+
+
+def see(
+    model: Any, stream: Iterator[tuple[list[Coded], np.random.Generator]], recipe: Recipe, journal: Journal
+) -> None:
+    """The vision tower alone learns to name every attribute of a picture, through linear heads on its mean patches."""
+    device = journal.device
+    tower = model.model.vision_tower
+    first, _ = next(stream)
+    words: dict[str, list[str]] = {}
+    heads: dict[str, torch.nn.Linear] = {}
+    parameters = list(tower.parameters())
+    optimizer = torch.optim.AdamW(parameters, lr=recipe.see_lr, weight_decay=recipe.weight_decay)
+    known = sorted(first[0].facts)
+    for name in known:
+        words[name] = sorted({coded.facts[name] for coded in journal.held_out})
+        heads[name] = torch.nn.Linear(2 * tower.config.hidden_size, len(words[name])).to(device)
+        optimizer.add_param_group({"params": list(heads[name].parameters()), "weight_decay": 0.0})
+
+    def losses(pictures: list[Coded]) -> tuple[torch.Tensor, dict[str, float]]:
+        images = torch.from_numpy(np.concatenate([coded.images for coded in pictures])).to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            patches = tower(journal.pixels(images)).last_hidden_state[:, 1:]
+        features = patches.float().mean(dim=1).reshape(len(pictures), -1)
+        total, hits = torch.zeros((), device=device), {}
+        for name, head in heads.items():
+            target = torch.tensor(
+                [words[name].index(c.facts[name]) if c.facts[name] in words[name] else -100 for c in pictures],
+                device=device,
+            )
+            logits = head(features)
+            total = total + functional.cross_entropy(logits, target, ignore_index=-100)
+            hits[name] = float((logits.argmax(-1) == target).float().mean())
+        return total / len(heads), hits
+
+    for step, (pictures, _) in enumerate(stream):
+        for group in optimizer.param_groups:
+            group["lr"] = _rate(step, recipe.see_steps, recipe.see_lr, recipe.warmup)
+        loss, _ = losses(pictures)
+        _update(loss, optimizer, [p for group in optimizer.param_groups for p in group["params"]], recipe)
+        journal.step("see", step, loss, len(pictures))
+        if step % recipe.save_every == recipe.save_every - 1:
+            with torch.no_grad():
+                journal.write({"stage": "see", "step": step + 1, "held_out": losses(journal.held_out)[1]})
+            journal.save(model, {"stage": "see", "step": step + 1})
+
+
+def talk(
+    model: Any, stream: Iterator[tuple[list[Coded], np.random.Generator]], recipe: Recipe, journal: Journal
+) -> None:
+    """The whole model learns to answer."""
+    coder = journal.coder
+    tower = list(model.model.vision_tower.parameters())
+    inside = {id(p) for p in tower}
+    rest = [p for p in model.parameters() if id(p) not in inside]
+    groups = [(tower, recipe.tower_share), (rest, 1.0)]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for p in parameters if (p.ndim >= 2) == decays], "share": share, "weight_decay": decay}
+            for parameters, share in groups
+            for decays, decay in ((True, recipe.weight_decay), (False, 0.0))
+        ],
+        lr=recipe.talk_lr,
+        betas=(0.9, 0.98),
+    )
+    for step, (pictures, rng) in enumerate(stream):
+        rows = [lay_out(coded, coder, rng, recipe.text_tokens) for coded in pictures]
+        batch = to_device(collate(rows, coder.tokenizer.pad_token_id), journal.device)
+        for group in optimizer.param_groups:
+            group["lr"] = group["share"] * _rate(step, recipe.talk_steps, recipe.talk_lr, recipe.warmup)
+        with torch.autocast(journal.device.type, torch.bfloat16):
+            logits, targets = forward(model, batch, journal)
+        loss = functional.cross_entropy(logits.float(), targets)
+        _update(loss, optimizer, list(model.parameters()), recipe)
+        journal.step("talk", step, loss, len(pictures))
+        if step % recipe.save_every == recipe.save_every - 1 or step == recipe.talk_steps - 1:
+            report = evaluate(model, journal)
+            journal.write({"stage": "talk", "step": step + 1, "held_out": report})
+            journal.save(model, {**asdict(recipe), "stage": "talk", "step": step + 1, "held_out": report})
+
+
+def _rate(step: int, steps: int, peak: float, warmup: int) -> float:
+    """Rises linearly, stays, and falls linearly to a fiftieth over the last 30 percent."""
+    falling = (steps - step) / (0.3 * steps)
+    return peak * min(1.0, (step + 1) / warmup, max(falling, 0.02))
+
+
+def _update(
+    loss: torch.Tensor, optimizer: torch.optim.Optimizer, parameters: list[torch.Tensor], recipe: Recipe
+) -> None:
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(parameters, recipe.grad_norm)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+class Journal:
+    """Where a training writes: its log, its checkpoint, and what both need."""
+
+    def __init__(self, folder: Path, pool: Path, out: Path, recipe: Recipe) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.folder, self.out = folder, out
+        self.coder = Coder(str(folder))
+        self.held_out = load_shard(pool, "held-out", self.coder)[: recipe.eval_pictures]
+        self.mean, self.std = _normalisation(folder, self.device)
+        out.mkdir(parents=True, exist_ok=True)
+        self.began = time.monotonic()
+        self.losses: list[float] = []
+        self.pictures = 0
+
+    def pixels(self, images: torch.Tensor) -> torch.Tensor:
+        """uint8 [n, size, size, 3] to the tower's input [n, 3, size, size]."""
+        return (images.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
+
+    def step(self, stage: str, step: int, loss: torch.Tensor, pictures: int) -> None:
+        self.losses.append(float(loss.detach()))
+        self.pictures += pictures
+        if step % 25 == 24:
+            mean, self.losses = sum(self.losses) / len(self.losses), []
+            self.write({"stage": stage, "step": step + 1, "loss": round(mean, 4), "pictures": self.pictures})
+
+    def write(self, entry: dict[str, Any]) -> None:
+        line = json.dumps({**entry, "seconds": round(time.monotonic() - self.began)})
+        print(line, flush=True)
+        with (self.out / "log.jsonl").open("a") as log:
+            print(line, file=log)
+
+    def save(self, model: torch.nn.Module, record: dict[str, Any]) -> None:
+        record = {**record, "seconds": round(time.monotonic() - self.began), "device": _device_name(self.device)}
+        _save(model, self.folder, self.out, record)
+
+
+def train(folder: Path, pool: Path, out: Path, recipe: Recipe) -> None:
+    from transformers import LlavaForConditionalGeneration
+
+    torch.manual_seed(recipe.seed)
+    model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
+    journal = Journal(folder, pool, out, recipe)
+    model.to(journal.device).train()
+    if recipe.see_steps:
+        stream = choices(pool, journal.coder, recipe, 0, recipe.see_steps + 1, recipe.see_batch, recipe.see_every)
+        see(model, stream, recipe, journal)
+    talk(
+        model,
+        choices(pool, journal.coder, recipe, 1, recipe.talk_steps, recipe.talk_batch, recipe.talk_every),
+        recipe,
+        journal,
+    )
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name() if device.type == "cuda" else f"{os.cpu_count()} CPU cores"
+
+
+def _normalisation(folder: Path, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    file = folder / "processor_config.json"
+    config = json.loads((file if file.exists() else folder / "preprocessor_config.json").read_text())
+    config = config.get("image_processor", config)
+    shape = (1, 3, 1, 1)
+    return torch.tensor(config["image_mean"], device=device).view(shape), torch.tensor(
+        config["image_std"], device=device
+    ).view(shape)
+
+
+@torch.no_grad()
+def evaluate(model: Any, journal: Journal) -> dict[str, float]:
+    """Share of answers that greedy decoding gives word for word, by kind of question, on pictures never trained on.
+
+    An answer is right when each of its tokens is the most likely one after the true tokens before it: greedy decoding
+    then follows the same path.
+    """
+    model.eval()
+    right: dict[str, list[bool]] = {}
+    for begin in range(0, len(journal.held_out), 32):
+        rng = np.random.default_rng([8, begin])
+        rows = [lay_out(coded, journal.coder, rng, 480) for coded in journal.held_out[begin : begin + 32]]
+        batch = to_device(collate(rows, journal.coder.tokenizer.pad_token_id), journal.device)
+        with torch.autocast(journal.device.type, torch.bfloat16):
+            logits, targets = forward(model, batch, journal)
+        hits = (logits.argmax(-1) == targets).cpu().numpy()
+        at = 0
+        for row in rows:
+            for kind, (first, last) in zip(row.kinds, row.spans, strict=True):
+                right.setdefault(kind, []).append(bool(hits[at : at + last - first].all()))
+                at += last - first
+    model.train()
+    report = {kind: round(float(np.mean(values)), 4) for kind, values in sorted(right.items())}
+    return {"mean": round(float(np.mean(list(report.values()))), 4), **report}
+
+
+def _save(model: torch.nn.Module, folder: Path, out: Path, record: dict[str, object]) -> None:
+    """The checkpoint in bfloat16 with the files of the start folder, and what made it."""
+    from safetensors.torch import save_file
+
+    state = {
+        name: tensor.detach().to("cpu", torch.bfloat16).contiguous() for name, tensor in model.state_dict().items()
+    }
+    state.pop("lm_head.weight", None)  # tied to the embeddings
+    save_file(state, out / "model.safetensors.partial", metadata={"format": "pt"})
+    os.replace(out / "model.safetensors.partial", out / "model.safetensors")
+    for file in folder.iterdir():
+        if file.suffix in (".json", ".jinja"):
+            shutil.copy(file, out / file.name)
+    (out / "recipe.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    begin = commands.add_parser("start", help="write the tokenizer and random weights")
+    begin.add_argument("folder", type=Path)
+    paint = commands.add_parser("draw", help="fill a pool of pictures")
+    paint.add_argument("pool", type=Path)
+    paint.add_argument("--shards", type=int, default=Recipe().shards)
+    paint.add_argument("--held-out", type=int, default=1_000)
+    paint.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    learn = commands.add_parser("train", help="train a started checkpoint on a pool")
+    for name in ("folder", "pool", "out"):
+        learn.add_argument(name, type=Path)
+    for name, value in asdict(Recipe()).items():
+        learn.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    given = vars(parser.parse_args())
+    command = given.pop("command")
+    if command == "start":
+        start(given["folder"])
+    elif command == "draw":
+        draw(**given)
+    else:
+        train(given.pop("folder"), given.pop("pool"), given.pop("out"), Recipe(**given))
+
+
+if __name__ == "__main__":
+    main()
