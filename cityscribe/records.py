@@ -34,7 +34,7 @@ ViewKind = Literal["overhead", "vehicle"]
 
 
 class InputError(Exception):
-    """Something from outside (a file, a setting, a model) cannot be used. The message names it, and what was expected."""
+    """Something from outside (a file, a setting, a model) cannot be used. The message names it and what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,9 @@ SAMPLE_SCHEMA = pa.schema(
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> int:
     """Write samples as Parquet, whole or not at all; equal samples give equal bytes. Returns how many."""
-    rows = [{**asdict(sample), "meta": {**asdict(sample.meta), "marked": list(sample.meta.marked)}} for sample in samples]
+    rows = [
+        {**asdict(sample), "meta": {**asdict(sample.meta), "marked": list(sample.meta.marked)}} for sample in samples
+    ]
     partial = path.with_name(path.name + ".partial")
     pq.write_table(pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA), partial, compression="zstd", store_schema=True)
     os.replace(partial, path)
@@ -191,7 +193,7 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> int:
 
 
 def read_samples(path: Path) -> list[Sample]:
-    """Read what `write_samples` wrote. Raises InputError that names the file where it is missing, torn or of another shape."""
+    """Read what `write_samples` wrote. Raises InputError naming a file that is missing, torn or of another shape."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; run `cityscribe prepare` first")
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cityscribe.records import InputError
 
@@ -74,7 +74,9 @@ class LoraSettings(Section):
     rank: Positive = 64
     alpha: Rate = 128.0
     dropout: Fraction = 0.0
-    targets: tuple[str, ...] | None = Field(None, description="names of modules; null takes all linear ones of the decoder")
+    targets: tuple[str, ...] | None = Field(
+        None, description="names of modules; null takes all linear ones of the decoder"
+    )
 
 
 class ModelSettings(Section):
@@ -110,7 +112,8 @@ class TrainSettings(Section):
 class PredictSettings(Section):
     split: Literal["val", "test", "train"] = "val"
     order: Literal["vehicle-pedestrian", "pedestrian-vehicle", "independent"] = Field(
-        "vehicle-pedestrian", description="section 3.4: the earlier answer stays in the conversation of the later question"
+        "vehicle-pedestrian",
+        description="section 3.4: the earlier answer stays in the conversation of the later question",
     )
     max_new_tokens: Positive = 256
     batch_size: Positive = 8
@@ -146,3 +149,147 @@ class Settings(Section):
     @property
     def run_dir(self) -> Path:
         return self.runs / self.name
+
+
+def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
+    """Read a project file and apply overrides such as `train.lr=1e-4`.
+
+    Raises InputError that lists every mistake at once, each with its place, its line in the file, and for an unknown
+    name the nearest one that exists. Relative paths are relative to the folder in which the command runs.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        hint = "; `cityscribe init` writes one" if not path.exists() else ""
+        raise InputError(f"{path}: {error.strerror or error}{hint}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start}: not UTF-8 text") from error
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        where = f": line {mark.line + 1}" if mark is not None else ""
+        what = error.problem if isinstance(error, yaml.MarkedYAMLError) else "nested too deeply"
+        raise InputError(f"{path}{where}: not YAML: {what}") from error
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected sections such as `data:` and `train:`, found {_kind(values)}")
+    places = _lines(tree)
+    given = {place: f"{path}: line {line}" for place, line in places.items()}
+    for override in overrides:
+        place = _override(values, override)
+        given[place] = f"--set {override}"
+    return resolve(values, given, str(path))
+
+
+def resolve(
+    values: dict[str, Any], given: dict[tuple[str, ...], str] | None = None, origin: str = "settings"
+) -> Settings:
+    """Check values and fill in the defaults. `given` says where each place was written, for messages."""
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        lines = [_message(entry, given or {}, origin) for entry in error.errors()]
+        raise InputError("\n".join(lines)) from error
+
+
+def dump_settings(settings: Settings) -> str:
+    """The settings as YAML with every value there; loading it gives equal settings."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def commented_settings(data_path: str) -> str:
+    """A project file that shows every setting with its default and what it means, for `cityscribe init`."""
+    head = "# A cityscribe project. Every value below is the default; what you do not need can go.\n"
+    defaults = Settings.model_validate({"data": {"path": data_path}})
+    return head + "\n".join(_commented(defaults, 0)) + "\n"
+
+
+def _commented(section: Section, depth: int) -> list[str]:
+    lines: list[str] = []
+    indent = "  " * depth
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            lines += ([""] if depth == 0 else []) + [f"{indent}{name}:", *_commented(value, depth + 1)]
+            continue
+        plain = section.model_dump(mode="json")[name]
+        shown = yaml.safe_dump(plain, default_flow_style=True, width=1000).removesuffix("\n").removesuffix("\n...")
+        note = [field.description] if field.description else []
+        choices = _choices(field.annotation)
+        if choices:
+            note.append("one of " + ", ".join(choices))
+        lines.append(f"{indent}{name}: {shown}" + (f"  # {'; '.join(note)}" if note else ""))
+    return lines
+
+
+def _choices(annotation: Any) -> list[str]:
+    options = get_args(annotation)
+    return [str(option) for option in options] if options and all(isinstance(option, str) for option in options) else []
+
+
+def _override(values: dict[str, Any], override: str) -> tuple[str, ...]:
+    name, equals, text = override.partition("=")
+    place = tuple(part.strip() for part in name.split("."))
+    if not equals or not all(place):
+        raise InputError(f"--set {override}: expected NAME=VALUE, such as train.lr=1e-4")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {override}: the value is not YAML") from error
+    section = values
+    for part in place[:-1]:
+        inner = section.setdefault(part, {})
+        if inner is None:
+            inner = section[part] = {}
+        if not isinstance(inner, dict):
+            raise InputError(f"--set {override}: {part} is a value, not a section")
+        section = inner
+    section[place[-1]] = value
+    return place
+
+
+def _lines(tree: yaml.Node | None, place: tuple[str, ...] = ()) -> dict[tuple[str, ...], int]:
+    found: dict[tuple[str, ...], int] = {}
+    if isinstance(tree, yaml.MappingNode):
+        for key, value in tree.value:
+            here = (*place, str(key.value))
+            found[here] = key.start_mark.line + 1
+            found |= _lines(value, here)
+    return found
+
+
+def _message(entry: Any, given: dict[tuple[str, ...], str], origin: str) -> str:
+    place = tuple(str(part) for part in entry["loc"])
+    where = next((given[place[:n]] for n in range(len(place), 0, -1) if place[:n] in given), origin)
+    name = ".".join(place)
+    if entry["type"] == "extra_forbidden":
+        known = _names(place[:-1])
+        near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
+        hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known)}"
+        return f"{where}: {name}: no such setting; {hint}"
+    if entry["type"] == "missing":
+        return f"{where}: {name}: missing"
+    found = entry["input"]
+    problem = entry["msg"][:1].lower() + entry["msg"][1:]
+    if entry["type"] == "literal_error" and isinstance(found, str):
+        options = [option.strip(" '") for option in entry["ctx"]["expected"].replace(" or ", ", ").split(",")]
+        near = difflib.get_close_matches(found, options, n=1, cutoff=0.4)
+        problem = f"expected one of {', '.join(options)}" + (f"; did you mean `{near[0]}`?" if near else "")
+    return f"{where}: {name}: {problem}; found {found!r}"
+
+
+def _names(place: tuple[str, ...]) -> list[str]:
+    section: type[BaseModel] = Settings
+    for part in place:
+        field = section.model_fields.get(part)
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return []
+        section = field.annotation
+    return list(section.model_fields)
+
+
+def _kind(value: Any) -> str:
+    return "a list" if isinstance(value, list) else f"{value!r}"

@@ -4,12 +4,12 @@
     python -m recipes.tiny_base draw POOL            # pictures, by worker processes; may run beside the training
     python -m recipes.tiny_base train FOLDER POOL OUT
 
-The data are general pictures (`cityscribe.world.pictures`), each with some forty questions of which every visit takes as
-many as fit. First the vision tower learns alone to name attributes (linear heads on its mean patches, thrown away
-afterwards): a tower is cheap to train and slow to learn through a decoder that cannot talk yet. Then the whole model
-learns to answer. All questions of a picture share its image tokens: one row holds them once, and each question sees the
-images and itself only. Step s chooses, by its seed, among the shards that are due by then, so that the order does not
-depend on how fast the workers are.
+The data are general pictures (`cityscribe.world.pictures`), each with some forty questions of which every visit takes
+as many as fit. First the vision tower learns alone to name attributes (with small heads that are thrown away): a tower
+is cheap to train and slow to learn through a decoder that cannot talk yet. Then the whole model learns to answer. All
+questions of a picture share its image tokens: one row holds them once, and each question sees the images and itself
+only. Step s chooses, by its seed, among the shards that are due by then, so that the order does not depend on how fast
+the workers are.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from cityscribe.prepare.drawing import draw_boxes
 from cityscribe.prepare.geometry import local_view
 from cityscribe.world.pictures import Picture, sample_picture
 
-IMAGE_SIZE, PATCH = 160, 16
+IMAGE_SIZE, PATCH = 160, 20
 IMAGE_TOKENS = (IMAGE_SIZE // PATCH) ** 2
 SHAPE = {
     "image_size": IMAGE_SIZE,
     "patch_size": PATCH,
     "vision_layers": 5,
     "vision_width": 192,
-    "vision_heads": 4,
+    "vision_heads": 3,
     "vision_mlp": 768,
     "text_layers": 6,
     "text_width": 256,
@@ -300,48 +300,62 @@ def forward(model: Any, batch: dict[str, torch.Tensor], journal: Journal) -> tup
 # Training
 
 
+class Heads(torch.nn.Module):
+    """For each attribute a query that looks for the patches that show it, and a linear head for each of the views."""
+
+    def __init__(self, width: int, words: dict[str, list[str]]) -> None:
+        super().__init__()
+        self.words = words
+        self.queries = torch.nn.Parameter(torch.randn(len(words), width) * width**-0.5)
+        self.keys = torch.nn.Linear(width, width, bias=False)
+        self.outputs = torch.nn.ModuleList(torch.nn.Linear(width, 2 * len(known)) for known in words.values())
+
+    def forward(self, patches: torch.Tensor, views: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Patches [n, patches, width] and views [n] (0 local, 1 global) to logits [n, words] of each attribute."""
+        looks = (self.keys(patches) @ self.queries.T).softmax(dim=1)  # [n, patches, attributes]
+        features = torch.einsum("npa,npw->anw", looks, patches)
+        rows = torch.arange(len(patches), device=patches.device)
+        return {
+            name: output(feature).unflatten(1, (2, -1))[rows, views]
+            for name, output, feature in zip(self.words, self.outputs, features, strict=True)
+        }
+
+
 def see(
     model: Any, stream: Iterator[tuple[list[Coded], np.random.Generator]], recipe: Recipe, journal: Journal
 ) -> None:
-    """The vision tower alone learns to name every attribute of a picture, through linear heads on its mean patches."""
+    """The vision tower alone learns to name every attribute of a picture, one view of it at a time."""
     device = journal.device
     tower = model.model.vision_tower
-    first, _ = next(stream)
-    words: dict[str, list[str]] = {}
-    heads: dict[str, torch.nn.Linear] = {}
-    parameters = list(tower.parameters())
+    names = sorted(journal.held_out[0].facts)
+    words = {name: sorted({coded.facts[name] for coded in journal.held_out}) for name in names}
+    heads = Heads(tower.config.hidden_size, words).to(device)
+    parameters = [*tower.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.see_lr, weight_decay=recipe.weight_decay)
-    known = sorted(first[0].facts)
-    for name in known:
-        words[name] = sorted({coded.facts[name] for coded in journal.held_out})
-        heads[name] = torch.nn.Linear(2 * tower.config.hidden_size, len(words[name])).to(device)
-        optimizer.add_param_group({"params": list(heads[name].parameters()), "weight_decay": 0.0})
 
-    def losses(pictures: list[Coded]) -> tuple[torch.Tensor, dict[str, float]]:
-        images = torch.from_numpy(np.concatenate([coded.images for coded in pictures])).to(device)
+    def losses(pictures: list[Coded], views: np.ndarray) -> tuple[torch.Tensor, dict[str, float]]:
+        images = np.stack([coded.images[view] for coded, view in zip(pictures, views, strict=True)])
         with torch.autocast(device.type, torch.bfloat16):
-            patches = tower(journal.pixels(images)).last_hidden_state[:, 1:]
-        features = patches.float().mean(dim=1).reshape(len(pictures), -1)
+            patches = tower(journal.pixels(torch.from_numpy(images).to(device))).last_hidden_state[:, 1:]
         total, hits = torch.zeros((), device=device), {}
-        for name, head in heads.items():
-            target = torch.tensor(
-                [words[name].index(c.facts[name]) if c.facts[name] in words[name] else -100 for c in pictures],
-                device=device,
-            )
-            logits = head(features)
+        for name, logits in heads(patches.float(), torch.from_numpy(views).to(device)).items():
+            index = {word: i for i, word in enumerate(words[name])}
+            target = torch.tensor([index.get(coded.facts[name], -100) for coded in pictures], device=device)
             total = total + functional.cross_entropy(logits, target, ignore_index=-100)
-            hits[name] = float((logits.argmax(-1) == target).float().mean())
-        return total / len(heads), hits
+            hits[name] = round(float((logits.argmax(-1) == target).float().mean()), 3)
+        return total / len(words), hits
 
-    for step, (pictures, _) in enumerate(stream):
+    for step, (pictures, rng) in enumerate(stream):
         for group in optimizer.param_groups:
             group["lr"] = _rate(step, recipe.see_steps, recipe.see_lr, recipe.warmup)
-        loss, _ = losses(pictures)
-        _update(loss, optimizer, [p for group in optimizer.param_groups for p in group["params"]], recipe)
+        loss, _ = losses(pictures, (rng.random(len(pictures)) < 0.35).astype(np.int64))
+        _update(loss, optimizer, parameters, recipe)
         journal.step("see", step, loss, len(pictures))
         if step % recipe.save_every == recipe.save_every - 1:
             with torch.no_grad():
-                journal.write({"stage": "see", "step": step + 1, "held_out": losses(journal.held_out)[1]})
+                for view, name in enumerate(("local", "global")):
+                    hits = losses(journal.held_out, np.full(len(journal.held_out), view))[1]
+                    journal.write({"stage": "see", "step": step + 1, "view": name, "held_out": hits})
             journal.save(model, {"stage": "see", "step": step + 1})
 
 

@@ -110,42 +110,33 @@ def _write_scenario(job: _Job) -> tuple[str, list[str]]:
     if job.external:
         base = root / "external" / "BDD_PC_5K"
         video = base / "videos" / job.split / f"{job.name}.mp4"
-        boxes = _film(event, _Dashboard(), video, job, 0.0)
+        annotations = base / "annotations"
+        boxes = _film(event, _Dashboard(), video, job, 0.0)["pedestrian"]
         head = {"id": job.seed % 100_000, "video_name": video.name, "fps": f"{job.settings.fps:.3f}"}
-        _dump(
-            base / "annotations" / "caption" / job.split / f"{job.name}_caption.json",
-            {**head, "event_phase": _phases(event, 0.0, style)},
-        )
-        _dump_boxes(base / "annotations" / "bbox_annotated" / job.split / f"{job.name}_bbox.json", boxes["pedestrian"])
+        captions = {**head, "event_phase": _phases(event, 0.0, style)}
+        _dump(annotations / "caption" / job.split / f"{job.name}_caption.json", captions)
+        _dump(annotations / "bbox_annotated" / job.split / f"{job.name}_bbox.json", {"annotations": boxes})
         return job.name, []
-    overhead = f"{job.name}_Camera1_0.mp4"
-    views = {
-        "overhead_view": (overhead, _Mast(event, rng), 0.0, {"id": job.seed % 100_000, "overhead_videos": [overhead]}),
-        "vehicle_view": (
-            f"{job.name}_vehicle_view.mp4",
-            _Dashboard(),
-            shift,
-            {"vehicle_view": f"{job.name}_vehicle_view.mp4"},
-        ),
-    }
-    for folder, (file, camera, offset, head) in views.items():
-        boxes = _film(event, camera, root / "videos" / job.split / job.name / folder / file, job, offset)
-        caption = root / "annotations" / "caption" / job.split / job.name / folder / f"{job.name}_caption.json"
-        _dump(caption, {**head, "event_phase": _phases(event, offset, style)})
-        for role in ROLES:
-            path = (
-                root
-                / "annotations"
-                / "bbox_annotated"
-                / role
-                / job.split
-                / job.name
-                / folder
-                / f"{Path(file).stem}_bbox.json"
-            )
-            if boxes[role]:
-                _dump_boxes(path, boxes[role])
-    return job.name, [overhead]
+    overhead = f"{job.name}_Camera1_0"
+    own = f"{job.name}_vehicle_view"
+    _write_view(event, _Mast(event, rng), job, overhead, 0.0, style, {"overhead_videos": [f"{overhead}.mp4"]})
+    _write_view(event, _Dashboard(), job, own, shift, style, {"vehicle_view": f"{own}.mp4"})
+    return job.name, [f"{overhead}.mp4"]
+
+
+def _write_view(
+    event: Event, rig: _Dashboard | _Mast, job: _Job, stem: str, offset: float, style: int, head: dict[str, Any]
+) -> None:
+    """Video, captions and boxes of one view of a scenario of WTS itself."""
+    root = Path(job.root)
+    place = Path(job.split, job.name, "overhead_view" if isinstance(rig, _Mast) else "vehicle_view")
+    boxes = _film(event, rig, root / "videos" / place / f"{stem}.mp4", job, offset)
+    captions = {"id": job.seed % 100_000, **head, "event_phase": _phases(event, offset, style)}
+    _dump(root / "annotations" / "caption" / place / f"{job.name}_caption.json", captions)
+    for role in ROLES:
+        if boxes[role]:
+            path = root / "annotations" / "bbox_annotated" / role / place / f"{stem}_bbox.json"
+            _dump(path, {"annotations": boxes[role]})
 
 
 def _phases(event: Event, offset: float, style: int) -> list[dict[str, Any]]:
@@ -237,7 +228,3 @@ def _film(
 def _dump(path: Path, value: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _dump_boxes(path: Path, boxes: list[dict[str, Any]]) -> None:
-    _dump(path, {"annotations": boxes})

@@ -1,4 +1,4 @@
-"""What is true: everything that captions and questions may say about one moment of an event, as a flat table of words."""
+"""What is true: all that captions and questions may say about one moment of an event, as a flat table of words."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ _HOURS: dict[str, tuple[tuple[float, float, float], float]] = {
     "dim": ((0.70, 0.60, 0.56), 0.30),
     "dark": ((0.34, 0.35, 0.42), 0.14),
 }
-"""Light of the hour -> gain of red, green and blue, and the share that comes from the sun rather than from all around."""
+"""Light of the hour -> gain of red, green and blue, and the share that comes from the sun and not from all around."""
 
 _SKIES: dict[tuple[str, str], tuple[RGB, RGB]] = {
     ("clear", "bright"): ((92, 150, 226), (206, 226, 242)),

@@ -55,7 +55,7 @@ def sample_picture(seed: int, *, width: int = 640, height: int = 360) -> Picture
 
 
 def _sample_scene(rng: np.random.Generator, width: int, height: int) -> tuple[Scene, Camera]:
-    """A street with at least one person and one vehicle near each other; `people[0]` and `vehicles[0]` are asked about."""
+    """A street with a person and a vehicle near each other; `people[0]` and `vehicles[0]` are asked about."""
     gap, beside = float(rng.uniform(1.2, 13.0)), float(rng.uniform(-4.5, 4.5))
     if rng.random() < 0.4:
         beside *= 0.35
@@ -306,18 +306,20 @@ def _questions(scene: Scene, camera: Camera, rng: np.random.Generator) -> tuple[
         Question(
             "person in detail",
             f"Describe {who} with all details.",
-            f"{_sentence(_a(noun) + ', ' + look['height_cm'] + ' cm, ' + age)} {his.capitalize()} clothes: {_wears(look)}. "
-            f"In {his} hands: {carries}. {he.capitalize()} {does} {turned} and looks {eyes}.",
+            f"{_sentence(_a(noun) + ', ' + look['height_cm'] + ' cm, ' + age)} "
+            f"{his.capitalize()} clothes: {_wears(look)}. In {his} hands: {carries}. {he.capitalize()} {does} {turned} and looks {eyes}.",
         ),
         Question(
             "place",
             "Describe the place.",
-            f"{_sentence(_a(place['road']) + ' of ' + lanes + ' with ' + walks)} It is {sky}, {hour}, and the ground is {place['surface']}.",
+            f"{_sentence(_a(place['road']) + ' of ' + lanes + ' with ' + walks)} "
+            f"It is {sky}, {hour}, and the ground is {place['surface']}.",
         ),
         Question(
             "picture",
             _choose(rng, "What is in the picture?", "Describe the picture."),
-            f"{_sentence(_a(noun) + ' ' + doing + ' ' + where + ', ' + near)} There is {place['traffic']} traffic, it is {sky} and {hour}.",
+            f"{_sentence(_a(noun) + ' ' + doing + ' ' + where + ', ' + near)} "
+            f"There is {place['traffic']} traffic, it is {sky} and {hour}.",
         ),
         Question(
             "placement",

@@ -243,7 +243,7 @@ def _ground_gain(camera: Camera, scene: Scene, light: Light, top: int) -> np.nda
                     ),
                     value,
                 )
-        gain = cv2.GaussianBlur(gain, (0, 0), 5)
+        cv2.GaussianBlur(gain, (0, 0), 5, dst=gain)
     strength = 62 if light.weather == "clear" and light.hour == "bright" else 88
     slant = np.array([0.28, 0.22, 0.0]) if strength == 62 else np.zeros(3)
     for i, vehicle in enumerate(scene.vehicles):
@@ -427,7 +427,7 @@ def _draw_bonnet(image: np.ndarray, vehicle: VehicleState, light: Light) -> None
     )
     _fill_pixels(image, outline, light.face(paint, (0.0, 0.0, 1.0), 0.0))
     rim = np.stack([x * width, y * height], axis=1)
-    band = np.concatenate([rim, rim[::-1] + [0, height * 0.012]])
+    band = np.concatenate([rim, rim[::-1] + np.array([0.0, height * 0.012])])
     _fill_pixels(image, band, tuple(c * 0.7 for c in light.face(paint, (0.0, 0.0, 1.0), 0.0)))
 
 

@@ -99,16 +99,17 @@ def person_parts(state: PersonState) -> list[Part]:
         stroke(knee, ankle, 0.062, skin if bare else lower)
         stroke(ankle, ankle + size * 0.14 * forward, 0.05, shoe)
     if person.lower == "skirt":
-        for sign in (-0.5, 0.5):
-            stroke(at(0, 0.1 * sign, 0.84), at(swing * 0.3 * sign, 0.26 * sign, 0.50), 0.12, lower)
+        for side_of_skirt in (-0.5, 0.5):
+            waist, hem = at(0, 0.1 * side_of_skirt, 0.84), at(swing * 0.3 * side_of_skirt, 0.26 * side_of_skirt, 0.50)
+            stroke(waist, hem, 0.12, lower)
     if person.carried == "backpack":
         stroke(at(-0.20, 0, 1.02), at(-0.20, 0, 1.30), 0.14, (60, 66, 58))
     wide = 0.175 if person.upper == "T-shirt" else 0.195
-    for sign in (-0.42, 0.42):
-        stroke(at(0, wide * sign, 0.92), at(0, wide * sign, 1.36), wide * 0.62, upper)
+    for flank in (-0.42, 0.42):
+        stroke(at(0, wide * flank, 0.92), at(0, wide * flank, 1.36), wide * 0.62, upper)
     if person.upper == "coat":
-        for sign in (-1.0, 0.0, 1.0):
-            stroke(at(0, 0.11 * sign, 0.92), at(swing * 0.15, 0.14 * sign, 0.60), 0.11, upper)
+        for fold in (-1.0, 0.0, 1.0):
+            stroke(at(0, 0.11 * fold, 0.92), at(swing * 0.15, 0.14 * fold, 0.60), 0.11, upper)
     for sign in (-1, 1):
         back = -swing * sign * 0.8
         shoulder = at(0, 0.23 * sign, 1.38)

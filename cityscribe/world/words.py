@@ -1,7 +1,7 @@
 """What is said: captions in the manner of WTS, from a table of facts.
 
-A caption is a sequence of sentences, one or two a dimension. Every dimension has several wordings; which one an annotator
-uses is chosen by the style number, so that a data set can be written by one hand or by many.
+A caption is a sequence of sentences, one or two a dimension. Every dimension has several wordings; which one an
+annotator uses is chosen by the style number, so that a data set can be written by one hand or by many.
 """
 
 from __future__ import annotations
@@ -72,11 +72,11 @@ def _pronouns(facts: Facts, sentence: str) -> str:
 
 
 def _attributes(facts: Facts, style: int) -> str:
-    age = _AGE[facts["age"]]
+    who, height = f"{facts['sex']} {_AGE[facts['age']]}", f"{facts['height_cm']} cm"
     clothing, carried = _clothing(facts), _CARRIED[facts["carried"]]
     return (
-        f"The pedestrian is a {facts['sex']} {age} with a height of about {facts['height_cm']} cm, wearing {clothing}{carried}.",
-        f"The pedestrian is a {facts['sex']} {age}, about {facts['height_cm']} cm tall, dressed in {clothing}{carried}.",
+        f"The pedestrian is a {who} with a height of about {height}, wearing {clothing}{carried}.",
+        f"The pedestrian is a {who}, about {height} tall, dressed in {clothing}{carried}.",
     )[style]
 
 
@@ -104,7 +104,7 @@ def _place(facts: Facts) -> str:
     lanes = f"{facts['lanes']} lane" + ("s" if facts["lanes"] != "1" else "")
     walks = "with sidewalks on both sides" if facts["sidewalks"] == "yes" else "without sidewalks"
     junction = " near a junction" if facts["junction"] == "yes" else ""
-    return f"{_article(facts['road']) if facts['road'][0] != 'u' else 'an ' + facts['road']} with {lanes}, {walks}{junction}"
+    return f"{_article(facts['road'])} with {lanes}, {walks}{junction}"
 
 
 def _environment(facts: Facts, style: int) -> str:

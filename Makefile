@@ -1,0 +1,38 @@
+# Two commands on a fresh machine with Python 3.11: `make demo` and `make test`.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check base clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.ready
+	$(BIN)/cityscribe demo
+
+test: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -n 2
+
+check: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The base model of the demo from scratch: an hour or two on two cores, minutes on a GPU.
+base: $(VENV)/.ready-dev
+	$(BIN)/python -m recipes.tiny_base start build/tiny-start
+	$(BIN)/python -m recipes.tiny_base draw build/pool
+	$(BIN)/python -m recipes.tiny_base train build/tiny-start build/pool build/tiny
+
+$(VENV)/bin/pip:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: $(VENV)/bin/pip pyproject.toml constraints.txt
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build runs .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,34 @@
+"""What `cityscribe demo` runs: a small synthetic city and the settings of a run on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cityscribe.pipeline import Watch
+from cityscribe.settings import dump_settings, resolve
+from cityscribe.world.dataset import WorldSettings, write_dataset
+
+
+def write_demo(runs: Path, seed: int, watch: Watch) -> Path:
+    """Write the city, unless it is there, and the project file of the demo; returns the file."""
+    city = WorldSettings(train=56, val=12, external=0.4, seed=seed)
+    data = runs / f"demo-city-{seed}"
+    if not data.exists():
+        with watch("world") as progress:
+            write_dataset(data, city, progress=progress)
+    settings = resolve(
+        {
+            "name": "demo",
+            "runs": str(runs),
+            "seed": seed,
+            "data": {"path": str(data)},
+            "prepare": {"short_per_long": 2.0, "pedestrian_threshold": 500.0, "vehicle_threshold": 500.0},
+            "model": {"base": "cityscribe-tiny", "block_expansion": {"blocks": 3}},
+            "train": {"epochs": 3, "lr": 1e-3, "batch_groups": 8, "save_steps": 50},
+            "predict": {"baselines": ["untuned", "blind"], "batch_size": 20, "max_new_tokens": 220},
+        }
+    )
+    project = runs / "demo.yaml"
+    project.parent.mkdir(parents=True, exist_ok=True)
+    project.write_text(dump_settings(settings), encoding="utf-8")
+    return project

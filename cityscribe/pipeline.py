@@ -1,0 +1,284 @@
+"""The stages in order: what each reads and writes, what is up to date, and how a run goes on where it was stopped.
+
+    prepare ──> train ──> predict ──> evaluate ──> report         and for each baseline train, predict, evaluate
+
+A stage is a function from files to files in the run folder. Its output appears whole: it is made under a temporary name
+and renamed. Then a stamp, `state/STAGE.json`, keeps the hash of what the stage was made from (its settings, and the
+hashes of the stages before it); a stage with the right stamp is skipped. What a killed stage left is either not there
+or known as unfinished: training goes on from its last checkpoint, prediction from its journal, the others start again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cityscribe.records import InputError, read_samples, write_json
+from cityscribe.settings import Settings, dump_settings
+
+Progress = Callable[..., None]
+"""Called with what is done and what is to be done, and in training with the loss."""
+
+Watch = Callable[[str], AbstractContextManager[Progress]]
+"""Shows the progress of the step that it is called with."""
+
+STAGES = ("prepare", "train", "predict", "evaluate", "report")
+
+_SMALL = 1 << 20
+"""Bytes up to which a file is known by its content; a larger one by its size and time."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage for the model itself or for a baseline."""
+
+    name: str  # such as "predict" or "predict untuned"
+    stage: str  # one of STAGES
+    made_from: str  # hash of settings and inputs
+    outputs: tuple[Path, ...]
+    make: Callable[[Progress], None]
+
+
+def run(settings: Settings, watch: Watch, tell: Callable[[str], None], stages: tuple[str, ...] = STAGES) -> None:
+    """Bring the wanted stages of a run up to date. `tell` gets a line for each step.
+
+    Raises InputError where a stage that comes before the wanted ones has not been run, or a run is already under way.
+    """
+    folder = settings.run_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        _write_text(folder / "project.yaml", dump_settings(settings))
+        for step in steps(settings):
+            stamp = folder / "state" / f"{step.name.replace(' ', '-')}.json"
+            fresh = _stamped(stamp) == step.made_from and all(path.exists() for path in step.outputs)
+            if step.stage not in stages:
+                if not fresh and STAGES.index(step.stage) < min(STAGES.index(stage) for stage in stages):
+                    raise InputError(f"{folder}: `{step.stage}` is not up to date; run it first, or `cityscribe run`")
+                continue
+            if fresh:
+                tell(f"{step.name}: up to date")
+                continue
+            stamp.unlink(missing_ok=True)
+            with watch(step.name) as progress:
+                step.make(progress)
+            stamp.parent.mkdir(exist_ok=True)
+            write_json(stamp, {"made_from": step.made_from})
+
+
+def steps(settings: Settings) -> list[Step]:
+    """All steps of a run in order, with the hash of what each is made from."""
+    folder, split = settings.run_dir, settings.predict.split
+    prepared = _hash("prepare", _listing(settings.data.path), settings.seed, _prepare_settings(settings))
+    result = [Step("prepare", "prepare", prepared, (folder / "prepared",), lambda p: _prepare(settings, p))]
+    base = _base_listing(settings.model.base)
+    predict_settings = settings.predict.model_dump(mode="json", exclude={"baselines"})
+    evaluated = []
+    for variant in ("", *settings.predict.baselines):
+        home = folder / "baselines" / variant if variant else folder
+        own = settings.model_copy(update={"train": settings.train.model_copy(update={"images": False})})
+        own = own if variant == "blind" else settings
+        trained = base
+        if variant != "untuned":
+            trained = _hash("train", prepared, base, settings.seed, own.model, own.train)
+            result.append(
+                Step(_named("train", variant), "train", trained, (home / "model",), _bind(_train, own, home, trained))
+            )
+        predicted = _hash("predict", prepared, trained, settings.seed, predict_settings, own.train.images)
+        result.append(
+            Step(
+                _named("predict", variant),
+                "predict",
+                predicted,
+                (home / "predictions.json",),
+                _bind(_predict, own, home, settings.model.base if variant == "untuned" else home / "model"),
+            )
+        )
+        if split == "test":
+            continue  # its captions are withheld
+        references = settings.evaluate.references or settings.data.path
+        scored = _hash("evaluate", predicted, settings.evaluate, _listing(references, ".json"))
+        evaluated.append(scored)
+        result.append(
+            Step(_named("evaluate", variant), "evaluate", scored, (home / "scores.json",), _bind(_evaluate, own, home))
+        )
+    reported = _hash("report", *(step.made_from for step in result), settings.report, settings.name)
+    result.append(Step("report", "report", reported, (folder / "report",), lambda p: _report(settings, p)))
+    order = sorted(range(len(result)), key=lambda i: (STAGES.index(result[i].stage), i))
+    return [result[i] for i in order]
+
+
+def _named(stage: str, variant: str) -> str:
+    return f"{stage} {variant}" if variant else stage
+
+
+def _bind(make: Callable[..., None], *given: Any) -> Callable[[Progress], None]:
+    return lambda progress: make(*given, progress)
+
+
+# The stages
+
+
+def _prepare(settings: Settings, progress: Progress) -> None:
+    from cityscribe.prepare import prepare
+    from cityscribe.sources import SOURCES
+
+    scenarios, problems = SOURCES[settings.data.source](settings.data.path)
+    if not scenarios:
+        first = f"; {problems[0]}" if problems else ""
+        raise InputError(f"{settings.data.path}: no scenario can be used; see `cityscribe check`{first}")
+    with _whole(settings.run_dir / "prepared") as out:
+        prepare(scenarios, settings, out, progress=progress)
+        lines = [json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in problems]
+        (out / "problems.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def _train(settings: Settings, home: Path, made_from: str, progress: Progress) -> None:
+    import torch
+
+    from cityscribe.models.load import load_config, load_model, load_processor, save_model
+    from cityscribe.models.tuning import prepare_tuning
+    from cityscribe.train import train
+
+    training, prepared = home / "training", settings.run_dir / "prepared"
+    if _stamped(training / "run.json") != made_from:
+        shutil.rmtree(training, ignore_errors=True)
+        training.mkdir(parents=True)
+        write_json(training / "run.json", {"made_from": made_from})
+    samples = read_samples(prepared / "train.parquet")
+    if not samples:
+        raise InputError(f"{prepared / 'skipped.jsonl'}: no training sample is left; see there why")
+    torch.manual_seed(settings.seed)
+    model = load_model(settings.model.base, dtype=torch.float32)
+    processor = load_processor(settings.model.base)
+    tuning = prepare_tuning(model, settings.model)
+    report = train(samples, prepared, model, processor, settings, training, progress=progress)
+    write_json(training / "report.json", {**asdict(report), "tuning": asdict(tuning), "table": str(tuning)})
+    stored = load_config(settings.model.base).dtype  # the checkpoint keeps the precision of the one that it came from
+    save_model(model.to(stored) if isinstance(stored, torch.dtype) else model, processor, home / "model")
+    shutil.rmtree(training / "checkpoints", ignore_errors=True)
+
+
+def _predict(settings: Settings, home: Path, model: Path | str, progress: Progress) -> None:
+    from cityscribe.predict import predict
+
+    prepared = settings.run_dir / "prepared"
+    split = settings.predict.split
+    samples = read_samples(prepared / f"{split}.parquet")
+    home.mkdir(parents=True, exist_ok=True)
+    if not samples:
+        raise InputError(f"{prepared / f'{split}.parquet'}: nothing to predict; set `predict.split` to another split")
+    images = settings.train.images
+    predict(samples, prepared, model, settings, home / "predictions.json", images=images, progress=progress)
+
+
+def _evaluate(settings: Settings, home: Path, progress: Progress) -> None:
+    from cityscribe.evaluate import PROFILES
+
+    references = settings.evaluate.references or settings.data.path
+    scores = PROFILES[settings.evaluate.profile](
+        references,
+        home / "predictions.json",
+        split=settings.predict.split,
+        official_quirks=settings.evaluate.official_quirks,
+    )
+    write_json(home / "segments.json", scores.segments)
+    write_json(home / "scores.provenance.json", {**scores.provenance, "warnings": list(scores.warnings)})
+    write_json(home / "scores.json", scores.total)
+
+
+def _report(settings: Settings, progress: Progress) -> None:
+    from cityscribe.report import write_report
+
+    with _whole(settings.run_dir / "report") as out:
+        write_report(settings.run_dir, settings, out)
+
+
+# What is up to date
+
+
+def _prepare_settings(settings: Settings) -> dict[str, Any]:
+    """Everything that changes what `prepare` writes: not how many processes write it, but what a prompt file says."""
+    values = settings.prepare.model_dump(mode="json", exclude={"workers", "prompts"})
+    prompts = settings.prepare.prompts
+    words = prompts.read_bytes().hex() if prompts is not None and prompts.is_file() else str(prompts)
+    return {**values, "prompts": words, "source": settings.data.source, "boxes": settings.data.boxes}
+
+
+def _base_listing(base: str) -> str:
+    from cityscribe.models.load import resolve_base
+
+    place = Path(resolve_base(base))
+    return _listing(place) if place.is_dir() else _hash("hub", base)
+
+
+def _listing(folder: Path, suffix: str = "") -> str:
+    """The hash of the files below a folder. Raises InputError where it is not one."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    digest = hashlib.sha256()
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(parent, name)
+            if not name.endswith(suffix) or not path.is_file():
+                continue
+            status = path.stat()
+            content = path.read_bytes() if status.st_size <= _SMALL else str(status.st_mtime_ns).encode()
+            digest.update(f"{path.relative_to(folder)}\0{status.st_size}\0".encode())
+            digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
+def _hash(*parts: Any) -> str:
+    plain = [part.model_dump(mode="json") if hasattr(part, "model_dump") else part for part in parts]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _stamped(stamp: Path) -> str:
+    """What a stamp says; nothing where there is none or it is torn."""
+    try:
+        return str(json.loads(stamp.read_text(encoding="utf-8"))["made_from"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+@contextlib.contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """A temporary folder that takes the place of `folder` once the block ends well."""
+    partial, old = folder.with_name(folder.name + ".partial"), folder.with_name(folder.name + ".old")
+    for leftover in (partial, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir(parents=True)
+    yield partial
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(partial, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time works in a run folder; the lock goes with its process, however that ends."""
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                f"{folder}: another cityscribe works in this run; wait for it or name another run"
+            ) from error
+        yield
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,132 @@
+"""From one video to the images of its phases. This is what the worker processes of `prepare` do.
+
+A video is opened once for all of its phases: key frames are found, decoded together, marked, cropped and stored as JPEG
+files with fixed settings, so that equal input gives equal bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cityscribe.prepare.drawing import draw_boxes
+from cityscribe.prepare.geometry import PixelRect, local_view
+from cityscribe.prepare.keyframe import KeyFrame, key_frame
+from cityscribe.prepare.skipped import Skip, What
+from cityscribe.records import PHASES, ROLES, InputError, Phase, View
+from cityscribe.settings import PrepareSettings
+from cityscribe.video import VideoError, probe, read_frames
+
+
+@dataclass(frozen=True, slots=True)
+class VideoJob:
+    """The phases of one view that need images, and the folder for them, relative to that of the prepared data."""
+
+    split: str
+    scenario: str
+    view: View  # its boxes chosen and labelled with phases
+    phases: tuple[Phase, ...]
+    folder: str
+    raw_frames: bool  # a phase without boxes gives its raw frame; otherwise it gives nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The images of one phase: paths in the order of the settings, relative to the folder of the prepared data."""
+
+    phase: int
+    images: tuple[str, ...]
+    marked: tuple[str, ...]  # roles drawn
+    note: str
+
+
+def picture_video(job: VideoJob, settings: PrepareSettings, out: Path) -> tuple[list[Picture], list[Skip]]:
+    """Write the images of a job. What a broken video cannot give is left out, with its reason; it never raises.
+
+    Raises InputError where an image cannot be written.
+    """
+    skips: list[Skip] = []
+
+    def skip(what: What, why: str, phase: int = -1, role: str = "") -> None:
+        skips.append(Skip(job.split, job.scenario, job.view.name, what, why, phase, role))
+
+    try:
+        info = probe(job.view.video)
+        chosen = {phase.number: key_frame(job.view, phase, info) for phase in job.phases}
+    except VideoError as error:
+        skip("video", str(error))
+        return [], skips
+    for number, key in chosen.items():
+        for role, why in key.left_out:
+            skip("box", why, number, role)
+    if not job.raw_frames:
+        for number in [number for number, key in chosen.items() if not key.boxes]:
+            skip("phase", chosen.pop(number).note, number)
+    frames = _read(job.view.video, chosen, lambda number, why: skip("video", why, number))
+    pictures = []
+    for number, key in chosen.items():
+        if key.frame in frames:
+            images = render(frames[key.frame], key, settings)
+            paths = tuple(f"{job.folder}/{number}_{PHASES[number]}_{kind}.jpg" for kind in settings.images)
+            for path, image in zip(paths, images, strict=True):
+                _write_jpeg(out / path, image, settings)
+            marked = tuple(role for role in ROLES if role in key.boxes) if settings.draw_boxes else ()
+            pictures.append(Picture(number, paths, marked, key.note))
+    return pictures, skips
+
+
+def render(frame: np.ndarray, key: KeyFrame, settings: PrepareSettings) -> list[np.ndarray]:
+    """The images of a key frame in the order of the settings, RGB uint8: I-hat and its cropped view I-hat-m (Eq. 6)."""
+    height, width = frame.shape[:2]
+    if settings.draw_boxes:
+        frame = draw_boxes(frame, key.boxes, box_scale=settings.box_scale, line_width=settings.line_width)
+    part = local_view(
+        list(key.boxes.values()), width, height, box_scale=settings.box_scale, crop_scale=settings.crop_scale
+    )
+    shown = {"global": PixelRect(0, 0, width, height), "local": part}
+    return [frame[r.top : r.bottom, r.left : r.right] for r in (shown[kind] for kind in settings.images)]
+
+
+def _read(video: Path, chosen: dict[int, KeyFrame], failed: Callable[[int, str], None]) -> dict[int, np.ndarray]:
+    """The frames by number. Where one fails they are read singly, so that only the phases that need it fail."""
+    wanted = sorted({key.frame for key in chosen.values()})
+    try:
+        return read_frames(video, wanted)
+    except VideoError:
+        pass
+    frames: dict[int, np.ndarray] = {}
+    for frame in wanted:
+        try:
+            frames |= read_frames(video, [frame])
+        except VideoError as error:
+            for number in [number for number, key in chosen.items() if key.frame == frame]:
+                failed(number, str(error))
+    return frames
+
+
+def fit(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """A width and height scaled down so that the longer one is `longest`; unchanged if that is 0 or not smaller."""
+    width, height = size
+    if not 0 < longest < max(size):
+        return size
+    return max(round(width * longest / max(size)), 1), max(round(height * longest / max(size)), 1)
+
+
+def _write_jpeg(path: Path, image: np.ndarray, settings: PrepareSettings) -> None:
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    size = fit(picture.size, settings.image_size)
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Without subsampling (4:4:4) a thin coloured line keeps its colour.
+        picture.save(partial, format="JPEG", quality=settings.jpeg_quality, subsampling=0)
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -1,0 +1,41 @@
+"""What was left out of the prepared data, and why: the lines of `skipped.jsonl`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+What = Literal["view", "video", "phase", "box", "question"]
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """One thing that was left out. The fields that do not apply are empty, and -1 for the phase."""
+
+    split: str
+    scenario: str
+    view: str
+    what: What
+    why: str
+    phase: int = -1  # index into PHASES
+    role: str = ""
+
+
+def write_skipped(path: Path, skips: Iterable[Skip]) -> int:
+    """Write one JSON object a line, sorted, each once, whole or not at all. Returns how many."""
+    lines = [
+        json.dumps({key: value for key, value in asdict(skip).items() if value not in ("", -1)}, ensure_ascii=False)
+        for skip in sorted(set(skips), key=_place)
+    ]
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    os.replace(partial, path)
+    return len(lines)
+
+
+def _place(skip: Skip) -> tuple[str, str, str, int, str, str, str]:
+    return skip.split, skip.scenario, skip.view, skip.phase, skip.role, skip.what, skip.why

@@ -1,0 +1,321 @@
+"""The stage `prepare`: from scenarios to the samples that training and prediction read.
+
+    OUT/train.parquet, val.parquet, test.parquet   samples (the last one only where there are test scenarios)
+    OUT/images/SPLIT/SCENARIO/VIEW/...jpg          what they show
+    OUT/skipped.jsonl                              what was left out, and why
+    OUT/prepare.json                               counts
+
+Training takes every phase of every view that passes Eq. 2. Evaluation takes every phase of every scenario once, from
+its best view, and from the next best one where a video turns out to be broken. Videos are worked on in processes; equal
+scenarios and settings give equal bytes, whatever their order and the number of processes.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import multiprocessing
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from cityscribe.prepare.labeller import Labels, label_captions
+from cityscribe.prepare.pictures import Picture, VideoJob, picture_video
+from cityscribe.prepare.prompts import Prompts, load_prompts
+from cityscribe.prepare.questions import draw
+from cityscribe.prepare.samples import (
+    Group,
+    caption_of,
+    captioned_roles,
+    evaluation_samples,
+    possible_short_questions,
+    training_samples,
+)
+from cityscribe.prepare.skipped import Skip, write_skipped
+from cityscribe.prepare.views import (
+    phases_to_evaluate,
+    ranked_views,
+    why_phase_is_left_out,
+    why_view_is_left_out,
+    with_boxes,
+)
+from cityscribe.records import ROLES, InputError, Phase, Sample, Scenario, View, write_json, write_samples
+from cityscribe.settings import PrepareSettings, Settings
+from cityscribe.video import VideoError
+
+VIDEOS_A_PROCESS = 8
+"""Fewer are done before a process has started."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareReport:
+    """The counts of `prepare.json`."""
+
+    scenarios: dict[str, int]  # by split
+    groups: dict[str, int]  # by split: phases of views that have images
+    samples: dict[str, dict[str, int]]  # by split and kind
+    images: int
+    raw_frames: int  # groups whose phase has no boxes
+    skipped: dict[str, int]  # by what was left out
+    short_questions: dict[str, int]  # "possible" ones and those "drawn"
+    sentences: dict[str, dict[str, int]]  # by role and dimension, over distinct captions
+    labeller: dict[str, int]  # "captions", and how many of them the rules took over: "unparsed", "unanswered"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One group that is wanted: a phase of a scenario, from the first of the candidates that gives images."""
+
+    scenario: Scenario
+    candidates: tuple[tuple[View, Phase], ...]
+
+
+def prepare(
+    scenarios: list[Scenario], settings: Settings, out: Path, *, progress: Progress | None = None
+) -> PrepareReport:
+    """Write the prepared data of scenarios into the folder `out`, which is made if it is missing.
+
+    `progress` is called with what is done and what is to be done: captions to label, then videos to picture.
+
+    Raises InputError for a prompt file or labelling server that cannot be used, for scenarios or views of one name, and
+    for files that cannot be written. A broken video is left out and named in `skipped.jsonl`.
+    """
+    if not scenarios:
+        raise InputError(f"{settings.data.path}: no scenarios to prepare; `cityscribe check` lists what is wrong")
+    _check_names(scenarios)
+    prompts = load_prompts(settings.prepare.prompts)
+    ordered = sorted(scenarios, key=lambda scenario: (scenario.split, scenario.name))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return _prepare(ordered, settings, prompts, out, progress or (lambda done, total: None))
+    except OSError as error:
+        raise InputError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error
+
+
+def _prepare(
+    scenarios: list[Scenario], settings: Settings, prompts: Prompts, out: Path, progress: Progress
+) -> PrepareReport:
+    skips: list[Skip] = []
+    wanted = [group for scenario in scenarios for group in _wanted_groups(scenario, settings, skips)]
+    tally = _Tally(progress)
+    labels = _label(wanted, settings.prepare, tally)
+    groups = _picture(wanted, settings.prepare, out, tally, skips)
+
+    samples, short_counts = _samples(groups, labels, prompts, settings)
+    splits = Counter[str](scenario.split for scenario in scenarios)
+    if not splits["test"]:
+        del samples["test"]
+    for split, entries in samples.items():
+        write_samples(out / f"{split}.parquet", entries)
+    write_skipped(out / "skipped.jsonl", skips)
+    report = PrepareReport(
+        scenarios=dict(splits),
+        groups=dict(Counter(group.scenario.split for group in groups)),
+        samples={split: dict(Counter(sample.meta.kind for sample in entries)) for split, entries in samples.items()},
+        images=sum(len(group.picture.images) for group in groups),
+        raw_frames=sum(bool(group.picture.note) for group in groups),
+        skipped=dict(Counter(skip.what for skip in set(skips))),
+        short_questions=short_counts,
+        sentences={role: _dimensions(labels, role) for role in ROLES},
+        labeller={
+            "captions": len(labels.by_caption),
+            "unparsed": labels.unparsed,
+            "unanswered": labels.unanswered,
+        },
+    )
+    write_json(out / "prepare.json", asdict(report))
+    return report
+
+
+def _samples(
+    groups: Sequence[Group], labels: Labels, prompts: Prompts, settings: Settings
+) -> tuple[dict[str, list[Sample]], dict[str, int]]:
+    """The samples of all groups by split, and how many short questions were possible and drawn."""
+    samples: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
+    counts = {"possible": 0, "drawn": 0}
+    for group in groups:
+        split = group.scenario.split
+        if split != "train":
+            samples[split] += evaluation_samples(group, prompts)
+            continue
+        possible = possible_short_questions(group, labels.by_caption, prompts)
+        long = len(captioned_roles(group.phase))
+        drawn = draw(possible, long, settings.prepare.short_per_long, f"{settings.seed}/{group.id}")
+        samples[split] += training_samples(group, drawn, prompts, settings.prepare.rounds)
+        counts["possible"] += len(possible)
+        counts["drawn"] += len(drawn)
+    return samples, counts
+
+
+def _check_names(scenarios: Sequence[Scenario]) -> None:
+    """Names make paths and group ids, so each must be one scenario's, or one view's of a scenario."""
+    for (split, name), count in Counter((scenario.split, scenario.name) for scenario in scenarios).items():
+        if count > 1:
+            raise InputError(f"scenario {name} ({split}): {count} scenarios have this name; names must differ")
+    for scenario in scenarios:
+        for name, count in Counter(view.name for view in scenario.views).items():
+            if count > 1:
+                raise InputError(f"scenario {scenario.name}: {count} views have the name {name}; names must differ")
+
+
+def _wanted_groups(scenario: Scenario, settings: Settings, skips: list[Skip]) -> list[_Wanted]:
+    boxed = replace(scenario, views=tuple(_boxed(scenario, view, settings, skips) for view in scenario.views))
+    if scenario.split != "train":
+        phases = phases_to_evaluate(ranked_views(boxed))
+        if not phases:
+            skips.append(Skip(scenario.split, scenario.name, "", "view", "no view has phases"))
+        return [_Wanted(boxed, tuple(candidates)) for candidates in phases.values()]
+    wanted = []
+    for view in sorted(boxed.views, key=lambda view: view.name):
+        if why := why_view_is_left_out(view):
+            skips.append(Skip("train", scenario.name, view.name, "view", why))
+            continue
+        for phase in view.phases:
+            if why := why_phase_is_left_out(view, phase.number, settings.prepare):
+                skips.append(Skip("train", scenario.name, view.name, "phase", why, phase.number))
+                continue
+            uncaptioned = [role for role in ROLES if not caption_of(phase, role)]
+            skips.extend(
+                Skip("train", scenario.name, view.name, "question", "no caption", phase.number, role)
+                for role in uncaptioned
+            )
+            if len(uncaptioned) < len(ROLES):
+                wanted.append(_Wanted(boxed, ((view, phase),)))
+    return wanted
+
+
+def _boxed(scenario: Scenario, view: View, settings: Settings, skips: list[Skip]) -> View:
+    try:
+        return with_boxes(view, settings.data.boxes)
+    except VideoError as error:
+        skips.append(Skip(scenario.split, scenario.name, view.name, "video", str(error)))
+        return replace(view, boxes={})
+
+
+class _Tally:
+    """Counts what is done of a number of things to do that can grow."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress, self.done, self.total = progress, 0, 0
+
+    def expect(self, count: int) -> None:
+        self.total += count
+        self.progress(self.done, self.total)
+
+    def step(self) -> None:
+        self.done += 1
+        self.progress(self.done, self.total)
+
+
+def _label(wanted: Sequence[_Wanted], settings: PrepareSettings, tally: _Tally) -> Labels:
+    """Label the captions of the training groups, each once: the views of a scenario share them."""
+    if settings.short_per_long == 0:
+        return Labels({})
+    captions = dict.fromkeys(
+        (role, caption_of(phase, role))
+        for group in wanted
+        if group.scenario.split == "train"
+        for _, phase in group.candidates
+        for role in captioned_roles(phase)
+    )
+    tally.expect(len(captions))
+    return label_captions(captions, settings.labeller, tally.step)
+
+
+def _dimensions(labels: Labels, role: str) -> dict[str, int]:
+    """How many sentences of a road user's captions went to each dimension."""
+    return dict(
+        Counter(
+            dimension
+            for (of_role, _), sentences in labels.by_caption.items()
+            if of_role == role
+            for _, dimension in sentences
+        )
+    )
+
+
+def _picture(
+    wanted: Sequence[_Wanted], settings: PrepareSettings, out: Path, tally: _Tally, skips: list[Skip]
+) -> list[Group]:
+    """Make the images of all wanted groups, in their order; those for which no candidate gives any are left out."""
+    groups: dict[int, Group] = {}
+    open_groups = {place: group.candidates for place, group in enumerate(wanted)}
+    while open_groups:
+        by_view: dict[tuple[str, str, str], list[int]] = {}
+        for place, candidates in open_groups.items():
+            scenario = wanted[place].scenario
+            by_view.setdefault((scenario.split, scenario.name, candidates[0][0].name), []).append(place)
+        jobs = [
+            _job([(wanted[place].scenario, *open_groups[place][0]) for place in places]) for places in by_view.values()
+        ]
+        tally.expect(len(jobs))
+        for job, places, (pictures, skipped) in zip(
+            jobs, by_view.values(), _run(jobs, settings, out, tally), strict=True
+        ):
+            skips += skipped
+            by_phase: dict[int, Picture] = {picture.phase: picture for picture in pictures}
+            for place in places:
+                (view, phase), *others = open_groups.pop(place)
+                if phase.number in by_phase:
+                    groups[place] = Group(wanted[place].scenario, view, phase, by_phase[phase.number])
+                elif others:
+                    open_groups[place] = tuple(others)
+                elif job.split != "train":
+                    why = "no video of the scenario gives an image of it"
+                    skips.append(Skip(job.split, job.scenario, "", "phase", why, phase.number))
+    return [groups[place] for place in sorted(groups)]
+
+
+def _job(phases: Sequence[tuple[Scenario, View, Phase]]) -> VideoJob:
+    scenario, view, _ = phases[0]
+    return VideoJob(
+        split=scenario.split,
+        scenario=scenario.name,
+        view=view,
+        phases=tuple(phase for _, _, phase in phases),
+        folder=f"images/{scenario.split}/{safe_name(scenario.name)}/{safe_name(view.name)}",
+        raw_frames=scenario.split != "train",
+    )
+
+
+def _run(
+    jobs: Sequence[VideoJob], settings: PrepareSettings, out: Path, tally: _Tally
+) -> list[tuple[list[Picture], list[Skip]]]:
+    """The results of all jobs in their order, from as many processes as are worth starting."""
+    work = functools.partial(picture_video, settings=settings, out=out)
+    processes = min(settings.workers or _cores(), len(jobs) // VIDEOS_A_PROCESS)
+    results = []
+    if processes <= 1:
+        for job in jobs:
+            results.append(work(job))
+            tally.step()
+        return results
+    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        for pending in [pool.submit(work, job) for job in jobs]:
+            results.append(pending.result())
+            tally.step()
+    except BrokenProcessPool as error:
+        raise InputError("prepare.workers: a worker process died, most likely for want of memory; set fewer") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return results
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def safe_name(name: str) -> str:
+    """A name of a scenario or view as a folder name: itself where that is safe, else made safe and kept distinct."""
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:100]
+    if name and safe == name and not name.startswith("."):
+        return name
+    return f"{safe.lstrip('.')}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -1,0 +1,218 @@
+"""Frame-exact access to videos.
+
+A frame's number is its place in the order in which the frames are shown, counted from 0, and it is found by timestamp
+(`cityscribe.video_index`). So variable frame rates, B-frames and start offsets make no difference, and a decoder that
+drops a frame cannot shift those behind it.
+
+Annotations number frames in their own way: `frame_index` maps an `image_id` to a frame number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from cityscribe.video_index import (
+    FrameIndex,
+    Place,
+    VideoError,
+    VideoInfo,
+    frame_index_of,
+    open_video,
+    quarter_turns,
+    reason,
+)
+
+__all__ = ["VideoError", "VideoInfo", "frame_at", "frame_index", "probe", "read_frames", "write_video"]
+
+TIME_TOLERANCE_S = 6e-4
+"""A time this little before a frame means that frame: annotations round to milliseconds, files to their ticks."""
+
+WRITTEN_TIME_BASE = Fraction(1, 90000)
+"""Seconds a tick of a file that is written with its own timestamps; the usual frame times are whole multiples."""
+
+
+def frame_index(image_id: int, fps: float) -> int:
+    """The frame number that an `image_id` of a WTS annotation means.
+
+    The frames of 60-fps videos were written twice when they were annotated (`frame_extraction.py` of the WTS data set:
+    59 < fps < 61), so that two ids share a frame. The frames of all other videos are numbered as they are.
+    """
+    return image_id // 2 if 59 < fps < 61 else image_id
+
+
+def probe(path: Path) -> VideoInfo:
+    """Size, average frames per second, number of frames and duration of a video.
+
+    A file that is cut short gives its good frames and `complete=False`. Raises VideoError where not one frame is good.
+    """
+    return frame_index_of(path).info
+
+
+def frame_at(path: Path, time_s: float) -> int:
+    """The number of the frame shown at a time: the last one whose timestamp (from the first frame on) is not later.
+
+    "Not later" up to TIME_TOLERANCE_S. Times before the first frame give 0, times after the last one the last. Raises
+    VideoError for an unreadable file.
+    """
+    return max(bisect_right(frame_index_of(path).times_s, time_s + TIME_TOLERANCE_S) - 1, 0)
+
+
+def read_frames(path: Path, indices: Sequence[int]) -> dict[int, np.ndarray]:
+    """The wanted frames by frame number, each RGB uint8 [height, width, 3], rotated as the file says.
+
+    One pass over the file. Only what the wanted frames need is decoded: from an instant refresh (or the start of the
+    file) on. Raises VideoError where a wanted frame does not exist, or is damaged itself or by something decoded before
+    it; whether it does is a matter of that frame alone, not of the others that are asked for.
+    """
+    wanted = sorted(set(indices))
+    if not wanted:
+        return {}
+    index = frame_index_of(path)
+    last = index.info.frames - 1
+    if wanted[0] < 0:
+        raise VideoError(f"{path}: there is no frame {wanted[0]}, frames are counted from 0")
+    if wanted[-1] > last:
+        why = "the video ends there" if index.info.complete else "the file is cut short or damaged behind it"
+        raise VideoError(f"{path}: frame {wanted[-1]} cannot be read, the last good frame is {last}: {why}")
+    with open_video(path) as container:
+        if index.places:
+            return _read_numbered(path, container, index, wanted)
+        return _read_counted(path, container, wanted)
+
+
+def write_video(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    fps: Fraction | float,
+    *,
+    times_s: Sequence[float] | None = None,
+    crf: int = 20,
+    preset: str = "veryfast",
+    key_every: int = 48,
+    b_frames: int = 2,
+) -> int:
+    """Write frames (RGB uint8 [height, width, 3], even sizes) as H.264 yuv420p in MP4, whole or not at all.
+
+    Equal arguments give equal bytes: one thread, fixed settings, no dates. `times_s` gives each frame its own time
+    (increasing, seconds) in place of `fps`; `key_every` frames lie between key frames at most, `b_frames` B-frames in a
+    row at most. Returns how many frames were written. Raises VideoError naming the file where it cannot be written.
+    """
+    rate = Fraction(fps).limit_denominator(1001)
+    partial = path.with_name(path.name + ".partial")
+    encoder = {"crf": str(crf), "preset": preset, "x264-params": f"threads=1:lookahead-threads=1:bframes={b_frames}"}
+    muxer = {"movflags": "+faststart", "fflags": "+bitexact"}
+    size: tuple[int, int] | None = None
+    written = 0
+    try:
+        with av.open(f"file:{partial}", "w", format="mp4", container_options=muxer) as container:
+            stream: Any = container.add_stream("libx264", rate=rate, options=encoder)
+            stream.pix_fmt = "yuv420p"
+            stream.codec_context.thread_count = 1
+            stream.codec_context.gop_size = key_every
+            stream.codec_context.time_base = WRITTEN_TIME_BASE if times_s is not None else 1 / rate
+            for picture in frames:
+                if size is None:
+                    size = picture.shape[:2]
+                    stream.height, stream.width = size
+                if picture.shape != (*size, 3) or picture.dtype != np.uint8:
+                    raise ValueError(f"frame {written} is {picture.dtype} {picture.shape}, expected uint8 {(*size, 3)}")
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+                frame.time_base = stream.codec_context.time_base
+                frame.pts = written if times_s is None else round(times_s[written] / WRITTEN_TIME_BASE)
+                container.mux(stream.encode(frame))
+                written += 1
+            if size is None:
+                raise ValueError(f"{path}: no frames to write")
+            container.mux(stream.encode(None))
+        os.replace(partial, path)
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be written: {reason(error)}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return written
+
+
+def _read_numbered(path: Path, container: Any, index: FrameIndex, wanted: list[int]) -> dict[int, np.ndarray]:
+    """Read frames (sorted numbers) that are known by timestamp: the packets from a start to the last frame wanted from
+    it are decoded, those in between are passed over."""
+    stored = {place.number: place.stored for place in index.places.values()}
+    starts = [Place(0, 0), *index.starts]
+    numbers = [start.number for start in starts]
+    packets = (packet for packet in container.demux(container.streams.video[0]) if packet.size)
+    passed = 0
+    found: dict[int, np.ndarray] = {}
+    for nearest, members in itertools.groupby(wanted, key=lambda number: bisect_right(numbers, number) - 1):
+        group = set(members)
+        start, end = starts[nearest], max(stored[number] for number in group) + 1
+        span = itertools.islice(packets, start.stored - passed, end - passed)
+        passed = end
+        seen: set[int] = set()
+        sound_end = end
+        for place, frame in _decode_span(container, span, start.stored, index.places):
+            if frame is None or frame.is_corrupt:
+                sound_end = min(sound_end, place.stored)
+            else:
+                seen.add(place.number)
+                if place.number in group:
+                    found[place.number] = _rgb(path, frame)
+        # What was decoded after damage may show it, even where it is shown before the damaged frame.
+        sound = {number for number in seen if stored[number] < sound_end}
+        if not group <= sound:
+            damaged = next(number for number in itertools.count(start.number) if number not in sound)
+            raise VideoError(_damage(path, min(group - sound), damaged - 1))
+    return found
+
+
+def _decode_span(
+    container: Any, packets: Iterable[Any], first_stored: int, places: dict[int, Place]
+) -> Iterator[tuple[Place, Any]]:
+    """Decode packets, the first of which is stored at the place `first_stored`, and yield each shown frame with its
+    place. A packet that cannot be decoded is the last one and yields None with its place."""
+    context = container.streams.video[0].codec_context
+    context.flush_buffers()
+    for stored, packet in enumerate(packets, start=first_stored):
+        try:
+            frames = context.decode(packet)
+        except av.FFmpegError:
+            yield Place(-1, stored), None
+            break
+        yield from ((places[frame.pts], frame) for frame in frames if frame.pts in places)
+    # Frames that the decoder still holds and cannot give are missed by the caller, who asked for them.
+    with contextlib.suppress(av.FFmpegError):
+        yield from ((places[frame.pts], frame) for frame in context.decode(None) if frame.pts in places)
+
+
+def _read_counted(path: Path, container: Any, wanted: list[int]) -> dict[int, np.ndarray]:
+    """Read frames (sorted numbers) by counting what comes out of the decoder from the start of the file."""
+    found: dict[int, np.ndarray] = {}
+    good = 0
+    with contextlib.suppress(av.FFmpegError):
+        for frame in container.decode(container.streams.video[0]):
+            if frame.is_corrupt:
+                break
+            if good in wanted:
+                found[good] = _rgb(path, frame)
+            good += 1
+            if len(found) == len(wanted):
+                return found
+    raise VideoError(_damage(path, next(number for number in wanted if number not in found), good - 1))
+
+
+def _damage(path: Path, number: int, last_good: int) -> str:
+    before = f"the last good frame before the damage is {last_good}" if last_good >= 0 else "no frame before it is good"
+    return f"{path}: frame {number} cannot be decoded, {before}"
+
+
+def _rgb(path: Path, frame: Any) -> np.ndarray:
+    """A decoded frame as RGB uint8 [height, width, 3], rotated as the file says."""
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24", threads=1), quarter_turns(path, frame)))

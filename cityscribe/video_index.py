@@ -1,0 +1,255 @@
+"""The frames of a video file in the order in which they are shown, found without decoding them.
+
+The packets of a file are listed as its container stores them. Where each carries a timestamp of its own, the sorted
+timestamps number the frames, and a decoded frame is known by its timestamp. Otherwise the file is decoded once, and its
+frames are counted. `cityscribe.video` reads frames with this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+
+from cityscribe.records import InputError
+
+FALLBACK_FPS = 25.0
+"""Of a file that says neither how fast it runs nor when its frames are shown."""
+
+
+class VideoError(InputError):
+    """A video cannot be read or written. The message names the file and, where there is one, its last good frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What a video is. `frames` counts the good ones, fewer than were recorded where `complete` is false."""
+
+    width: int  # pixels as shown, rotation applied
+    height: int
+    fps: float  # average over the file
+    frames: int
+    duration_s: float
+    complete: bool = True  # false: the file ends early, or cannot be decoded to its end
+
+
+class Place(NamedTuple):
+    """Where a frame stands in its file."""
+
+    number: int  # in the order in which frames are shown
+    stored: int  # in the order in which they are stored, which is that of decoding
+
+
+@dataclass(frozen=True, slots=True)
+class FrameIndex:
+    """The frames of one file."""
+
+    info: VideoInfo
+    times_s: tuple[float, ...]  # by frame number, relative to the first frame
+    places: dict[int, Place]  # by timestamp in ticks; empty where the frames can only be counted
+    starts: tuple[Place, ...]  # frames from which decoding may start, beyond the first one
+
+
+class _Packet(NamedTuple):
+    """What the container says of one coded frame; times in ticks of the stream."""
+
+    pts: int | None
+    dts: int | None
+    duration: int
+    key: bool
+    refresh: bool  # no frame stored after it refers to one stored before it
+    discard: bool  # decoded but not shown (an edit list starts later)
+
+
+def frame_index_of(path: Path) -> FrameIndex:
+    """The index of a file, kept for the files read last. Raises VideoError where not one frame can be read."""
+    try:
+        stat = os.stat(path)
+    except OSError as error:
+        raise VideoError(f"{path}: {reason(error)}") from error
+    return _scan(Path(path), stat.st_mtime_ns, stat.st_size)
+
+
+@contextlib.contextmanager
+def open_video(path: Path) -> Iterator[Any]:
+    """The PyAV container of a file; what goes wrong in reading it becomes a VideoError.
+
+    Its first video stream decodes in one thread: damage then shows the same way every time, and worker processes do not
+    compete for cores.
+    """
+    try:
+        # "file:" keeps a name with a colon from being taken for an address; nothing but files is opened.
+        options = {"protocol_whitelist": "file"}
+        with av.open(f"file:{path}", container_options=options, metadata_errors="replace") as container:
+            if not container.streams.video:
+                raise VideoError(f"{path}: has no video stream")
+            if container.streams.video[0].codec_context is None:
+                raise VideoError(f"{path}: its video is coded in a way that cannot be decoded")
+            container.streams.video[0].codec_context.thread_count = 1
+            yield container
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"{path}: not a readable video: {reason(error)}") from error
+
+
+def quarter_turns(path: Path, frame: Any) -> int:
+    """Counter-clockwise quarter turns that the display matrix of a frame asks for (0 without one).
+
+    Raises VideoError for a matrix that does anything else than such turns: boxes would not fit its picture.
+    """
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return 0
+    a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
+    one = 1 << 16  # the matrix is 16.16 fixed point
+    turns = {(one, 0, 0, one): 0, (0, -one, one, 0): 1, (-one, 0, 0, -one): 2, (0, one, -one, 0): 3}
+    if (a, b, c, d) not in turns:
+        raise VideoError(f"{path}: is to be shown mirrored, scaled or turned askew; only quarter turns can be read")
+    return turns[a, b, c, d]
+
+
+def reason(error: Exception) -> str:
+    """What an error says, without the path that it may repeat."""
+    return (error.strerror if isinstance(error, OSError | av.FFmpegError) else None) or str(error)
+
+
+@functools.lru_cache(maxsize=16)
+def _scan(path: Path, mtime_ns: int, size: int) -> FrameIndex:
+    """Number the frames of a file. Its time and size are arguments for the cache: a changed file is scanned again."""
+    width, height = _shown_size(path)
+    with open_video(path) as container:
+        stream = container.streams.video[0]
+        packets, complete = _list_packets(container, stream)
+        tick_s = stream.time_base or Fraction(1)
+        fps = float(stream.average_rate or stream.guessed_rate or 0)
+    order = _presentation_order(packets, complete)
+    places: dict[int, Place] = {}
+    last_s = 0.0
+    if order:
+        numbers = {pts: number for number, pts in enumerate(order)}
+        places = {p.pts: Place(numbers[p.pts], stored) for stored, p in enumerate(packets) if p.pts in numbers}
+        times_s = [float((pts - order[0]) * tick_s) for pts in order]
+        last_s = float(packets[places[order[-1]].stored].duration * tick_s)
+    else:
+        times_s, to_the_end = _count(path)
+        complete = complete and to_the_end
+    fps = fps or ((len(times_s) - 1) / times_s[-1] if times_s[-1] > 0 else FALLBACK_FPS)
+    info = VideoInfo(width, height, fps, len(times_s), times_s[-1] + (last_s or 1 / fps), complete)
+    return FrameIndex(info, tuple(times_s), places, _starts(packets, places))
+
+
+def _shown_size(path: Path) -> tuple[int, int]:
+    """Width and height of the first frame in pixels, rotation applied."""
+    with open_video(path) as container:
+        for frame in container.decode(container.streams.video[0]):
+            turned = quarter_turns(path, frame) % 2
+            return (frame.height, frame.width) if turned else (frame.width, frame.height)
+    raise VideoError(f"{path}: not one frame can be read")
+
+
+def _list_packets(container: Any, stream: Any) -> tuple[list[_Packet], bool]:
+    """The readable packets in the order in which they are stored, and whether these are all that the file announces."""
+    packets: list[_Packet] = []
+    empty = 0
+    length_size = _nal_length_size(stream.codec_context)
+    try:
+        for packet in container.demux(stream):
+            if packet.size == 0:
+                empty += 1
+                continue
+            if packet.is_corrupt:
+                return packets, False
+            refresh = packet.is_keyframe and length_size > 0 and _is_idr(bytes(packet), length_size)
+            packets.append(
+                _Packet(packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe, refresh, packet.is_discard)
+            )
+    except (av.FFmpegError, OSError):
+        return packets, False
+    return packets, len(packets) + empty >= len(stream.index_entries)
+
+
+def _presentation_order(packets: list[_Packet], complete: bool) -> list[int]:
+    """The timestamps of the shown frames, sorted; empty where they do not number the frames beyond doubt.
+
+    Beyond doubt: every packet has a timestamp of its own, and the first one stored is a key frame and the first shown.
+    Where packets are missing, only frames are numbered that none of those can precede: a missing packet would be
+    decoded after the last one at hand, and no frame is shown before it is decoded.
+    """
+    order = sorted(packet.pts for packet in packets if packet.pts is not None)
+    if not order or len(set(order)) < len(packets) or not packets[0].key or packets[0].pts != order[0]:
+        return []
+    discarded = {packet.pts for packet in packets if packet.discard}
+    if not complete:
+        decoded = [packet.dts for packet in packets if packet.dts is not None]
+        if len(decoded) < len(packets) or any(dts > (p.pts or 0) for dts, p in zip(decoded, packets, strict=True)):
+            return []
+        order = [pts for pts in order if pts <= decoded[-1]]
+    return [pts for pts in order if pts not in discarded]
+
+
+def _starts(packets: list[_Packet], places: dict[int, Place]) -> tuple[Place, ...]:
+    """The instant refreshes that are shown after all that is stored before, and before all that is stored after."""
+    if not places:
+        return ()
+    timestamps = [packet.pts or 0 for packet in packets]
+    highest = list(itertools.accumulate(timestamps, max))
+    lowest = list(itertools.accumulate(reversed(timestamps), min))[::-1]
+    return tuple(
+        places[timestamps[stored]]
+        for stored, packet in enumerate(packets)
+        if packet.refresh
+        and stored > 0
+        and highest[stored - 1] < timestamps[stored] == lowest[stored]
+        and timestamps[stored] in places
+    )
+
+
+def _nal_length_size(context: Any) -> int:
+    """Bytes in front of each NAL unit of H.264 in MP4 (`avcC`, ISO/IEC 14496-15); 0 for any other kind of stream."""
+    extradata = context.extradata or b""
+    return (extradata[4] & 3) + 1 if context.name == "h264" and len(extradata) > 6 and extradata[0] == 1 else 0
+
+
+def _is_idr(data: bytes, length_size: int) -> bool:
+    """Whether an H.264 picture is an instant refresh (ITU-T H.264, NAL unit type 5).
+
+    The key-frame flag of a container also marks pictures that later ones look past, so it does not tell.
+    """
+    place = 0
+    while place + length_size < len(data):
+        kind = data[place + length_size] & 31
+        if 1 <= kind <= 5:
+            return kind == 5
+        place += length_size + int.from_bytes(data[place : place + length_size], "big")
+    return False
+
+
+def _count(path: Path) -> tuple[list[float], bool]:
+    """The time in seconds of every frame that decodes, relative to the first, and whether decoding got to the end."""
+    stamps: list[float | None] = []
+    complete = True
+    with open_video(path) as container:
+        stream = container.streams.video[0]
+        fps = float(stream.average_rate or stream.guessed_rate or FALLBACK_FPS)
+        try:
+            for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    complete = False
+                    break
+                stamps.append(frame.time)
+        except (av.FFmpegError, OSError):
+            complete = False
+    if not stamps:
+        raise VideoError(f"{path}: not one frame can be read")
+    known = [stamp for stamp in stamps if stamp is not None]
+    if len(known) == len(stamps) and all(a < b for a, b in itertools.pairwise(known)):
+        return [stamp - known[0] for stamp in known], complete
+    return [number / fps for number in range(len(stamps))], complete

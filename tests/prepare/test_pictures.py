@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cityscribe.prepare.keyframe import KeyFrame
+from cityscribe.prepare.pictures import VideoJob, fit, picture_video, render
+from cityscribe.records import InputError
+from tests.numbered_video import number_of
+from tests.prepare.made import box, first_frame, make_video, phases, settings, view
+
+ALL = dict.fromkeys(range(5), 100.0)
+
+
+def job(boxed, *, raw_frames=True):
+    return VideoJob("val", "s", boxed, boxed.phases, "images/val/s/v", raw_frames)
+
+
+def shown(folder, path):
+    return np.asarray(Image.open(folder / path).convert("RGB"))
+
+
+def ramp(width=200, height=100):
+    """A frame in which red is the column and green the row, and blue is 128."""
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([columns, rows, np.full_like(rows, 128)], axis=-1).astype(np.uint8)
+
+
+def test_the_local_view_is_cut_out_of_the_marked_frame():
+    # (50, 40, 10, 10) scaled by 1.2 is 49 to 61 by 39 to 51; (80, 50, 20, 10) is 78 to 102 by 49 to 61.
+    # Around both: 49 to 102 by 39 to 61; scaled by 1.5: 35.75 to 115.25 by 33.5 to 66.5.
+    key = KeyFrame(0, {"pedestrian": (50, 40, 10, 10), "vehicle": (80, 50, 20, 10)})
+    local, whole = render(ramp(), key, settings(line_width=1).prepare)
+    assert local.shape == (66 - 34, 115 - 36, 3)
+    assert (local == whole[34:66, 36:115]).all()
+    assert (whole[39, 49:61] == (0, 255, 0)).all()
+    assert (whole[49, 78:102] == (0, 0, 255)).all()
+    assert whole.shape == (100, 200, 3)
+
+
+def test_the_settings_name_the_images_and_their_order():
+    key = KeyFrame(0, {"pedestrian": (50, 40, 10, 10)})
+    for images in (["global"], ["local"], ["global", "local"], ["local", "global"]):
+        sizes = [image.shape[1] for image in render(ramp(), key, settings(images=images).prepare)]
+        assert sizes == [200 if kind == "global" else 18 for kind in images]
+
+
+def test_without_drawing_the_crop_stays_the_same():
+    key = KeyFrame(0, {"pedestrian": (50, 40, 40, 40)})
+    local, whole = render(ramp(), key, settings(draw_boxes=False).prepare)
+    assert (whole == ramp()).all()
+    assert local.shape == render(ramp(), key, settings().prepare)[0].shape
+
+
+def test_each_phase_shows_its_own_frame(tmp_path):
+    boxed = view("v", make_video(tmp_path / "v.mp4"), pedestrian={0: 100.0, 2: 100.0}, vehicle={2: 100.0, 4: 100.0})
+    pictures, skips = picture_video(job(boxed), settings().prepare, tmp_path)
+    assert not skips
+    assert [picture.phase for picture in pictures] == [0, 1, 2, 3, 4]
+    for picture in pictures:
+        local, whole = picture.images
+        assert local == f"images/val/s/v/{picture.phase}_{whole.split('_')[1]}_local.jpg"
+        assert number_of(shown(tmp_path, whole)) == first_frame(picture.phase)
+    assert [picture.marked for picture in pictures] == [
+        ("pedestrian",),
+        (),
+        ("pedestrian", "vehicle"),
+        (),
+        ("vehicle",),
+    ]
+    assert [bool(picture.note) for picture in pictures] == [False, True, False, True, False]
+
+
+def test_without_drawing_nobody_is_marked(tmp_path):
+    boxed = view("v", make_video(tmp_path / "v.mp4"), pedestrian=ALL)
+    pictures, _ = picture_video(job(boxed), settings(draw_boxes=False).prepare, tmp_path)
+    assert {picture.marked for picture in pictures} == {()}
+
+
+def test_training_leaves_out_phases_without_boxes(tmp_path):
+    boxed = view("v", make_video(tmp_path / "v.mp4"), pedestrian={1: 100.0})
+    pictures, skips = picture_video(job(boxed, raw_frames=False), settings().prepare, tmp_path)
+    assert [picture.phase for picture in pictures] == [1]
+    assert [(skip.what, skip.phase) for skip in skips] == [("phase", 0), ("phase", 2), ("phase", 3), ("phase", 4)]
+
+
+def test_a_vehicle_that_is_not_drawn_is_reported(tmp_path):
+    boxed = replace(
+        view("v", make_video(tmp_path / "v.mp4"), of_phases=phases([0])),
+        boxes={"pedestrian": (box(2, 0),), "vehicle": (box(15, 0),)},
+    )
+    pictures, skips = picture_video(job(boxed), settings().prepare, tmp_path)
+    assert pictures[0].marked == ("pedestrian",)
+    assert [(skip.what, skip.role, skip.phase) for skip in skips] == [("box", "vehicle", 0)]
+
+
+def test_a_cut_short_video_keeps_the_phases_before_the_cut(tmp_path):
+    video = make_video(tmp_path / "v.mp4", frames=400)
+    late = replace(phases()[4], start_s=39.0, end_s=39.9)
+    boxed = view("v", video, pedestrian={0: 100.0}, of_phases=(*phases([0]), late))
+    # The index stands in front, so a file that ends early still opens.
+    video.write_bytes(video.read_bytes()[: video.stat().st_size * 2 // 3])
+    pictures, skips = picture_video(job(boxed), settings().prepare, tmp_path)
+    assert [picture.phase for picture in pictures] == [0]
+    assert number_of(shown(tmp_path, pictures[0].images[1])) == 2
+    assert [(skip.what, skip.phase) for skip in skips] == [("video", 4)]
+    assert "v.mp4" in skips[0].why
+    assert "last good frame" in skips[0].why
+
+
+@pytest.mark.parametrize("content", [b"", b"no video at all", None])
+def test_an_unreadable_video_is_reported_and_nothing_else(tmp_path, content):
+    video = tmp_path / "v.mp4"
+    if content is not None:
+        video.write_bytes(content)
+    pictures, skips = picture_video(job(view("v", video, pedestrian=ALL)), settings().prepare, tmp_path)
+    assert pictures == []
+    assert [skip.what for skip in skips] == ["video"]
+    assert str(video) in skips[0].why
+
+
+def test_image_size_scales_the_longer_side_down_and_never_up(tmp_path):
+    assert fit((1920, 1080), 336) == (336, 189)
+    assert fit((300, 900), 100) == (33, 100)
+    assert fit((100, 50), 336) == (100, 50)
+    assert fit((100, 50), 0) == (100, 50)
+    assert fit((5000, 1), 100) == (100, 1)
+    boxed = view("v", make_video(tmp_path / "v.mp4"), of_phases=phases([0]))
+    pictures, _ = picture_video(job(boxed), settings(image_size=56).prepare, tmp_path)
+    assert shown(tmp_path, pictures[0].images[1]).shape == (24, 56, 3)
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "images").write_text("a file where the folder should be")
+    boxed = view("v", make_video(tmp_path / "v.mp4"), pedestrian=ALL)
+    with pytest.raises(InputError, match=r"images.*cannot be written"):
+        picture_video(job(boxed), settings().prepare, tmp_path)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cityscribe.prepare.labeller import label_by_rules
+from cityscribe.prepare.pictures import Picture
+from cityscribe.prepare.prompts import load_prompts
+from cityscribe.prepare.samples import Group, caption_of, evaluation_samples, possible_short_questions, training_samples
+from cityscribe.prepare.sentences import split_sentences
+from cityscribe.records import ROLES, text_of
+from tests.prepare.made import CAPTIONS, phases, scenario, view
+
+PROMPTS = load_prompts(None)
+PICTURE = Picture(3, ("images/l.jpg", "images/g.jpg"), ("pedestrian", "vehicle"), "")
+
+
+def group(captions=CAPTIONS, kind="overhead", split="train"):
+    shown = view("cam", kind=kind)
+    return Group(scenario("event", shown, split=split), shown, phases([3], captions)[0], PICTURE)
+
+
+def short(of):
+    captions = [(role, caption_of(of.phase, role)) for role in ROLES]
+    labelled = {(role, caption): label_by_rules(role, split_sentences(caption)) for role, caption in captions}
+    return possible_short_questions(of, labelled, PROMPTS)
+
+
+def test_single_rounds_are_samples_of_one_group():
+    samples = training_samples(group(), short(group()), PROMPTS, "single")
+    assert [(s.meta.kind, s.meta.target, s.meta.dimension) for s in samples] == [
+        ("long", "vehicle", ""),
+        ("long", "pedestrian", ""),
+        ("short", "pedestrian", "attributes"),
+        ("short", "pedestrian", "position"),
+        ("short", "pedestrian", "motion"),
+        ("short", "vehicle", "position"),
+        ("short", "vehicle", "motion"),
+        ("short", "", "environment"),
+    ]
+    for sample in samples:
+        user, assistant = sample.messages
+        assert [block["type"] for block in user["content"]] == ["image", "image", "text"]
+        assert (user["role"], assistant["role"]) == ("user", "assistant")
+        assert text_of(assistant)
+    assert {(sample.group, sample.images) for sample in samples} == {("event/cam/3", PICTURE.images)}
+    assert [text_of(sample.messages[1]) for sample in samples[:2]] == [CAPTIONS["vehicle"], CAPTIONS["pedestrian"]]
+
+
+def test_multi_rounds_are_one_conversation_of_the_same_texts():
+    single = training_samples(group(), short(group()), PROMPTS, "single")
+    (multi,) = training_samples(group(), short(group()), PROMPTS, "multi")
+    assert [text_of(entry) for entry in multi.messages] == [text_of(e) for sample in single for e in sample.messages]
+    images = [sum(block["type"] == "image" for block in entry["content"]) for entry in multi.messages]
+    assert images == [2] + [0] * (len(images) - 1)
+    assert (multi.meta.kind, multi.meta.target) == ("multi", "")
+
+
+@pytest.mark.parametrize("rounds", ["single", "multi"])
+def test_a_road_user_without_caption_has_no_sample(rounds):
+    one = group({"pedestrian": "  ", "vehicle": CAPTIONS["vehicle"]})
+    samples = training_samples(one, [], PROMPTS, rounds)
+    assert [len(sample.messages) for sample in samples] == [2]
+    assert text_of(samples[0].messages[1]) == CAPTIONS["vehicle"]
+    assert training_samples(group({}), [], PROMPTS, rounds) == []
+
+
+@pytest.mark.parametrize("kind", ["overhead", "vehicle"])
+def test_prediction_asks_with_the_words_of_training(kind):
+    trained = training_samples(group(kind=kind), [], PROMPTS, "single")
+    asked = evaluation_samples(group(kind=kind, split="val"), PROMPTS)
+    assert [sample.messages[0] for sample in asked] == [sample.messages[0] for sample in trained]
+
+
+def test_evaluation_asks_about_both_even_without_references():
+    samples = evaluation_samples(group({}, split="test"), PROMPTS)
+    assert [sample.meta.target for sample in samples] == ["vehicle", "pedestrian"]
+    assert [text_of(sample.messages[1]) for sample in samples] == ["", ""]
+
+
+def test_the_meta_data_lead_back_to_the_scenario():
+    noted = replace(group(kind="vehicle"), picture=replace(PICTURE, marked=("pedestrian",), note="why"))
+    meta = evaluation_samples(noted, PROMPTS)[0].meta
+    assert (meta.scenario, meta.view, meta.view_kind, meta.phase) == ("event", "cam", "vehicle", 3)
+    assert (meta.domain, meta.split, meta.marked, meta.note) == ("internal", "train", ("pedestrian",), "why")

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from cityscribe.world.event import sample_event
+from cityscribe.world.facts import distance_band, facing, facts_at, position
+from cityscribe.world.scene import PersonState, Vehicle, VehicleState
+from cityscribe.world.words import STYLES, pedestrian_caption, vehicle_caption
+
+NORTHBOUND = VehicleState(Vehicle("sedan", "white"), 0.0, 0.0, math.pi / 2)
+PERSON = sample_event(0).person
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "word"),
+    [
+        (0.0, 10.0, "front"),
+        (-4.0, 8.0, "front left"),
+        (4.0, 8.0, "front right"),
+        (-3.0, 0.0, "left"),
+        (3.0, -1.0, "right"),
+    ],
+)
+def test_positions_are_seen_from_the_vehicle(x: float, y: float, word: str) -> None:
+    assert position(PersonState(PERSON, x, y, 0.0, "standing", "ahead"), NORTHBOUND) == word
+
+
+@pytest.mark.parametrize(
+    ("heading", "word"), [(math.pi / 2, "same"), (-math.pi / 2, "opposite"), (math.pi, "left"), (0.0, "right")]
+)
+def test_facing_is_relative_to_the_vehicles_direction(heading: float, word: str) -> None:
+    assert facing(PersonState(PERSON, 0, 5, heading, "standing", "ahead"), NORTHBOUND) == word
+
+
+def test_distance_bands() -> None:
+    words = ["near", "near", "close", "close", "far", "far"]
+    assert [distance_band(m) for m in (0.0, 3.99, 4.0, 7.99, 8.0, 50.0)] == words
+
+
+@pytest.mark.parametrize("style", range(STYLES))
+@pytest.mark.parametrize("seed", range(25))
+def test_captions_say_what_is_true(seed: int, style: int) -> None:
+    event = sample_event(seed)
+    for time_s in event.boundaries_s[:-1]:
+        facts = facts_at(event, time_s)
+        about_person, about_vehicle = pedestrian_caption(facts, style), vehicle_caption(facts, style)
+        for caption in (about_person, about_vehicle):
+            assert f"{facts['upper_colour']} {facts['upper']}" in caption
+            assert f"{facts['lower_colour']} {facts['lower']}" in caption
+            assert f"{facts['height_cm']} cm" in caption
+            assert facts["weather"] in caption
+            assert facts["surface"] in caption
+            assert "{" not in caption
+            assert "  " not in caption
+        verb = {"standing": "standing still", "walking": "walking slowly", "running": "running quickly"}
+        assert verb[facts["motion"]] in about_person
+        assert f"{facts['vehicle_colour']} {facts['vehicle_kind']}" in about_vehicle
+        assert (facts["vehicle_action"] == "stopped") == ("has stopped" in about_vehicle)
+
+
+def test_speeds_are_those_of_the_event() -> None:
+    event = next(e for e in map(sample_event, range(50)) if e.speeds[0] > 3 and not e.turn)
+    facts = facts_at(event, event.boundaries_s[0])
+    assert abs(int(facts["vehicle_speed_kmh"]) - event.speeds[0] * 3.6) <= 2.5
