@@ -19,8 +19,8 @@ check: $(VENV)/.ready-dev
 
 # The base model of the demo from scratch: an hour or two on two cores, minutes on a GPU.
 base: $(VENV)/.ready-dev
-	$(BIN)/python -m recipes.tiny_base start build/tiny-start
 	$(BIN)/python -m recipes.tiny_base draw build/pool
+	$(BIN)/python -m recipes.tiny_base start build/tiny-start build/pool
 	$(BIN)/python -m recipes.tiny_base train build/tiny-start build/pool build/tiny
 
 $(VENV)/bin/pip:

@@ -236,3 +236,5 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: line {error.lineno}, column {error.colno}: {error.msg}") from error
     except RecursionError as error:
         raise InputError(f"{path}: nested too deeply") from error
+    except ValueError as error:  # Python refuses to read integers of thousands of digits
+        raise InputError(f"{path}: a number is too long") from error

@@ -20,12 +20,14 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import ColorRange
 
 from cityscribe.video_index import (
     FrameIndex,
     Place,
     VideoError,
     VideoInfo,
+    decode_in_order,
     frame_index_of,
     open_video,
     quarter_turns,
@@ -36,6 +38,9 @@ __all__ = ["VideoError", "VideoInfo", "frame_at", "frame_index", "probe", "read_
 
 TIME_TOLERANCE_S = 6e-4
 """A time this little before a frame means that frame: annotations round to milliseconds, files to their ticks."""
+
+BT601 = 6
+"""AVCOL_SPC_SMPTE170M, the matrix by which RGB is converted."""
 
 WRITTEN_TIME_BASE = Fraction(1, 90000)
 """Seconds a tick of a file that is written with its own timestamps; the usual frame times are whole multiples."""
@@ -87,7 +92,7 @@ def read_frames(path: Path, indices: Sequence[int]) -> dict[int, np.ndarray]:
     with open_video(path) as container:
         if index.places:
             return _read_numbered(path, container, index, wanted)
-        return _read_counted(path, container, wanted)
+        return _read_counted(path, container, index, wanted)
 
 
 def write_video(
@@ -119,11 +124,16 @@ def write_video(
             stream.pix_fmt = "yuv420p"
             stream.codec_context.thread_count = 1
             stream.codec_context.gop_size = key_every
+            # Said in the file, because players take large pictures for BT.709 otherwise.
+            stream.codec_context.colorspace = BT601
+            stream.codec_context.color_range = ColorRange.MPEG
             stream.codec_context.time_base = WRITTEN_TIME_BASE if times_s is not None else 1 / rate
             for picture in frames:
                 if size is None:
                     size = picture.shape[:2]
                     stream.height, stream.width = size
+                    if size[0] % 2 or size[1] % 2:
+                        raise ValueError(f"frames of {size[1]}x{size[0]} pixels: yuv420p takes even sizes only")
                 if picture.shape != (*size, 3) or picture.dtype != np.uint8:
                     raise ValueError(f"frame {written} is {picture.dtype} {picture.shape}, expected uint8 {(*size, 3)}")
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
@@ -192,14 +202,12 @@ def _decode_span(
         yield from ((places[frame.pts], frame) for frame in context.decode(None) if frame.pts in places)
 
 
-def _read_counted(path: Path, container: Any, wanted: list[int]) -> dict[int, np.ndarray]:
+def _read_counted(path: Path, container: Any, index: FrameIndex, wanted: list[int]) -> dict[int, np.ndarray]:
     """Read frames (sorted numbers) by counting what comes out of the decoder from the start of the file."""
     found: dict[int, np.ndarray] = {}
     good = 0
-    with contextlib.suppress(av.FFmpegError):
-        for frame in container.decode(container.streams.video[0]):
-            if frame.is_corrupt:
-                break
+    with contextlib.suppress(av.FFmpegError, VideoError):
+        for frame in decode_in_order(path, container, complete=index.info.complete):
             if good in wanted:
                 found[good] = _rgb(path, frame)
             good += 1

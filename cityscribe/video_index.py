@@ -32,7 +32,11 @@ class VideoError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What a video is. `frames` counts the good ones, fewer than were recorded where `complete` is false."""
+    """What a video is. `frames` counts the good ones, fewer than were recorded where `complete` is false.
+
+    MP4 and MOV list all their frames, so a missing one is noticed. Other formats just end where they are cut, and the
+    last few frames before the cut may bear the numbers of B-frames that are missing among them.
+    """
 
     width: int  # pixels as shown, rotation applied
     height: int
@@ -130,17 +134,17 @@ def _scan(path: Path, mtime_ns: int, size: int) -> FrameIndex:
         packets, complete = _list_packets(container, stream)
         tick_s = stream.time_base or Fraction(1)
         fps = float(stream.average_rate or stream.guessed_rate or 0)
-    order = _presentation_order(packets, complete)
+    order = _presentation_order(path, packets, complete)
     places: dict[int, Place] = {}
     last_s = 0.0
-    if order:
+    if order is None:
+        times_s, to_the_end = _count(path, complete)
+        complete = complete and to_the_end
+    else:
         numbers = {pts: number for number, pts in enumerate(order)}
         places = {p.pts: Place(numbers[p.pts], stored) for stored, p in enumerate(packets) if p.pts in numbers}
-        times_s = [float((pts - order[0]) * tick_s) for pts in order]
+        times_s = [(pts - order[0]) * tick_s.numerator / tick_s.denominator for pts in order]
         last_s = float(packets[places[order[-1]].stored].duration * tick_s)
-    else:
-        times_s, to_the_end = _count(path)
-        complete = complete and to_the_end
     fps = fps or ((len(times_s) - 1) / times_s[-1] if times_s[-1] > 0 else FALLBACK_FPS)
     info = VideoInfo(width, height, fps, len(times_s), times_s[-1] + (last_s or 1 / fps), complete)
     return FrameIndex(info, tuple(times_s), places, _starts(packets, places))
@@ -163,7 +167,8 @@ def _list_packets(container: Any, stream: Any) -> tuple[list[_Packet], bool]:
     try:
         for packet in container.demux(stream):
             if packet.size == 0:
-                empty += 1
+                # One with a time repeats the frame before it; the one without says that the file is over.
+                empty += packet.dts is not None
                 continue
             if packet.is_corrupt:
                 return packets, False
@@ -176,23 +181,26 @@ def _list_packets(container: Any, stream: Any) -> tuple[list[_Packet], bool]:
     return packets, len(packets) + empty >= len(stream.index_entries)
 
 
-def _presentation_order(packets: list[_Packet], complete: bool) -> list[int]:
-    """The timestamps of the shown frames, sorted; empty where they do not number the frames beyond doubt.
+def _presentation_order(path: Path, packets: list[_Packet], complete: bool) -> list[int] | None:
+    """The timestamps of the shown frames, sorted; None where they do not number the frames beyond doubt.
 
     Beyond doubt: every packet has a timestamp of its own, and the first one stored is a key frame and the first shown.
     Where packets are missing, only frames are numbered that none of those can precede: a missing packet would be
-    decoded after the last one at hand, and no frame is shown before it is decoded.
+    decoded after the last one at hand, and no frame is shown before it is decoded. Raises VideoError if none is left.
     """
     order = sorted(packet.pts for packet in packets if packet.pts is not None)
     if not order or len(set(order)) < len(packets) or not packets[0].key or packets[0].pts != order[0]:
-        return []
+        return None
     discarded = {packet.pts for packet in packets if packet.discard}
     if not complete:
         decoded = [packet.dts for packet in packets if packet.dts is not None]
         if len(decoded) < len(packets) or any(dts > (p.pts or 0) for dts, p in zip(decoded, packets, strict=True)):
-            return []
+            return None
         order = [pts for pts in order if pts <= decoded[-1]]
-    return [pts for pts in order if pts not in discarded]
+    order = [pts for pts in order if pts not in discarded]
+    if not order:
+        raise VideoError(f"{path}: not one frame can be read")
+    return order
 
 
 def _starts(packets: list[_Packet], places: dict[int, Place]) -> tuple[Place, ...]:
@@ -232,24 +240,41 @@ def _is_idr(data: bytes, length_size: int) -> bool:
     return False
 
 
-def _count(path: Path) -> tuple[list[float], bool]:
+def decode_in_order(path: Path, container: Any, *, complete: bool) -> Iterator[Any]:
+    """Decode a file from its start and yield the frames as they come out, which is the order in which they are shown.
+
+    Where packets are missing at the end (not `complete`), the frames that the decoder would have held back for them are
+    left out. Raises VideoError, or an error of PyAV, at the first damage.
+    """
+    stream = container.streams.video[0]
+    for packet in itertools.chain(container.demux(stream), [None]):
+        if packet is None and not complete:
+            return
+        if packet is not None and packet.size == 0:
+            continue
+        for frame in stream.codec_context.decode(packet):
+            if frame.is_corrupt:
+                raise VideoError(f"{path}: damaged")
+            yield frame
+        if packet is not None and packet.is_corrupt:
+            raise VideoError(f"{path}: damaged")
+
+
+def _count(path: Path, complete: bool) -> tuple[list[float], bool]:
     """The time in seconds of every frame that decodes, relative to the first, and whether decoding got to the end."""
     stamps: list[float | None] = []
-    complete = True
+    to_the_end = True
     with open_video(path) as container:
         stream = container.streams.video[0]
         fps = float(stream.average_rate or stream.guessed_rate or FALLBACK_FPS)
         try:
-            for frame in container.decode(stream):
-                if frame.is_corrupt:
-                    complete = False
-                    break
+            for frame in decode_in_order(path, container, complete=complete):
                 stamps.append(frame.time)
-        except (av.FFmpegError, OSError):
-            complete = False
+        except (av.FFmpegError, OSError, VideoError):
+            to_the_end = False
     if not stamps:
         raise VideoError(f"{path}: not one frame can be read")
     known = [stamp for stamp in stamps if stamp is not None]
     if len(known) == len(stamps) and all(a < b for a, b in itertools.pairwise(known)):
-        return [stamp - known[0] for stamp in known], complete
-    return [number / fps for number in range(len(stamps))], complete
+        return [stamp - known[0] for stamp in known], to_the_end
+    return [number / fps for number in range(len(stamps))], to_the_end

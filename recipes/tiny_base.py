@@ -1,7 +1,7 @@
 """Train `cityscribe-tiny` from scratch: a small LLaVA that sees the synthetic city and talks about it.
 
-    python -m recipes.tiny_base start FOLDER         # the tokenizer and random weights
     python -m recipes.tiny_base draw POOL            # pictures, by worker processes; may run beside the training
+    python -m recipes.tiny_base start FOLDER POOL    # the tokenizer and random weights
     python -m recipes.tiny_base train FOLDER POOL OUT
 
 The data are general pictures (`cityscribe.world.pictures`), each with some forty questions of which every visit takes
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import re
@@ -45,7 +46,7 @@ SHAPE = {
     "vision_width": 192,
     "vision_heads": 3,
     "vision_mlp": 768,
-    "text_layers": 6,
+    "text_layers": 4,
     "text_width": 256,
     "text_heads": 4,
     "text_kv_heads": 4,
@@ -83,21 +84,45 @@ class Recipe:
 # The tokenizer and the random weights
 
 
-def start(folder: Path) -> None:
+def start(folder: Path, pool: Path) -> None:
     """Write a checkpoint with random weights. The vocabulary is learnt from questions, answers and a list of words."""
     from cityscribe.models.build import build_tiny_llava
     from cityscribe.models.load import save_model
     from cityscribe.models.tokenizer import train_tokenizer
 
     texts = []
-    for seed in range(2_000):
-        for question in sample_picture(seed, width=64, height=36).questions:
-            texts += [question.text, question.answer]
+    for shard in range(4):
+        for entry in json.loads((pool / f"{shard:04d}.json").read_text()):
+            texts += [text for _, *both in entry["questions"] for text in both]
     texts += [" " + word for word in _lexicon() for _ in range(400)]
     tokenizer = train_tokenizer(texts, VOCABULARY)
     model, processor = build_tiny_llava(tokenizer, seed=0, **SHAPE)
+    open_eyes(model, np.load(pool / "0000.npy"), processor.image_processor)
     save_model(model, processor, folder)
     print(f"{folder}: {model.num_parameters():,} parameters, {len(tokenizer)} tokens")
+
+
+@torch.no_grad()
+def open_eyes(model: Any, images: np.ndarray, image_processor: Any) -> None:
+    """Give the tower a start that sees: principal components of patches instead of random filters, places in waves.
+
+    The patch embedding becomes the whitened leading components of the patches of `images` [n, 2, size, size, 3], so
+    that colours and edges are there from the first step; the position embeddings become sines and cosines of row and
+    column.
+    """
+    mean, std = np.array(image_processor.image_mean), np.array(image_processor.image_std)
+    pixels = (images.reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 3)[:400] / 255.0 - mean) / std
+    side = IMAGE_SIZE // PATCH
+    patches = pixels.reshape(-1, side, PATCH, side, PATCH, 3).transpose(0, 1, 3, 5, 2, 4).reshape(-1, 3 * PATCH * PATCH)
+    values, vectors = np.linalg.eigh(np.cov(patches[::2], rowvar=False))
+    embeddings = model.model.vision_tower.embeddings
+    width = embeddings.patch_embedding.weight.shape[0]
+    leading = vectors[:, ::-1][:, :width] / np.sqrt(values[::-1][:width] + 0.02 * values[-1])
+    embeddings.patch_embedding.weight.copy_(torch.from_numpy(leading.T.reshape(width, 3, PATCH, PATCH)))
+    frequencies = math.pi * 0.5 ** (np.arange(width // 4) * 6 / (width // 4))
+    rows, columns = np.divmod(np.arange(side * side), side)
+    waves = [wave(place[:, None] * frequencies) for place in (rows, columns) for wave in (np.sin, np.cos)]
+    embeddings.position_embedding.weight[1:] = torch.from_numpy(0.5 * np.concatenate(waves, axis=1)).float()
 
 
 def _lexicon() -> list[str]:
@@ -523,6 +548,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     begin = commands.add_parser("start", help="write the tokenizer and random weights")
     begin.add_argument("folder", type=Path)
+    begin.add_argument("pool", type=Path)
     paint = commands.add_parser("draw", help="fill a pool of pictures")
     paint.add_argument("pool", type=Path)
     paint.add_argument("--shards", type=int, default=Recipe().shards)
@@ -536,7 +562,7 @@ def main() -> None:
     given = vars(parser.parse_args())
     command = given.pop("command")
     if command == "start":
-        start(given["folder"])
+        start(**given)
     elif command == "draw":
         draw(**given)
     else:

@@ -307,7 +307,8 @@ def _questions(scene: Scene, camera: Camera, rng: np.random.Generator) -> tuple[
             "person in detail",
             f"Describe {who} with all details.",
             f"{_sentence(_a(noun) + ', ' + look['height_cm'] + ' cm, ' + age)} "
-            f"{his.capitalize()} clothes: {_wears(look)}. In {his} hands: {carries}. {he.capitalize()} {does} {turned} and looks {eyes}.",
+            f"{his.capitalize()} clothes: {_wears(look)}. In {his} hands: {carries}. "
+            f"{he.capitalize()} {does} {turned} and looks {eyes}.",
         ),
         Question(
             "place",

@@ -1,7 +1,8 @@
 """What is said: captions in the manner of WTS, from a table of facts.
 
-A caption is a sequence of sentences, one or two a dimension. Every dimension has several wordings; which one an
-annotator uses is chosen by the style number, so that a data set can be written by one hand or by many.
+A caption is a sequence of sentences, one or two a dimension, and most of a sentence depends on what is true: rain is
+told in other words than fog. Each dimension can be worded by several annotators; which one is the style number, so that
+a data set can be written by one hand or by many.
 """
 
 from __future__ import annotations
@@ -14,40 +15,71 @@ STYLES = 2
 """How many annotators' wordings there are."""
 
 _AGE = {"child": "about 10 years old", "adult": "in {his} 30s", "elderly": "in {his} 70s"}
+_CARRIED = {
+    "nothing": "{He} carries nothing.",
+    "backpack": "There is a backpack on {his} back.",
+    "handbag": "A handbag hangs from {his} left hand.",
+    "umbrella": "{He} holds up an open umbrella.",
+}
 _POSITION = {
-    "front": "directly in front of the vehicle",
+    "front": "directly in front of the vehicle, in the middle of its path",
     "front left": "diagonally in front of the vehicle on its left",
     "front right": "diagonally in front of the vehicle on its right",
-    "left": "on the left side of the vehicle",
-    "right": "on the right side of the vehicle",
+    "left": "beside the vehicle on its left side",
+    "right": "beside the vehicle on its right side",
 }
-_DISTANCE = {"near": "very near to", "close": "close to", "far": "far from"}
+_DISTANCE = {"near": "only a few steps from it", "close": "close to it", "far": "far away from it"}
 _FACING = {
-    "same": "in the same direction as the vehicle",
-    "opposite": "in the opposite direction to the vehicle",
-    "left": "to the left, perpendicular to the vehicle",
-    "right": "to the right, perpendicular to the vehicle",
+    "same": "{His} back is turned to the vehicle and {he} faces the same direction.",
+    "opposite": "{His} body faces the vehicle, opposite to its direction of travel.",
+    "left": "{His} body is turned to the left, perpendicular to the vehicle.",
+    "right": "{His} body is turned to the right, perpendicular to the vehicle.",
 }
 _GAZE = {
-    "vehicle": "{He} is watching the vehicle closely and is aware of it.",
-    "ahead": "{His} line of sight is in {his} direction of travel and {he} does not notice the vehicle.",
-    "phone": "{He} is looking down at a mobile phone and pays no attention to the vehicle.",
+    "vehicle": "{He} watches the vehicle closely and is aware of it.",
+    "ahead": "{His} line of sight follows {his} own way and {he} does not notice the vehicle.",
+    "phone": "{He} looks down at a mobile phone and pays no attention to the traffic.",
 }
-_MOTION = {"standing": "is standing still", "walking": "is walking slowly", "running": "is running quickly"}
-_CARRIED = {
-    "nothing": "",
-    "backpack": " and carrying a backpack",
-    "handbag": " and carrying a handbag",
-    "umbrella": " and holding an umbrella",
+_MOTION = {
+    "standing": "The pedestrian stands still and waits",
+    "walking": "The pedestrian is walking slowly",
+    "running": "The pedestrian is running quickly with long strides",
 }
-_LIGHT = {"bright": "bright", "dim": "dim", "dark": "dark"}
-_WEATHER = {"clear": "clear", "cloudy": "cloudy", "rainy": "rainy", "foggy": "foggy"}
+_WEATHER = {
+    "clear": "The weather is clear, without a cloud in the sky.",
+    "cloudy": "The weather is cloudy and gray clouds cover the sun.",
+    "rainy": "The weather is rainy, drops fall and puddles form.",
+    "foggy": "The weather is foggy and what is far away is hidden.",
+}
+_LIGHT = {
+    "bright": "It is bright daytime",
+    "dim": "The light is dim, as at dusk",
+    "dark": "It is dark night, lit by lamps and headlights",
+}
+_SURFACE = {"dry": "and the asphalt is dry.", "wet": "and the wet road surface is slippery."}
+_ROAD = {
+    "urban road": "The scene is an urban road between tall buildings",
+    "residential road": "The scene is a quiet residential road among low houses",
+    "parking lot": "The scene is a wide parking lot with marked bays on both sides.",
+}
+_TRAFFIC = {
+    "light": "The traffic volume is light and hardly another vehicle is around.",
+    "usual": "The traffic volume is usual, with some other vehicles.",
+    "heavy": "The traffic volume is heavy and many vehicles fill the lanes.",
+}
 _ACTION = {
-    "stopped": "has stopped",
-    "going straight": "is going straight ahead at a constant speed",
-    "decelerating": "is going straight ahead and decelerating",
-    "turning left": "is turning left",
-    "turning right": "is turning right",
+    "stopped": "The vehicle has stopped and does not move.",
+    "going straight": "The vehicle is going straight ahead at a constant speed of about {speed} km/h.",
+    "decelerating": "The vehicle brakes and is decelerating to about {speed} km/h.",
+    "turning left": "The vehicle steers to the left and is turning at about {speed} km/h.",
+    "turning right": "The vehicle steers to the right and is turning at about {speed} km/h.",
+}
+_SEEN_FROM_PEDESTRIAN = {
+    "front": "It approaches the pedestrian, who is directly in front of it in the middle of its path",
+    "front left": "The pedestrian is diagonally in front of it on its left",
+    "front right": "The pedestrian is diagonally in front of it on its right",
+    "left": "It is level with the pedestrian, who is on its left side",
+    "right": "It is level with the pedestrian, who is on its right side",
 }
 
 
@@ -59,98 +91,72 @@ def _garment(colour: str, garment: str) -> str:
     return f"{colour} {garment}" if garment in ("trousers", "shorts") else f"{_article(colour)} {garment}"
 
 
-def _clothing(facts: Facts) -> str:
-    hat = "" if facts["hat_colour"] == "none" else f" and {_article(facts['hat_colour'])} cap"
-    upper = _garment(facts["upper_colour"], facts["upper"])
-    lower = _garment(facts["lower_colour"], facts["lower"])
-    return f"{upper} with {lower}{hat}"
-
-
-def _pronouns(facts: Facts, sentence: str) -> str:
-    he, his = ("he", "his") if facts["sex"] == "male" else ("she", "her")
-    return sentence.format(he=he, his=his, He=he.capitalize(), His=his.capitalize())
-
-
 def _attributes(facts: Facts, style: int) -> str:
     who, height = f"{facts['sex']} {_AGE[facts['age']]}", f"{facts['height_cm']} cm"
-    clothing, carried = _clothing(facts), _CARRIED[facts["carried"]]
-    return (
-        f"The pedestrian is a {who} with a height of about {height}, wearing {clothing}{carried}.",
-        f"The pedestrian is a {who}, about {height} tall, dressed in {clothing}{carried}.",
+    upper = _garment(facts["upper_colour"], facts["upper"])
+    lower = _garment(facts["lower_colour"], facts["lower"])
+    hat = "" if facts["hat_colour"] == "none" else f", and {_article(facts['hat_colour'])} cap on {{his}} head"
+    first = (
+        f"The pedestrian is a {who} with a height of about {height}, wearing {upper} and {lower}{hat}.",
+        f"The pedestrian, about {height} tall, is a {who}, dressed in {upper} with {lower}{hat}.",
     )[style]
+    return f"{first} {_CARRIED[facts['carried']]}"
 
 
 def _pedestrian_position(facts: Facts, style: int) -> str:
     where, near = _POSITION[facts["position"]], _DISTANCE[facts["distance"]]
-    facing = _FACING[facts["facing"]]
-    return (
-        f"The pedestrian is {where} and {near} it. {{His}} body faces {facing}.",
-        f"{{He}} is positioned {where}, {near} it, and {{his}} body is oriented {facing}.",
-    )[style]
+    is_at = ("{He} is", "{He} is positioned")[style]
+    return f"{is_at} {where}, {near}. {_FACING[facts['facing']]}"
 
 
 def _pedestrian_motion(facts: Facts, style: int) -> str:
-    where = "on the crosswalk" if facts["crosswalk"] == "yes" and facts["motion"] != "standing" else "on the road"
-    motion = _MOTION[facts["motion"]]
-    return (
-        f"{_GAZE[facts['gaze']]} The pedestrian {motion} {where}.",
-        f"{{He}} {motion} {where}. {_GAZE[facts['gaze']]}",
-    )[style]
+    where = " on the crosswalk" if facts["crosswalk"] == "yes" and facts["motion"] != "standing" else ""
+    motion = f"{_MOTION[facts['motion']]}{where}."
+    return (f"{_GAZE[facts['gaze']]} {motion}", f"{motion} {_GAZE[facts['gaze']]}")[style]
 
 
 def _place(facts: Facts) -> str:
     if facts["road"] == "parking lot":
-        return "a parking lot"
+        return _ROAD["parking lot"]
     lanes = f"{facts['lanes']} lane" + ("s" if facts["lanes"] != "1" else "")
-    walks = "with sidewalks on both sides" if facts["sidewalks"] == "yes" else "without sidewalks"
-    junction = " near a junction" if facts["junction"] == "yes" else ""
-    return f"{_article(facts['road'])} with {lanes}, {walks}{junction}"
+    walks = "sidewalks on both sides" if facts["sidewalks"] == "yes" else "no sidewalk"
+    junction = ", where another road crosses it" if facts["junction"] == "yes" else ""
+    return f"{_ROAD[facts['road']]} with {lanes} and {walks}{junction}."
 
 
 def _environment(facts: Facts, style: int) -> str:
-    weather, light, place = _WEATHER[facts["weather"]], _LIGHT[facts["light"]], _place(facts)
-    return (
-        f"The weather is {weather} and the brightness is {light}. The road surface is {facts['surface']}. "
-        f"The scene is {place}, and the traffic volume is {facts['traffic']}.",
-        f"It is {weather} and {light}, and the road surface is {facts['surface']}. "
-        f"The event takes place on {place}, where the traffic volume is {facts['traffic']}.",
-    )[style]
+    sky = f"{_WEATHER[facts['weather']]} {_LIGHT[facts['light']]} {_SURFACE[facts['surface']]}"
+    place = f"{_place(facts)} {_TRAFFIC[facts['traffic']]}"
+    return (f"{sky} {place}", f"{place} {sky}")[style]
 
 
 def _vehicle_position(facts: Facts, style: int) -> str:
-    where = {
-        "front": "directly in front of the pedestrian",
-        "front left": "behind the pedestrian, who is diagonally in front of it on its left",
-        "front right": "behind the pedestrian, who is diagonally in front of it on its right",
-        "left": "beside the pedestrian, who is on its left",
-        "right": "beside the pedestrian, who is on its right",
-    }[facts["position"]]
-    if facts["position"] == "front":
-        where = "facing the pedestrian, who is directly in front of it"
-    near = _DISTANCE[facts["distance"]]
-    vehicle = f"{_article(facts['vehicle_colour'])} {facts['vehicle_kind']}"
-    return (
-        f"The vehicle is {vehicle}. It is {where} and {near} {{his}} position.",
-        f"The vehicle, {vehicle}, is {where}, {near} {{his}} position.",
-    )[style]
+    where, near = _SEEN_FROM_PEDESTRIAN[facts["position"]], _DISTANCE[facts["distance"]]
+    kind = f"{_article(facts['vehicle_colour'])} {facts['vehicle_kind']}"
+    return (f"The vehicle is {kind}. {where}, {near}.", f"{where}, {near}. The vehicle is {kind}.")[style]
 
 
 def _vehicle_motion(facts: Facts, style: int) -> str:
-    action, speed = _ACTION[facts["vehicle_action"]], facts["vehicle_speed_kmh"]
-    if facts["vehicle_action"] == "stopped":
-        return f"The vehicle {action}."
-    return (f"The vehicle {action} at about {speed} km/h.", f"It {action} with a speed of about {speed} km/h.")[style]
+    return _ACTION[facts["vehicle_action"]].replace("{speed}", facts["vehicle_speed_kmh"])
 
 
-Sentence = Callable[[Facts, int], str]
+Sentences = Callable[[Facts, int], str]
 
-_PEDESTRIAN: tuple[Sentence, ...] = (_attributes, _pedestrian_position, _pedestrian_motion, _environment)
-_VEHICLE: tuple[Sentence, ...] = (_vehicle_position, _vehicle_motion, _environment, _attributes)
+_PEDESTRIAN: tuple[Sentences, ...] = (_attributes, _pedestrian_position, _pedestrian_motion, _environment)
+_VEHICLE: tuple[Sentences, ...] = (_vehicle_position, _vehicle_motion, _environment, _attributes)
 
 
 def pedestrian_caption(facts: Facts, style: int = 0) -> str:
-    return _pronouns(facts, " ".join(sentence(facts, style) for sentence in _PEDESTRIAN))
+    """The caption about the pedestrian: attributes, position, motion and gaze, environment."""
+    return _caption(_PEDESTRIAN, facts, style)
 
 
 def vehicle_caption(facts: Facts, style: int = 0) -> str:
-    return _pronouns(facts, " ".join(sentence(facts, style) for sentence in _VEHICLE))
+    """The caption about the vehicle: position, motion, environment, and the attributes of the pedestrian."""
+    return _caption(_VEHICLE, facts, style)
+
+
+def _caption(dimensions: tuple[Sentences, ...], facts: Facts, style: int) -> str:
+    he, his = ("he", "his") if facts["sex"] == "male" else ("she", "her")
+    text = " ".join(sentences(facts, style) for sentences in dimensions)
+    return text.format(he=he, his=his, He=he.capitalize(), His=his.capitalize())

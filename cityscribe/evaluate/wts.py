@@ -1,0 +1,180 @@
+"""The profile `wts`: caption scores by the rules of the AI City Challenge Track 2 (woven-visionai/wts-dataset).
+
+A segment is what is said of one road user in one phase of a scenario. Each is scored with BLEU-4, METEOR, ROUGE-L and
+CIDEr-D, summed over the segments of a domain (internal: WTS; external: BDD_PC_5K) and divided by the number of
+reference segments, so that a missing one counts as zero. Pedestrian and vehicle are averaged per metric, the score is
+(100 BLEU + 100 METEOR + 100 ROUGE-L + 10 CIDEr-D) / 4, and the total is the mean of the domains.
+
+Where the official evaluator stops or overlooks something, this does otherwise:
+
+- A reference caption without a word cannot be scored. It is left out of its road user's count, and the warnings say
+  how many are. A road user or a domain without any reference is left out of the mean.
+- A reference file, or a phase in it, that cannot be used is left out with a warning, as when the data set is read. Of
+  two references for the same scenario the first in order of path counts, and a warning names the other.
+- A scenario that has captions of the vehicle view only is scored with those; otherwise those of the overhead view
+  count.
+- Phases are compared as phases, whether they are labelled by digit or by word.
+
+With `official_quirks` it overlooks the same: captions of the vehicle view, predictions for scenarios whose name does
+not begin with 2023 (internal) or video (external), predictions whose label is spelled otherwise than in the
+reference; and it takes characters of `_caption.json` off both ends of a file's name, which can damage the name of the
+scenario.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from math import fsum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cityscribe.evaluate.bleu import bleu
+from cityscribe.evaluate.cider import cider
+from cityscribe.evaluate.meteor import meteor
+from cityscribe.evaluate.ngrams import ngram_overlaps
+from cityscribe.evaluate.rouge import rouge_l
+from cityscribe.evaluate.wordnet import SOURCE, table_sha256
+from cityscribe.evaluate.words import treebank_tokens
+from cityscribe.evaluate.wts_files import Segments, read_predictions, read_references, warn_about
+from cityscribe.records import ROLES, Domain, InputError
+
+POINTS = {"bleu": 100.0, "meteor": 100.0, "rouge-l": 100.0, "cider": 10.0}  # what a metric of 1 is worth
+ZERO = dict.fromkeys(POINTS, 0.0)
+OFFICIAL_PREFIXES: dict[Domain, str] = {"internal": "2023", "external": "video"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What an evaluation found.
+
+    `total` holds a domain's means by road user and metric, their mean, the number of reference phases and the score,
+    and over all domains the score. `segments` maps `SCENARIO/PHASE/ROLE` to the four metrics of each segment that was
+    predicted. `provenance` says which rules, versions and data the numbers stand on.
+    """
+
+    total: dict[str, Any]
+    segments: dict[str, dict[str, float]]
+    warnings: tuple[str, ...]
+    provenance: dict[str, str]
+
+
+def evaluate_wts(
+    references: Path, predictions: Path, *, split: str | None = None, official_quirks: bool = False
+) -> Scores:
+    """Score a file of predictions in the submission format against the captions of a WTS data set.
+
+    References are the files `*_caption.json` below any folder `annotations` of the data set, external ones below a
+    folder BDD_PC_5K or BDD_TC_5K, in any case. `split` takes those of one split, and those in no split's folder.
+    Raises InputError where the predictions are missing or malformed, or the references hold nothing to score.
+    """
+    warnings: list[str] = []
+    expected = read_references(references, split, official_quirks, warnings)
+    predicted = read_predictions(predictions)
+    known = {scenario for scenarios in expected.values() for scenario in scenarios}
+    unknown = sorted(predicted.keys() - known)
+    warn_about(warnings, predictions, unknown, "predicted scenarios without reference, which are not scored")
+    if official_quirks:
+        predicted, overlooked = _as_officially_seen(expected, predicted)
+        warn_about(warnings, predictions, overlooked, "predicted phases that the official evaluator overlooks")
+    domains = {domain: _score_domain(scenarios, predicted) for domain, scenarios in expected.items()}
+    for found in domains.values():
+        warn_about(warnings, predictions, found.missing, "segments without prediction, which count as zero")
+        warn_about(warnings, predictions, found.surplus, "predicted phases without reference, which are not scored")
+        warn_about(warnings, references, found.unscorable, "segments with an empty reference, which are left out")
+    total: dict[str, Any] = {domain: found.total for domain, found in domains.items() if found.total}
+    if not total:
+        raise InputError(f"{references}: none of its reference captions holds a word; nothing can be scored")
+    total["score"] = fsum(part["score"] for part in total.values()) / len(total)
+    provenance = {
+        "profile": "wts, official quirks" if official_quirks else "wts",
+        "split": split or "all",
+        "nltk": version("nltk"),
+        "wordnet": SOURCE,
+        "wordnet_sha256": table_sha256(),
+        "references_sha256": _sha256(json.dumps(expected, sort_keys=True).encode("ascii")),
+        "predictions_sha256": _sha256(predictions.read_bytes()),
+    }
+    segments = {key: metrics for found in domains.values() for key, metrics in found.segments.items()}
+    return Scores(total, segments, tuple(warnings), provenance)
+
+
+def score_caption(reference: str, prediction: str) -> dict[str, float]:
+    """BLEU-4, METEOR and ROUGE-L in [0, 1] and CIDEr-D in [0, 10] of one caption; an empty prediction scores 0.
+
+    Raises ValueError where the reference holds no word.
+    """
+    reference_tokens, prediction_tokens = treebank_tokens(reference), treebank_tokens(prediction)
+    if not reference_tokens:
+        raise ValueError("a reference without a word cannot be scored")
+    overlaps = ngram_overlaps(reference_tokens, prediction_tokens)
+    return {
+        "bleu": bleu(overlaps),
+        "meteor": meteor(reference_tokens, prediction_tokens),
+        "rouge-l": rouge_l(reference, prediction),
+        "cider": cider(overlaps),
+    }
+
+
+class _DomainScores(NamedTuple):
+    total: dict[str, Any]  # empty where no reference caption holds a word
+    segments: dict[str, dict[str, float]]
+    missing: list[str]  # keys of segments without prediction
+    unscorable: list[str]  # keys of segments without reference caption
+    surplus: list[str]  # predicted phases without reference
+
+
+def _score_domain(expected: dict[str, Segments], predicted: dict[str, Segments]) -> _DomainScores:
+    scores = _DomainScores({}, {}, [], [], [])
+    keys: dict[str, list[str]] = {role: [] for role in ROLES}  # of the reference segments
+    phase_count = 0
+    for scenario, phases in sorted(expected.items()):
+        predicted_phases = predicted.get(scenario, {})
+        scores.surplus.extend(f"{scenario}/{phase}" for phase in sorted(predicted_phases.keys() - phases.keys()))
+        for phase, reference in sorted(phases.items()):
+            phase_count += any(map(str.strip, reference.captions.values()))
+            for role, caption in reference.captions.items():
+                key = f"{scenario}/{phase}/{role}"
+                if not caption.strip():
+                    scores.unscorable.append(key)
+                    continue
+                keys[role].append(key)
+                if phase in predicted_phases:
+                    scores.segments[key] = score_caption(caption, predicted_phases[phase].captions[role])
+                else:
+                    scores.missing.append(key)
+    means = {role: _means([scores.segments.get(key, ZERO) for key in keys[role]]) for role in ROLES if keys[role]}
+    if means:
+        mean = _means(list(means.values()))
+        score = sum(points * mean[metric] for metric, points in POINTS.items()) / len(POINTS)
+        scores.total.update(means, mean=mean, segments=phase_count, score=score)
+    return scores
+
+
+def _means(metrics: list[dict[str, float]]) -> dict[str, float]:
+    # An exactly rounded sum does not depend on the order of the scenarios.
+    return {metric: fsum(values[metric] for values in metrics) / len(metrics) for metric in POINTS}
+
+
+def _as_officially_seen(
+    expected: dict[Domain, dict[str, Segments]], predicted: dict[str, Segments]
+) -> tuple[dict[str, Segments], list[str]]:
+    """The predictions that the official evaluator finds for the references, and the phases that it overlooks."""
+    seen: dict[str, Segments] = {}
+    overlooked: list[str] = []
+    for domain, scenarios in expected.items():
+        for scenario in scenarios.keys() & predicted.keys():
+            named = scenario.startswith(OFFICIAL_PREFIXES[domain])
+            for phase, segment in predicted[scenario].items():
+                reference = scenarios[scenario].get(phase)
+                if named and reference and reference.label == segment.label:
+                    seen.setdefault(scenario, {})[phase] = segment
+                else:
+                    overlooked.append(f"{scenario}/{phase}")
+    return seen, sorted(overlooked)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,24 @@
+"""Fixtures that several rooms share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a family's tiny checkpoint, written on first use. Tests must not write into it."""
+    folders: dict[str, Path] = {}
+
+    def checkpoint(family: str) -> Path:
+        # Imported here because most tests need no model and importing transformers takes seconds.
+        from tests.tiny_models import tiny_checkpoint
+
+        if family not in folders:
+            folders[family] = tiny_checkpoint(family, tmp_path_factory.mktemp("tiny") / family)
+        return folders[family]
+
+    return checkpoint

@@ -1,0 +1,163 @@
+"""The stages together, on a small synthetic city and a tiny random model."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cityscribe import pipeline
+from cityscribe.records import InputError
+from cityscribe.settings import Settings, dump_settings, resolve
+from cityscribe.world.dataset import WorldSettings, write_dataset
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("pipeline") / "city"
+    write_dataset(root, WorldSettings(train=2, val=2, external=0.5, seed=1, fps=5), workers=1)
+    return root
+
+
+def _settings(city: Path, model: Path, runs: Path, **sections: dict[str, object]) -> Settings:
+    values: dict[str, dict[str, object]] = {
+        "data": {"path": str(city)},
+        "prepare": {"pedestrian_threshold": 64, "vehicle_threshold": 64, "workers": 1, "image_size": 128},
+        "model": {"base": str(model), "block_expansion": {"blocks": 1}},
+        "train": {"epochs": 2, "batch_groups": 4, "save_steps": 2, "precision": "fp32"},
+        "predict": {"max_new_tokens": 6, "precision": "fp32"},
+        "report": {"samples": 2},
+    }
+    for name, section in sections.items():
+        values[name] = {**values[name], **section}
+    return resolve({"runs": str(runs), "name": "small", **values})
+
+
+def _run(settings: Settings, *stages: str) -> list[str]:
+    """Run, and return the steps that were made, not those that were up to date."""
+    made: list[str] = []
+
+    @contextmanager
+    def watch(name: str) -> Iterator[Callable[..., None]]:
+        made.append(name)
+        yield lambda *_: None
+
+    pipeline.run(settings, watch, lambda _: None, stages or pipeline.STAGES)
+    return made
+
+
+def _results(run: Path) -> dict[str, str]:
+    names = ["predictions.json", "scores.json", "segments.json", "model/model.safetensors", "prepared/train.parquet"]
+    return {name: hashlib.sha256((run / name).read_bytes()).hexdigest() for name in names}
+
+
+@pytest.fixture(scope="module")
+def finished(city: Path, tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    settings = _settings(city, tiny("llava"), tmp_path_factory.mktemp("runs"))
+    assert _run(settings) == ["prepare", "train", "predict", "evaluate", "report"]
+    return settings
+
+
+def test_everything_is_where_the_design_says(finished: Settings) -> None:
+    run = finished.run_dir
+    for name in (
+        *("project.yaml", "prepared/train.parquet", "prepared/val.parquet", "prepared/skipped.jsonl"),
+        *("model/config.json", "model/model.safetensors", "training/curve.jsonl", "predictions.json", "scores.json"),
+        "report/index.html",
+    ):
+        assert (run / name).is_file(), name
+    assert not list(run.rglob("*.partial"))
+
+
+def test_what_is_up_to_date_is_not_made_again(finished: Settings) -> None:
+    before = _results(finished.run_dir)
+    assert _run(finished) == []
+    assert _results(finished.run_dir) == before
+
+
+def test_a_changed_setting_makes_its_stage_and_those_after_it(
+    city: Path, tiny: Callable[[str], Path], finished: Settings, tmp_path: Path
+) -> None:
+    shutil.copytree(finished.run_dir, tmp_path / "small")
+    changed = _settings(city, tiny("llava"), tmp_path, predict={"max_new_tokens": 5})
+    assert _run(changed) == ["predict", "evaluate", "report"]
+    changed = _settings(city, tiny("llava"), tmp_path, predict={"max_new_tokens": 5}, report={"samples": 1})
+    assert _run(changed) == ["report"]
+
+
+def test_rerunning_from_the_resolved_settings_repeats_the_run(finished: Settings, tmp_path: Path) -> None:
+    again = resolve({**finished.model_dump(mode="json"), "runs": str(tmp_path)})
+    _run(again)
+    assert _results(again.run_dir) == _results(finished.run_dir)
+
+
+def test_baselines_are_trained_predicted_and_scored(city: Path, tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    settings = _settings(city, tiny("llava"), tmp_path, predict={"baselines": ["untuned", "blind"]})
+    made = _run(settings)
+    assert made[:3] == ["prepare", "train", "train blind"]
+    for name in ("untuned", "blind"):
+        assert (settings.run_dir / "baselines" / name / "scores.json").is_file()
+    assert not (settings.run_dir / "baselines" / "untuned" / "model").exists()
+    assert (settings.run_dir / "baselines" / "blind" / "model" / "model.safetensors").is_file()
+
+
+def test_a_stage_needs_those_before_it(city: Path, tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="run it first"):
+        _run(_settings(city, tiny("llava"), tmp_path), "predict")
+
+
+def test_a_full_disk_leaves_nothing_that_counts_as_done(
+    city: Path, tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = _settings(city, tiny("llava"), tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(tmp_path / "scores.json"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "_evaluate", full)
+        with pytest.raises(OSError, match="No space left"):
+            _run(settings)
+    assert not (settings.run_dir / "scores.json").exists()
+    assert _run(settings) == ["evaluate", "report"]
+
+
+def test_two_at_a_time_are_refused(finished: Settings) -> None:
+    with pipeline._locked(finished.run_dir), pytest.raises(InputError, match="another cityscribe"):
+        _run(finished)
+
+
+def test_killed_at_random_moments_it_ends_as_if_never_killed(finished: Settings, tmp_path: Path) -> None:
+    settings = resolve({**finished.model_dump(mode="json"), "runs": str(tmp_path)})
+    project = tmp_path / "project.yaml"
+    project.write_text(dump_settings(settings))
+    command = [sys.executable, "-m", "cityscribe.cli", "run", str(project)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    chance = random.Random(0)
+    began = time.monotonic()
+    kills = 0
+    while kills < 3:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
+        try:
+            output, _ = process.communicate(timeout=chance.uniform(3, 25))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            kills += 1
+            continue
+        assert process.returncode == 0, output.decode()
+        break
+    finish = subprocess.run(command, capture_output=True, env=environment, timeout=300, check=False)
+    assert finish.returncode == 0, finish.stderr.decode()
+    assert time.monotonic() - began < 600
+    assert _results(settings.run_dir) == _results(finished.run_dir)

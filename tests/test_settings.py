@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cityscribe.records import InputError
+from cityscribe.settings import commented_settings, dump_settings, load_settings, resolve
+
+MINIMAL = "data:\n  path: somewhere\n"
+
+
+def _write(folder: Path, text: str) -> Path:
+    path = folder / "project.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_every_mistake_is_listed_with_its_place_and_the_nearest_name(tmp_path: Path) -> None:
+    path = _write(
+        tmp_path,
+        "data:\n  path: somewhere\ntrain:\n  lr: fast\n  epoch: 2\nmodel:\n  method: blok-expansion\npredikt: {}\n",
+    )
+    with pytest.raises(InputError) as caught:
+        load_settings(path, ["prepare.box_skale=2"])
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 5
+    assert any("line 4" in line and "train.lr" in line and "'fast'" in line for line in lines)
+    assert any("line 5" in line and "did you mean `epochs`" in line for line in lines)
+    assert any("line 7" in line and "did you mean `block-expansion`" in line for line in lines)
+    assert any("line 8" in line and "did you mean `predict`" in line for line in lines)
+    assert any("--set prepare.box_skale=2" in line and "did you mean `box_scale`" in line for line in lines)
+
+
+def test_overrides_win_and_are_typed(tmp_path: Path) -> None:
+    path = _write(tmp_path, MINIMAL + "train:\n  lr: 0.1\n")
+    settings = load_settings(path, ["train.lr=1e-4", "train.share_prefix=false", "prepare.images=[global]", "name=x"])
+    assert settings.train.lr == 1e-4
+    assert settings.train.share_prefix is False
+    assert settings.prepare.images == ("global",)
+    assert settings.run_dir == Path("runs/x")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a: [", "not YAML"),
+        ("- 1\n- 2\n", "expected sections"),
+        ("just words", "expected sections"),
+        ("", "data: missing"),
+        ("data: {path: x}\ntrain: 3\n", "train"),
+        ("data: {path: x}\nname: ../up\n", "name"),
+        ("data: {path: x}\ntrain: {lr: .nan}\n", "train.lr"),
+        ("data: {path: x}\nseed: -1\n", "seed"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_clear_error(tmp_path: Path, text: str, says: str) -> None:
+    path = _write(tmp_path, text)
+    with pytest.raises(InputError, match=r"project\.yaml") as caught:
+        load_settings(path)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("override", ["train.lr", "=3", "train..lr=3", "name.deeper=3", "train.lr=[1"])
+def test_an_override_that_cannot_be_used_names_itself(tmp_path: Path, override: str) -> None:
+    with pytest.raises(InputError, match="--set"):
+        load_settings(_write(tmp_path, MINIMAL + "name: x\n"), [override])
+
+
+def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cityscribe init"):
+        load_settings(tmp_path / "none.yaml")
+
+
+def test_resolved_settings_give_themselves_again(tmp_path: Path) -> None:
+    settings = load_settings(_write(tmp_path, MINIMAL), ["prepare.short_per_long=null", "predict.baselines=[blind]"])
+    assert load_settings(_write(tmp_path, dump_settings(settings))) == settings
+
+
+def test_the_commented_file_holds_the_defaults() -> None:
+    text = commented_settings("somewhere")
+    assert resolve(yaml.safe_load(text)) == resolve({"data": {"path": "somewhere"}})
+    assert "# c of Eq. 3" in text
+    assert "one of block-expansion, lora, full, connector" in text
