@@ -146,7 +146,7 @@ def _train(settings: Settings, home: Path, made_from: str, progress: Progress) -
 
     from cityscribe.models.load import load_config, load_model, load_processor, save_model
     from cityscribe.models.tuning import prepare_tuning
-    from cityscribe.train import train
+    from cityscribe.train.supervised import train
 
     training, prepared = home / "training", settings.run_dir / "prepared"
     if _stamped(training / "run.json") != made_from:
@@ -160,7 +160,17 @@ def _train(settings: Settings, home: Path, made_from: str, progress: Progress) -
     model = load_model(settings.model.base, dtype=torch.float32)
     processor = load_processor(settings.model.base)
     tuning = prepare_tuning(model, settings.model)
-    report = train(samples, prepared, model, processor, settings, training, progress=progress)
+    report = train(
+        samples,
+        prepared,
+        model,
+        processor,
+        settings.train,
+        training,
+        seed=settings.seed,
+        progress=progress,
+        on_group=progress,
+    )
     write_json(training / "report.json", {**asdict(report), "tuning": asdict(tuning), "table": str(tuning)})
     stored = load_config(settings.model.base).dtype  # the checkpoint keeps the precision of the one that it came from
     save_model(model.to(stored) if isinstance(stored, torch.dtype) else model, processor, home / "model")
@@ -168,7 +178,7 @@ def _train(settings: Settings, home: Path, made_from: str, progress: Progress) -
 
 
 def _predict(settings: Settings, home: Path, model: Path | str, progress: Progress) -> None:
-    from cityscribe.predict import predict
+    from cityscribe.predict.stage import predict
 
     prepared = settings.run_dir / "prepared"
     split = settings.predict.split

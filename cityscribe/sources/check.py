@@ -1,0 +1,80 @@
+"""Everything that is wrong with a data set, its videos included: what `cityscribe check` lists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from cityscribe.records import PHASES, Problem, View
+from cityscribe.sources.wts import Origin, read_with_origins, relative_name
+from cityscribe.video import VideoError, VideoInfo, frame_index, probe
+
+OVERHANG_PIXELS = 1.0
+"""How far a box may reach over the frame by rounding."""
+
+Progress = Callable[[int, int], None]
+"""Called with the number of videos done and of all videos."""
+
+
+def check_wts(root: Path, *, open_videos: bool = True, progress: Progress | None = None) -> list[Problem]:
+    """All problems of a WTS data set: those of its files, and with `open_videos` those of its videos and of what the
+    annotations say about them. An error cannot be used; a warning is used, with something left out. Raises InputError
+    where the root is no folder."""
+    scenarios, problems, origins = read_with_origins(root)
+    if not open_videos:
+        return problems
+    views = [view for scenario in scenarios for view in scenario.views]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        found = pool.map(lambda view: list(_check_view(view, root, origins)), views)
+        for done, more in enumerate(found, start=1):
+            problems.extend(more)
+            if progress is not None:
+                progress(done, len(views))
+    return problems
+
+
+def _check_view(view: View, root: Path, origins: dict[Origin, str]) -> Iterator[Problem]:
+    video = relative_name(view.video, root)
+    try:
+        info = probe(view.video)
+    except VideoError as error:
+        yield Problem("error", video, "", str(error).removeprefix(f"{view.video}: "))
+        return
+    if not info.complete:
+        yield Problem("warning", video, "", f"is cut short or damaged; the last good frame is {info.frames - 1}")
+    yield from _check_phases(view, info, origins)
+    yield from _check_boxes(view, info, origins)
+
+
+def _check_phases(view: View, info: VideoInfo, origins: dict[Origin, str]) -> Iterator[Problem]:
+    frame_s = 1 / info.fps
+    for phase in view.phases:
+        place = f"phase {phase.number} ({PHASES[phase.number]}) in {view.name}"
+        end = f"the video ends at {info.duration_s:.3f} s"
+        if phase.start_s >= info.duration_s:
+            yield Problem("error", origins[Origin(view.video)], place, f"starts at {phase.start_s:.3f} s, but {end}")
+        elif phase.end_s > info.duration_s + frame_s:
+            yield Problem("warning", origins[Origin(view.video)], place, f"ends at {phase.end_s:.3f} s, but {end}")
+
+
+def _check_boxes(view: View, info: VideoInfo, origins: dict[Origin, str]) -> Iterator[Problem]:
+    size = f"{info.width}x{info.height}"
+    for role, boxes in view.boxes.items():
+        for box in boxes:
+            x, y, width, height = box.xywh
+            shown = f"the box {x:g}, {y:g}, {width:g}, {height:g}"
+            frame = frame_index(box.image_id, info.fps)
+            message = ""
+            if frame == info.frames and info.complete:
+                message = f"is frame {frame}, one behind the last of {view.name}; the last one is used"
+            elif frame >= info.frames:
+                message = f"is frame {frame}, but {view.name} ends with frame {info.frames - 1}; the box is left out"
+            elif x >= info.width or y >= info.height or x + width <= 0 or y + height <= 0:
+                message = f"{shown} lies outside the frame of {size}; left out"
+            elif min(x, y, info.width - x - width, info.height - y - height) < -OVERHANG_PIXELS:
+                message = f"{shown} reaches over the frame of {size}; clipped"
+            if message:
+                file = origins[Origin(view.video, role, box.generated)]
+                yield Problem("warning", file, f"image_id {box.image_id}", message)
