@@ -53,11 +53,16 @@ def run(settings: Settings, watch: Watch, tell: Callable[[str], None], stages: t
 
     Raises InputError where a stage that comes before the wanted ones has not been run, or a run is already under way.
     """
+    if {"train", "predict"} & set(stages):
+        from cityscribe.models.load import resolve_base
+
+        resolve_base(settings.model.base)  # before an hour of preparation
+    planned = steps(settings)
     folder = settings.run_dir
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         _write_text(folder / "project.yaml", dump_settings(settings))
-        for step in steps(settings):
+        for step in planned:
             stamp = folder / "state" / f"{step.name.replace(' ', '-')}.json"
             fresh = _stamped(stamp) == step.made_from and all(path.exists() for path in step.outputs)
             if step.stage not in stages:
@@ -173,7 +178,9 @@ def _train(settings: Settings, home: Path, made_from: str, progress: Progress) -
     )
     write_json(training / "report.json", {**asdict(report), "tuning": asdict(tuning), "table": str(tuning)})
     stored = load_config(settings.model.base).dtype  # the checkpoint keeps the precision of the one that it came from
-    save_model(model.to(stored) if isinstance(stored, torch.dtype) else model, processor, home / "model")
+    if isinstance(stored, torch.dtype):
+        torch.nn.Module.to(model, stored)
+    save_model(model, processor, home / "model")
     shutil.rmtree(training / "checkpoints", ignore_errors=True)
 
 
@@ -224,9 +231,13 @@ def _prepare_settings(settings: Settings) -> dict[str, Any]:
 
 
 def _base_listing(base: str) -> str:
+    """What a base model is made of. One that is missing matters only to the stages that use it, and they say so."""
     from cityscribe.models.load import resolve_base
 
-    place = Path(resolve_base(base))
+    try:
+        place = Path(resolve_base(base))
+    except InputError:
+        return _hash("missing", base)
     return _listing(place) if place.is_dir() else _hash("hub", base)
 
 

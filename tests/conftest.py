@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# A slow or busy machine is not a failure.
+hypothesis.settings.register_profile("cityscribe", deadline=None)
+hypothesis.settings.load_profile("cityscribe")
 
 
 @pytest.fixture(scope="session")

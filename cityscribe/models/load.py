@@ -1,0 +1,222 @@
+"""Load and save any Hugging Face image-text-to-text model with its processor.
+
+    processor = load_processor("llava-hf/llava-1.5-7b-hf")
+    model = load_model("llava-hf/llava-1.5-7b-hf", dtype=torch.bfloat16)
+    save_model(model, processor, Path("runs/mine/model"))
+
+A base is a folder, a hub id, or the name of a model that comes with the package. Weights are read from safetensors only
+and no code of a checkpoint is run. Whatever is wrong with a checkpoint becomes one `InputError` that names it. A saved
+folder is complete: plain `transformers` loads it without this package.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import (
+    CONFIG_MAPPING,
+    AutoConfig,
+    AutoModelForImageTextToText,
+    PreTrainedConfig,
+    PreTrainedModel,
+    ProcessorMixin,
+)
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+from transformers.utils import logging as transformers_logging
+
+from cityscribe.models.images_only import images_only
+from cityscribe.models.lora import adapter_weights, is_lora, merged_state_dict
+from cityscribe.models.parts import decoder
+from cityscribe.records import InputError, read_json
+
+SHIPPED = ("cityscribe-tiny",)
+"""Names of the models that come with the package, as folders in `cityscribe/assets`."""
+
+PROCESSOR_FILES = {
+    "image processor": ("processor_config.json", "preprocessor_config.json"),
+    "tokenizer": ("tokenizer.json", "tokenizer.model", "vocab.json"),
+}
+"""What a checkpoint needs besides its weights, each under one of several names."""
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+def resolve_base(base: str | Path) -> str:
+    """The folder or hub id that `base` means. Raises InputError where it is neither."""
+    name = str(base)
+    if name in SHIPPED:
+        folder = Path(str(resources.files("cityscribe") / "assets" / name))
+        if not (folder / "config.json").is_file():
+            raise InputError(f"{folder}: `{name}` is not part of this installation; name a folder or a hub id")
+        return str(folder)
+    if Path(name).is_file():
+        raise InputError(f"{name}: is a file; expected the folder of a Hugging Face model")
+    if not Path(name).is_dir() and not HUB_ID.fullmatch(name):
+        raise InputError(f"{name}: no such folder; expected the folder or the hub id of a model")
+    return name
+
+
+def load_config(base: str | Path) -> PreTrainedConfig:
+    """The configuration of a model. Raises InputError where it cannot be read or does not read images."""
+    place = resolve_base(base)
+    if Path(place).is_dir():
+        _check_json(Path(place))
+    with _named(place, "its configuration"):
+        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
+    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        raise InputError(f"{place}: a model of type `{config.model_type}` does not answer questions about images")
+    return config
+
+
+def load_model(base: str | Path, *, dtype: torch.dtype) -> PreTrainedModel:
+    """Load a model for inference (`eval` mode) in the given type.
+
+    Raises InputError where the folder, a file in it or a weight is missing, torn, of an unknown architecture or of
+    another shape than its configuration says: such a weight would be drawn at random. Layers of the decoder that the
+    configuration does not count are an error as well, they would be left out without a word.
+    """
+    place = resolve_base(base)
+    config = load_config(base)
+    if Path(place).is_dir():
+        _check_safetensors(Path(place))
+    with _named(place, "its weights"), _quiet():
+        model: PreTrainedModel
+        loading: dict[str, Any]
+        model, loading = AutoModelForImageTextToText.from_pretrained(  # type: ignore[misc]
+            place,
+            config=config,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    for name, found, expected in sorted(loading["mismatched_keys"]):
+        raise InputError(f"{place}: `{name}` is of shape {list(found)}, its config.json says {list(expected)}")
+    for name in sorted(loading["missing_keys"]):
+        raise InputError(f"{place}: {len(loading['missing_keys'])} weights are missing, the first of them `{name}`")
+    layers = next(name for name, module in model.named_modules() if module is decoder(model)) + ".layers."
+    for name in sorted(loading["unexpected_keys"]):
+        if name.startswith(layers) and name.endswith((".weight", ".bias")):
+            count = config.get_text_config().num_hidden_layers
+            raise InputError(f"{place}: has the weight `{name}`, but its config.json counts {count} layers")
+    return model.eval()
+
+
+def load_processor(base: str | Path) -> ProcessorMixin:
+    """Load the processor (tokenizer, image processor, chat template) of a model.
+
+    Images are processed with Pillow and NumPy, so that they give the same pixels with and without torchvision. Raises
+    InputError where the checkpoint has no processor, no chat template, or one that cannot be read.
+    """
+    place = resolve_base(base)
+    config = load_config(base)
+    if Path(place).is_dir():
+        for what, files in PROCESSOR_FILES.items():
+            if not any((Path(place) / file).is_file() for file in files):
+                raise InputError(f"{place}: has no {what}; expected {' or '.join(files)} from the model's page")
+    if type(config) not in PROCESSOR_MAPPING:
+        raise InputError(f"{place}: transformers has no processor for a model of type `{config.model_type}`")
+    with _named(place, "its processor"), _quiet():
+        processor = images_only(PROCESSOR_MAPPING[type(config)]).from_pretrained(place)
+    if processor.chat_template is None:
+        processor.chat_template = processor.tokenizer.chat_template
+    if processor.chat_template is None:
+        raise InputError(f"{place}: has no chat template; expected chat_template.jinja from the model's page")
+    return processor
+
+
+def save_model(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) -> None:
+    """Write a checkpoint that plain transformers loads: configuration, safetensors, processor, generation settings.
+
+    The folder appears whole: everything is written beside it and renamed; a checkpoint already there is replaced.
+    LoRA adapters are added to the weights that they adapt, without touching the model in memory, and kept in
+    `folder/adapter` for peft. Raises InputError where it cannot be written, with nothing left behind.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    adapted = is_lora(model)
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        with _quiet():
+            model.save_pretrained(partial, state_dict=merged_state_dict(model) if adapted else None)
+        processor.save_pretrained(partial)
+        if adapted:
+            adapter_weights(model).save(partial / "adapter")
+        _swap(partial, folder)
+    except (OSError, SafetensorError) as error:  # a full disk is the latter while weights are written
+        shutil.rmtree(partial, ignore_errors=True)
+        raise InputError(f"{folder}: the checkpoint cannot be written: {error}") from error
+
+
+def _swap(partial: Path, folder: Path) -> None:
+    """Put a finished folder in its place. A folder with files in it cannot be renamed over, so it steps aside first."""
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(partial, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _check_json(folder: Path) -> None:
+    """Raises InputError with file and line where a JSON file is torn; transformers passes over some in silence."""
+    file = folder / "config.json"
+    if not file.is_file():
+        raise InputError(f"{folder}: has no config.json; expected the folder of a Hugging Face model")
+    kind = dict(read_json(file)).get("model_type")
+    if kind not in CONFIG_MAPPING:
+        raise InputError(f"{file}: model_type: transformers has no `{kind}`, and code of a checkpoint is never run")
+    for other in sorted(folder.glob("*.json")):
+        read_json(other)
+
+
+def _check_safetensors(folder: Path) -> None:
+    """Raises InputError with the file where weights are torn, or there in another format only."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise InputError(f"{folder}: has no *.safetensors; weights in other formats are not read, convert them first")
+    for file in files:
+        try:
+            with safe_open(file, framework="pt"):
+                pass
+        except SafetensorError as error:
+            raise InputError(f"{file}: torn or not safetensors: {error}") from error
+
+
+@contextmanager
+def _named(place: str, what: str) -> Iterator[None]:
+    """Turn what transformers raises about somebody's checkpoint into one line that names the checkpoint.
+
+    A checkpoint is input from outside, and its faults surface as whatever the reading code happened to run into.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        where = place if Path(place).is_dir() else f"{place}: no such folder, and as a hub id it cannot be loaded"
+        raise InputError(f"{where}: {what}: {reason[:300]}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars and advice of the library about things that are checked here and reported as errors."""
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()

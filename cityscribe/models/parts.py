@@ -1,0 +1,88 @@
+"""The parts of an image-text-to-text model, found by module identity and never by matching names of weights.
+
+Names of weights mislead: `layers.4.` is a layer of the decoder and one of the vision tower as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from cityscribe.records import InputError
+
+CONNECTOR_NAMES = (
+    "multi_modal_projector",  # LLaVA and its kin, InternVL, Gemma 3
+    "connector",  # SmolVLM, Idefics
+    "merger",  # Qwen-VL, inside the vision tower
+    "deepstack_merger_list",  # Qwen3-VL, likewise
+    "qformer",  # BLIP-2
+    "language_projection",  # BLIP-2
+    "embed_vision",  # Gemma 3n
+)
+"""What the families call the modules between the vision tower and the decoder."""
+
+
+def vision_tower(model: PreTrainedModel) -> nn.Module | None:
+    """The image encoder, or None where the model has no part of that kind."""
+    tower = model.get_encoder(modality="image")
+    return None if tower is model or tower is model.base_model else tower
+
+
+def connector(model: PreTrainedModel) -> list[nn.Module]:
+    """The outermost modules between the vision tower and the decoder; empty where none bears a known name."""
+    inside_decoder = set(map(id, decoder(model).modules()))
+    found: list[nn.Module] = []
+    covered: set[int] = set()
+    for name, module in model.named_modules():
+        known = name.rpartition(".")[2] in CONNECTOR_NAMES
+        if known and id(module) not in covered and id(module) not in inside_decoder:
+            found.append(module)
+            covered.update(map(id, module.modules()))
+    return found
+
+
+def decoder(model: PreTrainedModel) -> nn.Module:
+    """The language model without its head."""
+    return model.get_decoder()
+
+
+def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
+    """The list of decoder layers itself, so that inserting into it changes the model.
+
+    Raises InputError where the decoder is not a list of as many layers as its configuration says.
+    """
+    layers = dict(decoder(model).named_children()).get("layers")
+    count = model.config.get_text_config().num_hidden_layers
+    if not isinstance(layers, nn.ModuleList) or len(layers) != count:
+        raise InputError(f"{type(model).__name__}: its decoder is not a list `layers` of {count} layers")
+    return layers
+
+
+def text_configs(model: PreTrainedModel) -> list[PreTrainedConfig]:
+    """The objects that hold the decoder's configuration: the model's and, where that is a copy, the decoder's own."""
+    outer, inner = model.config.get_text_config(), vars(decoder(model))["config"]
+    return [outer] if outer is inner else [outer, inner]
+
+
+def named_parts(model: PreTrainedModel) -> Iterator[tuple[str, list[nn.Parameter]]]:
+    """Each part's name and parameters. A parameter belongs to the first part that has it, so that sums come out right.
+
+    The connector comes before the vision tower because Qwen-VL keeps it in there; what belongs to no part is `other`.
+    """
+    head = model.get_output_embeddings()
+    tower = vision_tower(model)
+    modules: list[tuple[str, list[nn.Module]]] = [
+        ("connector", connector(model)),
+        ("vision tower", [tower] if tower is not None else []),
+        ("embeddings", [model.get_input_embeddings()]),
+        ("head", [head] if head is not None else []),
+        ("decoder", [decoder(model)]),
+        ("other", [model]),
+    ]
+    seen: set[int] = set()
+    for name, members in modules:
+        parameters = [p for member in members for p in member.parameters() if id(p) not in seen]
+        seen.update(map(id, parameters))
+        yield name, parameters

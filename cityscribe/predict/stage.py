@@ -1,0 +1,225 @@
+"""The stage `predict`: from prepared samples and a checkpoint to the submission format of the AI City Challenge.
+
+    OUT                  {"scenario": [{"labels": ["4"], "caption_pedestrian": "...", "caption_vehicle": "..."}, ...]}
+    OUT.notes.json       phases that were predicted from a raw frame, and answers that are less than an answer
+    OUT.partial.jsonl    the journal, while the prediction runs
+
+Phases are asked about in batches of fixed composition and each finished batch goes to the journal, so that a killed
+prediction goes on where it was and ends with the same bytes as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from cityscribe.models.load import load_model, load_processor, resolve_base
+from cityscribe.models.precision import resolve_dtype
+from cityscribe.predict.journal import Journal
+from cityscribe.predict.local import Answer, Engine
+from cityscribe.predict.sequential import Answering, Scene, ask
+from cityscribe.records import ROLES, InputError, Sample, text_of, write_json
+from cityscribe.settings import Settings
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictReport:
+    """What a prediction did, in counts."""
+
+    scenarios: int
+    phases: int
+    resumed: int  # phases that an earlier, interrupted run had answered
+    prompt_tokens: int
+    answer_tokens: int
+    raw_frames: int  # phases predicted from a raw frame
+    problems: dict[str, int]  # empty, cut, non-finite: how many answers
+
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    """The long questions of one image group."""
+
+    samples: dict[str, Sample]  # role -> sample
+
+    @property
+    def first(self) -> Sample:
+        return next(iter(self.samples.values()))
+
+
+def predict(
+    samples: list[Sample],
+    image_root: Path,
+    model_dir: Path | str,
+    settings: Settings,
+    out: Path,
+    *,
+    images: bool = True,
+    progress: Progress | None = None,
+) -> PredictReport:
+    """Describe each phase of the long samples with the model in `model_dir`, a folder or hub id; other samples are
+    passed over. Images are read relative to `image_root`; `images=False` asks the same questions without them.
+
+    `progress` is called with the phases that are done and all. Raises InputError for a checkpoint or an image that
+    cannot be used, two groups about one phase of a scenario, and files that cannot be written.
+    """
+    phases = _phases(samples)
+    report = progress or (lambda done, total: None)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        key = _key(phases, image_root, str(model_dir), settings, images)
+        journal = Journal(out.with_name(out.name + ".partial.jsonl"), key)
+        try:
+            answers, resumed = _answer(phases, image_root, model_dir, settings, images, journal, report)
+        finally:
+            journal.close()
+        _refuse_noise(answers, model_dir)
+        write_json(out.with_name(out.name + ".notes.json"), _notes(phases, answers))
+        write_json(out, _submission(phases, answers))
+        journal.discard()
+    except OSError as error:
+        raise InputError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error
+    said = [answer for entry in answers for answer in entry.values()]
+    return PredictReport(
+        scenarios=len({phase.first.meta.scenario for phase in phases}),
+        phases=len(phases),
+        resumed=resumed,
+        prompt_tokens=sum(answer.prompt_tokens for answer in said),
+        answer_tokens=sum(answer.tokens for answer in said),
+        raw_frames=sum(bool(phase.first.meta.note) for phase in phases),
+        problems=dict(sorted(Counter(answer.problem for answer in said if answer.problem).items())),
+    )
+
+
+def _phases(samples: list[Sample]) -> list[_Phase]:
+    """The groups with long questions in the order of scenarios and phases, whatever the order of the samples."""
+    groups: dict[str, dict[str, Sample]] = {}
+    for sample in samples:
+        if sample.meta.kind == "long":
+            role = sample.meta.target
+            if role not in ROLES:
+                raise InputError(f"group {sample.group}: a long sample about `{role}`; expected {' or '.join(ROLES)}")
+            if role in groups.setdefault(sample.group, {}):
+                raise InputError(f"group {sample.group}: two long samples about the {role}")
+            groups[sample.group][role] = sample
+    if not groups:
+        raise InputError("the prepared samples have no long questions to predict; run `cityscribe prepare` again")
+    phases: dict[tuple[str, int], _Phase] = {}
+    for name in sorted(groups):
+        phase = _Phase({role: groups[name][role] for role in ROLES if role in groups[name]})
+        place = (phase.first.meta.scenario, phase.first.meta.phase)
+        if place in phases:
+            other = phases[place].first.group
+            raise InputError(f"scenario {place[0]}, phase {place[1]}: two groups, {other} and {name}")
+        phases[place] = phase
+    return [phases[place] for place in sorted(phases)]
+
+
+def _answer(
+    phases: list[_Phase],
+    image_root: Path,
+    model_dir: Path | str,
+    settings: Settings,
+    images: bool,
+    journal: Journal,
+    progress: Progress,
+) -> tuple[list[dict[str, Answer]], int]:
+    """Role -> answer for each phase, and how many phases were in the journal. Loads the model where one is missing."""
+    size = settings.predict.batch_size
+    batches = [phases[start : start + size] for start in range(0, len(phases), size)]
+    answers = [_from_journal(entry) for batch in journal.finished for entry in batch]
+    resumed = len(answers)
+    progress(resumed, len(phases))
+    engine: Answering | None = None
+    for batch in batches[len(journal.finished) :]:
+        engine = engine or _load(model_dir, settings)
+        said = ask(engine, [_scene(phase, image_root, images) for phase in batch], settings.predict.order)
+        journal.append([{role: asdict(answer) for role, answer in entry.items()} for entry in said])
+        answers += said
+        progress(len(answers), len(phases))
+    return answers, resumed
+
+
+def _load(model_dir: Path | str, settings: Settings) -> Engine:
+    model = load_model(model_dir, dtype=resolve_dtype(settings.predict.precision))
+    if torch.cuda.is_available():
+        model = model.to("cuda")  # type: ignore[arg-type]
+    return Engine(model, load_processor(model_dir), settings.predict, settings.seed)
+
+
+def _scene(phase: _Phase, image_root: Path, images: bool) -> Scene:
+    """The questions as `prepare` wrote them: the text of the user's first message, word for word."""
+    shown = tuple(image_root / image for image in phase.first.images) if images else ()
+    return Scene(shown, {role: text_of(sample.messages[0]) for role, sample in phase.samples.items()})
+
+
+def _from_journal(entry: dict[str, Any]) -> dict[str, Answer]:
+    return {role: Answer(**answer) for role, answer in entry.items()}
+
+
+def _submission(phases: list[_Phase], answers: list[dict[str, Answer]]) -> dict[str, list[dict[str, Any]]]:
+    submission: dict[str, list[dict[str, Any]]] = {}
+    for phase, entry in zip(phases, answers, strict=True):
+        captions = {f"caption_{role}": entry[role].text if role in entry else "" for role in ROLES}
+        segment = {"labels": [str(phase.first.meta.phase)], **captions}
+        submission.setdefault(phase.first.meta.scenario, []).append(segment)
+    return submission
+
+
+def _notes(phases: list[_Phase], answers: list[dict[str, Answer]]) -> dict[str, list[dict[str, Any]]]:
+    notes: dict[str, list[dict[str, Any]]] = {"raw_frames": [], "answers": []}
+    for phase, entry in zip(phases, answers, strict=True):
+        meta = phase.first.meta
+        place = {"scenario": meta.scenario, "phase": meta.phase, "view": meta.view}
+        if meta.note:
+            notes["raw_frames"].append({**place, "note": meta.note})
+        for role in ROLES:
+            if role in entry and entry[role].problem:
+                notes["answers"].append({**place, "target": role, "problem": entry[role].problem})
+    return notes
+
+
+def _refuse_noise(answers: list[dict[str, Answer]], model_dir: Path | str) -> None:
+    """A model whose every answer broke off in numbers that are none has not predicted anything."""
+    if all(answer.problem == "non-finite" for entry in answers for answer in entry.values()):
+        raise InputError(f"{model_dir}: gives no finite numbers; if it runs in bf16, try predict.precision=fp32")
+
+
+def _key(phases: list[_Phase], image_root: Path, model_dir: str, settings: Settings, images: bool) -> str:
+    """A hash of everything that decides the answers: questions, images, weights, settings and versions."""
+    told = hashlib.blake2b(digest_size=16)
+
+    def tell(value: Any) -> None:
+        told.update(json.dumps(value, sort_keys=True).encode() + b"\n")
+
+    tell([field.name for field in fields(Answer)])
+    tell([torch.__version__, transformers.__version__, str(resolve_dtype(settings.predict.precision))])
+    tell([settings.seed, images, settings.predict.model_dump(mode="json", exclude={"split", "baselines"})])
+    folder = Path(resolve_base(model_dir))
+    if folder.is_dir():
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            tell([path.relative_to(folder).as_posix(), _digest(path)])
+    else:
+        tell(model_dir)
+    for phase in phases:
+        tell([asdict(sample) for sample in phase.samples.values()])
+        if images:
+            tell([_digest(image_root / image) for image in phase.first.images])
+    return told.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error

@@ -1,0 +1,179 @@
+"""The stage `report`: one page that says what a run is, how good it is and where it fails.
+
+    OUT/index.html    everything in one file: it loads nothing, runs no script and can be sent by mail
+
+    write_report(run_dir, settings, out)
+
+The page is `template.html.jinja` with `style.css` in it. All that the run holds is untrusted text to it and is escaped.
+Equal run folders give equal bytes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from cityscribe.records import PHASES, InputError
+from cityscribe.report.bootstrap import CONFIDENCE, RESAMPLES
+from cityscribe.report.curves import Line, line_chart
+from cityscribe.report.run_files import Model, Run, read_run
+from cityscribe.report.samples import sample_cards
+from cityscribe.report.tables import (
+    breakdowns,
+    headline,
+    reference_domains,
+    score_groups,
+    signed,
+    skip_groups,
+    unexplained,
+)
+from cityscribe.settings import Settings
+
+METRICS = {"bleu": "BLEU-4", "meteor": "METEOR", "rouge-l": "ROUGE-L", "cider": "CIDEr-D"}
+
+DESCRIPTIONS = {
+    "tuned": "the model of this run",
+    "untuned": "the same model before tuning",
+    "blind": "the same training without the images",
+}
+
+PROBLEMS = {
+    "empty": "nothing was said",
+    "cut": "cut off at the longest answer that is allowed",
+    "non-finite": "broken off: the model gave no finite numbers",
+}
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+PACKAGES = ("cityscribe", "torch", "transformers", "peft", "numpy", "pillow")
+
+
+def write_report(run_dir: Path, settings: Settings, out: Path) -> Path:
+    """Write the page about the run in `run_dir` into the folder `out`, made if it is missing, and return its path.
+
+    A part of the run that is missing is named on the page. Raises InputError for a file that is malformed, a run folder
+    that does not exist, and a page that cannot be written.
+    """
+    page = render(read_run(run_dir, settings), run_dir / "prepared", settings)
+    target = out / "index.html"
+    partial = out / "index.html.partial"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        # JSON can name half of a surrogate pair, which no UTF-8 file can hold.
+        partial.write_bytes(page.encode("utf-8", "backslashreplace"))
+        os.replace(partial, target)
+    except OSError as error:
+        raise InputError(f"{error.filename or target}: cannot be written: {error.strerror or error}") from error
+    return target
+
+
+def render(run: Run, image_root: Path, settings: Settings) -> str:
+    """The page as HTML. `image_root` is the folder that the images of the prepared data are relative to."""
+    package = resources.files("cityscribe.report")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(signed=signed, said=said, opening=opening)
+    environment.tests.update(flat_table=is_flat_table)
+    template = environment.from_string((package / "template.html.jinja").read_text("utf-8"))
+    segments = reference_domains(run)
+    return template.render(
+        run=run,
+        settings=settings,
+        style=Markup((package / "style.css").read_text("utf-8")),
+        headline=headline(run),
+        groups=score_groups(run, settings.seed),
+        segments=len(segments),
+        answered=[sum(key in (model.segments or {}) for key in segments) for model in run.models],
+        unexplained=unexplained(run),
+        breakdowns=breakdowns(run),
+        charts=charts(run.models),
+        cards=sample_cards(run, image_root, settings),
+        skips=skip_groups(run.skipped or ()),
+        versions=versions(),
+        project=run.project or yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+        scenarios=len({phase.scenario for phase in run.phases}),
+        confidence=f"{CONFIDENCE:.0%}".replace("%", " %"),
+        resamples=RESAMPLES,
+        metric_names=METRICS,
+        model_descriptions=DESCRIPTIONS,
+        problem_words=PROBLEMS,
+        phase_words=PHASES,
+    )
+
+
+def charts(models: tuple[Model, ...]) -> list[Markup]:
+    """The training curves of the models that have one: loss and learning rate over steps."""
+    curves = [(number, model) for number, model in enumerate(models) if model.curve]
+    losses = [
+        Line(model.name, number, [point.step for point in model.curve], [point.loss for point in model.curve])
+        for number, model in curves
+    ]
+    rates = {}
+    for number, model in curves:
+        known = [(point.step, point.lr) for point in model.curve if point.lr is not None]
+        if known:
+            rates[number] = known
+    highest = max((rate for known in rates.values() for _, rate in known), default=0.0)
+    # So that ticks are plain numbers: a rate of 2e-4 is a 2 on an axis in units of 1e-4.
+    exponent = math.floor(math.log10(highest)) if highest > 0 else 0
+    found = []
+    if losses:
+        found.append(line_chart("Training loss", losses, "step", "loss (nats a token)", smooth=True))
+    if rates:
+        lines = [
+            Line(models[number].name, number, [step for step, _ in known], [rate / 10.0**exponent for _, rate in known])
+            for number, known in rates.items()
+        ]
+        found.append(
+            line_chart(
+                "Learning rate",
+                lines,
+                "step",
+                f"learning rate (× 10{str(exponent).translate(SUPERSCRIPTS)})",
+                smooth=False,
+            )
+        )
+    return found
+
+
+def versions() -> dict[str, str]:
+    """The packages that are installed where the page is written; a checkout that is not installed has none."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def said(value: Any) -> str:
+    """A number, a switch or a text of a JSON file as people write it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f")
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def opening(text: str) -> str:
+    """A text with a capital letter at its beginning and the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def is_flat_table(value: Any) -> bool:
+    """Whether a value of a JSON file is a list of objects with the same keys, whose values are no lists or objects."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(row, dict) and row and row.keys() == value[0].keys() for row in value)
+        and not any(isinstance(cell, dict | list) for row in value for cell in row.values())
+    )

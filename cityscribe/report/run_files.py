@@ -1,0 +1,296 @@
+"""What a run folder holds, read and checked: all that the report is made from.
+
+A file that is not there leaves its part empty, and the page says so; a file that is there and malformed is an error. Of
+two groups about one phase, prediction has refused before: the first one counts here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from cityscribe.evaluate.wts import POINTS
+from cityscribe.evaluate.wts_files import read_predictions
+from cityscribe.records import PHASES, ROLES, InputError, Sample, read_json, read_samples, text_of
+from cityscribe.settings import Settings
+
+TUNED = "tuned"
+BASELINES = ("untuned", "blind")
+"""The baselines that the project knows, in the order of the page; any other folder of `baselines/` follows by name."""
+
+T = TypeVar("T")
+
+PhaseKey = tuple[str, int]
+"""Scenario, index into PHASES."""
+
+SegmentKey = tuple[str, int, str]
+"""Scenario, index into PHASES, role."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class Metrics(_Entry):
+    """The four metrics as the evaluation writes them: CIDEr-D in [0, 10], the others in [0, 1]."""
+
+    bleu: float
+    meteor: float
+    rouge_l: float = Field(alias="rouge-l")
+    cider: float
+
+    def points(self) -> dict[str, float]:
+        """Each metric in points of the score, which is their mean."""
+        values = {"bleu": self.bleu, "meteor": self.meteor, "rouge-l": self.rouge_l, "cider": self.cider}
+        return {metric: worth * values[metric] for metric, worth in POINTS.items()}
+
+    def score(self) -> float:
+        points = self.points()
+        return sum(points.values()) / len(points)
+
+
+class DomainScores(_Entry):
+    """One domain in `scores.json`. A road user without references is left out."""
+
+    pedestrian: Metrics | None = None
+    vehicle: Metrics | None = None
+    mean: Metrics
+    segments: int  # phases that have a reference
+    score: float
+
+
+class Scores(_Entry):
+    """`scores.json`. A domain without references is left out."""
+
+    internal: DomainScores | None = None
+    external: DomainScores | None = None
+    score: float
+
+    def domains(self) -> dict[str, DomainScores]:
+        both = {"internal": self.internal, "external": self.external}
+        return {name: scores for name, scores in both.items() if scores is not None}
+
+
+class CurvePoint(_Entry):
+    """A line of `curve.jsonl`: the loss in nats an answer token, the learning rate."""
+
+    step: int
+    loss: float
+    lr: float | None = None
+
+
+class Skipped(_Entry):
+    """A line of `skipped.jsonl`."""
+
+    split: str
+    scenario: str
+    what: str
+    why: str
+    view: str = ""
+    phase: int = Field(-1, ge=-1, lt=len(PHASES))
+    role: str = ""
+
+
+class ShortAnswer(_Entry):
+    """An answer that is less than one, such as one that was cut."""
+
+    scenario: str
+    phase: int
+    target: str
+    problem: Literal["empty", "cut", "non-finite"]
+
+
+class Notes(_Entry):
+    """`predictions.json.notes.json`. What it says of raw frames, the prepared data say as well."""
+
+    answers: tuple[ShortAnswer, ...] = ()
+
+
+class Prepared(_Entry):
+    """What the page says in words of `prepare.json`."""
+
+    scenarios: dict[str, int] = {}
+    samples: dict[str, dict[str, int]] = {}
+
+
+class Evaluation(_Entry):
+    """What the page says in words of `scores.provenance.json`."""
+
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AskedPhase:
+    """One phase that was asked about: its images, and for each role the question and the reference caption."""
+
+    scenario: str
+    phase: int  # index into PHASES
+    domain: str
+    view: str
+    view_kind: str
+    images: tuple[str, ...]  # relative to the prepared data
+    marked: tuple[str, ...]
+    note: str
+    questions: dict[str, str] = field(default_factory=dict)
+    references: dict[str, str] = field(default_factory=dict)  # empty where the data set withholds it
+
+    @property
+    def key(self) -> PhaseKey:
+        return self.scenario, self.phase
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The model of the run, or a baseline: what it said, and what that is worth."""
+
+    name: str
+    captions: dict[PhaseKey, dict[str, str]] | None  # by role; None where it has not predicted
+    scores: Scores | None
+    segments: dict[SegmentKey, Metrics] | None
+    problems: dict[SegmentKey, str]
+    curve: tuple[CurvePoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything of a run folder. `None` stands for a file that is not there."""
+
+    split: str
+    models: tuple[Model, ...]  # the model of the run first
+    phases: tuple[AskedPhase, ...]
+    skipped: tuple[Skipped, ...] | None
+    prepared: Prepared | None
+    prepare_counts: Any
+    training_facts: Any
+    evaluation: Evaluation | None
+    provenance: Any
+    project: str | None  # project.yaml
+
+    @property
+    def tuned(self) -> Model:
+        return self.models[0]
+
+    @property
+    def baselines(self) -> tuple[Model, ...]:
+        return self.models[1:]
+
+
+def read_run(run_dir: Path, settings: Settings) -> Run:
+    """Read a run folder. Raises InputError that names the file that is malformed, or the folder that is missing."""
+    if not run_dir.is_dir():
+        raise InputError(f"{run_dir}: no such run; `cityscribe run` makes it")
+    prepared = run_dir / "prepared"
+    counts, provenance = prepared / "prepare.json", run_dir / "scores.provenance.json"
+    return Run(
+        split=settings.predict.split,
+        models=_read_models(run_dir),
+        phases=_read_phases(prepared / f"{settings.predict.split}.parquet"),
+        skipped=_read_lines(prepared / "skipped.jsonl", Skipped),
+        prepared=_read(counts, Prepared),
+        prepare_counts=_read(counts, dict),
+        training_facts=_read(run_dir / "training" / "report.json", dict),
+        evaluation=_read(provenance, Evaluation),
+        provenance=_read(provenance, dict),
+        project=_read_text(run_dir / "project.yaml"),
+    )
+
+
+def _read_models(run_dir: Path) -> tuple[Model, ...]:
+    folder = run_dir / "baselines"
+    found = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+    known = [name for name in BASELINES if name in found]
+    names = known + sorted(found.difference(known))
+    return (_read_model(TUNED, run_dir), *(_read_model(name, folder / name) for name in names))
+
+
+def _read_model(name: str, folder: Path) -> Model:
+    predictions, segments = folder / "predictions.json", folder / "segments.json"
+    captions = None
+    if predictions.is_file():
+        said = read_predictions(predictions)
+        captions = {(scene, phase): said[scene][phase].captions for scene in said for phase in said[scene]}
+    metrics = _read(segments, dict[str, Metrics])
+    notes = _read(folder / "predictions.json.notes.json", Notes) or Notes()
+    return Model(
+        name=name,
+        captions=captions,
+        scores=_read(folder / "scores.json", Scores),
+        segments=None if metrics is None else {_segment_key(key, segments): metrics[key] for key in metrics},
+        problems={(note.scenario, note.phase, note.target): note.problem for note in notes.answers},
+        curve=_read_lines(folder / "training" / "curve.jsonl", CurvePoint) or (),
+    )
+
+
+def _segment_key(key: str, path: Path) -> SegmentKey:
+    scenario, phase, role = ["", "", *key.rsplit("/", 2)][-3:]
+    if phase not in map(str, range(len(PHASES))) or role not in ROLES:
+        raise InputError(f"{path}: {key!r}: expected SCENARIO/PHASE/ROLE, such as video1/0/pedestrian")
+    return scenario, int(phase), role
+
+
+def _read_phases(path: Path) -> tuple[AskedPhase, ...]:
+    """The phases with a long question, in order of scenario and phase."""
+    phases: dict[PhaseKey, AskedPhase] = {}
+    groups: dict[PhaseKey, str] = {}
+    for sample in read_samples(path) if path.is_file() else ():
+        meta = sample.meta
+        if meta.kind != "long" or meta.phase < 0 or not sample.messages:
+            continue
+        key = (meta.scenario, meta.phase)
+        if groups.setdefault(key, sample.group) != sample.group:
+            continue
+        phase = phases.setdefault(key, _asked_phase(sample))
+        phase.questions[meta.target] = text_of(sample.messages[0])
+        phase.references[meta.target] = text_of(sample.messages[1]) if len(sample.messages) > 1 else ""
+    return tuple(phases[key] for key in sorted(phases))
+
+
+def _asked_phase(sample: Sample) -> AskedPhase:
+    meta = sample.meta
+    return AskedPhase(
+        meta.scenario, meta.phase, meta.domain, meta.view, meta.view_kind, sample.images, meta.marked, meta.note
+    )
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    return _checked(path, read_json(path), kind) if path.is_file() else None
+
+
+def _read_lines(path: Path, kind: type[T]) -> tuple[T, ...] | None:
+    text = _read_text(path)
+    if text is None:
+        return None
+    entries = []
+    # `splitlines` would also cut at separators that JSON allows within a text.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise InputError(f"{path}: line {number}: not JSON: {error}") from error
+            entries.append(_checked(path, value, kind, f"line {number}: "))
+    return tuple(entries)
+
+
+def _checked(path: Path, value: Any, kind: type[T], place: str = "") -> T:
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc'])) or 'the value'}: {fault['msg']}" for fault in error.errors()]
+        more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
+        raise InputError(f"{path}: {place}{faults[0]}{more}; write it again with the stage that made it") from error
+
+
+def _read_text(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start}: not UTF-8 text") from error

@@ -1,0 +1,1 @@
+"""Training: a collator and a loss each, on the Hugging Face `Trainer`."""

@@ -1,0 +1,224 @@
+"""From samples to groups: samples about the same images, tokenised and merged into prefix trees.
+
+    groups, skipped = plan_groups(samples, image_root, processor, model, settings)
+
+Everything is tokenised once, before the first step, so that a sample that does not fit or an image that cannot be read
+ends a run before it begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+from transformers import PreTrainedModel, ProcessorMixin
+
+from cityscribe.records import PHASES, InputError, Sample
+from cityscribe.settings import TrainSettings
+from cityscribe.train.encode import Conversation, EncodedGroup, Messages, encode_group
+from cityscribe.train.rules import position_rule
+from cityscribe.tree import Branch, Forest, build_forest, split_branches, weigh
+
+CACHE_BYTES = 512 * 2**20
+"""How much memory the preprocessed images of all groups may take to be kept from one epoch to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A sample that was left out because it is too long."""
+
+    sample: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Samples about the same images, as forests within the budget."""
+
+    samples: tuple[Sample, ...]
+    forests: tuple[Forest, ...]
+    copies: tuple[int, ...]  # how often the images occur in each forest: once where all its samples share them
+    conversations: tuple[Conversation, ...]  # one a forest where every sample is computed alone, else none
+    image_inputs: dict[str, Tensor] | None  # None: preprocessed again when needed
+
+
+def sample_name(sample: Sample) -> str:
+    """A name to find a sample by: scenario, view, phase, road user, kind and dimension, as far as it has them."""
+    meta = sample.meta
+    phase = PHASES[meta.phase] if meta.phase >= 0 else ""
+    parts = (meta.scenario or sample.group, meta.view, phase, meta.target, meta.kind, meta.dimension)
+    return "/".join(part for part in parts if part)
+
+
+def plan_groups(
+    samples: Sequence[Sample],
+    image_root: Path,
+    processor: ProcessorMixin,
+    model: PreTrainedModel,
+    settings: TrainSettings,
+    on_group: Callable[[int, int], None] | None = None,
+) -> tuple[list[Group], list[Skipped]]:
+    """Tokenise samples and merge each group, in the order in which the groups first appear.
+
+    `on_group(done, total)` is called as it goes. Raises InputError that names the sample for one that is too long
+    (where the settings do not skip it), whose answers cannot be located, whose images cannot be read or are not those
+    of its group; and where nothing is left to train on.
+    """
+    members: dict[str, list[Sample]] = {}
+    for sample in samples:
+        members.setdefault(sample.group, []).append(sample)
+    for first, *others in members.values():
+        for sample in others:
+            if settings.images and sample.images != first.images:
+                raise InputError(
+                    f"{sample_name(sample)}: is in the group of {sample_name(first)} but does not show the same images"
+                )
+
+    positions = position_rule(model)
+    image_token: int = model.config.image_token_id
+    groups: list[Group] = []
+    skipped: list[Skipped] = []
+    cached = 0
+    tasks = list(members.values())
+    for number, encoded in enumerate(_encode_all(tasks, image_root, processor, settings)):
+        fitting: list[Sample] = []
+        branches: list[Branch] = []
+        conversations: list[Conversation] = []
+        for sample, conversation in zip(tasks[number], encoded.conversations, strict=True):
+            if len(conversation.input_ids) > settings.max_tokens:
+                skipped.append(Skipped(sample_name(sample), len(conversation.input_ids)))
+                continue
+            image = conversation.input_ids == image_token
+            fitting.append(sample)
+            conversations.append(conversation)
+            branches.append(
+                Branch(
+                    input_ids=conversation.input_ids,
+                    position_ids=positions(conversation, encoded.image_inputs),
+                    weights=conversation.trained,
+                    image_ids=np.where(image, np.cumsum(image) - 1, -1),
+                )
+            )
+        if branches:
+            forests = _forests(branches, fitting, settings)
+            cached += (size := sum(value.nbytes for value in encoded.image_inputs.values()))
+            keep = cached <= CACHE_BYTES
+            cached -= 0 if keep else size
+            groups.append(
+                Group(
+                    samples=tuple(fitting),
+                    forests=tuple(forest for forest, _ in forests),
+                    copies=tuple(copies for _, copies in forests),
+                    conversations=() if settings.share_prefix else tuple(conversations),
+                    image_inputs=encoded.image_inputs if keep else None,
+                )
+            )
+        if on_group is not None:
+            on_group(number + 1, len(tasks))
+    if skipped and settings.too_long == "error":
+        worst = max(skipped, key=lambda one: one.tokens)
+        raise InputError(
+            f"{worst.sample}: has {worst.tokens} tokens with its images, train.max_tokens allows {settings.max_tokens} "
+            f"({len(skipped)} of {len(samples)} samples are too long); raise it, or set train.too_long to skip"
+        )
+    if not groups:
+        raise InputError(f"none of {len(samples)} samples is left to train on ({len(skipped)} are too long)")
+    return groups, skipped
+
+
+def load_images(sample: Sample, image_root: Path) -> list[Image.Image]:
+    """The images of a sample, RGB. Raises InputError with the file that cannot be read."""
+    images = []
+    for name in sample.images:
+        try:
+            with Image.open(image_root / name) as image:
+                images.append(image.convert("RGB"))
+        except OSError as error:
+            raise InputError(f"{image_root / name}: not a readable image: {error} ({sample_name(sample)})") from error
+    return images
+
+
+def shown_messages(sample: Sample, settings: TrainSettings) -> Messages:
+    """The conversation of a sample as it is trained: without its image blocks where the model is to be blind."""
+    if settings.images:
+        return sample.messages
+    return [
+        {**message, "content": [block for block in message["content"] if block["type"] != "image"]}
+        for message in sample.messages
+    ]
+
+
+def _encode_all(
+    tasks: Sequence[Sequence[Sample]], image_root: Path, processor: ProcessorMixin, settings: TrainSettings
+) -> Iterator[EncodedGroup]:
+    work = _Encoding(tasks, image_root, processor, settings)
+    for encoded in DataLoader(work, batch_size=None, num_workers=settings.workers):  # type: ignore[arg-type]
+        if isinstance(encoded, InputError):
+            raise encoded
+        yield encoded
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoding:
+    """The tasks as a data set, so that worker processes can encode them. Errors are values here: a data loader would
+
+    wrap what a worker raises in the traceback of that process.
+    """
+
+    tasks: Sequence[Sequence[Sample]]
+    image_root: Path
+    processor: ProcessorMixin
+    settings: TrainSettings
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __getitem__(self, number: int) -> EncodedGroup | InputError:
+        group = self.tasks[number]
+        try:
+            images = load_images(group[0], self.image_root) if self.settings.images else []
+            named = [(sample_name(sample), shown_messages(sample, self.settings)) for sample in group]
+            return encode_group(self.processor, named, images)
+        except InputError as error:
+            return error
+
+
+def _forests(branches: list[Branch], samples: list[Sample], settings: TrainSettings) -> list[tuple[Forest, int]]:
+    """The forests of a group within the budget, and how often the images occur in each."""
+    for branch, sample in zip(branches, samples, strict=True):
+        if branch.length > settings.budget_tokens:
+            raise InputError(
+                f"{sample_name(sample)}: has {branch.length} tokens, train.budget_tokens allows "
+                f"{settings.budget_tokens} in a row; raise it, or lower train.max_tokens"
+            )
+    weights = weigh([branch.weights for branch in branches], settings.weighting)
+    branches = [replace(branch, weights=share) for branch, share in zip(branches, weights, strict=True)]
+    if not settings.share_prefix:
+        return [(build_forest([branch]), 1) for branch in branches]
+    parts = split_branches(branches, settings.budget_tokens)
+    return [_merge_whole_sets([branches[number] for number in part]) for part in parts]
+
+
+def _merge_whole_sets(branches: list[Branch]) -> tuple[Forest, int]:
+    """Merge branches so that the images of the group occur as whole sets, one after the other; and how many sets.
+
+    They do where the branches part before the first image or after the last. Where they part in between, a later image
+    would occur more often than an earlier one: nothing from the first image on is shared then.
+    """
+    forest = build_forest(branches)
+    occurrences = np.bincount(forest.image_ids[forest.image_ids >= 0])
+    if not len(occurrences):
+        return forest, 0
+    if (occurrences == occurrences[0]).all():
+        return forest, int(occurrences[0])
+    own = [
+        replace(branch, image_ids=np.where(branch.image_ids >= 0, branch.image_ids + number * len(occurrences), -1))
+        for number, branch in enumerate(branches)
+        if branch.image_ids is not None
+    ]
+    return build_forest(own), len(own)

@@ -1,0 +1,223 @@
+"""Supervised training on prefix trees.
+
+    report = train(samples, image_root, model, processor, settings.train, run_dir / "training", seed=settings.seed)
+
+Trains in place what requires a gradient, on the answers of the samples. Writes to its folder `curve.jsonl`, a line a
+step, and `checkpoints/`, from which a run that was killed goes on by itself when it is started again. On one process
+and a CPU it then ends with the same weights, bit for bit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
+
+from cityscribe.models.precision import resolve_dtype
+from cityscribe.records import InputError, Sample
+from cityscribe.settings import TrainSettings
+from cityscribe.train.checkpoints import check_run, latest_checkpoint, load_weights, step_of
+from cityscribe.train.collator import Collator
+from cityscribe.train.exact import check_tree
+from cityscribe.train.groups import Group, Skipped, plan_groups
+from cityscribe.train.rules import attention_backend, tree_attention
+from cityscribe.train.trainer import GroupSampler, Progress, TreeTrainer, cut_curve, read_curve
+
+log = logging.getLogger(__name__)
+
+SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+"""Our names of the schedules and those of transformers."""
+
+UNRELATED = {"save_steps", "keep_checkpoints", "workers"}
+"""Settings that may change when a run goes on: the result does not depend on them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """What a training did."""
+
+    steps: int
+    resumed_from: int  # the step of the checkpoint that it went on from, 0 for none
+    groups: int
+    samples: int
+    skipped: tuple[Skipped, ...]
+    distinct_tokens: int  # in one epoch, as computed
+    effective_tokens: int  # in one epoch, of the samples one by one
+    first_loss: float
+    last_loss: float
+    tree_error: float | None  # the largest difference of logits, merged against alone, as a share of the largest logit
+    notes: tuple[str, ...]
+
+
+def train(
+    samples: Sequence[Sample],
+    image_root: Path,
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    settings: TrainSettings,
+    out: Path,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+    on_group: Callable[[int, int], None] | None = None,
+) -> TrainReport:
+    """Train `model` on `samples`, whose images lie under `image_root`, and leave it in `eval` mode.
+
+    `progress(step, steps, loss)` is called after each step, `on_group(done, groups)` while the samples are tokenised
+    before the first. Parameters that train are held in float32, also where the model computes in bf16. Raises
+    InputError where nothing trains, a sample cannot be used, the model cannot take trees, the loss is not finite, or
+    `out` holds checkpoints of another training.
+    """
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise InputError(f"{type(model).__name__}: nothing in it trains; choose a tuning method in model.method")
+    dtype = resolve_dtype(settings.precision)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    hold_in_float32(model, everything=dtype == torch.float32)
+    model.to(device)  # type: ignore[arg-type]
+
+    groups, skipped = plan_groups(samples, image_root, processor, model, settings, on_group)
+    notes = _notes(groups)
+    for note in notes:
+        log.warning(note)
+    steps = count_steps(len(groups), settings)
+    run = describe_run(samples, model, settings, seed)
+    checkpoint = latest_checkpoint(out / "checkpoints")
+    if checkpoint is not None:
+        check_run(checkpoint, run)
+    resumed_from = 0 if checkpoint is None else step_of(checkpoint)
+    out.mkdir(parents=True, exist_ok=True)
+    cut_curve(out / "curve.jsonl", resumed_from)
+
+    longest = max(int(forest.depth.max()) + 1 for group in groups for forest in group.forests)
+    attention = tree_attention(model, device, longest) if settings.share_prefix else None
+    tree_error = None
+    if attention is not None:
+        planned = [group.samples for group in groups]
+        tree_error = check_tree(model, attention, planned, image_root, processor, settings)
+    if checkpoint is not None and resumed_from == steps:
+        load_weights(checkpoint, model)
+    else:
+        backend = attention_backend(model, attention.backend) if attention is not None else nullcontext()
+        with backend, _config_restored(model):
+            trainer = TreeTrainer(
+                model,
+                _arguments(settings, out, steps, seed, device),
+                Collator(groups, image_root, processor, settings, attention),
+                GroupSampler(len(groups), settings.batch_groups, seed),
+                out=out,
+                attention=attention,
+                dtype=dtype,
+                run=run,
+                keep=settings.keep_checkpoints,
+                progress=progress,
+            )
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    model.eval()
+
+    curve = read_curve(out / "curve.jsonl")
+    return TrainReport(
+        steps=steps,
+        resumed_from=resumed_from,
+        groups=len(groups),
+        samples=sum(len(group.samples) for group in groups),
+        skipped=tuple(skipped),
+        distinct_tokens=sum(forest.length for group in groups for forest in group.forests),
+        effective_tokens=sum(forest.effective for group in groups for forest in group.forests),
+        first_loss=curve[0]["loss"],
+        last_loss=curve[-1]["loss"],
+        tree_error=tree_error,
+        notes=notes,
+    )
+
+
+def count_steps(groups: int, settings: TrainSettings) -> int:
+    """How many updates a training has: `max_steps` where it is set, else as many as its epochs take."""
+    if settings.max_steps:
+        return settings.max_steps
+    batches = math.ceil(groups / settings.batch_groups)
+    return math.ceil(settings.epochs * math.ceil(batches / settings.accumulate))
+
+
+def describe_run(
+    samples: Sequence[Sample], model: PreTrainedModel, settings: TrainSettings, seed: int
+) -> dict[str, Any]:
+    """What has to be the same for a checkpoint to be gone on from: settings, samples, and what trains."""
+    trains = [(name, list(p.shape)) for name, p in model.named_parameters() if p.requires_grad]
+    return {
+        "seed": seed,
+        "samples": _digest([asdict(sample) for sample in samples]),
+        "parameters": _digest(trains),
+        **{f"train.{name}": value for name, value in settings.model_dump(mode="json", exclude=UNRELATED).items()},
+    }
+
+
+def hold_in_float32(model: PreTrainedModel, *, everything: bool) -> None:
+    """Turn parameters that train into float32, or all of them: steps of an optimizer are lost in the digits of bf16."""
+    for parameter in model.parameters():
+        if everything or parameter.requires_grad:
+            parameter.data = parameter.data.float()
+
+
+def _arguments(settings: TrainSettings, out: Path, steps: int, seed: int, device: torch.device) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(out),
+        max_steps=steps,
+        per_device_train_batch_size=settings.batch_groups,
+        gradient_accumulation_steps=settings.accumulate,
+        learning_rate=settings.lr,
+        lr_scheduler_type=SCHEDULES[settings.schedule],
+        warmup_steps=math.ceil(settings.warmup * steps),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        optim="adamw_torch_fused",
+        activation_checkpointing=settings.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False} if settings.gradient_checkpointing else None,
+        save_strategy="steps",
+        save_steps=settings.save_steps,
+        logging_steps=1,
+        logging_nan_inf_filter=False,  # a loss that is not finite is an error here, not something to leave out
+        dataloader_num_workers=settings.workers,
+        remove_unused_columns=False,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=device.type == "cpu",
+        seed=seed,
+    )
+
+
+@contextmanager
+def _config_restored(model: PreTrainedModel) -> Iterator[None]:
+    """Undo what the Trainer leaves in a model: `use_cache` in its configuration, which would be saved with it."""
+    before = vars(model.config).get("use_cache")
+    try:
+        yield
+    finally:
+        if before is None:
+            vars(model.config).pop("use_cache", None)
+        else:
+            model.config.use_cache = before
+        if model.is_activation_checkpointing:
+            model.activation_checkpointing_disable()
+
+
+def _notes(groups: Sequence[Group]) -> tuple[str, ...]:
+    """What the user should know about the groups, once."""
+    if any(copies > 1 for group in groups for copies in group.copies):
+        return (
+            "some samples of the same images share nothing of them: the chat template (or the sample) puts text that "
+            "differs before the images, so that each image is computed again for each of these samples",
+        )
+    return ()
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,78 @@
+"""What trains under each method, and what the report says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from cityscribe.models.load import load_model
+from cityscribe.models.parts import connector, decoder_layers, vision_tower
+from cityscribe.models.tuning import METHODS, TuningReport, prepare_tuning
+from cityscribe.records import InputError
+from cityscribe.settings import BlockExpansionSettings, LoraSettings, ModelSettings
+from tests.tiny_models import FAMILIES
+
+Checkpoint = Callable[[str], Path]
+
+
+def tuned(family: str, method: str, tiny: Checkpoint) -> tuple[PreTrainedModel, TuningReport]:
+    model = load_model(tiny(family), dtype=torch.float32)
+    settings = ModelSettings(
+        method=method, block_expansion=BlockExpansionSettings(blocks=2), lora=LoraSettings(rank=2, alpha=4)
+    )
+    return model, prepare_tuning(model, settings)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("method", METHODS)
+def test_the_report_counts_every_parameter_once(family: str, method: str, tiny: Checkpoint) -> None:
+    model, report = tuned(family, method, tiny)
+    assert report.total == sum(p.numel() for p in model.parameters())
+    assert report.trainable == sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert {"vision tower", "connector", "decoder", "embeddings"} <= {part.part for part in report.parts}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_connector_alone(family: str, tiny: Checkpoint) -> None:
+    model, report = tuned(family, "connector", tiny)
+    between = {id(p) for module in connector(model) for p in module.parameters()}
+    assert between
+    assert {id(p) for p in model.parameters() if p.requires_grad} == between
+    assert [part.part for part in report.parts if part.trainable] == ["connector"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_block_expansion_and_lora_leave_the_rest_frozen(family: str, tiny: Checkpoint) -> None:
+    for method in ("block-expansion", "lora"):
+        model, report = tuned(family, method, tiny)
+        assert [part.part for part in report.parts if part.trainable] == ["new"]
+        tower = vision_tower(model)
+        assert tower is not None
+        assert not any("lora" in name for name, _ in tower.named_parameters())
+
+
+def test_everything(tiny: Checkpoint) -> None:
+    _, report = tuned("llava", "full", tiny)
+    assert report.trainable == report.total
+
+
+def test_a_model_without_a_connector_cannot_train_it_alone(tiny: Checkpoint) -> None:
+    model = load_model(tiny("llava"), dtype=torch.float32)
+    model.model.bridge = model.model.multi_modal_projector
+    del model.model.multi_modal_projector
+    with pytest.raises(InputError, match="no connector"):
+        prepare_tuning(model, ModelSettings(method="connector"))
+
+
+def test_the_report_is_a_table(tiny: Checkpoint) -> None:
+    model, report = tuned("llava", "block-expansion", tiny)
+    lines = str(report).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert lines[0].split() == ["part", "parameters", "trains"]
+    layer = sum(p.numel() for p in decoder_layers(model)[0].parameters())
+    assert any(line.split() == ["new", f"{2 * layer:,}", f"{2 * layer:,}"] for line in lines)
+    assert lines[-1].startswith("all (block-expansion)")

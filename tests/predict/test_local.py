@@ -1,0 +1,175 @@
+"""The local engine says, token for token, what plain `generate` says to each conversation alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cityscribe.models.load import load_model, load_processor
+from cityscribe.predict.local import Answer, Conversation, Engine, open_image
+from cityscribe.records import InputError, image_block, message, text_block
+from cityscribe.settings import PredictSettings
+from tests.models.test_load import picture
+from tests.tiny_models import FAMILIES
+
+Checkpoint = Callable[[str], Path]
+
+
+class Recording(Engine):
+    """Keeps the tokens that it decodes, because random models say bytes that no text can hold."""
+
+    def _decode(self, said: list[int], prompt_tokens: int, bad: bool) -> Answer:
+        answer = super()._decode(said, prompt_tokens, bad)
+        self.__dict__.setdefault("tokens", {})[answer] = said[: answer.tokens]
+        return answer
+
+
+def engine_of(folder: Path, **settings: Any) -> Recording:
+    chosen = PredictSettings(**{"max_new_tokens": 10, "batch_size": 4, "precision": "fp32", **settings})
+    return Recording(load_model(folder, dtype=torch.float32), load_processor(folder), chosen, seed=7)
+
+
+@pytest.fixture(scope="module")
+def talks(tmp_path_factory: pytest.TempPathFactory) -> list[Conversation]:
+    """Conversations of all lengths: without an image, with one, with two, with something said before."""
+    folder = tmp_path_factory.mktemp("images")
+    paths = tuple(folder / f"{number}.png" for number in range(5))
+    for number, path in enumerate(paths):
+        picture(number, size=(40 + 8 * number, 32)).save(path)
+    questions = ["Where?", "Describe the vehicle in the blue box, 20 km/h.", "And the weather?", "Who is near it?"]
+    talks = [Conversation((message("user", text_block(question)),)) for question in questions]
+    for number, question in enumerate(questions):
+        shown = [image_block() for _ in range(1 + number % 2)]
+        images = paths[number : number + len(shown)]
+        first = message("user", *shown, text_block(question))
+        talks.append(Conversation((first,), images))
+        said = message("assistant", text_block("On the left side, far away."))
+        talks.append(Conversation((first, said, message("user", text_block(questions[-1 - number]))), images))
+    return talks
+
+
+@torch.inference_mode()
+def plain(engine: Engine, talk: Conversation) -> list[int]:
+    text = engine.processor.apply_chat_template(list(talk.messages), add_generation_prompt=True)
+    images = [[open_image(path) for path in talk.images]] if talk.images else None
+    inputs = engine.processor(text=[text], images=images, return_tensors="pt")
+    ids = engine.model.generate(**inputs, max_new_tokens=engine.settings.max_new_tokens, do_sample=False)
+    return ids[0, inputs["input_ids"].shape[1] :].tolist()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_mixed_batches_equal_plain_generate_one_by_one(
+    family: str, tiny: Checkpoint, talks: list[Conversation]
+) -> None:
+    engine = engine_of(tiny(family))
+    expected = [plain(engine, talk) for talk in talks]
+    assert len({tuple(tokens) for tokens in expected}) > 2, "a model that always says the same proves nothing"
+    answers = engine.answer(talks)
+    assert [engine.__dict__["tokens"][answer] for answer in answers] == expected
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_bf16_answers_and_repeats_itself(family: str, tiny: Checkpoint, talks: list[Conversation]) -> None:
+    model = load_model(tiny(family), dtype=torch.bfloat16)
+    settings = PredictSettings(max_new_tokens=4, batch_size=4)
+    engine = Engine(model, load_processor(tiny(family)), settings)
+    answers = engine.answer(talks[4:8])
+    assert all(answer.tokens and answer.problem != "non-finite" for answer in answers)
+    assert engine.answer(talks[4:8]) == answers
+
+
+def test_answers_end_with_an_end_token(tiny: Checkpoint, talks: list[Conversation]) -> None:
+    first = engine_of(tiny("llava"))
+    said = [plain(first, talk) for talk in talks]
+    first.model.generation_config.eos_token_id = [first.ends[0], said[0][4], said[-1][2]]
+    engine = Recording(first.model, first.processor, first.settings)
+    expected = [plain(engine, talk) for talk in talks]
+    answers = engine.answer(talks)
+    assert [engine.__dict__["tokens"][answer] for answer in answers] == expected
+    ended = [tokens[-1] in engine.ends for tokens in expected]
+    assert [answer.problem == "cut" for answer in answers] == [not end for end in ended]
+    assert set(ended) == {True, False}, "some end by themselves, or the test proves nothing"
+    assert len({answer.tokens for answer in answers}) > 2
+
+
+def test_answers_come_in_the_order_of_the_questions(tiny: Checkpoint, talks: list[Conversation]) -> None:
+    engine = engine_of(tiny("llava"))
+    forward = engine.answer(talks)
+    assert engine.answer(talks[::-1])[::-1] == forward
+    assert forward[0].prompt_tokens < forward[-1].prompt_tokens
+    assert engine.answer([]) == []
+
+
+def test_draws_depend_on_the_seed_and_not_on_what_was_drawn_before(tiny: Checkpoint, talks: list[Conversation]) -> None:
+    engine = engine_of(tiny("llava"), temperature=2.0)
+    first = engine.answer(talks[4:6])
+    torch.manual_seed(1)
+    torch.rand(3)
+    engine.answer(talks[6:8])
+    assert engine.answer(talks[4:6]) == first
+    other = Engine(engine.model, engine.processor, engine.settings, seed=8)
+    assert other.answer(talks[4:6]) != first
+
+
+def test_only_the_answer_that_overflows_is_given_up(tiny: Checkpoint) -> None:
+    engine = engine_of(tiny("llava"))
+    talks = [Conversation((message("user", text_block(text)),)) for text in ("Where?", "Who? Z", "Why?")]
+    healthy = engine.answer(talks)
+    (token,) = engine.processor.tokenizer.encode("Z", add_special_tokens=False)
+    with torch.no_grad():
+        engine.model.get_input_embeddings().weight[token] = float("nan")
+        # The head is tied to the embeddings; on its own it says nothing about that one token.
+        head = torch.nn.Linear(32, len(engine.processor.tokenizer), bias=False)
+        head.weight.copy_(engine.model.get_output_embeddings().weight.nan_to_num())
+        engine.model.set_output_embeddings(head)
+    answers = engine.answer(talks)
+    assert [answer.problem == "non-finite" for answer in answers] == [False, True, False]
+    assert answers[1].text == ""
+    assert [answers[0], answers[2]] == [healthy[0], healthy[2]]
+
+
+def test_an_answer_of_nothing_says_so(tiny: Checkpoint) -> None:
+    engine = engine_of(tiny("llava"))
+    engine.ends = list(range(len(engine.processor.tokenizer)))
+    (answer,) = engine.answer([Conversation((message("user", text_block("Where?")),))])
+    assert (answer.tokens, answer.problem) in [(1, ""), (1, "empty")]
+    end = engine.processor.tokenizer.eos_token_id
+    assert engine._decode([end, 0, 0], 5, False) == Answer("", 5, 1, "empty")
+
+
+def test_an_answer_never_spells_a_control_token(tiny: Checkpoint) -> None:
+    engine = engine_of(tiny("llava"))
+    pieces = [engine.processor.tokenizer.encode(text, add_special_tokens=False) for text in ("a <im", "age> b")]
+    said = engine._decode([*pieces[0], *pieces[1], engine.processor.tokenizer.eos_token_id], 5, False)
+    assert said.text == "a  b"
+
+
+def test_the_settings_for_sampling_of_a_checkpoint_do_not_make_greedy_answers_random(tiny: Checkpoint) -> None:
+    engine = engine_of(tiny("llava"))
+    talk = Conversation((message("user", text_block("Where?")),))
+    expected = engine.answer([talk])
+    engine.model.generation_config.update(do_sample=True, temperature=5.0, top_k=3, top_p=0.5)
+    assert [engine.answer([talk]) for _ in range(3)] == [expected] * 3
+
+
+@pytest.mark.parametrize("fault", ["missing", "torn", "text", "empty"])
+def test_an_image_that_cannot_be_read_is_named(fault: str, tmp_path: Path) -> None:
+    path = tmp_path / "frame.jpg"
+    picture(size=(200, 200)).save(path)
+    if fault == "missing":
+        path.unlink()
+    else:
+        content = {"torn": path.read_bytes()[:900], "text": b"not an image", "empty": b""}[fault]
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"frame\.jpg: ") as raised:
+        open_image(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_images_come_as_rgb(tmp_path: Path) -> None:
+    picture().convert("L").save(tmp_path / "gray.png")
+    assert open_image(tmp_path / "gray.png").mode == "RGB"

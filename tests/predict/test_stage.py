@@ -1,0 +1,252 @@
+"""The stage: the official format, notes, and the same bytes however often it was killed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cityscribe.models.load import load_model, load_processor, save_model
+from cityscribe.predict.local import Conversation
+from cityscribe.predict.stage import predict
+from cityscribe.records import InputError, Sample, SampleMeta, image_block, message, text_block
+from cityscribe.settings import Settings
+from tests.models.test_load import picture
+from tests.predict.test_local import engine_of, plain
+
+Checkpoint = Callable[[str], Path]
+SCENES = [("b_event", 4), ("b_event", 0), ("a_event", 1), ("c_event", 2), ("c_event", 3)]
+
+
+def settings_with(**predict: Any) -> Settings:
+    predict = {"max_new_tokens": 5, "batch_size": 2, "precision": "fp32", **predict}
+    return Settings(data={"path": Path("data")}, predict=predict)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Sample], Path]:
+    """Samples as `prepare` writes them for evaluation, in no particular order, and a short one."""
+    root = tmp_path_factory.mktemp("prepared")
+    samples = []
+    for number, (scenario, phase) in enumerate(SCENES):
+        image = f"images/{scenario}/{phase}.png"
+        (root / image).parent.mkdir(parents=True, exist_ok=True)
+        picture(number).save(root / image)
+        for role in ("vehicle", "pedestrian"):
+            meta = SampleMeta(
+                scenario=scenario,
+                split="val",
+                view="camera1",
+                phase=phase,
+                target=role,
+                note="no boxes: raw frame" if phase == 3 else "",
+            )
+            question = message("user", image_block(), text_block(f"Phase {phase}: describe the {role}."))
+            reference = message("assistant", text_block("A reference that must not be seen."))
+            samples.append(Sample((question, reference), (image,), f"{scenario}/camera1/{phase}", meta))
+    short = replace(samples[0], meta=replace(samples[0].meta, kind="short", dimension="position"))
+    return [*samples, short], root
+
+
+@pytest.fixture
+def run(prepared: tuple[list[Sample], Path], tiny: Checkpoint, tmp_path: Path) -> Callable[..., Any]:
+    samples, root = prepared
+
+    def run(out: str = "predictions.json", settings: Settings | None = None, **options: Any) -> Any:
+        model = options.pop("model", tiny("llava"))
+        chosen = options.pop("samples", samples)
+        images = options.pop("root", root)
+        return predict(chosen, images, model, settings or settings_with(), tmp_path / out, **options)
+
+    return run
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_official_format(run: Callable[..., Any], tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    report = run(progress=lambda done, total: seen.append((done, total)))
+    submission = json.loads((tmp_path / "predictions.json").read_text())
+    labels = {scenario: [segment["labels"] for segment in segments] for scenario, segments in submission.items()}
+    assert labels == {"a_event": [["1"]], "b_event": [["0"], ["4"]], "c_event": [["2"], ["3"]]}
+    for segments in submission.values():
+        assert all(segment.keys() == {"labels", "caption_pedestrian", "caption_vehicle"} for segment in segments)
+    assert seen == [(0, 5), (2, 5), (4, 5), (5, 5)]
+    assert (report.scenarios, report.phases, report.resumed, report.raw_frames) == (3, 5, 0, 1)
+    assert sorted(outputs(tmp_path)) == ["predictions.json", "predictions.json.notes.json"]
+
+
+def test_captions_are_what_the_model_says_in_that_order(
+    run: Callable[..., Any], prepared: tuple[list[Sample], Path], tiny: Checkpoint, tmp_path: Path
+) -> None:
+    run()
+    said = json.loads((tmp_path / "predictions.json").read_text())["a_event"][0]
+    engine = engine_of(tiny("llava"), max_new_tokens=5)
+    images = (prepared[1] / "images/a_event/1.png",)
+    first = message("user", image_block(), text_block("Phase 1: describe the vehicle."))
+    (answer,) = engine.answer([Conversation((first,), images)])
+    assert said["caption_vehicle"] == answer.text
+    assert engine.__dict__["tokens"][answer] == plain(engine, Conversation((first,), images))
+    then = message("user", text_block("Phase 1: describe the pedestrian."))
+    talk = Conversation((first, message("assistant", text_block(answer.text)), then), images)
+    assert said["caption_pedestrian"] == engine.answer([talk])[0].text
+
+
+def test_raw_frames_and_broken_answers_are_noted(run: Callable[..., Any], tmp_path: Path) -> None:
+    report = run(settings=settings_with(max_new_tokens=1))
+    notes = json.loads((tmp_path / "predictions.json.notes.json").read_text())
+    assert notes["raw_frames"] == [
+        {"scenario": "c_event", "phase": 3, "view": "camera1", "note": "no boxes: raw frame"}
+    ]
+    assert report.problems["cut"] == sum(note["problem"] == "cut" for note in notes["answers"]) > 0
+
+
+def test_a_blind_model_sees_nothing(run: Callable[..., Any], tmp_path: Path) -> None:
+    run("blind.json", images=False)
+    run("seeing.json")
+    run("nowhere.json", images=False, root=tmp_path / "no such folder")
+    files = outputs(tmp_path)
+    assert files["blind.json"] == files["nowhere.json"] != files["seeing.json"]
+
+
+def test_the_order_of_the_samples_does_not_matter(
+    run: Callable[..., Any], prepared: tuple[list[Sample], Path], tmp_path: Path
+) -> None:
+    run("one.json")
+    run("two.json", samples=prepared[0][::-1])
+    assert outputs(tmp_path)["one.json"] == outputs(tmp_path)["two.json"]
+
+
+class KilledError(BaseException):
+    """Like a signal, nothing in the program may catch it."""
+
+
+def killed_after(batches: int) -> Callable[[int, int], None]:
+    """Progress is told once before the first batch of a run and after each."""
+    calls = iter(range(batches))
+
+    def progress(done: int, total: int) -> None:
+        if next(calls, None) is None:
+            raise KilledError
+
+    return progress
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_killed_and_resumed_equals_uninterrupted(temperature: float, run: Callable[..., Any], tmp_path: Path) -> None:
+    settings = settings_with(temperature=temperature)
+    run("whole.json", settings)
+    journal = tmp_path / "killed.json.partial.jsonl"
+    for _ in range(3):
+        with pytest.raises(KilledError):
+            run("killed.json", settings, progress=killed_after(batches=1))
+        assert not (tmp_path / "killed.json").exists()
+        assert journal.is_file()
+    report = run("killed.json", settings)
+    assert report.resumed == 5
+    files = outputs(tmp_path)
+    assert files["killed.json"] == files["whole.json"]
+    assert files["killed.json.notes.json"] == files["whole.json.notes.json"]
+    assert not journal.exists()
+
+
+def test_a_torn_journal_loses_its_last_line_only(run: Callable[..., Any], tmp_path: Path) -> None:
+    run("whole.json")
+    with pytest.raises(KilledError):
+        run("torn.json", progress=killed_after(2))
+    journal = tmp_path / "torn.json.partial.jsonl"
+    complete = journal.read_bytes()
+    lines = complete.splitlines(keepends=True)
+    assert len(lines) == 3
+    ends = [len(lines[0]), len(lines[0] + lines[1]), len(complete)]
+    for size in (0, ends[0] - 1, ends[0] + 1, ends[1] - 1, ends[1], ends[2] - 1):
+        journal.write_bytes(complete[:size])
+        kept = sum(size >= end for end in ends[1:])
+        with pytest.raises(KilledError):
+            run("torn.json", progress=killed_after(1))
+        assert run("torn.json").resumed == min(2 * (kept + 1), len(SCENES))
+        assert outputs(tmp_path)["torn.json"] == outputs(tmp_path)["whole.json"], size
+        (tmp_path / "torn.json").unlink()
+
+
+def test_a_journal_of_something_else_is_not_used(
+    run: Callable[..., Any], prepared: tuple[list[Sample], Path], tiny: Checkpoint, tmp_path: Path
+) -> None:
+    samples, root = prepared
+    other_root, other_model = tmp_path / "root", tmp_path / "model"
+    shutil.copytree(root, other_root)
+    picture(99).save(other_root / "images/c_event/3.png")
+    model = load_model(tiny("llava"), dtype=torch.float32)
+    with torch.no_grad():
+        model.model.language_model.norm.weight[0] += 1
+    save_model(model, load_processor(tiny("llava")), other_model)
+    changes: list[dict[str, Any]] = [
+        {"settings": settings_with(max_new_tokens=6)},
+        {"settings": settings_with(order="independent")},
+        {"settings": settings_with(batch_size=3)},
+        {"root": other_root},
+        {"model": other_model},
+        {"images": False},
+        {"samples": samples[:-3]},
+    ]
+    for number, change in enumerate(changes):
+        out = f"{number}.json"
+        with pytest.raises(KilledError):
+            run(out, progress=killed_after(2))
+        assert run(out, **change).resumed == 0, change
+
+
+def test_the_same_model_elsewhere_goes_on(run: Callable[..., Any], tiny: Checkpoint, tmp_path: Path) -> None:
+    shutil.copytree(tiny("llava"), tmp_path / "moved")
+    with pytest.raises(KilledError):
+        run(progress=killed_after(2))
+    assert run(model=tmp_path / "moved").resumed == 4
+
+
+def test_bad_input_is_one_clear_error(
+    run: Callable[..., Any], prepared: tuple[list[Sample], Path], tmp_path: Path
+) -> None:
+    samples, root = prepared
+    again = replace(samples[0], group="b_event/camera2/4")
+    stranger = replace(samples[0], meta=replace(samples[0].meta, target="dog"))
+    torn = tmp_path / "root"
+    shutil.copytree(root, torn)
+    (torn / "images/a_event/1.png").write_bytes(b"\x89PNG torn")
+    faults: list[tuple[str, dict[str, Any]]] = [
+        ("no long questions", {"samples": samples[-1:]}),
+        ("no long questions", {"samples": []}),
+        ("phase 4: two groups", {"samples": [*samples, again]}),
+        ("two long samples about the vehicle", {"samples": [*samples, samples[0]]}),
+        ("a long sample about `dog`", {"samples": [stranger]}),
+        (r"1\.png: not an image", {"root": torn}),
+        (r"\.png: No such file", {"root": tmp_path / "nowhere"}),
+        ("no such folder", {"model": tmp_path / "nowhere"}),
+    ]
+    for problem, change in faults:
+        with pytest.raises(InputError, match=problem):
+            run(**change)
+    assert [path.name for path in tmp_path.iterdir()] == ["root"], "nothing half-written"
+
+
+def test_a_model_that_computes_no_numbers_is_refused(run: Callable[..., Any], tiny: Checkpoint, tmp_path: Path) -> None:
+    model = load_model(tiny("llava"), dtype=torch.float32)
+    with torch.no_grad():
+        model.model.language_model.norm.weight[0] = float("nan")
+    save_model(model, load_processor(tiny("llava")), tmp_path / "model")
+    with pytest.raises(InputError, match="no finite numbers"):
+        run(model=tmp_path / "model")
+    assert not (tmp_path / "predictions.json").exists()
+
+
+def test_a_place_that_cannot_be_written(run: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file"):
+        run("file/predictions.json")

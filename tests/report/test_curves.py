@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cityscribe.report.curves import HEIGHT, MOST_POINTS, WIDTH, Line, line_chart, moving_mean, ticks
+
+values = st.floats(min_value=1e-9, max_value=1e9)
+
+
+def points(polyline: ET.Element) -> list[tuple[float, float]]:
+    pairs = [pair.split(",") for pair in polyline.attrib["points"].split()]
+    return [(float(x), float(y)) for x, y in pairs]
+
+
+def chart(*lines: Line, smooth: bool = False) -> ET.Element:
+    return ET.fromstring(line_chart("Loss", lines, "step", "loss (nats)", smooth=smooth))
+
+
+@given(values)
+def test_ticks_are_even_and_end_at_the_highest_value_or_a_step_above(highest: float) -> None:
+    found = ticks(highest)
+    step = found[1]
+    assert found[0] == 0
+    assert 3 <= len(found) <= 7
+    assert highest * (1 - 1e-6) <= found[-1] < highest + step * (1 + 1e-6)
+    assert float(f"{step:.0e}") == float(f"{step:.6e}"), "one digit"
+
+
+def test_ticks_of_nothing() -> None:
+    assert ticks(0) == [0, 1]
+
+
+@given(st.lists(values, min_size=1, max_size=80), st.floats(0, 1))
+def test_moving_mean_keeps_ends_bounds_and_length(series: list[float], share: float) -> None:
+    smoothed = moving_mean(series, share)
+    assert len(smoothed) == len(series)
+    assert (smoothed[0], smoothed[-1]) == (series[0], series[-1])
+    slack = 1e-9 * max(series) * len(series)
+    assert min(series) - slack <= min(smoothed) <= max(smoothed) <= max(series) + slack
+
+
+def test_moving_mean_keeps_a_straight_line() -> None:
+    line = [0.5 * step for step in range(101)]
+    assert max(abs(a - b) for a, b in zip(moving_mean(line, 0.2), line, strict=True)) < 1e-12
+
+
+def test_a_falling_curve_falls_on_the_page_and_stays_in_its_frame() -> None:
+    svg = chart(Line("tuned", 0, [1, 2, 3, 4], [4.0, 2.0, 1.0, 0.5]))
+    (line,) = svg.iter("polyline")
+    xs, ys = zip(*points(line), strict=True)
+    assert list(xs) == sorted(xs)
+    assert list(ys) == sorted(ys), "y grows downwards"
+    assert min(xs) >= 0
+    assert max(xs) <= WIDTH
+    assert min(ys) >= 0
+    assert max(ys) <= HEIGHT
+
+
+def test_axes_are_named_and_the_chart_is_told_in_words() -> None:
+    svg = chart(Line("tuned", 0, [1, 9], [2.0, 0.25]), Line("blind", 2, [1, 9], [2.5, 1.0]))
+    assert {"step", "loss (nats)"} <= {text.text for text in svg.iter("text")}
+    assert svg.attrib["aria-label"] == "Loss: tuned from 2 to 0.25 at 9; blind from 2.5 to 1 at 9"
+    assert [line.attrib["class"] for line in svg.iter("polyline")] == ["line m0", "line m2"]
+
+
+def test_a_long_noisy_curve_is_thinned_and_drawn_twice() -> None:
+    steps = list(range(1, 5001))
+    svg = chart(Line("tuned", 0, steps, [1 / step + step % 2 for step in steps]), smooth=True)
+    pale, strong = (points(line) for line in svg.iter("polyline"))
+    assert len(pale) == len(strong) <= MOST_POINTS
+
+
+def test_one_point_and_zeros_are_drawn() -> None:
+    (line,) = chart(Line("tuned", 0, [1], [0.0])).iter("polyline")
+    assert len(points(line)) == 2
+
+
+def test_a_name_cannot_leave_its_attribute() -> None:
+    svg = chart(Line('"><script>alert(1)</script>', 0, [1], [1.0]))
+    assert not list(svg.iter("script"))
