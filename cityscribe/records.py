@@ -200,8 +200,9 @@ def read_samples(path: Path) -> list[Sample]:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: not a readable Parquet file: {error}") from error
-    if table.schema.names != SAMPLE_SCHEMA.names:
-        raise InputError(f"{path}: has the columns {table.schema.names}, expected {SAMPLE_SCHEMA.names}")
+    for column in SAMPLE_SCHEMA:
+        if column.name not in table.schema.names or table.schema.field(column.name).type != column.type:
+            raise InputError(f"{path}: column {column.name}: expected {column.type}; run `cityscribe prepare` again")
     return [_sample(row) for row in table.to_pylist()]
 
 

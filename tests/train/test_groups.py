@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def test_text_before_an_image_leaves_whole_sets_of_images(before: bool, between:
     image = np.flatnonzero(forest.input_ids == model.config.image_token_id)
     assert len(image) == 3 * 2 * 16
     for one_set in np.split(image, 3):  # each set on one path, so that features come in the order of the images
-        assert all(a <= b <= forest.last[a] for a, b in zip(one_set, one_set[1:], strict=False))
+        assert all(a <= b <= forest.last[a] for a, b in pairwise(one_set))
 
 
 def test_a_sample_that_is_too_long_is_an_error_or_skipped_and_counted(load: Load, city: City) -> None:
