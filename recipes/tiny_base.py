@@ -15,6 +15,7 @@ the workers are.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import multiprocessing
@@ -71,8 +72,9 @@ class Recipe:
     talk_batch: int = 16
     talk_lr: float = 8e-4
     talk_every: int = 60
-    tower_share: float = 0.2  # of the rate, for the vision tower while the model learns to talk
+    tower_share: float = 0.0  # of the rate, for the vision tower while the model learns to talk; 0 leaves it as it is
     text_tokens: int = 320  # questions and answers of a picture in one visit
+    longest: int = 0  # answers of more tokens are not asked for; 0 asks for all
     warmup: int = 100
     weight_decay: float = 0.05
     grad_norm: float = 1.0
@@ -160,6 +162,7 @@ class Coder:
         self.before, self.between, self.after = (self.encode(part) for part in (before, between, after))
         self.image = self.tokenizer.convert_tokens_to_ids("<image>")
 
+    @functools.cache  # noqa: B019  # the texts recur, and there is one coder
     def encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False)
 
@@ -249,7 +252,7 @@ class Row:
     spans: list[tuple[int, int]]  # per answer, its predicting positions
 
 
-def lay_out(coded: Coded, coder: Coder, rng: np.random.Generator, text_tokens: int) -> Row:
+def lay_out(coded: Coded, coder: Coder, rng: np.random.Generator, text_tokens: int, longest: int = 0) -> Row:
     """One row of a picture: shared images first, then as many questions as fit, in random order, some as dialogues."""
     draw = rng.random()
     chosen = [0, 1] if draw < 0.84 else [0] if draw < 0.92 else [1] if draw < 0.98 else [1, 0]
@@ -264,6 +267,8 @@ def lay_out(coded: Coded, coder: Coder, rng: np.random.Generator, text_tokens: i
     number, here, end = 0, shared, shared
     closing = len(coder.after) - 1  # the line break after the end mark is the template's, not the model's
     for i in rng.permutation(len(coded.questions)):
+        if longest and len(coded.answers[i]) > longest:
+            continue
         question, answer = coded.questions[i], coded.answers[i]
         goes_on = number > 0 and rng.random() < 0.15  # this question follows the last answer in the same conversation
         lead = len(opening) if goes_on else 0
@@ -390,9 +395,10 @@ def talk(
     """The whole model learns to answer."""
     coder = journal.coder
     tower = list(model.model.vision_tower.parameters())
+    model.model.vision_tower.requires_grad_(recipe.tower_share > 0)
     inside = {id(p) for p in tower}
     rest = [p for p in model.parameters() if id(p) not in inside]
-    groups = [(tower, recipe.tower_share), (rest, 1.0)]
+    groups = [(tower, recipe.tower_share), (rest, 1.0)] if recipe.tower_share else [(rest, 1.0)]
     optimizer = torch.optim.AdamW(
         [
             {"params": [p for p in parameters if (p.ndim >= 2) == decays], "share": share, "weight_decay": decay}
@@ -403,7 +409,7 @@ def talk(
         betas=(0.9, 0.98),
     )
     for step, (pictures, rng) in enumerate(stream):
-        rows = [lay_out(coded, coder, rng, recipe.text_tokens) for coded in pictures]
+        rows = [lay_out(coded, coder, rng, recipe.text_tokens, recipe.longest) for coded in pictures]
         batch = to_device(collate(rows, coder.tokenizer.pad_token_id), journal.device)
         for group in optimizer.param_groups:
             group["lr"] = group["share"] * _rate(step, recipe.talk_steps, recipe.talk_lr, recipe.warmup)

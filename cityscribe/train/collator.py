@@ -74,10 +74,12 @@ class Collator:
         groups = [self.groups[number] for number in numbers]
         images = [self.image_inputs(group) for group in groups]
         forests = [forest for group in groups for forest in group.forests]
+        if self.attention is None:
+            micro_batches = self._singles(groups, images)
+        else:
+            micro_batches = self._trees(groups, images, self.attention)
         return Batch(
-            micro_batches=self._singles(groups, images)
-            if self.attention is None
-            else self._trees(groups, images, self.attention),
+            micro_batches=micro_batches,
             weight=float(sum(forest.edge_weight.sum() for forest in forests)),
             distinct=sum(forest.length for forest in forests),
             effective=sum(forest.effective for forest in forests),
@@ -107,22 +109,19 @@ class Collator:
         ]
         budget = self.settings.budget_tokens
         lengths = [forest.length for forest, _ in trees]
-        packed = [
-            [trees[n] for n in members] for members in pack(lengths, budget if attention.sparse else max(lengths))
-        ]
-        rows = [(join([forest for forest, _ in row]), [i for _, inputs in row for i in inputs]) for row in packed]
+        rows = []
+        for members in pack(lengths, budget if attention.sparse else max(lengths)):
+            forest = join([trees[number][0] for number in members])
+            rows.append((forest, [inputs for number in members for inputs in trees[number][1]]))
         rows.sort(key=lambda row: -row[0].length)
+        chunks = chunk_rows([forest.length for forest, _ in rows], 1 if attention.sparse else budget)
         return [
             MicroBatch(
-                rows=lay_out([forest for forest, _ in chunk], multiple=attention.multiple),
-                image_inputs=join_images([inputs for _, row_inputs in chunk for inputs in row_inputs]),
+                rows=lay_out([forest for forest, _ in rows[chunk]], multiple=attention.multiple),
+                image_inputs=join_images([inputs for _, parts in rows[chunk] for inputs in parts]),
                 alone=None,
             )
-            for chunk in (
-                [[row] for row in rows]
-                if attention.sparse
-                else [rows[part] for part in _chunks([forest.length for forest, _ in rows], budget)]
-            )
+            for chunk in chunks
         ]
 
     def _singles(self, groups: list[Group], images: list[dict[str, Tensor]]) -> list[MicroBatch]:
@@ -133,7 +132,7 @@ class Collator:
         ]
         singles.sort(key=lambda single: -single[0].length)
         lengths = [forest.length for forest, _, _ in singles]
-        return [lay_out_singles(singles[part]) for part in _chunks(lengths, self.settings.budget_tokens)]
+        return [lay_out_singles(singles[part]) for part in chunk_rows(lengths, self.settings.budget_tokens)]
 
 
 def lay_out_singles(singles: Sequence[tuple[Forest, Conversation, dict[str, Tensor]]]) -> MicroBatch:
@@ -169,7 +168,7 @@ def _padded(value: Tensor, shape: Sequence[int]) -> Tensor:
     return torch.nn.functional.pad(value, [side for count in reversed(missing) for side in (0, count)])
 
 
-def _chunks(lengths: Sequence[int], budget: int) -> Iterator[slice]:
+def chunk_rows(lengths: Sequence[int], budget: int) -> Iterator[slice]:
     """Cut rows, longest first, into stretches that take at most `budget` tokens with their padding, or are one row."""
     start = 0
     while start < len(lengths):

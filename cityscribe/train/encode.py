@@ -136,21 +136,20 @@ def answer_spans(processor: ProcessorMixin, name: str, messages: Messages) -> li
         if message["role"] != "assistant":
             continue
         answer = text_of(message).strip()
-        prompt = _render(processor, name, messages[:turn], add_generation_prompt=True)
         past = _render(processor, name, messages[:turn]) if turn else ""
-        end = len(_render(processor, name, messages[: turn + 1]))
-        if whole.startswith(prompt) and answer in whole[len(prompt) : end]:
+        prompt = _render(processor, name, messages[:turn], add_generation_prompt=True) if turn else ""
+        until = _render(processor, name, messages[: turn + 1])
+        known = bool(answer) and whole.startswith(until)
+        if known and until.startswith(prompt) and answer in until[len(prompt) :]:
             start = len(prompt)
-        elif whole.startswith(past) and whole[len(past) : end].count(answer) == 1:
-            start = whole.index(answer, len(past))
+        elif known and until.startswith(past) and until.count(answer, len(past)) == 1:
+            start = until.index(answer, len(past))
         else:
-            start = end = 0
-        if not answer or not whole.startswith(_render(processor, name, messages[: turn + 1])[:end]) or start >= end:
             raise InputError(
                 f"{name}: cannot tell where answer {len(spans) + 1} stands in the rendered conversation; "
                 "mark it with {% generation %} in the chat template"
             )
-        spans.append((start, start + len(whole[start:end].rstrip())))
+        spans.append((start, len(until.rstrip())))
     return spans
 
 

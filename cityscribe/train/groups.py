@@ -86,35 +86,31 @@ def plan_groups(
     cached = 0
     tasks = list(members.values())
     for number, encoded in enumerate(_encode_all(tasks, image_root, processor, settings)):
-        fitting: list[Sample] = []
-        branches: list[Branch] = []
-        conversations: list[Conversation] = []
+        fitting: list[tuple[Sample, Conversation]] = []
         for sample, conversation in zip(tasks[number], encoded.conversations, strict=True):
-            if len(conversation.input_ids) > settings.max_tokens:
-                skipped.append(Skipped(sample_name(sample), len(conversation.input_ids)))
-                continue
-            image = conversation.input_ids == image_token
-            fitting.append(sample)
-            conversations.append(conversation)
-            branches.append(
-                Branch(
-                    input_ids=conversation.input_ids,
-                    position_ids=positions(conversation, encoded.image_inputs),
-                    weights=conversation.trained,
-                    image_ids=np.where(image, np.cumsum(image) - 1, -1),
+            length = len(conversation.input_ids)
+            if length > settings.max_tokens:
+                skipped.append(Skipped(sample_name(sample), length))
+            elif length > settings.budget_tokens:
+                raise InputError(
+                    f"{sample_name(sample)}: has {length} tokens, train.budget_tokens allows {settings.budget_tokens} "
+                    "in a row; raise it, or lower train.max_tokens"
                 )
-            )
-        if branches:
-            forests = _forests(branches, fitting, settings)
-            cached += (size := sum(value.nbytes for value in encoded.image_inputs.values()))
-            keep = cached <= CACHE_BYTES
-            cached -= 0 if keep else size
+            else:
+                fitting.append((sample, conversation))
+        if fitting:
+            kept = tuple(conversation for _, conversation in fitting)
+            numbered = [positions(conversation, encoded.image_inputs) for conversation in kept]
+            forests = _forests(kept, numbered, image_token, settings)
+            size = sum(value.nbytes for value in encoded.image_inputs.values())
+            keep = cached + size <= CACHE_BYTES
+            cached += size if keep else 0
             groups.append(
                 Group(
-                    samples=tuple(fitting),
+                    samples=tuple(sample for sample, _ in fitting),
                     forests=tuple(forest for forest, _ in forests),
                     copies=tuple(copies for _, copies in forests),
-                    conversations=() if settings.share_prefix else tuple(conversations),
+                    conversations=() if settings.share_prefix else kept,
                     image_inputs=encoded.image_inputs if keep else None,
                 )
             )
@@ -188,16 +184,16 @@ class _Encoding:
             return error
 
 
-def _forests(branches: list[Branch], samples: list[Sample], settings: TrainSettings) -> list[tuple[Forest, int]]:
+def _forests(
+    conversations: Sequence[Conversation], positions: Sequence[np.ndarray], image_token: int, settings: TrainSettings
+) -> list[tuple[Forest, int]]:
     """The forests of a group within the budget, and how often the images occur in each."""
-    for branch, sample in zip(branches, samples, strict=True):
-        if branch.length > settings.budget_tokens:
-            raise InputError(
-                f"{sample_name(sample)}: has {branch.length} tokens, train.budget_tokens allows "
-                f"{settings.budget_tokens} in a row; raise it, or lower train.max_tokens"
-            )
-    weights = weigh([branch.weights for branch in branches], settings.weighting)
-    branches = [replace(branch, weights=share) for branch, share in zip(branches, weights, strict=True)]
+    weights = weigh([conversation.trained for conversation in conversations], settings.weighting)
+    branches = []
+    for conversation, position_ids, share in zip(conversations, positions, weights, strict=True):
+        image = conversation.input_ids == image_token
+        image_ids = np.where(image, np.cumsum(image) - 1, -1)
+        branches.append(Branch(conversation.input_ids, position_ids, share, image_ids))
     if not settings.share_prefix:
         return [(build_forest([branch]), 1) for branch in branches]
     parts = split_branches(branches, settings.budget_tokens)

@@ -89,9 +89,11 @@ def tree_attention(model: PreTrainedModel, device: torch.device, longest: int) -
     whole_images = model.config.model_type in WHOLE_IMAGES
     # A window that no sequence reaches beyond is none.
     windows = {kind: window if kind == "sliding_attention" and longest > window else 0 for kind in sorted(kinds)}
-    backend: Backend = "flex_attention"
-    if device.type == "cpu":
-        backend = "sdpa" if whole_images or any(windows.values()) else segments.NAME
+    backend: Backend = "sdpa"
+    if device.type == "cuda" and decoder(model)._supports_flex_attn:
+        backend = "flex_attention"
+    elif device.type == "cpu" and not whole_images and not any(windows.values()):
+        backend = segments.NAME
     return TreeAttention(backend, windows, whole_images)
 
 
@@ -107,8 +109,9 @@ def attention_backend(model: PreTrainedModel, backend: str) -> Iterator[None]:
     try:
         model.set_attn_implementation({part: backend})
     except (ValueError, ImportError) as error:
+        reason = str(error).partition(". ")[0]
         raise InputError(
-            f"{type(model).__name__}: its attention cannot take the mask of a tree: {error}; "
+            f"{type(model).__name__}: its attention cannot take the mask of a tree: {reason}; "
             "set train.share_prefix to false"
         ) from error
     try:

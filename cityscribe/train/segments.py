@@ -1,9 +1,8 @@
 """Attention over trees on a CPU: each stretch between two forks is computed against its own path, and no other key.
 
-A dense mask computes every pair of tokens in the row and throws most of them away: branches of one tree do not see each
-other, trees do not at all. Here a stretch of queries is computed against the keys of its own path only, which is what a
-block-sparse kernel does on a GPU. It is registered as an attention function of transformers; the stretches reach it as
-the keyword argument `tree_segments` of the model's `forward`.
+A dense mask computes every pair of tokens in a row and throws most of them away: neither trees nor the branches of a
+tree see each other. Here only what is seen is computed, as in a block-sparse kernel on a GPU. It is registered as an
+attention function of transformers; the stretches reach it as the argument `tree_segments` of the model's `forward`.
 """
 
 from __future__ import annotations
@@ -95,7 +94,7 @@ def tree_attention_forward(
     return torch.cat(outputs, dim=2).transpose(1, 2).contiguous(), None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _hidden(queries: int, keys: int) -> Tensor:
     """Each of the last `queries` of `keys` tokens sees none after it, bool [queries, keys]."""
     return torch.ones(queries, keys, dtype=torch.bool).triu(keys - queries + 1)

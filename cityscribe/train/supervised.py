@@ -121,6 +121,7 @@ def train(
                 progress=progress,
             )
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+            trainer.accelerator.free_memory()  # it holds the optimizer, and lives in a cycle of references
     model.eval()
 
     curve = read_curve(out / "curve.jsonl")
@@ -163,7 +164,7 @@ def describe_run(
 def hold_in_float32(model: PreTrainedModel, *, everything: bool) -> None:
     """Turn parameters that train into float32, or all of them: steps of an optimizer are lost in the digits of bf16."""
     for parameter in model.parameters():
-        if everything or parameter.requires_grad:
+        if parameter.is_floating_point() and (everything or parameter.requires_grad):
             parameter.data = parameter.data.float()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from transformers import PreTrainedModel, ProcessorMixin
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
 
+# Threads wait for each other longer than tiny models compute, all the more where tests run side by side.
+torch.set_num_threads(1)
+
 SIZES = (((60, 40), (30, 44)), ((64, 64), (20, 70)), ((33, 47), (50, 50)))  # width, height: different numbers of tiles
 ASKED = (
     ("Where is the vehicle?", "On the left side of the pedestrian."),
@@ -22,6 +26,12 @@ ASKED = (
     ("Describe the weather.", "Dry."),
     ("Where is the vehicle?", "On the left side, moving straight."),
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libraries_are_no_garbage() -> None:
+    """Each training collects garbage, and would look through all of torch and transformers for it each time."""
+    gc.freeze()
 
 
 @dataclass(frozen=True)

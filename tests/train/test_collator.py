@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 from cityscribe.records import Sample, message, text_block
 from cityscribe.settings import TrainSettings
 from cityscribe.train import groups as groups_module
-from cityscribe.train.collator import Collator, _chunks, join_images
+from cityscribe.train.collator import Collator, chunk_rows, join_images
 from cityscribe.train.groups import plan_groups
 from cityscribe.train.rules import TreeAttention, tree_attention
 from tests.train.conftest import City
@@ -109,9 +109,9 @@ def test_images_of_different_shapes_are_padded_at_the_end() -> None:
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=20), st.integers(1, 120))
-def test_chunks_cover_all_rows_within_the_budget(lengths: list[int], budget: int) -> None:
+def testchunk_rows_cover_all_rows_within_the_budget(lengths: list[int], budget: int) -> None:
     lengths.sort(reverse=True)
-    chunks = [lengths[part] for part in _chunks(lengths, budget)]
+    chunks = [lengths[part] for part in chunk_rows(lengths, budget)]
     assert sum(chunks, []) == lengths  # noqa: RUF017
     assert all(len(chunk) == 1 or len(chunk) * chunk[0] <= budget for chunk in chunks)
 
