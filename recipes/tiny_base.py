@@ -6,10 +6,10 @@
 
 The data are general pictures (`cityscribe.world.pictures`), each with some forty questions of which every visit takes
 as many as fit. First the vision tower learns alone to name attributes (with small heads that are thrown away): a tower
-is cheap to train and slow to learn through a decoder that cannot talk yet. Then the whole model learns to answer. All
-questions of a picture share its image tokens: one row holds them once, and each question sees the images and itself
-only. Step s chooses, by its seed, among the shards that are due by then, so that the order does not depend on how fast
-the workers are.
+is cheap to train, slow to learn through a decoder that cannot talk yet, and spoilt by one. Then the decoder and the
+connector learn to answer; the tower stays as it is. All questions of a picture share its image tokens: one row holds
+them once, and each question sees the images and itself only. Step s chooses, by its seed, among the shards that are due
+by then, so that the order does not depend on how fast the workers are.
 """
 
 from __future__ import annotations
@@ -62,18 +62,17 @@ SHARD = 500  # pictures in a file of the pool
 
 @dataclass(frozen=True)
 class Recipe:
-    shards: int = 60  # of the pool that are used
-    lead: int = 4  # shards that are due before the first step
-    see_steps: int = 1_200
-    see_batch: int = 48  # pictures
+    shards: int = 30  # of the pool that are used
+    lead: int = 6  # shards that are due before the first step
+    see_steps: int = 5_400
+    see_batch: int = 16  # pictures; small, since steps count for more than pictures at this size
     see_lr: float = 1e-3
-    see_every: int = 40  # steps between shards that become due
-    talk_steps: int = 3_000
-    talk_batch: int = 16
+    see_every: int = 55  # steps between shards that become due
+    talk_steps: int = 2_000
+    talk_batch: int = 10
     talk_lr: float = 8e-4
-    talk_every: int = 60
     tower_share: float = 0.0  # of the rate, for the vision tower while the model learns to talk; 0 leaves it as it is
-    text_tokens: int = 320  # questions and answers of a picture in one visit
+    text_tokens: int = 160  # questions and answers of a picture in one visit
     longest: int = 0  # answers of more tokens are not asked for; 0 asks for all
     warmup: int = 100
     weight_decay: float = 0.05
@@ -211,13 +210,13 @@ def load_shard(pool: Path, name: str, coder: Coder) -> list[Coded]:
 
 
 def choices(
-    pool: Path, coder: Coder, recipe: Recipe, stage: int, steps: int, batch: int, every: int
+    pool: Path, coder: Coder, recipe: Recipe, stage: int, steps: int, batch: int
 ) -> Iterator[tuple[list[Coded], np.random.Generator]]:
     """The pictures of each step and the generator for what else is random in it."""
     pictures: list[Coded] = []
     loaded = 0
     for step in range(steps):
-        due = min(recipe.shards, recipe.lead + step // every if stage == 0 else recipe.shards)
+        due = min(recipe.shards, recipe.lead + step // recipe.see_every if stage == 0 else recipe.shards)
         while loaded < due:
             pictures += load_shard(pool, f"{loaded:04d}", coder)
             loaded += 1
@@ -483,11 +482,11 @@ def train(folder: Path, pool: Path, out: Path, recipe: Recipe) -> None:
     journal = Journal(folder, pool, out, recipe)
     model.to(journal.device).train()
     if recipe.see_steps:
-        stream = choices(pool, journal.coder, recipe, 0, recipe.see_steps + 1, recipe.see_batch, recipe.see_every)
+        stream = choices(pool, journal.coder, recipe, 0, recipe.see_steps, recipe.see_batch)
         see(model, stream, recipe, journal)
     talk(
         model,
-        choices(pool, journal.coder, recipe, 1, recipe.talk_steps, recipe.talk_batch, recipe.talk_every),
+        choices(pool, journal.coder, recipe, 1, recipe.talk_steps, recipe.talk_batch),
         recipe,
         journal,
     )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+# Test processes run side by side, one a core: threads of their own would only wait for each other. Set before torch is
+# imported, and inherited by the processes that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 # A slow or busy machine is not a failure.
 hypothesis.settings.register_profile("cityscribe", deadline=None)
