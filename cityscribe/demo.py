@@ -22,9 +22,9 @@ def write_demo(runs: Path, seed: int, watch: Watch) -> Path:
             "runs": str(runs),
             "seed": seed,
             "data": {"path": str(data)},
-            "prepare": {"short_per_long": 2.0, "pedestrian_threshold": 500.0, "vehicle_threshold": 500.0},
-            "model": {"base": "cityscribe-tiny", "block_expansion": {"blocks": 3}},
-            "train": {"epochs": 3, "lr": 1e-3, "batch_groups": 8, "save_steps": 50},
+            "prepare": {"short_per_long": 0.5, "pedestrian_threshold": 300.0, "vehicle_threshold": 300.0},
+            "model": {"base": "cityscribe-tiny", "block_expansion": {"blocks": 4}},
+            "train": {"epochs": 4, "lr": 2e-3, "batch_groups": 4, "save_steps": 60},
             "predict": {"baselines": ["untuned", "blind"], "batch_size": 20, "max_new_tokens": 220},
         }
     )

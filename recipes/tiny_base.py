@@ -72,8 +72,9 @@ class Recipe:
     talk_batch: int = 10
     talk_lr: float = 8e-4
     tower_share: float = 0.0  # of the rate, for the vision tower while the model learns to talk; 0 leaves it as it is
-    text_tokens: int = 160  # questions and answers of a picture in one visit
+    text_tokens: int = 180  # questions and answers of a picture in one visit
     longest: int = 0  # answers of more tokens are not asked for; 0 asks for all
+    echo: int = 12  # words of the trade to repeat in one visit
     warmup: int = 100
     weight_decay: float = 0.05
     grad_norm: float = 1.0
@@ -160,10 +161,18 @@ class Coder:
         before, between, after = text.split(mark)
         self.before, self.between, self.after = (self.encode(part) for part in (before, between, after))
         self.image = self.tokenizer.convert_tokens_to_ids("<image>")
+        self.words = [self.encode(" " + word) for word in _lexicon()]
 
     @functools.cache  # noqa: B019  # the texts recur, and there is one coder
     def encode(self, text: str) -> list[int]:
         return self.tokenizer.encode(text, add_special_tokens=False)
+
+    def echo(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Random words of the trade to repeat, as question and answer: a model that tuning leaves mostly as it is must
+        have said each word before."""
+        said = [token for i in rng.integers(len(self.words), size=count) for token in self.words[i]]
+        question = [*self.encode("Repeat:"), *said, *self.between]
+        return np.array(question, np.int32), np.array([*said, *self.after], np.int32)
 
     def code(self, images: np.ndarray, entry: dict[str, Any]) -> Coded:
         questions = [np.array(self.encode(text) + self.between, np.int32) for _, text, _ in entry["questions"]]
@@ -251,7 +260,9 @@ class Row:
     spans: list[tuple[int, int]]  # per answer, its predicting positions
 
 
-def lay_out(coded: Coded, coder: Coder, rng: np.random.Generator, text_tokens: int, longest: int = 0) -> Row:
+def lay_out(
+    coded: Coded, coder: Coder, rng: np.random.Generator, text_tokens: int, longest: int = 0, words: int = 0
+) -> Row:
     """One row of a picture: shared images first, then as many questions as fit, in random order, some as dialogues."""
     draw = rng.random()
     chosen = [0, 1] if draw < 0.84 else [0] if draw < 0.92 else [1] if draw < 0.98 else [1, 0]
@@ -265,10 +276,10 @@ def lay_out(coded: Coded, coder: Coder, rng: np.random.Generator, text_tokens: i
     spans: list[tuple[int, int]] = []
     number, here, end = 0, shared, shared
     closing = len(coder.after) - 1  # the line break after the end mark is the template's, not the model's
-    for i in rng.permutation(len(coded.questions)):
-        if longest and len(coded.answers[i]) > longest:
+    for i in [-1, *rng.permutation(len(coded.questions))] if words else rng.permutation(len(coded.questions)):
+        question, answer = coder.echo(rng, words) if i < 0 else (coded.questions[i], coded.answers[i])
+        if longest and i >= 0 and len(answer) > longest:
             continue
-        question, answer = coded.questions[i], coded.answers[i]
         goes_on = number > 0 and rng.random() < 0.15  # this question follows the last answer in the same conversation
         lead = len(opening) if goes_on else 0
         size = lead + len(question) + len(answer)
@@ -285,7 +296,7 @@ def lay_out(coded: Coded, coder: Coder, rng: np.random.Generator, text_tokens: i
         columns[2, end : end + size] = number
         spoken = len(answer) - closing
         columns[3, replied - 1 : replied - 1 + spoken] = answer[:spoken]
-        kinds.append(coded.kinds[i])
+        kinds.append(coded.kinds[i] if i >= 0 else "echo")
         spans.append((replied - 1, replied - 1 + spoken))
         here, end = here + size, end + size
     return Row(coded.images[chosen], columns[:, :end], kinds, spans)
@@ -408,7 +419,7 @@ def talk(
         betas=(0.9, 0.98),
     )
     for step, (pictures, rng) in enumerate(stream):
-        rows = [lay_out(coded, coder, rng, recipe.text_tokens, recipe.longest) for coded in pictures]
+        rows = [lay_out(coded, coder, rng, recipe.text_tokens, recipe.longest, recipe.echo) for coded in pictures]
         batch = to_device(collate(rows, coder.tokenizer.pad_token_id), journal.device)
         for group in optimizer.param_groups:
             group["lr"] = group["share"] * _rate(step, recipe.talk_steps, recipe.talk_lr, recipe.warmup)
@@ -517,7 +528,7 @@ def evaluate(model: Any, journal: Journal) -> dict[str, float]:
     right: dict[str, list[bool]] = {}
     for begin in range(0, len(journal.held_out), 32):
         rng = np.random.default_rng([8, begin])
-        rows = [lay_out(coded, journal.coder, rng, 480) for coded in journal.held_out[begin : begin + 32]]
+        rows = [lay_out(coded, journal.coder, rng, 480, words=12) for coded in journal.held_out[begin : begin + 32]]
         batch = to_device(collate(rows, journal.coder.tokenizer.pad_token_id), journal.device)
         with torch.autocast(journal.device.type, torch.bfloat16):
             logits, targets = forward(model, batch, journal)
