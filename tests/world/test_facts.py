@@ -54,7 +54,7 @@ def test_captions_say_what_is_true(seed: int, style: int) -> None:
             assert facts["surface"] in caption
             assert "{" not in caption
             assert "  " not in caption
-        verb = {"standing": "standing still", "walking": "walking slowly", "running": "running quickly"}
+        verb = {"standing": "stands still", "walking": "walking slowly", "running": "running quickly"}
         assert verb[facts["motion"]] in about_person
         assert f"{facts['vehicle_colour']} {facts['vehicle_kind']}" in about_vehicle
         assert (facts["vehicle_action"] == "stopped") == ("has stopped" in about_vehicle)
