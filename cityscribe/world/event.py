@@ -8,7 +8,7 @@ speed in a caption never disagree.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -291,32 +291,7 @@ def sample_event(seed: int, *, start_s: float = 0.5) -> Event:
     junction = round(draft.vehicle_at(draft.boundaries_s[2]).y + 7.0, 2) if turn else None
     if street.road == "parking lot":
         crosswalk = junction = None
-    street = Street(
-        street.road,
-        street.lanes,
-        street.sidewalks,
-        crosswalk,
-        junction,
-        street.weather,
-        street.light,
-        street.wet,
-        street.seed,
-    )
+    street = replace(street, crosswalk_y=crosswalk, junction_y=junction)
     busy = int(rng.choice([0, 1, 2, 3, 5, 6], p=[0.2, 0.15, 0.2, 0.15, 0.15, 0.15]))
     passers = sample_passers(rng, street, busy, (meet[1] - 2.0, meet[1] + 5.0))
-    return Event(
-        kind,
-        street,
-        person,
-        vehicle,
-        boundaries,
-        speeds,
-        lane,
-        turn,
-        draft.turn_radius,
-        motions,
-        gazes,
-        heading,
-        meet,
-        passers,
-    )
+    return replace(draft, street=street, motions=motions, gazes=gazes, heading=heading, meet=meet, passers=passers)

@@ -17,6 +17,12 @@ def distance_band(metres: float) -> str:
     return next(word for limit, word in DISTANCES if metres < limit)
 
 
+def metres_between(person: PersonState, vehicle: VehicleState) -> float:
+    """Metres between the front of the vehicle and the pedestrian; beside the vehicle, to its side alone."""
+    ahead, left = vehicle.to_local(person.x, person.y)
+    return math.hypot(max(ahead, 0.0), left)
+
+
 def position(person: PersonState, vehicle: VehicleState) -> str:
     """Where the pedestrian is, seen from the vehicle: "front", "front left", "front right", "left", "right"."""
     ahead, left = vehicle.to_local(person.x, person.y)
@@ -71,7 +77,6 @@ def facts_at(event: Event, time_s: float) -> Facts:
     """The table of one moment; keys are attributes, values words (numbers as text)."""
     scene = event.scene_at(time_s)
     person, vehicle = scene.people[0], scene.vehicles[0]
-    ahead, left = vehicle.to_local(person.x, person.y)
     speed, change = event.speed_at(time_s), event.acceleration_at(time_s)
     if speed < 0.3:
         action = "stopped"
@@ -82,7 +87,7 @@ def facts_at(event: Event, time_s: float) -> Facts:
     return {
         **appearance(person),
         "position": position(person, vehicle),
-        "distance": distance_band(math.hypot(max(ahead, 0.0), left)),
+        "distance": distance_band(metres_between(person, vehicle)),
         "facing": facing(person, vehicle),
         "motion": person.motion,
         "gaze": person.gaze,

@@ -68,6 +68,5 @@ AGES: dict[str, tuple[float, float]] = {"child": (1.10, 1.30), "adult": (1.58, 1
 WEATHERS = ("clear", "cloudy", "rainy", "foggy")
 LIGHTS = ("bright", "dim", "dark")
 ROADS = ("urban road", "residential road", "parking lot")
-TRAFFIC = ("light", "usual", "heavy")
 GAZES = ("vehicle", "ahead", "phone")
 MOTIONS = ("standing", "walking", "running")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cityscribe.world.event import sample_passers, sample_person, sample_street, sample_vehicle
-from cityscribe.world.facts import Facts, appearance, distance_band, environment, facing, position
+from cityscribe.world.facts import Facts, appearance, distance_band, environment, facing, metres_between, position
 from cityscribe.world.look import GAZES, MOTIONS, VEHICLES
 from cityscribe.world.render import person_box, render, vehicle_box
 from cityscribe.world.scene import Camera, PersonState, Scene, VehicleState, dashboard_camera, fixed_camera
@@ -107,7 +107,6 @@ def _sample_scene(rng: np.random.Generator, width: int, height: int) -> tuple[Sc
 
 def _facts(scene: Scene, camera: Camera) -> Facts:
     person, own = scene.people[0], scene.vehicles[0]
-    ahead, left = own.to_local(person.x, person.y)
     return {
         **appearance(person),
         **environment(scene),
@@ -116,7 +115,7 @@ def _facts(scene: Scene, camera: Camera) -> Facts:
         "direction in picture": _image_direction(person, camera),
         "facing": facing(person, own),
         "position": position(person, own),
-        "distance": distance_band(math.hypot(max(ahead, 0.0), left)),
+        "distance": distance_band(metres_between(person, own)),
         "vehicle_colour": own.vehicle.colour,
         "vehicle_kind": own.vehicle.kind if camera.on_vehicle is None else "ego",
         "vehicle_lights": _lights(own) if camera.on_vehicle is None else "ego",
@@ -170,8 +169,6 @@ def _questions(scene: Scene, camera: Camera, rng: np.random.Generator) -> tuple[
     person, own = scene.people[0], scene.vehicles[0]
     ego = camera.on_vehicle is not None
     look, place = appearance(person), environment(scene)
-    ahead, left = own.to_local(person.x, person.y)
-    metres = math.hypot(max(ahead, 0.0), left)
     who = _choose(rng, "the person in the green box", "the person marked green", "the one in the green box")
     car = "our own car" if ego else _choose(rng, "the vehicle in the blue box", "the car marked blue")
     seen_cars = [
@@ -188,7 +185,7 @@ def _questions(scene: Scene, camera: Camera, rng: np.random.Generator) -> tuple[
         "right": "beside it, to the right",
     }[position(person, own)]
     near = {"near": "only a few steps away", "close": "some metres away", "far": "a long way off"}[
-        distance_band(metres)
+        distance_band(metres_between(person, own))
     ]
     towards = {
         "same": f"the same way as {car}",
