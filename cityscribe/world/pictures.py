@@ -331,8 +331,80 @@ def _questions(scene: Scene, camera: Camera, rng: np.random.Generator) -> tuple[
         asked.append(
             Question("about vehicle", f"Describe {car}.", f"{_sentence(_a(kind))} {_lights(own)} A {noun} is {where}.")
         )
+    asked += _descriptions(_facts(scene, camera), who, car, rng)
     order = rng.permutation(len(asked))
     return tuple(asked[i] for i in order)
+
+
+def _descriptions(facts: Facts, who: str, car: str, rng: np.random.Generator) -> list[Question]:
+    """Longer texts, each of several short sentences or entries in random order and wording."""
+    person, relation, place = (_said(facts, table, rng) for table in (_PERSON, _RELATION, _PLACE))
+    vehicle = _said(facts, _VEHICLE, rng) if facts["vehicle_kind"] != "ego" else []
+    whole = [sentence for part in (person, relation, vehicle, place) for sentence in part]
+    return [
+        Question("full person", f"Say all that can be seen of {who}.", _shuffled([*person, *relation], rng, " ")),
+        Question("full place", "Say all that can be seen of the surroundings.", _shuffled(place, rng, " ")),
+        Question("everything", "Say all that can be seen.", _shuffled(whole, rng, " ")),
+        Question(
+            "person list",
+            f"List the attributes of {who}.",
+            _shuffled([f"{name.replace('_', ' ')}: {facts[name]}" for name in _LISTED_PERSON], rng, "; ") + ".",
+        ),
+        Question(
+            "place list",
+            f"List how the place is and where {who} is for {car}.",
+            _shuffled([f"{name.replace('_', ' ')}: {facts[name]}" for name in _LISTED_PLACE], rng, "; ") + ".",
+        ),
+    ]
+
+
+_Wordings = tuple[tuple[str, ...], ...]  # parts of a text, each in several wordings
+
+_PERSON: _Wordings = (
+    ("A {sex} {age}, {height_cm} cm.", "{sex}, {age}, height {height_cm} cm.", "{age} and {sex}, {height_cm} cm tall."),
+    ("The {upper} is {upper_colour}.", "{upper_colour} {upper}.", "On top a {upper_colour} {upper}."),
+    ("The {lower}: {lower_colour}.", "{lower_colour} {lower}.", "Below it {lower_colour} {lower}."),
+    ("Cap: {hat_colour}.", "The colour of the cap: {hat_colour}."),
+    ("Carries {carried}.", "In the hands or on the back: {carried}."),
+    ("{motion}.", "Now {motion}.", "Seen {motion}."),
+    ("Eyes on the {gaze}.", "Gaze: {gaze}."),
+)
+_RELATION: _Wordings = (
+    ("{position} of the car.", "Where: {position}.", "For the car {position}."),
+    ("The distance is {distance}.", "{distance} away.", "Distance to the car: {distance}."),
+    ("Turned {facing}.", "Direction of the body against that of the car: {facing}."),
+)
+_VEHICLE: _Wordings = (
+    ("A {vehicle_colour} {vehicle_kind}.", "{vehicle_colour} {vehicle_kind}.", "Car: {vehicle_colour}."),
+)
+_PLACE: _Wordings = (
+    ("{weather}.", "A {weather} sky.", "Weather: {weather}.", "{weather} weather."),
+    ("{light}.", "The light: {light}.", "{light} outside."),
+    ("{surface} ground.", "The ground is {surface}.", "{surface}."),
+    ("{road}.", "{road}, lanes {lanes}.", "Kind of street: {road}."),
+    ("Lanes: {lanes}.", "{lanes} lanes."),
+    ("Sidewalks: {sidewalks}.", "Are there sidewalks? {sidewalks}."),
+    ("{traffic} traffic.", "Traffic: {traffic}.", "The traffic is {traffic}."),
+    ("Crossing road: {junction}.", "Zebra stripes: {crosswalk}."),
+)
+_LISTED_PERSON = (
+    *("sex", "age", "height_cm", "upper_colour", "upper", "lower_colour", "lower", "hat_colour", "carried"),
+    *("motion", "gaze"),
+)
+_LISTED_PLACE = (
+    *("weather", "light", "surface", "road", "lanes", "sidewalks", "crosswalk", "junction", "traffic"),
+    *("position", "distance", "facing"),
+)
+
+
+def _said(facts: Facts, parts: _Wordings, rng: np.random.Generator) -> list[str]:
+    """One wording of each part, as a sentence."""
+    said = [_choose(rng, *wordings).format(**facts) for wordings in parts]
+    return [text[0].upper() + text[1:] for text in said]
+
+
+def _shuffled(parts: list[str], rng: np.random.Generator, between: str) -> str:
+    return between.join(parts[i] for i in rng.permutation(len(parts)))
 
 
 def _lights(vehicle: VehicleState) -> str:

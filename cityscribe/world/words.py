@@ -62,6 +62,7 @@ _ROAD = {
     "residential road": "The scene is a quiet residential road among low houses",
     "parking lot": "The scene is a wide parking lot with marked bays on both sides.",
 }
+_SIDEWALKS = {"yes": "sidewalks on both sides", "no": "no sidewalk"}
 _TRAFFIC = {
     "light": "The traffic volume is light and hardly another vehicle is around.",
     "usual": "The traffic volume is usual, with some other vehicles.",
@@ -81,6 +82,27 @@ _SEEN_FROM_PEDESTRIAN = {
     "left": "It is level with the pedestrian, who is on its left side",
     "right": "It is level with the pedestrian, who is on its right side",
 }
+
+PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
+    name: {value: tuple(table[value] for table in tables) for value in tables[0]}
+    for name, tables in {
+        "age": (_AGE,),
+        "carried": (_CARRIED,),
+        "position": (_POSITION, _SEEN_FROM_PEDESTRIAN),
+        "distance": (_DISTANCE,),
+        "facing": (_FACING,),
+        "gaze": (_GAZE,),
+        "motion": (_MOTION,),
+        "weather": (_WEATHER,),
+        "light": (_LIGHT,),
+        "surface": (_SURFACE,),
+        "road": (_ROAD,),
+        "traffic": (_TRAFFIC,),
+        "vehicle_action": (_ACTION,),
+        "sidewalks": (_SIDEWALKS,),
+    }.items()
+}
+"""Attribute -> value -> the wordings that state it, for reading captions. Those that hold a value are not here."""
 
 
 def _article(word: str) -> str:
@@ -119,7 +141,7 @@ def _place(facts: Facts) -> str:
     if facts["road"] == "parking lot":
         return _ROAD["parking lot"]
     lanes = f"{facts['lanes']} lane" + ("s" if facts["lanes"] != "1" else "")
-    walks = "sidewalks on both sides" if facts["sidewalks"] == "yes" else "no sidewalk"
+    walks = _SIDEWALKS[facts["sidewalks"]]
     junction = ", where another road crosses it" if facts["junction"] == "yes" else ""
     return f"{_ROAD[facts['road']]} with {lanes} and {walks}{junction}."
 

@@ -1,0 +1,346 @@
+"""How fast supervised training on prefix trees is, against row-by-row training by TRL's `SFTTrainer`.
+
+    pip install trl==1.16.0
+    python -m benchmarks.tree_training                    # a small LLaVA on a CPU
+    python -m benchmarks.tree_training --device cuda      # random weights of the shape of LLaVA-1.5-7B
+
+The same model (vision tower frozen, two images of 576 tokens) and the same samples (ten questions a scene: two captions
+of WTS length and eight short ones), one scene an update, in processes of their own that take turns; the fastest update
+counts. `tree` and `rows` are this package with and without sharing. The bound is what row-by-row training would reach
+if each distinct token were computed once: its questions a second times all tokens over distinct tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from PIL import Image
+
+from cityscribe.models.build import build_processor
+from cityscribe.models.tokenizer import train_tokenizer
+from cityscribe.records import Sample, SampleMeta, image_block, message, read_json, text_block
+from cityscribe.settings import TrainSettings
+from cityscribe.world.event import sample_event
+from cityscribe.world.facts import Facts, facts_at
+from cityscribe.world.words import pedestrian_caption, vehicle_caption
+
+WAYS = ("tree", "rows", "trl")
+WARM_UP = 1  # updates that are not counted
+SHAPES: dict[str, dict[str, Any]] = {
+    "cpu": {
+        "vision": {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 4, "num_attention_heads": 4},
+        "text": {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 9, "num_attention_heads": 6},
+    },
+    "cuda": {  # LLaVA-1.5-7B
+        "vision": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16},
+        "text": {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32},
+    },
+}
+SHORT = (
+    ("What is the weather?", "weather"),
+    ("How bright is it?", "light"),
+    ("Is the road surface dry or wet?", "surface"),
+    ("What kind of road is it?", "road"),
+    ("How heavy is the traffic?", "traffic"),
+    ("Where is the pedestrian relative to the vehicle?", "position"),
+    ("What does the pedestrian look at?", "gaze"),
+    ("What does the vehicle do?", "vehicle_action"),
+)
+
+
+def make_samples(folder: Path, scenes: int) -> list[Sample]:
+    """Ten samples a scene, with pictures of noise: what a picture shows changes no speed."""
+    samples = []
+    for scene in range(scenes):
+        facts: Facts = facts_at(sample_event(scene), 1.0)
+        names = []
+        for view in ("local", "global"):
+            names.append(f"{scene}_{view}.png")
+            pixels = np.random.default_rng([scene, len(names)]).integers(0, 255, (24, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).resize((336, 336)).save(folder / names[-1])
+        asked = [
+            ("Describe the pedestrian and the scene in detail.", pedestrian_caption(facts)),
+            ("Describe the vehicle and the scene in detail.", vehicle_caption(facts)),
+            *((question, f"It is {facts[attribute]}.") for question, attribute in SHORT),
+        ]
+        for question, answer in asked:
+            said = [
+                message("user", image_block(), image_block(), text_block(question)),
+                message("assistant", text_block(answer)),
+            ]
+            samples.append(Sample(said, tuple(names), str(scene), SampleMeta(scenario=str(scene))))
+    return samples
+
+
+def make_model(samples: list[Sample], device: str, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Random weights, equal in every process; the vision tower is frozen, on a GPU the decoder but for LoRA as well."""
+    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+
+    texts = [block["text"] for sample in samples for entry in sample.messages for block in entry["content"][-1:]]
+    tokenizer = train_tokenizer(texts, 2048)
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(image_size=336, patch_size=14, projection_dim=256, **SHAPES[device]["vision"]),
+        text_config=LlamaConfig(
+            vocab_size=len(tokenizer) if device == "cpu" else 32_064,
+            max_position_embeddings=4096,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            **SHAPES[device]["text"],
+        ),
+        image_token_index=tokenizer.image_token_id,
+        image_seq_length=576,
+        vision_feature_layer=-2,
+    )
+    torch.manual_seed(0)
+    torch.set_default_dtype(dtype)
+    with torch.device(device):
+        model = LlavaForConditionalGeneration(config)
+    torch.set_default_dtype(torch.float32)
+    model.model.vision_tower.requires_grad_(False)
+    if device == "cuda":
+        from cityscribe.models.tuning import prepare_tuning
+        from cityscribe.settings import ModelSettings
+
+        prepare_tuning(model, ModelSettings(method="lora"))
+    return model, build_processor(tokenizer, image_size=336, patch_size=14)
+
+
+def train_here(
+    samples: list[Sample], folder: Path, model: Any, processor: Any, precision: str, share: bool
+) -> Iterator[tuple[float, float]]:
+    """Yields the clock and the loss after each update."""
+    from cityscribe.train.supervised import train
+
+    settings = TrainSettings(
+        batch_groups=1,
+        share_prefix=share,
+        precision=precision,  # type: ignore[arg-type]
+        save_steps=10_000,
+        budget_tokens=4096,
+        lr=1e-5,
+    )
+    seen: list[tuple[float, float]] = []
+    train(
+        samples,
+        folder,
+        model,
+        processor,
+        settings,
+        folder / "training",
+        progress=lambda step, steps, loss: seen.append((time.perf_counter(), loss)),
+    )
+    yield from seen
+
+
+def train_trl(
+    samples: list[Sample], folder: Path, model: Any, processor: Any, precision: str, rows: int
+) -> Iterator[tuple[float, float]]:
+    """The same samples in TRL's form, `rows` at a time, as many accumulated as make one update a scene."""
+    from datasets import Dataset
+    from transformers import TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    scenes = len({sample.group for sample in samples})
+    each = len(samples) // scenes
+    data = Dataset.from_list(
+        [
+            {
+                "images": [{"path": str(folder / name)} for name in sample.images],
+                "prompt": [_plain(entry) for entry in sample.messages[:-1]],
+                "completion": [_plain(entry) for entry in sample.messages[-1:]],
+            }
+            for sample in samples
+        ]
+    ).cast_column("images", _images())
+    seen: list[tuple[float, float]] = []
+
+    class Clock(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if "loss" in logs:
+                seen.append((time.perf_counter(), logs["loss"]))
+
+    settings = SFTConfig(
+        output_dir=str(folder / "trl"),
+        per_device_train_batch_size=rows,
+        gradient_accumulation_steps=each // rows,
+        max_steps=scenes,
+        train_sampling_strategy="sequential",
+        learning_rate=1e-5,
+        lr_scheduler_type="constant",
+        optim="adamw_torch_fused",
+        max_length=None,
+        completion_only_loss=True,
+        gradient_checkpointing=False,
+        bf16=precision == "bf16",
+        use_cpu=model.device.type == "cpu",
+        logging_steps=1,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
+    SFTTrainer(model, settings, train_dataset=data, processing_class=processor, callbacks=[Clock()]).train()
+    yield from seen
+
+
+def _plain(entry: dict[str, Any]) -> dict[str, Any]:
+    """Blocks with one set of keys, which a column of a table needs."""
+    blocks = [{"type": block["type"], "text": block.get("text")} for block in entry["content"]]
+    return {"role": entry["role"], "content": blocks}
+
+
+def _images() -> Any:
+    from datasets import Image as ImageFeature
+    from datasets import List
+
+    return List(ImageFeature())
+
+
+def measure(way: str, folder: Path, scenes: int, device: str, precision: str, rows: int) -> dict[str, Any]:
+    """Train in one way in this process; seconds of each update after the first, its loss, tokens, peak memory."""
+    samples = make_samples(folder, scenes)
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    model, processor = make_model(samples, device, dtype)
+    before = _peak_bytes(device)
+    if way == "trl":
+        seen = list(train_trl(samples, folder, model, processor, precision, rows))
+    else:
+        seen = list(train_here(samples, folder, model, processor, precision, way == "tree"))
+    clock = [moment for moment, _ in seen]
+    return {
+        "seconds": [after - now for now, after in zip(clock[WARM_UP - 1 :], clock[WARM_UP:], strict=False)],
+        "loss": sum(loss for _, loss in seen) / len(seen),
+        "peak_bytes": _peak_bytes(device) - before,
+        "questions": len(samples) // scenes,
+        **_tokens(samples[: len(samples) // scenes], folder, model, processor),
+        **_work(model),
+    }
+
+
+def _tokens(samples: list[Sample], folder: Path, model: Any, processor: Any) -> dict[str, int]:
+    """Of one scene: distinct tokens, and tokens of the samples one by one."""
+    from cityscribe.train.groups import plan_groups
+
+    groups, _ = plan_groups(samples, folder, processor, model, TrainSettings())
+    forests = [forest for group in groups for forest in group.forests]
+    return {
+        "distinct": sum(forest.length for forest in forests),
+        "effective": sum(forest.effective for forest in forests),
+    }
+
+
+def _work(model: Any) -> dict[str, int]:
+    """Parameters of the decoder that a token passes, and those of them that train."""
+    inside = [p for name, p in model.named_parameters() if "language_model.layers" in name or "lm_head" in name]
+    return {"passed": sum(p.numel() for p in inside), "trained": sum(p.numel() for p in inside if p.requires_grad)}
+
+
+def _peak_bytes(device: str) -> int:
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def matrix_flops() -> float:
+    """Floating-point operations a second of a large bfloat16 matrix product on the GPU: the limit of this run."""
+    size, times = 8192, 20
+    left = torch.randn(size, size, dtype=torch.bfloat16, device="cuda")
+    torch.cuda.synchronize()
+    for _ in range(3):
+        left @ left
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    for _ in range(times):
+        left @ left
+    torch.cuda.synchronize()
+    return 2 * size**3 * times / (time.perf_counter() - began)
+
+
+def main(
+    scenes: Annotated[int, typer.Option(help="updates of each run; the first is not counted")] = 4,
+    repeats: Annotated[int, typer.Option(help="runs of each way, in turn")] = 2,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    precision: Annotated[str, typer.Option(help="fp32 or bf16")] = "",
+    threads: Annotated[int, typer.Option(help="of a CPU; 0 takes one a core")] = 0,
+    trl_rows: Annotated[int, typer.Option(help="rows that TRL computes at a time: 1, 2, 5 or 10")] = 2,
+    ways: Annotated[str, typer.Option(help="what to compare")] = ",".join(WAYS),
+    way: Annotated[str, typer.Option(hidden=True)] = "",
+    folder: Annotated[Path, typer.Option(hidden=True)] = Path(),
+) -> None:
+    """Compare training on trees, row by row, and by TRL."""
+    precision = precision or ("bf16" if device == "cuda" else "fp32")
+    threads = threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads)
+    if way:
+        result = measure(way, folder, scenes, device, precision, trl_rows)
+        (folder / "result.json").write_text(json.dumps(result))
+        return
+    results: dict[str, dict[str, Any]] = {}
+    for _ in range(repeats):
+        for name in ways.split(","):
+            with tempfile.TemporaryDirectory() as work:
+                options = ["--way", name, "--folder", work, "--scenes", str(scenes), "--device", device]
+                options += ["--precision", precision, "--threads", str(threads), "--trl-rows", str(trl_rows)]
+                command = [sys.executable, "-m", "benchmarks.tree_training", *options]
+                done = subprocess.run(command, capture_output=True, text=True)
+                if done.returncode:
+                    raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
+                result = dict(read_json(Path(work) / "result.json"))
+            best = results.setdefault(name, result)
+            best["seconds"] = sorted([*best["seconds"], *(result["seconds"] if best is not result else [])])
+            best["peak_bytes"] = min(best["peak_bytes"], result["peak_bytes"])
+    _print(results, device, precision, threads)
+
+
+def _print(results: dict[str, dict[str, Any]], device: str, precision: str, threads: int) -> None:
+    first = next(iter(results.values()))
+    where = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, {threads} threads"
+    packages = " ".join(
+        f"{name} {version(name)}" for name in ("torch", "transformers", "trl") if name != "trl" or "trl" in results
+    )
+    ratio = first["effective"] / first["distinct"]
+    print(f"{where}, {precision}, {packages}")
+    print(
+        f"{first['questions']} questions a scene, {first['effective']:,} tokens, {first['distinct']:,} distinct "
+        f"({ratio:.2f} times); best and median update"
+    )
+    for name, result in results.items():
+        best = result["seconds"][0]
+        median = result["seconds"][len(result["seconds"]) // 2]
+        line = (
+            f"{name:5} {result['questions'] / best:8.3f} questions/s (median {result['questions'] / median:.3f}), "
+            f"{result['distinct'] / best:9.0f} distinct tokens/s, "
+            f"peak {result['peak_bytes'] / 2**30:.2f} GiB above the model, mean loss {result['loss']:.5f}"
+        )
+        print(line)
+    if "tree" in results:
+        for peer in ("rows", "trl"):
+            if peer in results:
+                faster = results[peer]["seconds"][0] / results["tree"]["seconds"][0]
+                print(f"tree against {peer}: {faster:.2f} times, {faster / ratio:.0%} of the bound")
+        if device == "cuda":
+            tree = results["tree"]
+            # Forward, gradient of the inputs, and gradient of the weights that train; two operations a weight each.
+            flops = tree["distinct"] * (4 * tree["passed"] + 2 * tree["trained"]) / tree["seconds"][0]
+            limit = matrix_flops()
+            print(
+                f"tree: {flops / 1e12:.0f} TFLOP/s of the decoder's products, {flops / limit:.0%} of {limit / 1e12:.0f}"
+            )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,58 @@
+"""What a caption of the city states can be read back from it, all of it, and nothing else."""
+
+import pytest
+
+from cityscribe.world.event import sample_event
+from cityscribe.world.facts import facts_at
+from cityscribe.world.read import CONTRADICTED, read_caption
+from cityscribe.world.words import STYLES, pedestrian_caption, vehicle_caption
+from cityscribe.world.worldbench import ATTRIBUTES, attribute_accuracy, majority_values, mean_accuracy
+
+APPEARANCE = set(ATTRIBUTES["pedestrian"]) - {"position", "distance", "facing", "gaze", "motion"}
+PEDESTRIAN = {*ATTRIBUTES["pedestrian"], *ATTRIBUTES["scene"]}
+VEHICLE = {*APPEARANCE, "position", "distance", *ATTRIBUTES["vehicle"], *ATTRIBUTES["scene"]}
+
+
+def moments(count):
+    for seed in range(count):
+        event = sample_event(seed)
+        for start, end in zip(event.boundaries_s, event.boundaries_s[1:], strict=False):
+            yield facts_at(event, (start + end) / 2)
+
+
+@pytest.mark.parametrize("style", range(STYLES))
+def test_every_caption_states_its_facts_and_no_others(style):
+    for facts in moments(150):
+        unsaid = {"lanes", "sidewalks"} if facts["road"] == "parking lot" else set()
+        speed = {"vehicle_speed_kmh"} if facts["vehicle_action"] == "stopped" else set()
+        for caption, told in ((pedestrian_caption(facts, style), PEDESTRIAN), (vehicle_caption(facts, style), VEHICLE)):
+            assert read_caption(caption) == {name: facts[name] for name in told - unsaid - speed}, caption
+
+
+def test_what_is_said_in_two_ways_is_a_contradiction():
+    facts = next(moments(1))
+    other = {**facts, "weather": "foggy" if facts["weather"] != "foggy" else "clear"}
+    both = f"{pedestrian_caption(facts)} {pedestrian_caption(other)}"
+    assert read_caption(both)["weather"] == CONTRADICTED
+    assert read_caption(both)["light"] == facts["light"]
+
+
+def test_text_of_other_kinds_states_nothing():
+    assert read_caption("A red car waits at the lights. She is tall.") == {}
+
+
+def test_accuracy_counts_what_is_wrong_left_out_and_guessed():
+    facts = next(moments(1))
+    wrong = {**facts, "gaze": "phone" if facts["gaze"] != "phone" else "ahead"}
+    reference = pedestrian_caption(facts)
+    pairs = [(reference, reference), (reference, pedestrian_caption(wrong)), (reference, "")]
+    rows = {row.attribute: row for row in attribute_accuracy(pairs, majority_values([reference]))}
+    assert set(rows) == PEDESTRIAN - ({"lanes", "sidewalks"} if facts["road"] == "parking lot" else set())
+    assert (rows["gaze"].right, rows["gaze"].omitted, rows["gaze"].majority) == pytest.approx((1 / 3, 1 / 3, 1))
+    assert rows["weather"].right == pytest.approx(2 / 3)
+    assert mean_accuracy(list(rows.values())) == pytest.approx(2 / 3 - 1 / 3 / len(rows))
+
+
+def test_the_majority_does_not_depend_on_the_order():
+    captions = [pedestrian_caption(facts) for facts in moments(8)]
+    assert majority_values(captions) == majority_values(captions[::-1])
