@@ -77,12 +77,21 @@ def first_position(model: PreTrainedModel) -> int:
     return max(0, len(vision.get("deepstack_visual_indexes") or ()) - 1)
 
 
+def deep_positions(layers: int, blocks: int, deepest: int, first: int = 0) -> tuple[int, ...]:
+    """As `even_positions`, spread over the `deepest` last of the layers only. Raises InputError for more than exist."""
+    if deepest > layers:
+        raise InputError(f"model.block_expansion.deepest: {deepest}, but the decoder has {layers} layers")
+    start = layers - deepest
+    return tuple(start + position for position in even_positions(deepest, blocks, max(0, first - start)))
+
+
 def add_blocks(model: PreTrainedModel, settings: ModelSettings) -> list[nn.Parameter]:
     """Expand as the settings say; returns what trains: the parameters of the copies."""
     expansion = settings.block_expansion
     positions = expansion.positions
     if positions is None:
-        positions = even_positions(len(decoder_layers(model)), expansion.blocks, first_position(model))
+        count = len(decoder_layers(model))
+        positions = deep_positions(count, expansion.blocks, expansion.deepest or count, first_position(model))
     return [parameter for layer in expand(model, positions) for parameter in layer.parameters()]
 
 

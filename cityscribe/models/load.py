@@ -7,6 +7,9 @@
 A base is a folder, a hub id, or the name of a model that comes with the package. Weights are read from safetensors only
 and no code of a checkpoint is run. Whatever is wrong with a checkpoint becomes one `InputError` that names it. A saved
 folder is complete: plain `transformers` loads it without this package.
+
+`tiles=False` makes a plain LLaVA of a LLaVA-NeXT (`whole_images`), `four_bit=True` loads the decoder's linear layers
+in four bits, for training with adapters (`four_bit`).
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from transformers import (
     CONFIG_MAPPING,
     AutoConfig,
     AutoModelForImageTextToText,
+    LlavaNextConfig,
     PreTrainedConfig,
     PreTrainedModel,
     ProcessorMixin,
@@ -34,9 +38,17 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import logging as transformers_logging
 
+from cityscribe.models.four_bit import (
+    check_widths,
+    four_bit_config,
+    is_four_bit,
+    keep_trainable,
+    linears_outside_decoder,
+)
 from cityscribe.models.images_only import images_only
-from cityscribe.models.lora import adapter_weights, is_lora, merged_state_dict
+from cityscribe.models.lora import adapter_weights, is_adapter, is_lora, merged_state_dict
 from cityscribe.models.parts import decoder
+from cityscribe.models.whole_images import plain_config, plain_processor
 from cityscribe.records import InputError, read_json
 
 SHIPPED = ("cityscribe-tiny",)
@@ -78,8 +90,11 @@ def load_config(base: str | Path) -> PreTrainedConfig:
     return config
 
 
-def load_model(base: str | Path, *, dtype: torch.dtype) -> PreTrainedModel:
+def load_model(base: str | Path, *, dtype: torch.dtype, tiles: bool = True, four_bit: bool = False) -> PreTrainedModel:
     """Load a model for inference (`eval` mode) in the given type.
+
+    `tiles=False` makes a plain LLaVA of a LLaVA-NeXT and leaves one that is plain as it is. `four_bit=True` quantises
+    the linear layers of the decoder to NF4, to compute in `dtype` (QLoRA, Dettmers et al. 2023).
 
     Raises InputError where the folder, a file in it or a weight is missing, torn, of an unknown architecture or of
     another shape than its configuration says: such a weight would be drawn at random. Layers of the decoder that the
@@ -87,8 +102,15 @@ def load_model(base: str | Path, *, dtype: torch.dtype) -> PreTrainedModel:
     """
     place = resolve_base(base)
     config = load_config(base)
+    if not tiles:
+        config = plain_config(config, place)
     if Path(place).is_dir():
         _check_safetensors(Path(place))
+    quantised = {}
+    if four_bit:
+        with torch.device("meta"):
+            skipped = linears_outside_decoder(AutoModelForImageTextToText.from_config(config))
+        quantised["quantization_config"] = four_bit_config(skipped, dtype)
     with _named(place, "its weights"), _quiet():
         model: PreTrainedModel
         loading: dict[str, Any]
@@ -100,6 +122,7 @@ def load_model(base: str | Path, *, dtype: torch.dtype) -> PreTrainedModel:
             trust_remote_code=False,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            **quantised,
         )
     for name, found, expected in sorted(loading["mismatched_keys"]):
         raise InputError(f"{place}: `{name}` is of shape {list(found)}, its config.json says {list(expected)}")
@@ -110,17 +133,22 @@ def load_model(base: str | Path, *, dtype: torch.dtype) -> PreTrainedModel:
         if name.startswith(layers) and name.endswith((".weight", ".bias")):
             count = config.get_text_config().num_hidden_layers
             raise InputError(f"{place}: has the weight `{name}`, but its config.json counts {count} layers")
+    if four_bit:
+        check_widths(model, place)
+        keep_trainable(model)
     return model.eval()
 
 
-def load_processor(base: str | Path) -> ProcessorMixin:
-    """Load the processor (tokenizer, image processor, chat template) of a model.
+def load_processor(base: str | Path, *, tiles: bool = True) -> ProcessorMixin:
+    """Load the processor (tokenizer, image processor, chat template) of a model; `tiles` as in `load_model`.
 
     Images are processed with Pillow and NumPy, so that they give the same pixels with and without torchvision. Raises
     InputError where the checkpoint has no processor, no chat template, or one that cannot be read.
     """
     place = resolve_base(base)
     config = load_config(base)
+    if not tiles:
+        plain_config(config, place)  # refuses what cannot do without
     if Path(place).is_dir():
         for what, files in PROCESSOR_FILES.items():
             if not any((Path(place) / file).is_file() for file in files):
@@ -133,7 +161,7 @@ def load_processor(base: str | Path) -> ProcessorMixin:
         processor.chat_template = processor.tokenizer.chat_template
     if processor.chat_template is None:
         raise InputError(f"{place}: has no chat template; expected chat_template.jinja from the model's page")
-    return processor
+    return plain_processor(processor, config) if not tiles and isinstance(config, LlavaNextConfig) else processor
 
 
 def save_model(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) -> None:
@@ -141,15 +169,17 @@ def save_model(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) 
 
     The folder appears whole: everything is written beside it and renamed; a checkpoint already there is replaced.
     LoRA adapters are added to the weights that they adapt, without touching the model in memory, and kept in
-    `folder/adapter` for peft. Raises InputError where it cannot be written, with nothing left behind.
+    `folder/adapter` for peft. Adapters of a four-bit model are added to its base as it was before it was quantised,
+    which is loaded for it. Raises InputError where it cannot be written, with nothing left behind.
     """
     partial = folder.with_name(folder.name + ".partial")
     adapted = is_lora(model)
+    whole = _unquantised(model) if is_four_bit(model) else model
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         with _quiet():
-            model.save_pretrained(partial, state_dict=merged_state_dict(model) if adapted else None)
+            whole.save_pretrained(partial, state_dict=merged_state_dict(model, whole) if adapted else None)
         processor.save_pretrained(partial)
         if adapted:
             adapter_weights(model).save(partial / "adapter")
@@ -157,6 +187,21 @@ def save_model(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) 
     except (OSError, SafetensorError) as error:  # a full disk is the latter while weights are written
         shutil.rmtree(partial, ignore_errors=True)
         raise InputError(f"{folder}: the checkpoint cannot be written: {error}") from error
+
+
+def round_weights(model: PreTrainedModel, dtype: torch.dtype) -> None:
+    """Turn the weights to the type that they are stored in. Adapters stay: they are rounded once, when merged."""
+    for name, parameter in model.named_parameters():
+        if parameter.is_floating_point() and not is_adapter(name):
+            parameter.data = parameter.data.to(dtype)
+
+
+def _unquantised(model: PreTrainedModel) -> PreTrainedModel:
+    """The model that a four-bit one was loaded from, on the CPU and in the type that it is stored in."""
+    base = str(model.name_or_path)
+    config = load_config(base)
+    stored = config.dtype if isinstance(config.dtype, torch.dtype) else torch.float32
+    return load_model(base, dtype=stored, tiles=config.model_type == model.config.model_type)
 
 
 def _swap(partial: Path, folder: Path) -> None:

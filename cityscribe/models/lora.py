@@ -1,12 +1,16 @@
-"""Low-rank adapters (LoRA, Hu et al. 2021) through peft, on the linear layers of the decoder.
+"""Low-rank adapters through peft, on the linear layers of the decoder: LoRA, DoRA and QLoRA.
+
+LoRA (Hu et al. 2021) adds a product B A of rank r to a weight W. DoRA (Liu et al. 2024) also learns the length of each
+row of the sum. QLoRA (Dettmers et al. 2023) is LoRA on weights that are held in four bits.
 
 The adapters are put into the model in place, so that the model keeps its class and trains like any other. When it is
-saved, their product is added to the weights that they adapt: the checkpoint is an ordinary one. The adapters are kept
-beside it, in the format of peft.
+saved they are merged into the weights that they adapt, never into their four-bit images: the checkpoint is an ordinary
+one. The adapters are kept beside it, in the format of peft.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +21,8 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import PreTrainedModel
 
-from cityscribe.models.parts import decoder_layers
+from cityscribe.models.four_bit import is_four_bit
+from cityscribe.models.parts import connector, decoder_layers, vision_tower
 from cityscribe.records import InputError
 from cityscribe.settings import ModelSettings
 
@@ -25,32 +30,63 @@ ADAPTER = "default"  # peft's own name for the only adapter of a model
 
 
 def add_lora(model: PreTrainedModel, settings: ModelSettings) -> list[nn.Parameter]:
-    """Put adapters on the decoder's linear layers; returns what trains. The output stays the same, B starts at zero."""
+    """Put adapters on linear layers; returns what trains. The output stays the same, B starts at zero.
+
+    The methods lora, dora and qlora; the last asks for a model whose decoder was loaded in four bits, the others for
+    one that was not (ValueError). Raises InputError for targets that the model does not have.
+    """
+    if (settings.method == "qlora") != is_four_bit(model):
+        raise ValueError("qlora, and no other method, takes a model that `load_model` loaded with four_bit=True")
     lora = settings.lora
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,  # type: ignore[arg-type]
         lora_dropout=lora.dropout,
-        target_modules=target_names(model, lora.targets),
+        target_modules=target_names(model, lora.targets, lora.parts),
+        use_dora=settings.method == "dora",
         bias="none",
     )
     inject_adapter_in_model(config, model, adapter_name=ADAPTER)
-    return [p for layer in _adapted(model).values() for part in (layer.lora_A, layer.lora_B) for p in part.parameters()]
+    if is_four_bit(model):
+        vars(model)["_hf_peft_config_loaded"] = True  # the Trainer refuses to train a quantised model without adapters
+    adapted = _adapted(model).values()
+    for layer in adapted:
+        if ADAPTER in layer.lora_magnitude_vector:
+            # In float32 whatever W is in: the length that training compares it to is taken there, and rounding one of
+            # the two would change the model at step zero.
+            lengths = torch.linalg.norm(layer.get_base_layer().get_parameter("weight").detach().float(), dim=1)
+            layer.lora_magnitude_vector[ADAPTER].weight = nn.Parameter(lengths)
+    parts = [part for layer in adapted for part in (layer.lora_A, layer.lora_B, layer.lora_magnitude_vector)]
+    return [parameter for part in parts for parameter in part.parameters()]
 
 
-def target_names(model: PreTrainedModel, wanted: tuple[str, ...] | None) -> list[str]:
-    """The full names of the decoder's linear layers, or of those among them whose name ends in one of `wanted`.
+def target_names(
+    model: PreTrainedModel, wanted: tuple[str, ...] | None, parts: tuple[str, ...] = ("decoder",)
+) -> list[str]:
+    """The full names of the linear layers of some parts, or of those among them whose name ends in one of `wanted`.
 
-    Full names, because peft takes a bare `q_proj` in the vision tower too. Raises InputError for a name of nothing.
+    The decoder's are those in its layers, not its embeddings or its head. Full names, because peft takes a bare
+    `q_proj` in the vision tower too. Raises InputError for a name of nothing, and for a part without a linear layer.
     """
-    inside = {id(module) for layer in decoder_layers(model) for module in layer.modules()}
-    linear = [name for name, m in model.named_modules() if isinstance(m, nn.Linear) and id(m) in inside]
+    between = {id(module) for part in connector(model) for module in part.modules()}
+    tower = vision_tower(model)
+    inside = {
+        "decoder": {id(module) for layer in decoder_layers(model) for module in layer.modules()},
+        "connector": between,
+        "vision_tower": {id(module) for module in tower.modules()} - between if tower is not None else set(),
+    }
+    linear: list[str] = []
+    for part in parts:
+        found = [name for name, m in model.named_modules() if isinstance(m, nn.Linear) and id(m) in inside[part]]
+        if not found:
+            raise InputError(f"model.lora.parts: {type(model).__name__} has no linear layers in its {part}")
+        linear += found
     if wanted is None:
         return linear
     for target in wanted:
         if not any(_ends_in(name, target) for name in linear):
-            known = sorted({name.rpartition(".")[2] for name in linear})
-            raise InputError(f"model.lora.targets: the decoder has no `{target}`; it has {', '.join(known)}")
+            known = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
+            raise InputError(f"model.lora.targets: the {' and '.join(parts)} has no `{target}`; it has {known}")
     return [name for name in linear if any(_ends_in(name, target) for target in wanted)]
 
 
@@ -59,29 +95,54 @@ def is_lora(model: PreTrainedModel) -> bool:
     return bool(_adapted(model))
 
 
-def merged_state_dict(model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """The weights of the model as if it had been tuned without adapters: W + (alpha / r) B A, under their plain names.
+def is_adapter(name: str) -> bool:
+    """Whether a parameter of that name belongs to an adapter, as peft names them."""
+    return ".lora_" in name
 
-    The sum is taken in float32 and rounded once to the type of W.
+
+def merged_state_dict(model: PreTrainedModel, whole: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """The weights of the model as if it had been tuned without adapters, under their plain names.
+
+    `whole` is the model itself, or where its decoder is in four bits the same model without adapters before it was
+    quantised, whose weights then are merged into. LoRA: W + (alpha / r) B A. DoRA (Eq. 5): that sum with its rows
+    scaled to the learned lengths. Merged in float32 and rounded once to the type of W.
     """
     adapted = _adapted(model)
-    state: dict[str, torch.Tensor] = {}
+    own = dict(_plain_names(model, adapted))
+    if whole is model:
+        weights = own
+    else:
+        weights = {
+            name: own[name].to(value.device, value.dtype) if own[name].is_floating_point() else value
+            for name, value in whole.state_dict().items()
+        }
+    for name, layer in adapted.items():
+        weights[f"{name}.weight"] = _merged(weights[f"{name}.weight"], layer)
+    return weights
+
+
+def _plain_names(model: PreTrainedModel, adapted: dict[str, LoraLayer]) -> Iterator[tuple[str, torch.Tensor]]:
+    """The weights of the model under the names that they have without adapters, those of the adapters left out."""
     for key, value in model.state_dict().items():
         owner, _, rest = key.partition(".base_layer.")
-        if owner not in adapted:
-            owner = key.partition(".lora_")[0]
-            if owner not in adapted:
-                state[key] = value
-        elif rest == "weight":
-            layer = adapted[owner]
-            down, up = (
-                part.get_parameter(f"{ADAPTER}.weight").detach().float() for part in (layer.lora_A, layer.lora_B)
-            )
-            merged = value.float() + layer.scaling[ADAPTER] * (up @ down)
-            state[f"{owner}.weight"] = merged.to(value.dtype)
-        else:
-            state[f"{owner}.{rest}"] = value
-    return state
+        if owner in adapted:
+            yield f"{owner}.{rest}", value
+        elif key.partition(".lora_")[0] not in adapted:
+            yield key, value
+
+
+def _merged(weight: torch.Tensor, layer: LoraLayer) -> torch.Tensor:
+    """A weight [out, in] with its adapter in it, in its own type and on its own device."""
+    down, up = (
+        part.get_parameter(f"{ADAPTER}.weight").detach().to(weight.device, torch.float32)
+        for part in (layer.lora_A, layer.lora_B)
+    )
+    merged = weight.float() + layer.scaling[ADAPTER] * (up @ down)
+    if ADAPTER in layer.lora_magnitude_vector:
+        lengths = layer.lora_magnitude_vector.get_parameter(f"{ADAPTER}.weight").detach()  # [out]
+        lengths = lengths.to(weight.device, torch.float32)
+        merged *= (lengths / torch.linalg.norm(merged, dim=1))[:, None]
+    return merged.to(weight.dtype)
 
 
 @dataclass(frozen=True, slots=True)

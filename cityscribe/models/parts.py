@@ -5,12 +5,14 @@ Names of weights mislead: `layers.4.` is a layer of the decoder and one of the v
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from cityscribe.records import InputError
+from cityscribe.settings import Part
 
 CONNECTOR_NAMES = (
     "multi_modal_projector",  # LLaVA and its kin, InternVL, Gemma 3
@@ -69,13 +71,14 @@ def text_configs(model: PreTrainedModel) -> list[PreTrainedConfig]:
 def named_parts(model: PreTrainedModel) -> Iterator[tuple[str, list[nn.Parameter]]]:
     """Each part's name and parameters. A parameter belongs to the first part that has it, so that sums come out right.
 
-    The connector comes before the vision tower because Qwen-VL keeps it in there; what belongs to no part is `other`.
+    The names are those of `settings.Part`; what belongs to no part is `other`. The connector comes before the vision
+    tower because Qwen-VL keeps it in there. A head that is tied to the embeddings is theirs.
     """
     head = model.get_output_embeddings()
     tower = vision_tower(model)
     modules: list[tuple[str, list[nn.Module]]] = [
         ("connector", connector(model)),
-        ("vision tower", [tower] if tower is not None else []),
+        ("vision_tower", [tower] if tower is not None else []),
         ("embeddings", [model.get_input_embeddings()]),
         ("head", [head] if head is not None else []),
         ("decoder", [decoder(model)]),
@@ -86,3 +89,37 @@ def named_parts(model: PreTrainedModel) -> Iterator[tuple[str, list[nn.Parameter
         parameters = [p for member in members for p in member.parameters() if id(p) not in seen]
         seen.update(map(id, parameters))
         yield name, parameters
+
+
+def parameters_of(model: PreTrainedModel, parts: Sequence[Part], setting: str) -> list[nn.Parameter]:
+    """The parameters of some parts. Raises InputError, naming the setting, for a part that the model has not."""
+    found = dict(named_parts(model))
+    for part in parts:
+        if not found[part]:
+            tied = (
+                " (its head is tied to the embeddings)"
+                if part == "head" and model.get_output_embeddings() is not None
+                else ""
+            )
+            raise InputError(f"{setting}: {type(model).__name__} has no {part} of its own{tied}")
+    return [parameter for part in parts for parameter in found[part]]
+
+
+def parameter_groups(model: PreTrainedModel, scales: Mapping[Part, float]) -> list[dict[str, Any]]:
+    """What trains, part by part, as parameter groups of an optimizer: `params`, `part` and `lr_scale`.
+
+    The caller multiplies its rate by `lr_scale` (1 where `scales` does not name the part) into the group's `lr`. Blocks
+    and adapters belong to the part that they stand in. Raises InputError for a part that is named and does not train:
+    its scale would have no effect.
+    """
+    factors = {str(part): factor for part, factor in scales.items()}
+    groups: list[dict[str, Any]] = []
+    for part, parameters in named_parts(model):
+        trains = [parameter for parameter in parameters if parameter.requires_grad]
+        if trains:
+            groups.append({"params": trains, "part": part, "lr_scale": factors.get(part, 1.0)})
+    known = [group["part"] for group in groups]
+    for part in factors:
+        if part not in known:
+            raise InputError(f"train.lr_scales: {part} does not train; what trains is {', '.join(known) or 'nothing'}")
+    return groups

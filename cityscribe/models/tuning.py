@@ -1,10 +1,12 @@
 """What trains and what is frozen: the tuning methods, and a report of what they left trainable.
 
+    model, processor = load_for_tuning(settings.model, dtype=torch.float32)
     report = prepare_tuning(model, settings.model)
     print(report)
 
 A method changes the model in place and returns the parameters that train; everything else is frozen, by identity and
-not by name. A method is one entry of `METHODS`.
+not by name. `freeze` and `unfreeze` of the settings then take parts out and add parts. A method is one entry of
+`METHODS`.
 """
 
 from __future__ import annotations
@@ -12,12 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.models.block_expansion import add_blocks
+from cityscribe.models.four_bit import count_weights
+from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.lora import add_lora
-from cityscribe.models.parts import connector, named_parts
+from cityscribe.models.parts import connector, named_parts, parameters_of
 from cityscribe.records import InputError
 from cityscribe.settings import ModelSettings
 
@@ -38,6 +43,8 @@ def train_connector(model: PreTrainedModel, settings: ModelSettings) -> list[nn.
 METHODS: dict[str, Callable[[PreTrainedModel, ModelSettings], list[nn.Parameter]]] = {
     "block-expansion": add_blocks,
     "lora": add_lora,
+    "dora": add_lora,
+    "qlora": add_lora,
     "full": train_all,
     "connector": train_connector,
 }
@@ -74,6 +81,15 @@ class TuningReport:
         return "\n".join(f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows)
 
 
+def load_for_tuning(settings: ModelSettings, *, dtype: torch.dtype) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """The base model as the settings want it tuned (without tiles, in four bits), and its processor.
+
+    Raises InputError as `load_model` and `load_processor` do.
+    """
+    model = load_model(settings.base, dtype=dtype, tiles=settings.tiles, four_bit=settings.method == "qlora")
+    return model, load_processor(settings.base, tiles=settings.tiles)
+
+
 def prepare_tuning(model: PreTrainedModel, settings: ModelSettings) -> TuningReport:
     """Change the model as the tuning method asks, and set what trains. Returns what came of it.
 
@@ -81,9 +97,14 @@ def prepare_tuning(model: PreTrainedModel, settings: ModelSettings) -> TuningRep
     """
     known = {id(parameter) for parameter in model.parameters()}
     trains = METHODS[settings.method](model, settings)
+    trains += parameters_of(model, settings.unfreeze, "model.unfreeze")
     model.requires_grad_(False)
     for parameter in trains:
+        if not parameter.is_floating_point():
+            raise InputError("model.unfreeze: the decoder's weights are in four bits, only its adapters can train")
         parameter.requires_grad_(True)
+    for parameter in parameters_of(model, settings.freeze, "model.freeze"):
+        parameter.requires_grad_(False)
     parts = []
     added: list[nn.Parameter] = []
     for name, parameters in named_parts(model):
@@ -94,7 +115,8 @@ def prepare_tuning(model: PreTrainedModel, settings: ModelSettings) -> TuningRep
 
 
 def _count(name: str, parameters: list[nn.Parameter]) -> PartCount:
-    return PartCount(name, sum(p.numel() for p in parameters), sum(p.numel() for p in parameters if p.requires_grad))
+    trains = [parameter for parameter in parameters if parameter.requires_grad]
+    return PartCount(name, sum(map(count_weights, parameters)), sum(map(count_weights, trains)))
 
 
 def _row(part: PartCount) -> tuple[str, str, str]:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 
-from cityscribe.models.block_expansion import even_positions, expand, first_position
+from cityscribe.models.block_expansion import deep_positions, even_positions, expand, first_position
 from cityscribe.models.build import build_tiny_llava
 from cityscribe.models.load import load_model, load_processor, save_model
 from cityscribe.models.parts import decoder_layers, vision_tower
@@ -58,6 +58,39 @@ def test_positions_are_distinct_even_and_end_with_the_last_layer(layers: int, bl
     gaps = [later - earlier for earlier, later in pairwise(positions)]
     assert all(gap > 0 for gap in gaps)
     assert not gaps or max(gaps) - min(gaps) <= 1
+
+
+@given(st.integers(1, 80), st.integers(1, 80), st.integers(1, 80), st.integers(0, 5))
+def test_the_deepest_part_only(layers: int, blocks: int, deepest: int, first: int) -> None:
+    if deepest > layers:
+        with pytest.raises(InputError, match="deepest"):
+            deep_positions(layers, blocks, deepest, first)
+        return
+    start = layers - deepest
+    if blocks > layers - max(first, start):
+        with pytest.raises(InputError, match="offers"):
+            deep_positions(layers, blocks, deepest, first)
+        return
+    positions = deep_positions(layers, blocks, deepest, first)
+    assert len(set(positions)) == blocks
+    assert max(first, start) <= positions[0]
+    assert positions[-1] == layers - 1
+    if deepest == layers:
+        assert positions == even_positions(layers, blocks, first)
+
+
+def test_the_settings_choose_the_layers(tiny: Checkpoint) -> None:
+    for expansion, expected in (
+        (BlockExpansionSettings(blocks=2), [2, 5]),
+        (BlockExpansionSettings(blocks=1, deepest=2), [4]),
+        (BlockExpansionSettings(blocks=2, deepest=2), [3, 5]),
+        (BlockExpansionSettings(blocks=4), [1, 3, 5, 7]),
+        (BlockExpansionSettings(positions=(1, 0)), [1, 3]),
+    ):
+        model = load_model(tiny("llava"), dtype=torch.float32)
+        prepare_tuning(model, ModelSettings(block_expansion=expansion))
+        new = new_layers(model)
+        assert [i for i, layer in enumerate(decoder_layers(model)) if any(layer is n for n in new)] == expected
 
 
 @pytest.mark.parametrize("family", FAMILIES)

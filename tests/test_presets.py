@@ -1,0 +1,69 @@
+"""Every preset is a project file that validates, says where its values come from, and takes any folder of data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from cityscribe.cli import app
+from cityscribe.presets import preset_names, preset_text
+from cityscribe.records import InputError
+from cityscribe.settings import load_settings, resolve
+
+WANTED = {
+    "cityllava-34b",
+    "llava-1.5-7b",
+    "llava-onevision-7b",
+    "qwen2.5-vl-7b",
+    "llava-two-stage-1",
+    "llava-two-stage-2",
+}
+
+
+def test_the_presets_are_there() -> None:
+    assert set(preset_names()) == WANTED
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_a_preset_is_a_valid_project_file_with_its_sources(name: str, tmp_path: Path) -> None:
+    project = tmp_path / "project.yaml"
+    result = CliRunner().invoke(app, ["init", str(project), "--preset", name, "--data", "/data/WTS"])
+    assert result.exit_code == 0, result.output
+    settings = load_settings(project)
+    assert settings.name == name
+    assert settings.data.path == Path("/data/WTS")
+    head = project.read_text().partition("\nname:")[0]
+    assert all(line.startswith("#") for line in head.splitlines())
+    assert "repository" in head or "arXiv" in head
+
+
+@given(path=st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1))
+def test_any_folder_of_data_comes_back(path: str) -> None:
+    values = yaml.safe_load(preset_text("cityllava-34b", path))
+    assert values["data"]["path"] == path
+
+
+def test_the_values_of_the_paper() -> None:
+    settings = resolve(yaml.safe_load(preset_text("cityllava-34b", "data")))
+    assert (settings.train.lr, settings.train.epochs, settings.train.max_tokens) == (2e-4, 1, 2048)  # Table 3
+    assert (settings.model.method, settings.model.block_expansion.blocks) == ("block-expansion", 12)
+    assert settings.model.tiles is False
+    assert settings.prepare.images == ("local", "global")
+    assert settings.predict.order == "vehicle-pedestrian"
+
+
+def test_the_second_stage_starts_where_the_first_ends() -> None:
+    first, second = (resolve(yaml.safe_load(preset_text(f"llava-two-stage-{n}", "data"))) for n in (1, 2))
+    assert first.model.method == "connector"
+    assert Path(second.model.base) == first.run_dir / "model"
+    assert second.model.freeze == ("vision_tower",)
+
+
+def test_an_unknown_preset_lists_those_there_are() -> None:
+    with pytest.raises(InputError, match="cityllava-34b, llava"):
+        preset_text("cityllava", "data")
