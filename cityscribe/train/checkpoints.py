@@ -4,6 +4,9 @@ A checkpoint is a folder `checkpoint-STEP`, written under another name and renam
 killed at any moment leaves only checkpoints that can be resumed from, and folders that are known to be torn. Tensors
 are stored as safetensors and everything else as JSON, so that nothing is ever unpickled. Frozen weights are not stored:
 they are those of the model that the training began with.
+
+Where several processes train, what they share is stored whole, by the first of them, and the random numbers of each. So
+a training can also go on with another number of them; only what is drawn at random (dropout) is other than it would be.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from torch import Tensor, nn
 from transformers import TrainerState
 
 from cityscribe.records import InputError, read_json, write_json
+from cityscribe.train import processes
 
 NAME = re.compile(r"checkpoint-(\d+)")
 STATE = "trainer_state.json"  # the name under which the Trainer looks for it
@@ -31,8 +35,10 @@ STATE = "trainer_state.json"  # the name under which the Trainer looks for it
 
 def latest_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint in a folder, or None. Torn ones are removed."""
-    for torn in folder.glob("*.partial"):
-        shutil.rmtree(torn)
+    if processes.is_first():
+        for torn in folder.glob("*.partial"):
+            shutil.rmtree(torn)
+    processes.wait()
     return max(_whole(folder), key=step_of, default=None)
 
 
@@ -51,25 +57,24 @@ def save_checkpoint(
 ) -> Path:
     """Write the checkpoint of the step that `state` has reached, and remove all but the newest `keep`.
 
-    `run` says which training it belongs to. Raises InputError where it cannot be written, with nothing left of it.
+    `run` says which training it belongs to. All processes have to call this together, the first of them writes. Raises
+    InputError where it cannot be written, with nothing left of it.
     """
     checkpoint = folder / f"checkpoint-{state.global_step}"
     partial = checkpoint.with_name(checkpoint.name + ".partial")
     optimizer_state = optimizer.state_dict()
-    random_tensors, random_values = _random_state()
+    weights = _gathered(changing(model))
+    state_of = optimizer_state["state"].items()
+    moments = _gathered({f"{number}.{key}": value for number, values in state_of for key, value in values.items()})
+    random_states = processes.from_all(_random_state())
+    if not processes.is_first():
+        processes.wait()
+        return checkpoint
     try:
         partial.mkdir(parents=True)
-        save_file({name: value.contiguous() for name, value in _changing(model).items()}, partial / "model.safetensors")
-        save_file(
-            {
-                f"{number}.{key}": value
-                for number, values in optimizer_state["state"].items()
-                for key, value in values.items()
-            },
-            partial / "optimizer.safetensors",
-        )
-        save_file(random_tensors, partial / "random.safetensors")
-        write_json(partial / "random.json", random_values)
+        save_file(weights, partial / "model.safetensors")
+        save_file(moments, partial / "optimizer.safetensors")
+        write_json(partial / "random.json", random_states)
         write_json(partial / "optimizer.json", optimizer_state["param_groups"])
         write_json(partial / "scheduler.json", scheduler.state_dict())
         write_json(partial / "run.json", run)
@@ -82,6 +87,7 @@ def save_checkpoint(
         torn = old.with_name(old.name + ".partial")
         os.replace(old, torn)  # first, so that a kill while it is being removed does not leave half of it
         shutil.rmtree(torn)
+    processes.wait()
     return checkpoint
 
 
@@ -98,52 +104,74 @@ def check_run(checkpoint: Path, run: dict[str, Any]) -> None:
 
 
 def load_weights(checkpoint: Path, model: nn.Module) -> None:
-    """Put the weights of a checkpoint in the place of those that train."""
+    """Put the weights of a checkpoint in the place of those that train, also where processes share them."""
     stored = _load(checkpoint / "model.safetensors")
-    targets = _changing(model)
+    targets = changing(model)
     if stored.keys() != targets.keys():
         raise InputError(f"{checkpoint}: holds the weights of another model, or of another choice of what trains")
     with torch.no_grad():
         for name, target in targets.items():
-            target.copy_(stored[name])
+            target.copy_(processes.share_like(stored[name], target))
 
 
 def load_optimizer(checkpoint: Path, optimizer: torch.optim.Optimizer, scheduler: Any) -> None:
     """Put the optimizer and the schedule back to where they were."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _load(checkpoint / "optimizer.safetensors").items():
         number, _, key = name.partition(".")
-        state.setdefault(int(number), {})[key] = value
+        parameter = parameters[int(number)]
+        # The count of steps is one number, what is as large as its parameter is shared out as that is.
+        placed = processes.share_like(value, parameter) if value.shape == parameter.shape else value
+        state.setdefault(int(number), {})[key] = placed
     optimizer.load_state_dict({"state": state, "param_groups": read_json(checkpoint / "optimizer.json")})
     scheduler.load_state_dict(read_json(checkpoint / "scheduler.json"))
 
 
 def load_random_state(checkpoint: Path) -> None:
-    """Put Python's, NumPy's and torch's random numbers back to where they were."""
-    tensors = _load(checkpoint / "random.safetensors")
-    values = read_json(checkpoint / "random.json")
-    version, numbers, gauss = values["python"]
+    """Put Python's, NumPy's and torch's random numbers of this process back to where they were.
+
+    Those of a process that the training did not have before stay as they are.
+    """
+    everybody = read_json(checkpoint / "random.json")
+    if processes.rank() >= len(everybody):
+        return
+    state = everybody[processes.rank()]
+    version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
-    np.random.set_state((*values["numpy"][:1], tensors["numpy"].numpy(), *values["numpy"][1:]))
-    torch.set_rng_state(tensors["cpu"])
-    for device in range(torch.cuda.device_count()):
-        if f"cuda.{device}" in tensors:
-            torch.cuda.set_rng_state(tensors[f"cuda.{device}"], device)
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))
+    torch.set_rng_state(torch.tensor(state["torch"], dtype=torch.uint8))
+    if torch.cuda.is_available() and state["cuda"]:
+        torch.cuda.set_rng_state(torch.tensor(state["cuda"], dtype=torch.uint8))
 
 
-def _random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:
-    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
-    tensors = {"cpu": torch.get_rng_state(), "numpy": torch.from_numpy(np.asarray(keys))}
-    tensors |= {f"cuda.{device}": torch.cuda.get_rng_state(device) for device in range(torch.cuda.device_count())}
-    return tensors, {"python": random.getstate(), "numpy": [name, position, has_gauss, gauss]}
-
-
-def _changing(model: nn.Module) -> dict[str, Tensor]:
+def changing(model: nn.Module) -> dict[str, Tensor]:
     """What a step can change: parameters that train, and the buffers that belong to the model's state."""
     stored = model.state_dict(keep_vars=True)
     trains = {name: parameter.data for name, parameter in model.named_parameters() if parameter.requires_grad}
     buffers = {name: buffer for name, buffer in model.named_buffers() if name in stored}
     return trains | buffers
+
+
+def _gathered(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors that processes may share, whole and in main memory; nothing on any process but the first."""
+    gathered = {}
+    for name, tensor in tensors.items():
+        value = processes.whole(tensor)
+        if processes.is_first():
+            gathered[name] = value.cpu().contiguous()
+    return gathered
+
+
+def _random_state() -> dict[str, Any]:
+    name, keys, *rest = np.random.get_state(legacy=True)
+    return {
+        "python": random.getstate(),
+        "numpy": [name, np.asarray(keys).tolist(), *rest],
+        "torch": torch.get_rng_state().tolist(),
+        "cuda": torch.cuda.get_rng_state().tolist() if torch.cuda.is_available() else [],
+    }
 
 
 def _whole(folder: Path) -> list[Path]:

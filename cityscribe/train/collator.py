@@ -71,6 +71,8 @@ class Collator:
         self.attention = attention
 
     def __call__(self, numbers: Sequence[int]) -> Batch:
+        if not numbers:
+            return self._idle()
         groups = [self.groups[number] for number in numbers]
         images = [self.image_inputs(group) for group in groups]
         forests = [forest for group in groups for forest in group.forests]
@@ -85,6 +87,15 @@ class Collator:
             effective=sum(forest.effective for forest in forests),
             samples=tuple(sample_name(sample) for group in groups for sample in group.samples),
         )
+
+    def _idle(self) -> Batch:
+        """What a process computes that has no group in a step: the shortest one, which counts for nothing.
+
+        It cannot do nothing, since processes meet within the gradient.
+        """
+        shortest = min(range(len(self.groups)), key=lambda number: self.groups[number].length)
+        batch = self([shortest])
+        return Batch([weightless(batch.micro_batches[-1])], weight=0.0, distinct=0, effective=0, samples=())
 
     def image_inputs(self, group: Group) -> dict[str, Tensor]:
         """The images of a group as the model takes them, from memory or preprocessed again."""
@@ -133,6 +144,11 @@ class Collator:
         singles.sort(key=lambda single: -single[0].length)
         lengths = [forest.length for forest, _, _ in singles]
         return [lay_out_singles(singles[part]) for part in chunk_rows(lengths, self.settings.budget_tokens)]
+
+
+def weightless(micro: MicroBatch) -> MicroBatch:
+    """The same forward pass, none of which counts."""
+    return replace(micro, rows=replace(micro.rows, weights=torch.zeros_like(micro.rows.weights)))
 
 
 def lay_out_singles(singles: Sequence[tuple[Forest, Conversation, dict[str, Tensor]]]) -> MicroBatch:

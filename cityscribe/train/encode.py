@@ -16,17 +16,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from jinja2 import TemplateError
 from PIL import Image
 from torch import Tensor
-from transformers import BatchFeature, ProcessorMixin
+from transformers import ProcessorMixin
 
+from cityscribe.models.inputs import TOKEN_INPUTS, PreprocessOnce
 from cityscribe.records import InputError, image_block, text_of
 
 Messages = Sequence[dict[str, Any]]
-
-TOKEN_INPUTS = ("token_type_ids", "mm_token_type_ids")
-"""What processors give for each token beside its id, and some models need when they run by themselves."""
 
 GENERATION_MARK = re.compile(r"\{%[-+]?\s*generation\s*[-+]?%\}")
 
@@ -39,6 +38,11 @@ class Conversation:
     trained: np.ndarray  # [length] bool, the answers and what ends them
     token_inputs: dict[str, np.ndarray]  # name of TOKEN_INPUTS -> [length] int64, as far as the processor gives them
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Tokens and what stands beside them, [1, length] each."""
+        values = {"input_ids": self.input_ids, **self.token_inputs}
+        return {name: torch.from_numpy(value)[None] for name, value in values.items()}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedGroup:
@@ -46,27 +50,6 @@ class EncodedGroup:
 
     conversations: list[Conversation]
     image_inputs: dict[str, Tensor]  # what the model takes beside tokens, for one conversation; empty without images
-
-
-class PreprocessOnce:
-    """Stands in for a processor's image processor: preprocesses on the first call, gives the same on every later one.
-
-    All conversations of a group show the same images, and a processor has to see them with every conversation to know
-    how many tokens each of them takes.
-    """
-
-    def __init__(self, image_processor: Any) -> None:
-        self._image_processor = image_processor
-        self._features: BatchFeature | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._image_processor, name)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> BatchFeature:
-        if self._features is None:
-            self._features = self._image_processor(*args, **kwargs)
-        # A copy, because some processors take entries out of what they get.
-        return BatchFeature(dict(self._features))
 
 
 def encode_group(

@@ -63,7 +63,7 @@ def check_tree(
     samples = [*shown[:CHECKED_SAMPLES], *beside[:1]] if beside is not shown else shown[:CHECKED_SAMPLES]
     merged = settings.model_copy(update={"budget_tokens": 2**31, "too_long": "skip", "share_prefix": True})
     apart = merged.model_copy(update={"share_prefix": False})
-    exact = all(parameter.dtype == torch.float32 for parameter in model.parameters())
+    exact = all(p.dtype == torch.float32 for p in model.parameters() if p.is_floating_point())  # not packed weights
     training = model.training
     model.eval()
     try:

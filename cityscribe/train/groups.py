@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, ProcessorMixin
 
+from cityscribe.models.inputs import position_rule
 from cityscribe.records import PHASES, InputError, Sample
 from cityscribe.settings import TrainSettings
 from cityscribe.train.encode import Conversation, EncodedGroup, Messages, encode_group
-from cityscribe.train.rules import position_rule
 from cityscribe.tree import Branch, Forest, build_forest, split_branches, weigh
 
 CACHE_BYTES = 512 * 2**20
@@ -45,6 +45,11 @@ class Group:
     copies: tuple[int, ...]  # how often the images occur in each forest: once where all its samples share them
     conversations: tuple[Conversation, ...]  # one a forest where every sample is computed alone, else none
     image_inputs: dict[str, Tensor] | None  # None: preprocessed again when needed
+
+    @property
+    def length(self) -> int:
+        """The distinct tokens that it takes to compute the group."""
+        return sum(forest.length for forest in self.forests)
 
 
 def sample_name(sample: Sample) -> str:
@@ -100,7 +105,7 @@ def plan_groups(
                 fitting.append((sample, conversation))
         if fitting:
             kept = tuple(conversation for _, conversation in fitting)
-            numbered = [positions(conversation, encoded.image_inputs) for conversation in kept]
+            numbered = [positions(conversation.tensors(), encoded.image_inputs) for conversation in kept]
             forests = _forests(kept, numbered, image_token, settings)
             size = sum(value.nbytes for value in encoded.image_inputs.values())
             keep = cached + size <= CACHE_BYTES

@@ -1,34 +1,32 @@
-"""What a model asks of a tree: how it numbers positions, who sees whom in its layers, and how it is told so.
+"""What a model asks of a tree: who sees whom in its layers, and how it is told so.
 
 A tree is exact only if every token gets the position and sees the tokens that the model would have given it in its own
 sequence alone. What is known about a family stands here; whether it is enough is checked at the start of every run
-(`cityscribe.train.check`).
+(`cityscribe.train.exact`).
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-import numpy as np
 import torch
-from torch import Tensor
 from transformers import PreTrainedModel
 
+from cityscribe.models.attention import decoder_attention
+from cityscribe.models.inputs import WHOLE_IMAGES
 from cityscribe.models.parts import decoder
 from cityscribe.records import InputError
 from cityscribe.train import segments
-from cityscribe.train.encode import Conversation
 from cityscribe.tree import Rows, block_mask, dense_mask
-
-WHOLE_IMAGES = ("gemma3",)
-"""Model types whose image tokens see each other in both directions."""
 
 FLEX_BLOCK = 128
 """Rows for FlexAttention have a multiple of this length: its sparsity is counted in blocks of so many tokens."""
+
+FLEX_WIDTH = 16
+"""The kernels of FlexAttention compute no heads that are narrower."""
 
 Backend = Literal["cityscribe_tree", "flex_attention", "sdpa"]
 
@@ -89,8 +87,9 @@ def tree_attention(model: PreTrainedModel, device: torch.device, longest: int) -
     whole_images = model.config.model_type in WHOLE_IMAGES
     # A window that no sequence reaches beyond is none.
     windows = {kind: window if kind == "sliding_attention" and longest > window else 0 for kind in sorted(kinds)}
+    width = text.get("head_dim") or text["hidden_size"] // text["num_attention_heads"]
     backend: Backend = "sdpa"
-    if device.type == "cuda" and decoder(model)._supports_flex_attn:
+    if device.type == "cuda" and decoder(model)._supports_flex_attn and width >= FLEX_WIDTH:
         backend = "flex_attention"
     elif device.type == "cpu" and not whole_images and not any(windows.values()):
         backend = segments.NAME
@@ -99,50 +98,13 @@ def tree_attention(model: PreTrainedModel, device: torch.device, longest: int) -
 
 @contextmanager
 def attention_backend(model: PreTrainedModel, backend: str) -> Iterator[None]:
-    """Within it the decoder computes attention by `backend`; the vision tower stays as it is.
-
-    Raises InputError where the decoder cannot.
-    """
-    text = model.config.get_text_config()
-    before = text._attn_implementation
-    part = next((name for name in model.config.sub_configs if vars(model.config).get(name) is text), "")
-    try:
-        model.set_attn_implementation({part: backend})
-    except (ValueError, ImportError) as error:
-        reason = str(error).partition(". ")[0]
-        raise InputError(
-            f"{type(model).__name__}: its attention cannot take the mask of a tree: {reason}; "
-            "set train.share_prefix to false"
-        ) from error
-    try:
-        if cast(PreTrainedModel, decoder(model)).config._attn_implementation != backend:
+    """Within it the decoder computes attention by `backend`. Raises InputError where the decoder cannot."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(decoder_attention(model, backend))
+        except ValueError as reason:
             raise InputError(
-                f"{type(model).__name__}: its attention is fixed to `{before}`, which cannot take the mask of a tree; "
+                f"{type(model).__name__}: its attention cannot take the mask of a tree: {reason}; "
                 "set train.share_prefix to false"
-            )
+            ) from reason
         yield
-    finally:
-        model.set_attn_implementation({part: before})
-
-
-def position_rule(model: PreTrainedModel) -> Callable[[Conversation, dict[str, Tensor]], np.ndarray]:
-    """How a model numbers the tokens of a conversation that it sees alone: a function to [axes, length].
-
-    Models with multi-dimensional rotary positions (Qwen-VL and its kin) are asked by their own `get_rope_index`; all
-    others count from 0.
-    """
-    owner = next((module for module in model.modules() if hasattr(type(module), "get_rope_index")), None)
-    if owner is None:
-        return lambda conversation, images: np.arange(len(conversation.input_ids))[None]
-    ask: Any = owner.get_rope_index
-    accepted = inspect.signature(ask).parameters
-
-    def positions(conversation: Conversation, images: dict[str, Tensor]) -> np.ndarray:
-        if not images:
-            return np.tile(np.arange(len(conversation.input_ids)), (3, 1))
-        tokens = {"input_ids": conversation.input_ids, **conversation.token_inputs}
-        given = {name: torch.from_numpy(values)[None] for name, values in tokens.items()} | images
-        position_ids, _ = ask(**{name: value for name, value in given.items() if name in accepted})
-        return position_ids[:, 0].numpy()
-
-    return positions

@@ -5,6 +5,9 @@
 Trains in place what requires a gradient, on the answers of the samples. Writes to its folder `curve.jsonl`, a line a
 step, and `checkpoints/`, from which a run that was killed goes on by itself when it is started again. On one process
 and a CPU it then ends with the same weights, bit for bit.
+
+On several processes (see `cityscribe.train.processes`) all of them call `train` with the same arguments. They train the
+same model as one process would, on the same groups in the same steps; only the rounding of sums differs.
 """
 
 from __future__ import annotations
@@ -24,21 +27,22 @@ from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 
 from cityscribe.models.precision import resolve_dtype
 from cityscribe.records import InputError, Sample
-from cityscribe.settings import TrainSettings
+from cityscribe.settings import UNRELATED_TO_WEIGHTS, TrainSettings
+from cityscribe.train import processes
 from cityscribe.train.checkpoints import check_run, latest_checkpoint, load_weights, step_of
 from cityscribe.train.collator import Collator
 from cityscribe.train.exact import check_tree
 from cityscribe.train.groups import Group, Skipped, plan_groups
+from cityscribe.train.reporters import check_reporter, reporters
 from cityscribe.train.rules import attention_backend, tree_attention
-from cityscribe.train.trainer import GroupSampler, Progress, TreeTrainer, cut_curve, read_curve
+from cityscribe.train.sampler import GroupSampler
+from cityscribe.train.sharing import Sharing, give_back, resolve_sharing, sharing_arguments, twin
+from cityscribe.train.trainer import Progress, TreeTrainer, cut_curve, read_curve
 
 log = logging.getLogger(__name__)
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 """Our names of the schedules and those of transformers."""
-
-UNRELATED = {"save_steps", "keep_checkpoints", "workers"}
-"""Settings that may change when a run goes on: the result does not depend on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,30 +76,35 @@ def train(
 ) -> TrainReport:
     """Train `model` on `samples`, whose images lie under `image_root`, and leave it in `eval` mode.
 
-    `progress(step, steps, loss)` is called after each step, `on_group(done, groups)` while the samples are tokenised
-    before the first. Parameters that train are held in float32, also where the model computes in bf16. Raises
-    InputError where nothing trains, a sample cannot be used, the model cannot take trees, the loss is not finite, or
-    `out` holds checkpoints of another training.
+    `progress(step, steps, loss, distinct_per_s, effective_per_s)` is called after each step, with the tokens a second
+    of all processes, and `on_group(done, groups)` while the samples are tokenised before the first. Parameters that
+    train are held in float32, also where the model computes in bf16. Raises InputError where nothing trains, a sample
+    cannot be used, the model cannot take trees, the loss is not finite, processes cannot share the model as they are
+    to, or `out` holds checkpoints of another training.
     """
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise InputError(f"{type(model).__name__}: nothing in it trains; choose a tuning method in model.method")
+    sharing = resolve_sharing(settings)
+    check_reporter(settings.report_to)
     dtype = resolve_dtype(settings.precision)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = processes.device()
     hold_in_float32(model, everything=dtype == torch.float32)
     model.to(device)  # type: ignore[arg-type]
 
     groups, skipped = plan_groups(samples, image_root, processor, model, settings, on_group)
     notes = _notes(groups)
-    for note in notes:
-        log.warning(note)
+    if processes.is_first():
+        for note in notes:
+            log.warning(note)
     steps = count_steps(len(groups), settings)
     run = describe_run(samples, model, settings, seed)
     checkpoint = latest_checkpoint(out / "checkpoints")
     if checkpoint is not None:
         check_run(checkpoint, run)
     resumed_from = 0 if checkpoint is None else step_of(checkpoint)
-    out.mkdir(parents=True, exist_ok=True)
-    cut_curve(out / "curve.jsonl", resumed_from)
+    if processes.is_first():
+        out.mkdir(parents=True, exist_ok=True)
+        cut_curve(out / "curve.jsonl", resumed_from)
 
     longest = max(int(forest.depth.max()) + 1 for group in groups for forest in group.forests)
     attention = tree_attention(model, device, longest) if settings.share_prefix else None
@@ -106,22 +115,41 @@ def train(
     if checkpoint is not None and resumed_from == steps:
         load_weights(checkpoint, model)
     else:
+        if checkpoint is not None and sharing == "deepspeed":
+            raise InputError(
+                f"{checkpoint}: DeepSpeed cannot go on from it; set train.distributed to fsdp2, or remove the folder"
+            )
         backend = attention_backend(model, attention.backend) if attention is not None else nullcontext()
         with backend, _config_restored(model):
+            # Parameters that are shared out do not become whole again in the same model.
+            working = twin(model) if sharing in ("fsdp2", "deepspeed") else model
             trainer = TreeTrainer(
-                model,
-                _arguments(settings, out, steps, seed, device),
+                working,
+                _arguments(settings, out, steps, seed, device, dtype, sharing, working),
                 Collator(groups, image_root, processor, settings, attention),
-                GroupSampler(len(groups), settings.batch_groups, seed),
+                GroupSampler(
+                    [group.length for group in groups],
+                    settings.batch_groups,
+                    seed,
+                    batching=settings.batching,
+                    rank=processes.rank(),
+                    processes=processes.count(),
+                ),
                 out=out,
                 attention=attention,
                 dtype=dtype,
+                sharing=sharing,
+                lr_scales=settings.lr_scales,
                 run=run,
                 keep=settings.keep_checkpoints,
                 progress=progress,
+                callbacks=reporters(settings.report_to, out, resumed_from),
             )
             trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+            if working is not model:
+                give_back(working, model, sharing)
             trainer.accelerator.free_memory()  # it holds the optimizer, and lives in a cycle of references
+    processes.wait()
     model.eval()
 
     curve = read_curve(out / "curve.jsonl")
@@ -157,7 +185,10 @@ def describe_run(
         "seed": seed,
         "samples": _digest([asdict(sample) for sample in samples]),
         "parameters": _digest(trains),
-        **{f"train.{name}": value for name, value in settings.model_dump(mode="json", exclude=UNRELATED).items()},
+        **{
+            f"train.{name}": value
+            for name, value in settings.model_dump(mode="json", exclude=set(UNRELATED_TO_WEIGHTS)).items()
+        },
     }
 
 
@@ -168,7 +199,16 @@ def hold_in_float32(model: PreTrainedModel, *, everything: bool) -> None:
             parameter.data = parameter.data.float()
 
 
-def _arguments(settings: TrainSettings, out: Path, steps: int, seed: int, device: torch.device) -> TrainingArguments:
+def _arguments(
+    settings: TrainSettings,
+    out: Path,
+    steps: int,
+    seed: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    sharing: Sharing,
+    model: PreTrainedModel,
+) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(out),
         max_steps=steps,
@@ -188,10 +228,12 @@ def _arguments(settings: TrainSettings, out: Path, steps: int, seed: int, device
         logging_nan_inf_filter=False,  # a loss that is not finite is an error here, not something to leave out
         dataloader_num_workers=settings.workers,
         remove_unused_columns=False,
-        report_to="none",
+        report_to="none",  # see `reporters`, which are given as callbacks
+        run_name=out.absolute().parent.name,
         disable_tqdm=True,
-        use_cpu=device.type == "cpu",
+        use_cpu=device.type == "cpu" and sharing != "deepspeed",  # or it would be passed over
         seed=seed,
+        **sharing_arguments(sharing, settings, model, dtype),
     )
 
 

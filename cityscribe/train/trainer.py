@@ -12,52 +12,49 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from accelerate.data_loader import prepare_data_loader
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainingArguments
+from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from cityscribe.models.parts import parameter_groups
 from cityscribe.records import InputError
+from cityscribe.settings import Part
+from cityscribe.train import processes
 from cityscribe.train.checkpoints import load_optimizer, load_random_state, load_weights, save_checkpoint
-from cityscribe.train.collator import Batch, Collator, MicroBatch
+from cityscribe.train.collator import Batch, Collator, MicroBatch, weightless
 from cityscribe.train.exact import kept_logits
 from cityscribe.train.rules import TreeAttention
+from cityscribe.train.sampler import GroupSampler
+from cityscribe.train.sharing import Sharing, check_shares
 from cityscribe.tree import target_logprobs
 
-Progress = Callable[[int, int, float], None]
-"""`(step, steps, loss)`, called after each step."""
+Progress = Callable[..., None]
+"""`(step, steps, loss, distinct_per_s, effective_per_s)`, called after each step on the first process."""
 
 
-class GroupSampler:
-    """Batches of group numbers, shuffled anew each epoch; the order follows from the seed and the epoch alone."""
+@dataclass(frozen=True, slots=True)
+class Update:
+    """The batches of one update on this process, and what all processes have in it."""
 
-    def __init__(self, groups: int, batch_groups: int, seed: int) -> None:
-        self.groups = groups
-        self.batch_size = batch_groups
-        self.seed = seed
-        self.epoch = 0
-        self.drop_last = False
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return math.ceil(self.groups / self.batch_size)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.groups).tolist()
-        for start in range(0, self.groups, self.batch_size):
-            yield order[start : start + self.batch_size]
+    batches: list[Batch]
+    distinct: int
+    effective: int
 
 
 class TreeTrainer(Trainer):
-    """Trains on the groups of a collator. `keep` checkpoints stay; `run` is stored in each, to know it again."""
+    """Trains on the groups of a collator. `keep` checkpoints stay; `run` is stored in each, to know it again.
+
+    With "fsdp2" and "deepspeed" the parameters of `model` are shared out, and it stays so.
+    """
 
     def __init__(
         self,
@@ -69,60 +66,127 @@ class TreeTrainer(Trainer):
         out: Path,
         attention: TreeAttention | None,
         dtype: torch.dtype,
+        sharing: Sharing,
+        lr_scales: Mapping[Part, float],
         run: dict[str, Any],
         keep: int,
         progress: Progress | None,
+        callbacks: list[TrainerCallback],
     ) -> None:
-        super().__init__(model, args, collator, range(sampler.groups))  # type: ignore[arg-type]
+        self.sharing = sharing
+        groups: Any = range(len(sampler.lengths))
+        super().__init__(model, args, collator, groups, callbacks=callbacks)  # type: ignore[arg-type]
         self.remove_callback(PrinterCallback)
+        if processes.rank():
+            torch.manual_seed(args.seed + processes.rank())  # or all would drop out the same
         self.bare = model  # however the Trainer wraps it
         self.out = out
         self.sampler = sampler
         self.attention = attention
         self.dtype = dtype
+        self.lr_scales = lr_scales
         self.run = run
         self.keep = keep
         self.progress = progress
-        self.update: list[Batch] = []  # the batches of the update that is being computed
+        self.update = Update([], 0, 0)  # the one that is being computed
         self.clock = time.monotonic()
 
-    def get_train_dataloader(self) -> DataLoader:
-        groups: Any = range(self.sampler.groups)
-        return self.accelerator.prepare(
-            DataLoader(
-                groups,
-                batch_sampler=self.sampler,
-                collate_fn=self.data_collator,
-                num_workers=self.args.dataloader_num_workers,
-                persistent_workers=self.args.dataloader_num_workers > 0,
+    @property
+    def shares_model(self) -> bool:
+        """Whether processes hold parts of the model and have to compute as many micro-batches as each other."""
+        return self.sharing in ("fsdp2", "deepspeed")
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        state = self.accelerator.state
+        if self.sharing == "fsdp2" and state.distributed_type != DistributedType.FSDP:
+            # On a CPU accelerate would give each process a whole model, without a word.
+            state.distributed_type = DistributedType.FSDP
+            state.fsdp_plugin = FullyShardedDataParallelPlugin(**self.args.fsdp_plugin_args)
+            self.is_fsdp_enabled = True
+        if self.sharing == "deepspeed" and state.distributed_type != DistributedType.DEEPSPEED:
+            raise InputError(
+                "train.distributed: DeepSpeed does not start here; begin with torchrun, or set it to fsdp2"
             )
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """The optimizer, with a rate for each part of the model; norms and biases do not decay."""
+        if self.optimizer is None:
+            decaying = set(self.get_decay_parameter_names(self.bare))
+            decays = {id(parameter) for name, parameter in self.bare.named_parameters() if name in decaying}
+            groups = []
+            for group in parameter_groups(self.bare, self.lr_scales):
+                rate = self.args.learning_rate * group["lr_scale"]
+                for decay, members in ((self.args.weight_decay, True), (0.0, False)):
+                    parameters = [p for p in group["params"] if (id(p) in decays) == members]
+                    groups.append({**group, "params": parameters, "lr": rate, "weight_decay": decay})
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, self.bare)
+            self.optimizer = kind([group for group in groups if group["params"]], **options)
+        return self.optimizer
+
+    def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
+        prepared = super()._prepare_for_training(*args, **kwargs)
+        if self.sharing == "fsdp2":
+            check_shares(self.bare)
+        return prepared
+
+    def get_train_dataloader(self) -> DataLoader:
+        groups: Any = range(len(self.sampler.lengths))
+        loader = DataLoader(
+            groups,
+            batch_sampler=self.sampler,
+            collate_fn=self.data_collator,
+            num_workers=self.args.dataloader_num_workers,
+            persistent_workers=self.args.dataloader_num_workers > 0,
+        )
+        # As if for one process: the sampler knows how many there are. Accelerate would deal out whole batches, and
+        # begin again from the front of the epoch for those that are left without one at its end.
+        return prepare_data_loader(
+            loader, self.accelerator.device, num_processes=1, process_index=0, put_on_device=True
         )
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
     ) -> tuple[list[Batch], Tensor]:
         """The batches of one update, and the sum of their weights over all processes."""
-        self.update = list(itertools.islice(epoch_iterator, num_batches))
-        weight = torch.tensor(sum(batch.weight for batch in self.update), dtype=torch.float64, device=device)
-        return self.update, self.accelerator.gather(weight).sum()
+        batches = list(itertools.islice(epoch_iterator, num_batches))
+        counts = [len(batch.micro_batches) for batch in batches]
+        sums = [sum(values) for values in zip(*((b.weight, b.distinct, b.effective) for b in batches), strict=True)]
+        here = torch.tensor([*sums, *counts], dtype=torch.float64, device=device)
+        everywhere = self.accelerator.gather(here[None])  # [processes, 3 + batches]
+        weight, distinct, effective = everywhere[:, :3].sum(dim=0)
+        if self.shares_model:
+            longest = everywhere[:, 3:].amax(dim=0).int().tolist()
+            batches = [filled_up(batch, count) for batch, count in zip(batches, longest, strict=True)]
+        self.update = Update(batches, int(distinct), int(effective))
+        return batches, weight
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Tensor | None = None) -> Tensor:  # type: ignore[override]
         """The gradient of one batch, a micro-batch at a time; returns its share of the loss of the update."""
         model.train()
         total = torch.zeros((), device=self.args.device)
+        update_ends = self.accelerator.sync_gradients
         for number, micro in enumerate(inputs.micro_batches, start=1):
-            # Processes may have different numbers of micro-batches: they meet at the last one only.
             last = number == len(inputs.micro_batches)
-            with nullcontext() if last else self.accelerator.no_sync(model):
+            self.accelerator.sync_gradients = update_ends and last  # DeepSpeed makes its step within `backward`
+            # With whole models processes may have different numbers of micro-batches and meet at the last one only.
+            # Shared ones meet at each, and add their gradients there: to keep them whole for later takes more memory.
+            with nullcontext() if last or self.shares_model else self.accelerator.no_sync(model):
                 loss = self.compute_loss(model, micro, num_items_in_batch=num_items_in_batch)
-                self.accelerator.backward(loss)
+                self.accelerator.backward(loss, **self._backward_options())
             total += loss.detach()
-        if not torch.isfinite(total):
+        finite = torch.isfinite(total)
+        if not self.accelerator.gather(finite[None]).all():
+            samples = [name for names in processes.from_all(() if finite else inputs.samples) for name in names]
             raise InputError(
-                f"the loss of step {self.state.global_step + 1} is {float(total)}; its samples: "
-                f"{', '.join(inputs.samples)}; lower train.lr, or look at these samples"
+                f"the loss of step {self.state.global_step + 1} is not finite; its samples: {', '.join(samples)}; "
+                "lower train.lr, or look at these samples"
             )
         return total
+
+    def _backward_options(self) -> dict[str, bool]:
+        """What only DeepSpeed takes: losses are divided by the weight of the whole update already."""
+        return {"scale_wrt_gas": False} if self.sharing == "deepspeed" else {}
 
     def compute_loss(  # type: ignore[override]
         self,
@@ -147,38 +211,47 @@ class TreeTrainer(Trainer):
         return 0  # counts the elements of `input_ids`, which a batch of trees does not have
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """A line in the curve for each step, with the speed in tokens a second."""
-        super().log(logs, start_time)
-        self.state.log_history.clear()  # it would be written into every checkpoint, and the curve has it all
+        """A line in the curve for each step, with the speed in tokens a second over all processes."""
         if "loss" not in logs:
+            super().log(logs, start_time)
+            self.state.log_history.clear()
             return
         now, before = time.monotonic(), self.clock
         self.clock = now
+        # The rate that is shown is that of the first parameter group, whose part may have a factor of its own.
+        optimizer: Any = self.optimizer
+        logs["learning_rate"] /= optimizer.param_groups[0]["lr_scale"]
+        logs["distinct_tokens_per_s"] = self.update.distinct / (now - before)
+        logs["effective_tokens_per_s"] = self.update.effective / (now - before)
+        super().log(logs, start_time)
+        self.state.log_history.clear()  # it would be written into every checkpoint, and the curve has it all
+        if not math.isfinite(logs["grad_norm"]):
+            names = processes.from_all([name for batch in self.update.batches for name in batch.samples])
+            raise InputError(
+                f"the gradient of step {self.state.global_step} is not finite; its samples: "
+                f"{', '.join(itertools.chain(*names))}; lower train.lr, or look at these samples"
+            )
+        if not self.is_world_process_zero():
+            return
+        speeds = {name: logs[name] for name in ("distinct_tokens_per_s", "effective_tokens_per_s")}
         line = {
             "step": self.state.global_step,
             "loss": logs["loss"],
             "lr": logs["learning_rate"],
             "grad_norm": logs["grad_norm"],
-            "distinct_tokens_per_s": sum(batch.distinct for batch in self.update) / (now - before),
-            "effective_tokens_per_s": sum(batch.effective for batch in self.update) / (now - before),
+            **speeds,
         }
-        if not math.isfinite(logs["grad_norm"]):
-            samples = (name for batch in self.update for name in batch.samples)
-            raise InputError(
-                f"the gradient of step {self.state.global_step} is not finite; its samples: {', '.join(samples)}; "
-                "lower train.lr, or look at these samples"
-            )
-        if self.is_world_process_zero():
-            with (self.out / "curve.jsonl").open("a", encoding="utf-8") as curve:
-                curve.write(json.dumps(line) + "\n")
+        with (self.out / "curve.jsonl").open("a", encoding="utf-8") as curve:
+            curve.write(json.dumps(line) + "\n")
         if self.progress is not None:
-            self.progress(self.state.global_step, self.state.max_steps, logs["loss"])
+            self.progress(self.state.global_step, self.state.max_steps, logs["loss"], *speeds.values())
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        if self.args.should_save:
-            folder = self.out / "checkpoints"
-            optimizer: Any = self.optimizer
-            save_checkpoint(folder, self.state, self.bare, optimizer, self.lr_scheduler, self.run, self.keep)
+        if self.sharing == "deepspeed":
+            return  # what it keeps of the optimizer can be stored by itself only, pickled
+        folder = self.out / "checkpoints"
+        optimizer: Any = self.optimizer
+        save_checkpoint(folder, self.state, self.bare, optimizer, self.lr_scheduler, self.run, self.keep)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         load_weights(Path(resume_from_checkpoint), self.bare)
@@ -191,6 +264,12 @@ class TreeTrainer(Trainer):
     def _load_rng_state(self, checkpoint: str | None) -> None:
         if checkpoint is not None:
             load_random_state(Path(checkpoint))
+
+
+def filled_up(batch: Batch, count: int) -> Batch:
+    """The batch with as many micro-batches as other processes have in theirs. The last one is the shortest."""
+    missing = count - len(batch.micro_batches)
+    return replace(batch, micro_batches=[*batch.micro_batches, *[weightless(batch.micro_batches[-1])] * missing])
 
 
 def cut_curve(curve: Path, step: int) -> None:

@@ -129,7 +129,7 @@ def test_the_check_finds_a_wrong_mask(
 
 def test_the_check_finds_wrong_positions(load: Load, city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     model, processor = load("qwen2.5-vl")
-    count = lambda conversation, images: np.arange(len(conversation.input_ids))[None]  # noqa: E731
+    count = lambda tokens, images: np.arange(tokens["input_ids"].shape[1])[None]  # noqa: E731
     monkeypatch.setattr("cityscribe.train.groups.position_rule", lambda model: count)
     with pytest.raises(InputError, match="changes its logits by"):
         check_tree(

@@ -9,12 +9,13 @@ import pytest
 import torch
 from transformers import LlavaForConditionalGeneration, MistralConfig, PreTrainedModel, ProcessorMixin, Qwen2Config
 
+from cityscribe.models.inputs import position_rule
 from cityscribe.models.load import load_processor
 from cityscribe.records import InputError
 from cityscribe.settings import TrainSettings
 from cityscribe.train.encode import Conversation
 from cityscribe.train.exact import check_tree
-from cityscribe.train.rules import attention_backend, position_rule, tree_attention
+from cityscribe.train.rules import attention_backend, tree_attention
 from tests.tiny_models import FAMILIES
 from tests.train.conftest import City
 
@@ -73,7 +74,7 @@ def test_an_attention_that_cannot_be_set_is_refused(load: Load, monkeypatch: pyt
         pass
     monkeypatch.setattr(type(model.model.language_model), "_can_set_attn_implementation", lambda self: False)
     with (
-        pytest.raises(InputError, match="its attention is fixed to `sdpa`"),
+        pytest.raises(InputError, match="cannot take the mask of a tree: it is fixed to `sdpa`"),
         attention_backend(model, "cityscribe_tree"),
     ):
         pass
@@ -100,4 +101,4 @@ def modules(model: PreTrainedModel) -> list[tuple[str, PreTrainedModel]]:
 def test_positions_without_images_count_from_zero(family: str, axes: int, load: Load) -> None:
     model, _ = load(family)
     conversation = Conversation(np.array([5, 6, 7]), np.array([False, True, True]), {})
-    assert position_rule(model)(conversation, {}).tolist() == [[0, 1, 2]] * axes
+    assert position_rule(model)(conversation.tensors(), {}).tolist() == [[0, 1, 2]] * axes

@@ -1,0 +1,121 @@
+"""The trainer: what checkpointing changes (nothing), which rate a part gets, and what reaches those who watch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, ProcessorMixin
+
+from cityscribe.models.parts import named_parts
+from cityscribe.records import InputError
+from cityscribe.settings import TrainSettings
+from cityscribe.train import reporters
+from cityscribe.train.collator import Collator, weightless
+from cityscribe.train.exact import kept_logits
+from cityscribe.train.groups import plan_groups
+from cityscribe.train.rules import attention_backend, tree_attention
+from cityscribe.train.supervised import train
+from cityscribe.train.trainer import filled_up, read_curve
+from cityscribe.tree import target_logprobs
+from tests.train.conftest import City
+
+Load = Callable[[str], tuple[PreTrainedModel, ProcessorMixin]]
+
+SETTINGS = TrainSettings(max_steps=2, lr=1e-3, warmup=0, batch_groups=2, precision="fp32", schedule="constant")
+
+
+def gradients(load: Load, city: City, family: str, checkpointing: bool) -> tuple[float, dict[str, Tensor]]:
+    model, processor = load(family)
+    model.train()
+    if checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+    groups, _ = plan_groups(city.samples[:5], city.root, processor, model, SETTINGS)
+    attention = tree_attention(model, torch.device("cpu"), 4096)
+    (micro,) = Collator(groups, city.root, processor, SETTINGS, attention)([0]).micro_batches
+    with attention_backend(model, attention.backend):
+        loss = -(target_logprobs(kept_logits(model, micro, attention), micro.rows) * micro.rows.weights).sum()
+        loss.backward()
+    return float(loss.detach()), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("family", ["llava", "qwen3-vl", "gemma3"])
+def test_gradient_checkpointing_changes_neither_loss_nor_gradients(family: str, load: Load, city: City) -> None:
+    expected, plain = gradients(load, city, family, checkpointing=False)
+    found, checkpointed = gradients(load, city, family, checkpointing=True)
+    assert found == expected
+    assert checkpointed.keys() == plain.keys()
+    for name, value in plain.items():
+        assert torch.allclose(checkpointed[name], value, rtol=1e-5, atol=1e-6 * float(value.abs().max())), name
+
+
+def test_each_part_learns_at_its_own_rate(load: Load, city: City, tmp_path: Path) -> None:
+    """The first step of AdamW moves every weight that has a gradient by the rate, whatever the gradient."""
+    settings = SETTINGS.model_copy(update={"max_steps": 1, "lr_scales": {"connector": 0.1, "vision_tower": 4.0}})
+    model, processor = load("llava")
+    before = {name: [p.detach().clone() for p in parameters] for name, parameters in named_parts(model)}
+    train(city.samples, city.root, model, processor, settings, tmp_path)
+    for name, parameters in named_parts(model):
+        if parameters:
+            moved = max(float((p.detach() - b).abs().max()) for p, b in zip(parameters, before[name], strict=True))
+            scale = settings.lr_scales.get(name, 1.0)  # type: ignore[call-overload]
+            assert moved == pytest.approx(scale * settings.lr, rel=1e-2), name
+    assert read_curve(tmp_path / "curve.jsonl")[0]["lr"] == pytest.approx(settings.lr)
+    model, processor = load("llava")
+    model.lm_head.requires_grad_(False)
+    scaled = settings.model_copy(update={"lr_scales": {"head": 2.0}})
+    with pytest.raises(InputError, match="head does not train"):
+        train(city.samples, city.root, model, processor, scaled, tmp_path / "other")
+
+
+def test_those_who_watch_get_loss_and_speed(load: Load, city: City, tmp_path: Path) -> None:
+    told: list[tuple[float, ...]] = []
+    model, processor = load("llava")
+    train(city.samples, city.root, model, processor, SETTINGS, tmp_path, progress=lambda *values: told.append(values))
+    curve = read_curve(tmp_path / "curve.jsonl")
+    names = ("loss", "distinct_tokens_per_s", "effective_tokens_per_s")
+    assert told == [(step + 1, 2, *(line[name] for name in names)) for step, line in enumerate(curve)]
+    assert all(effective > distinct > 0 for *_, distinct, effective in told)
+
+
+def test_a_reporter_that_is_not_installed_is_an_error(
+    load: Load, city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporters, "find_spec", lambda name: None)
+    model, processor = load("llava")
+    settings = SETTINGS.model_copy(update={"report_to": "wandb"})
+    with pytest.raises(InputError, match=r"wandb is not installed; `pip install 'cityscribe\[wandb\]'`"):
+        train(city.samples, city.root, model, processor, settings, tmp_path)
+
+
+@pytest.mark.skipif(find_spec("tensorboard") is None, reason="an extra")
+def test_tensorboard_gets_every_step(load: Load, city: City, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    model, processor = load("llava")
+    settings = SETTINGS.model_copy(update={"report_to": "tensorboard"})
+    train(city.samples, city.root, model, processor, settings, tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    losses = [(event.step, event.value) for event in events.Scalars("train/loss")]
+    assert losses == [(line["step"], pytest.approx(line["loss"])) for line in read_curve(tmp_path / "curve.jsonl")]
+    assert {"train/distinct_tokens_per_s", "train/effective_tokens_per_s"} <= set(events.Tags()["scalars"])
+
+
+def test_what_fills_up_a_step_counts_for_nothing(load: Load, city: City) -> None:
+    model, processor = load("llava")
+    groups, _ = plan_groups(city.samples, city.root, processor, model, SETTINGS)
+    attention = tree_attention(model, torch.device("cpu"), 4096)
+    collator = Collator(groups, city.root, processor, SETTINGS, attention)
+    batch = collator([0])
+    filled = filled_up(batch, 3)
+    assert [float(micro.rows.weights.sum()) for micro in filled.micro_batches] == [batch.weight, 0, 0]
+    idle = collator([])
+    assert (idle.weight, idle.distinct, idle.effective, idle.samples) == (0, 0, 0, ())
+    with attention_backend(model, attention.backend):
+        micro = weightless(batch.micro_batches[0])
+        (target_logprobs(kept_logits(model, micro, attention), micro.rows) * micro.rows.weights).sum().backward()
+    assert all(not p.grad.any() for p in model.parameters() if p.grad is not None)
