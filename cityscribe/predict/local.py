@@ -3,73 +3,59 @@
     engine = Engine(model, processor, settings.predict)
     answers = engine.answer([Conversation(messages, images), ...])
 
-Greedy unless a temperature is set. Conversations are answered in batches, padded on the left; greedy answers are, token
-for token, those of `generate` on each conversation alone (in float32; bf16 rounds differently in batches of another
-shape). Every answer depends on its own batch alone, so that the same batches give the same answers in any run.
+Greedy unless a temperature is set. Every image is computed once: all conversations about it branch from its tokens, the
+next turn of a conversation continues what the last call computed, scenes go together in batches, and equal prompts are
+answered once. Greedy answers are, token for token, those of `generate` on each conversation alone (in float32; bf16
+rounds differently in batches of another shape). After `forget`, the same calls give the same answers in any run.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel, ProcessorMixin
+from transformers import PreTrainedModel, ProcessorMixin, RepetitionPenaltyLogitsProcessor
 
-from cityscribe.records import InputError, text_of
+from cityscribe.predict.answers import Answer
+from cityscribe.predict.decode import Memory, Talk, answer_prompts
+from cityscribe.predict.drafts import Drafts
+from cityscribe.predict.plain import (
+    ROUNDING_BF16,
+    ROUNDING_FLOAT32,
+    difference,
+    generate_one,
+    reason_against,
+)
+from cityscribe.predict.prompts import Conversation, Prompt, read_prompts
 from cityscribe.settings import PredictSettings
 
+ROWS = 16
+"""Conversations about one scene that are answered together at most, on average over the scenes of a batch."""
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """What was said so far, ending with a question. The n-th image block of the messages shows `images[n]`."""
-
-    messages: tuple[dict[str, Any], ...]
-    images: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model answered. `problem` says why the text may be less than an answer.
-
-    empty: nothing was said; cut: it was still talking after `max_new_tokens`; non-finite: its logits overflowed or were
-    not numbers, the text is what it had said until then.
-    """
-
-    text: str
-    prompt_tokens: int  # image tokens counted
-    tokens: int  # the end token counted
-    problem: Literal["", "empty", "cut", "non-finite"] = ""
-
-
-def open_image(path: Path) -> Image.Image:
-    """An image as RGB. Raises InputError that names the file where it is missing, torn, too large or no image."""
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such image; run `cityscribe prepare` again") from error
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path}: not an image") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable image: {error}") from error
+log = logging.getLogger(__name__)
 
 
 class Engine:
     """A model with its processor, ready to answer. `seed` matters where a temperature is set."""
 
     def __init__(
-        self, model: PreTrainedModel, processor: ProcessorMixin, settings: PredictSettings, seed: int = 0
+        self,
+        model: PreTrainedModel,
+        processor: ProcessorMixin,
+        settings: PredictSettings,
+        seed: int = 0,
+        drafts: Drafts | None = None,
     ) -> None:
         self.model = model.eval()
         self.processor = processor
         self.settings = settings
         self.seed = seed
+        self.drafts = drafts
+        self.memory = Memory()
         tokenizer = processor.tokenizer
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token  # what stands in the padding is masked anyway
@@ -77,58 +63,101 @@ class Engine:
         if ends is None:
             ends = tokenizer.eos_token_id
         self.ends: list[int] = [ends] if isinstance(ends, int) else list(ends)
+        self._shares: bool | None = None  # whether the model decodes on shared prefixes; None until the first prompt
 
+    @torch.inference_mode()
     def answer(self, conversations: Sequence[Conversation]) -> list[Answer]:
-        """Answers in the order of the conversations, `batch_size` of them at a time.
+        """Answers in the order of the conversations, `batch_size` scenes at a time.
 
-        Conversations of as many images go together: processors take either all or none of a batch with images. Raises
-        InputError for an image that cannot be read and for a question that the model's processor refuses.
+        Raises InputError for an image that cannot be read and for a question that the model's processor refuses.
         """
-        answers: dict[int, Answer] = {}
-        by_images: dict[int, list[int]] = {}
-        for index, conversation in enumerate(conversations):
-            by_images.setdefault(len(conversation.images), []).append(index)
-        for members in by_images.values():
-            for start in range(0, len(members), self.settings.batch_size):
-                batch = members[start : start + self.settings.batch_size]
-                said = self._answer_batch([conversations[index] for index in batch])
-                answers.update(zip(batch, said, strict=True))
-        return [answers[index] for index in range(len(conversations))]
+        prompts = self.read(conversations)
+        limits = [conversation.max_new_tokens or self.settings.max_new_tokens for conversation in conversations]
+        talks: dict[tuple[bytes, int], Talk] = {}
+        for prompt, limit in zip(prompts, limits, strict=True):
+            talks.setdefault((prompt.key, limit), Talk(prompt, limit))
+        for batch in self._batches(list(talks.values())):
+            self._answer_batch(batch)
+        asked = [talks[prompt.key, limit] for prompt, limit in zip(prompts, limits, strict=True)]
+        return [self._decode(talk.said, len(talk.prompt.input_ids), talk.bad, talk.steps) for talk in asked]
 
-    def _answer_batch(self, batch: list[Conversation]) -> list[Answer]:
-        inputs = self._encode(batch).to(self.model.device, self.model.dtype)
-        prompt = inputs["input_ids"].shape[1]
-        check = _FiniteCheck(len(batch), self.ends[0], self.model.device)
-        with torch.inference_mode(), torch.random.fork_rng(enabled=self.settings.temperature > 0):
-            if self.settings.temperature > 0:
-                torch.manual_seed(self._seed_of(batch))
-            ids = self.model.generate(
-                **inputs,
-                **self._sampling(),
-                max_new_tokens=self.settings.max_new_tokens,
-                pad_token_id=self.processor.tokenizer.pad_token_id,
-                eos_token_id=self.ends,
-                logits_processor=LogitsProcessorList([check]),
-            )
-        lengths = inputs["attention_mask"].sum(dim=1).tolist()
-        rows = zip(ids[:, prompt:].tolist(), lengths, check.bad.tolist(), strict=True)
-        return [self._decode(said, length, bad) for said, length, bad in rows]
+    def read(self, conversations: Sequence[Conversation]) -> list[Prompt]:
+        """Conversations as prompts. Raises InputError as `answer` does."""
+        return read_prompts(self.model, self.processor, conversations)
 
-    def _encode(self, batch: list[Conversation]) -> Any:
-        """The model's own inputs for a batch. [batch, longest prompt], padded on the left"""
-        try:
-            return self.processor.apply_chat_template(
-                [_with_images(conversation) for conversation in batch],
-                add_generation_prompt=True,
-                tokenize=True,
-                return_dict=True,
-                return_tensors="pt",
-                processor_kwargs={"padding": True, "padding_side": "left"},
-            )
-        except ValueError as error:
-            raise InputError(f"the model's processor refuses `{text_of(batch[0].messages[-1])}`: {error}") from error
+    def forget(self) -> None:
+        """Free what the last call computed, and let the next one start as the first."""
+        self.memory.scenes = {}
 
-    def _decode(self, said: list[int], prompt_tokens: int, bad: bool) -> Answer:
+    def shares(self, prompt: Prompt) -> bool:
+        """Whether the model decodes on shared prefixes: by its configuration, and as checked on the first prompt."""
+        if self._shares is None:
+            reason = reason_against(self.model)
+            if not reason:
+                try:
+                    found = difference(self.model, prompt)
+                except (TypeError, ValueError) as error:
+                    reason = f"its forward does not take what that needs: {error}"
+                else:
+                    allowed = ROUNDING_FLOAT32 if self.model.dtype == torch.float32 else ROUNDING_BF16
+                    if found > allowed:
+                        reason = f"it would change its logits by {found:.2g} of the largest"
+            if reason:
+                name = type(self.model).__name__
+                log.warning("%s answers one conversation at a time, without shared prefixes: %s", name, reason)
+            self._shares = not reason
+        return self._shares
+
+    def _batches(self, talks: list[Talk]) -> list[list[Talk]]:
+        """Scenes stay together, in the order of their first questions; a batch is full with so many scenes or rows."""
+        scenes: dict[bytes, list[Talk]] = {}
+        for talk in talks:
+            scenes.setdefault(talk.prompt.images, []).append(talk)
+        most = ROWS * self.settings.batch_size
+        batches: list[list[Talk]] = []
+        count = self.settings.batch_size
+        for members in scenes.values():
+            for start in range(0, len(members), most):
+                part = members[start : start + most]
+                if count == self.settings.batch_size or len(batches[-1]) + len(part) > most:
+                    batches.append([])
+                    count = 0
+                batches[-1] += part
+                count += 1
+        return batches
+
+    def _answer_batch(self, batch: list[Talk]) -> None:
+        temperature = self.settings.temperature
+        if not self.shares(batch[0].prompt):
+            pad = self.processor.tokenizer.pad_token_id
+            for talk in batch:
+                seed = self._seed_of(talk.prompt)
+                generate_one(self.model, talk, ends=self.ends, pad=pad, temperature=temperature, seed=seed)
+            return
+        penalty = self.model.generation_config.repetition_penalty or 1.0
+        for talk in batch:
+            talk.generator = torch.Generator().manual_seed(self._seed_of(talk.prompt))
+
+        def pick(talk: Talk, logits: Tensor) -> int:  # [vocabulary]
+            if penalty != 1.0:
+                ids = torch.tensor([[*talk.prompt.input_ids.tolist(), *talk.said]], device=logits.device)
+                logits = RepetitionPenaltyLogitsProcessor(penalty)(ids, logits[None].float())[0]
+            if temperature == 0:
+                return int(logits.argmax())
+            shares = (logits.float() / temperature).softmax(dim=0).cpu()
+            return int(torch.multinomial(shares, 1, generator=talk.generator))
+
+        plain = temperature == 0 and penalty == 1.0
+        answer_prompts(
+            self.model,
+            batch,
+            ends=self.ends,
+            memory=self.memory,
+            pick=None if plain else pick,
+            drafts=self.drafts,
+        )
+
+    def _decode(self, said: list[int], prompt_tokens: int, bad: bool, steps: int = 0) -> Answer:
         length = next((index + 1 for index, token in enumerate(said) if token in self.ends), len(said))
         text = self.processor.tokenizer.decode(said[:length], skip_special_tokens=True)
         for token in self.processor.tokenizer.all_special_tokens:
@@ -142,45 +171,9 @@ class Engine:
             problem = "cut"
         elif not text:
             problem = "empty"
-        return Answer(text, prompt_tokens, length, problem)
+        return Answer(text, prompt_tokens, length, problem, steps)
 
-    def _sampling(self) -> dict[str, Any]:
-        """A checkpoint may bring settings for sampling of its own; these take their place."""
-        if self.settings.temperature > 0:
-            return {"do_sample": True, "temperature": self.settings.temperature, "top_k": 0, "top_p": 1.0}
-        return {"do_sample": False, "temperature": None, "top_k": None, "top_p": None, "num_beams": 1}
-
-    def _seed_of(self, batch: list[Conversation]) -> int:
-        """Of what is asked, so that a draw does not depend on what was drawn before it."""
-        said = [[text_of(entry) for entry in conversation.messages] for conversation in batch]
-        return int.from_bytes(hashlib.blake2b(repr((self.seed, said)).encode(), digest_size=8).digest(), "big") >> 1
-
-
-class _FiniteCheck(LogitsProcessor):
-    """Ends the answers whose logits are infinite or not numbers, and remembers which: `argmax` would take any token."""
-
-    def __init__(self, rows: int, end: int, device: torch.device) -> None:
-        self.bad = torch.zeros(rows, dtype=torch.bool, device=device)
-        self.end = end
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # [batch, tokens], [batch, vocabulary]
-        # The comparison is false for NaN as well. Minus infinity is how tokens are forbidden.
-        self.bad |= ~(scores < float("inf")).all(dim=1)
-        ending = torch.full_like(scores, float("-inf"))
-        ending[:, self.end] = 0.0
-        return torch.where(self.bad[:, None], ending, scores)
-
-
-def _with_images(conversation: Conversation) -> list[dict[str, Any]]:
-    """Messages whose image blocks hold the images themselves."""
-    images = iter(conversation.images)
-    return [
-        {
-            "role": entry["role"],
-            "content": [
-                {"type": "image", "image": open_image(next(images))} if block["type"] == "image" else block
-                for block in entry["content"]
-            ],
-        }
-        for entry in conversation.messages
-    ]
+    def _seed_of(self, prompt: Prompt) -> int:
+        """Of what is asked, so that a draw does not depend on what was drawn before it or beside it."""
+        key = repr(self.seed).encode() + b" " + prompt.key
+        return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> 1

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from cityscribe.predict.local import Answer, Conversation
+from cityscribe.predict.answers import Answer, Answering
+from cityscribe.predict.prompts import Conversation
 from cityscribe.records import image_block, message, text_block
 
 ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -20,12 +21,6 @@ ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "independent": (("vehicle",), ("pedestrian",)),
 }
 """Conversations, each as the roles that it asks about one after the other."""
-
-
-class Answering(Protocol):
-    """An engine."""
-
-    def answer(self, conversations: Sequence[Conversation]) -> list[Answer]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +34,38 @@ class Scene:
 def ask(engine: Answering, scenes: Sequence[Scene], order: str) -> list[dict[str, Answer]]:
     """Every question of every scene, in an order of `ORDERS`. Returns role -> answer for each scene.
 
-    A role that a scene has no question about is passed over; the images stand before the first question asked.
+    A role that a scene has no question about is passed over; the images stand before the first question asked. The
+    first questions of all conversations go to the engine together, then the second ones, so that it sees at once all
+    that is asked about a scene, and next what continues it.
     """
     answers: list[dict[str, Answer]] = [{} for _ in scenes]
-    for roles in ORDERS[order]:
-        said: list[tuple[dict[str, Any], ...]] = [() for _ in scenes]
-        for role in roles:
-            asked = [index for index, scene in enumerate(scenes) if role in scene.questions]
-            for index in asked:
-                scene = scenes[index]
-                shown = [image_block() for _ in scene.images] if not said[index] else []
-                said[index] += (message("user", *shown, text_block(scene.questions[role])),)
-            replies = engine.answer([Conversation(said[index], scenes[index].images) for index in asked])
-            for index, reply in zip(asked, replies, strict=True):
-                answers[index][role] = reply
-                said[index] += (message("assistant", text_block(reply.text)),)
-    return answers
+    talks = [_Talk(scene, roles, answers[n]) for n, scene in enumerate(scenes) for roles in ORDERS[order]]
+    while True:
+        asked = [talk for talk in talks if talk.asks()]
+        if not asked:
+            return answers
+        replies = engine.answer([Conversation(talk.said, talk.scene.images) for talk in asked])
+        for talk, reply in zip(asked, replies, strict=True):
+            talk.hears(reply)
+
+
+class _Talk:
+    """One conversation of an order about one scene."""
+
+    def __init__(self, scene: Scene, roles: Sequence[str], answers: dict[str, Answer]) -> None:
+        self.scene = scene
+        self.said: tuple[dict[str, Any], ...] = ()
+        self._answers = answers
+        self._waiting = [role for role in roles if role in scene.questions]
+
+    def asks(self) -> bool:
+        """Put the next question, if there is one."""
+        if not self._waiting:
+            return False
+        shown = [image_block() for _ in self.scene.images] if not self.said else []
+        self.said += (message("user", *shown, text_block(self.scene.questions[self._waiting[0]])),)
+        return True
+
+    def hears(self, reply: Answer) -> None:
+        self._answers[self._waiting.pop(0)] = reply
+        self.said += (message("assistant", text_block(reply.text)),)

@@ -23,13 +23,22 @@ import transformers
 
 from cityscribe.models.load import load_model, load_processor, resolve_base
 from cityscribe.models.precision import resolve_dtype
+from cityscribe.predict.answers import Answer, Answering
+from cityscribe.predict.drafts import Drafts
 from cityscribe.predict.journal import Journal
-from cityscribe.predict.local import Answer, Engine
-from cityscribe.predict.sequential import Answering, Scene, ask
-from cityscribe.records import ROLES, InputError, Sample, text_of, write_json
+from cityscribe.predict.local import Engine
+from cityscribe.predict.remote import RemoteEngine
+from cityscribe.predict.sequential import Scene, ask
+from cityscribe.records import ROLES, InputError, Sample, read_samples, text_of, write_json
 from cityscribe.settings import Settings
 
 Progress = Callable[[int, int], None]
+
+UNDECIDING: Any = {"split": True, "baselines": True, "remote": {"concurrency", "tries", "timeout_s"}}
+"""Settings of the section that change no answer."""
+
+TRAINED = "train.parquet"
+"""Beside the images, the samples whose answers drafts are taken from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,7 @@ class PredictReport:
     resumed: int  # phases that an earlier, interrupted run had answered
     prompt_tokens: int
     answer_tokens: int
+    steps: int  # passes of the model that the answers took; fewer than tokens with drafts
     raw_frames: int  # phases predicted from a raw frame
     problems: dict[str, int]  # empty, cut, non-finite: how many answers
 
@@ -95,6 +105,7 @@ def predict(
         resumed=resumed,
         prompt_tokens=sum(answer.prompt_tokens for answer in said),
         answer_tokens=sum(answer.tokens for answer in said),
+        steps=sum(answer.steps for answer in said),
         raw_frames=sum(bool(phase.first.meta.note) for phase in phases),
         problems=dict(sorted(Counter(answer.problem for answer in said if answer.problem).items())),
     )
@@ -141,7 +152,8 @@ def _answer(
     progress(resumed, len(phases))
     engine: Answering | None = None
     for batch in batches[len(journal.finished) :]:
-        engine = engine or _load(model_dir, settings)
+        engine = engine or load_engine(model_dir, image_root, settings)
+        engine.forget()
         said = ask(engine, [_scene(phase, image_root, images) for phase in batch], settings.predict.order)
         journal.append([{role: asdict(answer) for role, answer in entry.items()} for entry in said])
         answers += said
@@ -149,11 +161,23 @@ def _answer(
     return answers, resumed
 
 
-def _load(model_dir: Path | str, settings: Settings) -> Engine:
-    model = load_model(model_dir, dtype=resolve_dtype(settings.predict.precision))
+def load_engine(model_dir: Path | str, image_root: Path, settings: Settings) -> Answering:
+    """What answers by these settings: a server, or the model in a folder with drafts of the training answers."""
+    if settings.predict.engine == "remote":
+        return RemoteEngine(settings.predict, settings.seed)
+    model = load_model(model_dir, dtype=resolve_dtype(settings.predict.precision), tiles=settings.model.tiles)
     if torch.cuda.is_available():
         model = model.to("cuda")  # type: ignore[arg-type]
-    return Engine(model, load_processor(model_dir), settings.predict, settings.seed)
+    processor = load_processor(model_dir, tiles=settings.model.tiles)
+    engine = Engine(model, processor, settings.predict, settings.seed)
+    if settings.predict.drafts and (image_root / TRAINED).is_file():
+        engine.drafts = Drafts(
+            [*processor.tokenizer.encode(text_of(entry), add_special_tokens=False), engine.ends[0]]
+            for sample in read_samples(image_root / TRAINED)
+            for entry in sample.messages
+            if entry["role"] == "assistant"
+        )
+    return engine
 
 
 def _scene(phase: _Phase, image_root: Path, images: bool) -> Scene:
@@ -197,15 +221,20 @@ def _refuse_noise(answers: list[dict[str, Answer]], model_dir: Path | str) -> No
 def _key(phases: list[_Phase], image_root: Path, model_dir: str, settings: Settings, images: bool) -> str:
     """A hash of everything that decides the answers: questions, images, weights, settings and versions."""
     told = hashlib.blake2b(digest_size=16)
+    corpus = image_root / TRAINED
 
     def tell(value: Any) -> None:
         told.update(json.dumps(value, sort_keys=True).encode() + b"\n")
 
     tell([field.name for field in fields(Answer)])
     tell([torch.__version__, transformers.__version__, str(resolve_dtype(settings.predict.precision))])
-    tell([settings.seed, images, settings.predict.model_dump(mode="json", exclude={"split", "baselines"})])
+    tell([settings.seed, images, settings.predict.model_dump(mode="json", exclude=UNDECIDING)])
+    if settings.predict.drafts and corpus.is_file():
+        tell(_digest(corpus))  # in bf16, steps of another length may round to another token
     folder = Path(resolve_base(model_dir))
-    if folder.is_dir():
+    if settings.predict.engine == "remote":
+        tell("the weights are on the server")
+    elif folder.is_dir():
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             tell([path.relative_to(folder).as_posix(), _digest(path)])
     else:

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from cityscribe.models.load import load_model, load_processor
-from cityscribe.predict.local import Answer, Conversation, Engine, open_image
+from cityscribe.models.parts import decoder, vision_tower
+from cityscribe.predict import attention
+from cityscribe.predict.answers import Answer
+from cityscribe.predict.decode import common_length
+from cityscribe.predict.drafts import Drafts
+from cityscribe.predict.local import Engine
+from cityscribe.predict.prompts import Conversation, open_image
 from cityscribe.records import InputError, image_block, message, text_block
 from cityscribe.settings import PredictSettings
 from tests.models.test_load import picture
 from tests.tiny_models import FAMILIES
 
 Checkpoint = Callable[[str], Path]
+SHARING = [family for family in FAMILIES if family != "gemma3"]
+"""Families that decode on shared prefixes."""
 
 
 class Recording(Engine):
     """Keeps the tokens that it decodes, because random models say bytes that no text can hold."""
 
-    def _decode(self, said: list[int], prompt_tokens: int, bad: bool) -> Answer:
-        answer = super()._decode(said, prompt_tokens, bad)
+    def _decode(self, said: list[int], prompt_tokens: int, bad: bool, steps: int = 0) -> Answer:
+        answer = super()._decode(said, prompt_tokens, bad, steps)
         self.__dict__.setdefault("tokens", {})[answer] = said[: answer.tokens]
         return answer
 
@@ -126,6 +136,7 @@ def test_only_the_answer_that_overflows_is_given_up(tiny: Checkpoint) -> None:
         head = torch.nn.Linear(32, len(engine.processor.tokenizer), bias=False)
         head.weight.copy_(engine.model.get_output_embeddings().weight.nan_to_num())
         engine.model.set_output_embeddings(head)
+    engine.forget()
     answers = engine.answer(talks)
     assert [answer.problem == "non-finite" for answer in answers] == [False, True, False]
     assert answers[1].text == ""
@@ -173,3 +184,147 @@ def test_an_image_that_cannot_be_read_is_named(fault: str, tmp_path: Path) -> No
 def test_images_come_as_rgb(tmp_path: Path) -> None:
     picture().convert("L").save(tmp_path / "gray.png")
     assert open_image(tmp_path / "gray.png").mode == "RGB"
+
+
+def tokens_of(engine: Recording, answers: list[Answer]) -> list[list[int]]:
+    return [engine.__dict__["tokens"][answer] for answer in answers]
+
+
+def draft_from(said: list[list[int]]) -> Drafts:
+    """A corpus in which half of what will be said is right, and half is not."""
+    return Drafts([tokens if n % 2 else [*tokens[:4], 9, *tokens[6:]] for n, tokens in enumerate(said)])
+
+
+@pytest.mark.parametrize("family", SHARING)
+def test_drafts_take_fewer_steps_and_change_no_answer(family: str, tiny: Checkpoint, talks: list[Conversation]) -> None:
+    engine = engine_of(tiny(family), max_new_tokens=14)
+    alone = [engine.answer([talk])[0] for talk in talks]
+    expected = tokens_of(engine, alone)
+    engine.forget()
+    engine.drafts = draft_from(expected)
+    answers = engine.answer(talks)
+    assert tokens_of(engine, answers) == expected
+    assert all(answer.steps <= answer.tokens for answer in answers)
+    steps, tokens = sum(answer.steps for answer in answers), sum(answer.tokens for answer in answers)
+    assert steps < 0.7 * tokens
+    assert all(answer.steps == answer.tokens for answer in alone)
+
+
+@pytest.mark.parametrize("family", ["llava", "qwen2.5-vl"])
+def test_drawn_answers_are_the_same_with_drafts_and_in_any_batch(
+    family: str, tiny: Checkpoint, talks: list[Conversation]
+) -> None:
+    engine = engine_of(tiny(family), temperature=1.5)
+    alone = [engine.answer([talk])[0] for talk in talks]
+    assert engine.answer(talks) == alone
+    engine.forget()
+    engine.drafts = draft_from(tokens_of(engine, alone))
+    answers = engine.answer(talks[::-1])[::-1]
+    assert answers == alone
+    assert sum(answer.steps for answer in answers) < sum(answer.tokens for answer in answers)
+
+
+class Counted:
+    """Counts what passes through the vision tower and the decoder of a model."""
+
+    def __init__(self, model: Any) -> None:
+        self.towers = self.tokens = 0
+        vision_tower(model).register_forward_hook(self._tower)
+        decoder(model).register_forward_pre_hook(self._decoder, with_kwargs=True)
+
+    def _tower(self, *_: Any) -> None:
+        self.towers += 1
+
+    def _decoder(self, module: Any, args: Any, kwargs: Any) -> None:
+        self.tokens += kwargs["inputs_embeds"].shape[1]
+
+
+@pytest.mark.parametrize("family", SHARING)
+def test_an_image_is_computed_once_for_all_questions_and_turns(
+    family: str, tiny: Checkpoint, talks: list[Conversation]
+) -> None:
+    engine = engine_of(tiny(family))
+    images = talks[6].images
+    first = [message("user", image_block(), image_block(), text_block(f"{n}: where?")) for n in range(6)]
+    asked = [Conversation((question,), images) for question in first]
+    engine.answer([talks[0]])  # the check on the first prompt
+    seen = Counted(engine.model)
+    answers = engine.answer([*asked, asked[2]])
+    assert answers[6] == answers[2]
+    assert seen.towers == 1
+    said = tokens_of(engine, answers[:6])
+    prompts = [prompt.input_ids for prompt in engine.read(asked)]
+    shared = min(common_length(prompts[0], prompt) for prompt in prompts)
+    assert shared >= max(prompt.images_end for prompt in engine.read(asked)) > 0
+    # The last token that is said is not computed: nothing is predicted from it.
+    once = [len(prompt) - shared + len(tokens) - 1 for prompt, tokens in zip(prompts, said, strict=True)]
+    assert seen.tokens == shared + sum(once)
+
+    seen.towers = seen.tokens = 0
+    later = message("user", text_block("And then?"))
+    talk = [
+        Conversation((question, message("assistant", text_block(answer.text)), later), images)
+        for question, answer in zip(first, answers[:6], strict=True)
+    ]
+    follow = engine.answer(talk)
+    assert seen.towers == 0
+    known = [np.array([*prompt, *tokens[:-1]]) for prompt, tokens in zip(prompts, said, strict=True)]
+    assert seen.tokens <= sum(
+        len(prompt.input_ids) - common_length(prompt.input_ids, before) + answer.tokens - 1
+        for prompt, before, answer in zip(engine.read(talk), known, follow, strict=True)
+    )
+    assert tokens_of(engine, follow) == [plain(engine, each) for each in talk]
+    engine.forget()
+    assert engine.answer(talk) == follow
+    assert seen.towers > 0
+
+
+def test_images_are_known_by_what_they_show(tiny: Checkpoint, tmp_path: Path) -> None:
+    engine = engine_of(tiny("qwen2.5-vl"))
+    path = tmp_path / "frame.png"
+    talk = Conversation((message("user", image_block(), text_block("Where?")),), (path,))
+    for seed in range(2):
+        picture(seed, size=(64 - 20 * seed, 48)).save(path)
+        (answer,) = engine.answer([talk])
+        assert engine.__dict__["tokens"][answer] == plain(engine, talk)
+
+
+@pytest.mark.parametrize("family", ["gemma3", "llava"])
+def test_what_cannot_share_says_so_once_and_answers_the_same(
+    family: str, tiny: Checkpoint, talks: list[Conversation], caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = engine_of(tiny(family))
+    if family == "llava":
+        engine.model.generation_config.no_repeat_ngram_size = 2
+    expected = [plain(engine, talk) for talk in talks[:6]]
+    assert tokens_of(engine, [*engine.answer(talks[:3]), *engine.answer(talks[3:6])]) == expected
+    (record,) = caplog.records
+    assert {"gemma3": "sliding_attention", "llava": "no_repeat_ngram_size"}[family] in record.getMessage()
+
+
+def test_the_check_on_the_first_prompt_finds_another_attention(
+    tiny: Checkpoint, talks: list[Conversation], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = engine_of(tiny("llava"))
+    expected = [plain(engine, talk) for talk in talks[4:6]]
+    monkeypatch.setattr(attention, "_stack", lambda parts: torch.zeros_like(torch.stack(list(parts))))
+    assert tokens_of(engine, engine.answer(talks[4:6])) == expected
+    assert "would change its logits" in caplog.text
+
+
+def test_the_repetition_penalty_of_a_checkpoint_counts(tiny: Checkpoint, talks: list[Conversation]) -> None:
+    engine = engine_of(tiny("qwen2.5-vl"))
+    without = tokens_of(engine, engine.answer(talks))
+    engine.model.generation_config.repetition_penalty = 1.3
+    expected = [plain(engine, talk) for talk in talks]
+    assert expected != without
+    engine.drafts = draft_from(expected)
+    assert tokens_of(engine, engine.answer(talks)) == expected
+
+
+def test_each_conversation_may_have_a_limit_of_its_own(tiny: Checkpoint, talks: list[Conversation]) -> None:
+    engine = engine_of(tiny("llava"))
+    expected = [plain(engine, talk) for talk in talks]
+    short = [replace(talk, max_new_tokens=n % 3 + 1) for n, talk in enumerate(talks)]
+    said = tokens_of(engine, engine.answer(short))
+    assert said == [tokens[: n % 3 + 1] for n, tokens in enumerate(expected)]

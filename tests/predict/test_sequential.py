@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cityscribe.predict.local import Answer, Conversation, Engine
+from cityscribe.predict.answers import Answer
+from cityscribe.predict.local import Engine
+from cityscribe.predict.prompts import Conversation
 from cityscribe.predict.sequential import ORDERS, Scene, ask
 from cityscribe.records import image_block, message, text_block, text_of
 from tests.models.test_load import picture

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from cityscribe.models.load import load_model, load_processor, save_model
-from cityscribe.predict.local import Conversation
+from cityscribe.predict.prompts import Conversation
 from cityscribe.predict.stage import predict
 from cityscribe.records import InputError, Sample, SampleMeta, image_block, message, text_block
 from cityscribe.settings import Settings
