@@ -1,15 +1,18 @@
-"""How fast the profile `wts` scores captions, against nltk and rouge_score by the same rules.
+"""How fast the profiles score captions, against what they reproduce: in captions a second, as whole processes.
 
     python -m benchmarks.scores
 
-Both run as whole processes, start-up and reading included, on the same made-up data of WTS length; the best of several
-runs counts. Also prints the largest difference between any two numbers. Needs the development extra, and the files of
-WordNet 3.0 for nltk (Debian: `apt-get install wordnet-base`).
+`wts` against nltk and rouge_score by the same rules (`benchmarks.scores_peer`), `coco` against pycocoevalcap with its
+jars (`benchmarks.scores_original`). All run as whole processes, start-up and reading included, on the same made-up data
+of WTS length; the best of several runs counts, in processor time, because the machine may be shared. Also prints the
+largest difference between any two numbers. What the paraphrase table costs once, when it is compiled, is printed apart.
+
+Needs the extras for development and `[coco]`, Java, and the files of WordNet 3.0 for nltk (Debian: `apt-get install
+wordnet-base`). What is missing is said, and its comparison left out.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import platform
@@ -20,8 +23,9 @@ import subprocess
 import sys
 import tempfile
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -31,10 +35,25 @@ EDITS = 15  # words of a prediction that are dropped or changed
 OURS = """
 import json, sys
 from pathlib import Path
-from cityscribe.evaluate import evaluate_wts
-root, predictions, out = map(Path, sys.argv[1:])
-out.write_text(json.dumps(evaluate_wts(root, predictions).segments))
+from cityscribe.evaluate import PROFILES
+profile, root, predictions, out = sys.argv[1], *map(Path, sys.argv[2:])
+out.write_text(json.dumps(PROFILES[profile](root, predictions).segments))
 """
+COMPILE = """
+from cityscribe.evaluate.coco.lexicon import package_folder
+from cityscribe.evaluate.coco.paraphrases import open_table
+open_table(package_folder() / "meteor" / "data" / "paraphrase-en.gz")
+"""
+
+
+class Peer(NamedTuple):
+    """What a profile is compared with."""
+
+    profile: str
+    name: str
+    module: str
+    repeats: int  # at most: the jars take half a minute
+    missing: str  # what cannot be imported or found, empty where all is there
 
 
 def write_data(root: Path, predictions: Path, scenarios: int) -> int:
@@ -104,49 +123,71 @@ def machine() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("nltk", "rouge-score", "numpy"))
+    named = ("nltk", "rouge-score", "pycocoevalcap", "numpy")
+    libraries = ", ".join(f"{name} {version(name)}" for name in named if find_spec(name.replace("-", "_")))
     return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {libraries}"
+
+
+def peers(wordnet: Path) -> list[Peer]:
+    lacks_wts = "" if find_spec("rouge_score") else "rouge_score is missing: pip install rouge-score"
+    if not (wordnet / "data.noun").is_file():
+        lacks_wts = f"{wordnet}: no files of WordNet 3.0: apt-get install wordnet-base, or give --wordnet FOLDER"
+    lacks_coco = "" if find_spec("pycocoevalcap") else "pycocoevalcap is missing: pip install pycocoevalcap"
+    lacks_coco = lacks_coco or ("" if shutil.which("java") else "Java is missing")
+    return [
+        Peer("wts", "nltk + rouge_score", "benchmarks.scores_peer", 3, lacks_wts),
+        Peer("coco", "pycocoevalcap", "benchmarks.scores_original", 1, lacks_coco),
+    ]
+
+
+def compare(peer: Peer, folder: Path, repeats: int, environment: dict[str, str]) -> None:
+    measured: list[tuple[int, float, float]] = []
+    for scenarios in CASES:
+        root, predictions = folder / f"{scenarios}", folder / f"{scenarios}.json"
+        pairs = scenarios * 10
+        outs = [folder / "peer.json", folder / "ours.json"]
+        data = [str(root), str(predictions)]
+        peer_command = [sys.executable, "-m", peer.module, *data, str(outs[0])]
+        peer_s = seconds(peer_command, min(repeats, peer.repeats), environment)
+        ours_s = seconds([sys.executable, "-c", OURS, peer.profile, *data, str(outs[1])], repeats, environment)
+        theirs, ours = (json.loads(out.read_text(encoding="utf-8")) for out in outs)
+        difference = max(abs(theirs[key][metric] - ours[key][metric]) for key in theirs for metric in theirs[key])
+        print(
+            f"{peer.profile}, {pairs} captions: {peer.name} {peer_s:.2f} s ({pairs / peer_s:.0f}/s), cityscribe"
+            f" {ours_s:.2f} s ({pairs / ours_s:.0f}/s), {peer_s / ours_s:.1f} times as fast, largest difference"
+            f" {difference:.1e}"
+        )
+        measured.append((pairs, peer_s, ours_s))
+    (few, *few_s), (many, *many_s) = measured
+    peer_ms, ours_ms = ((long_s - short_s) / (many - few) * 1000 for long_s, short_s in zip(many_s, few_s, strict=True))
+    print(
+        f"{peer.profile}, each further caption: {peer.name} {peer_ms:.2f} ms, cityscribe {ours_ms:.2f} ms,"
+        f" {peer_ms / ours_ms:.1f} times as fast"
+    )
 
 
 def main(
     wordnet: Annotated[Path, typer.Option(help="folder of the files of WordNet 3.0")] = Path("/usr/share/wordnet"),
     repeats: Annotated[int, typer.Option(min=1, help="runs of each process, of which the best counts")] = 3,
 ) -> None:
-    """Compare the speed of the profile `wts` with nltk and rouge_score."""
-    if importlib.util.find_spec("rouge_score") is None:
-        raise SystemExit("rouge_score is missing: pip install rouge-score")
-    if not (wordnet / "data.noun").is_file():
-        raise SystemExit(f"{wordnet}: no files of WordNet 3.0: apt-get install wordnet-base, or give --wordnet FOLDER")
+    """Compare the speed of the profiles with what they reproduce."""
     print(machine())
-    measured: list[tuple[int, float, float]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_corpus(wordnet, folder / "nltk_data")
+        words = [write_data(folder / f"{scenarios}", folder / f"{scenarios}.json", scenarios) for scenarios in CASES]
+        print(f"captions of {words[-1] / (10 * CASES[-1]):.0f} words")
         environment = {**os.environ, "NLTK_DATA": str(folder / "nltk_data"), "OMP_NUM_THREADS": "1"}
-        for scenarios in CASES:
-            root, predictions = folder / f"{scenarios}", folder / f"{scenarios}.json"
-            pairs = scenarios * 10
-            words = write_data(root, predictions, scenarios) / pairs
-            outs = [folder / "peer.json", folder / "ours.json"]
-            data = [str(root), str(predictions)]
-            peer_s = seconds(
-                [sys.executable, "-m", "benchmarks.scores_peer", *data, str(outs[0])], repeats, environment
-            )
-            ours_s = seconds([sys.executable, "-c", OURS, *data, str(outs[1])], repeats, environment)
-            peer, ours = (json.loads(out.read_text(encoding="utf-8")) for out in outs)
-            difference = max(abs(peer[key][metric] - ours[key][metric]) for key in peer for metric in peer[key])
-            print(
-                f"{pairs} captions of {words:.0f} words: nltk + rouge_score {peer_s:.2f} s ({pairs / peer_s:.0f}/s),"
-                f" cityscribe {ours_s:.2f} s ({pairs / ours_s:.0f}/s), {peer_s / ours_s:.1f} times as fast,"
-                f" largest difference {difference:.1e}"
-            )
-            measured.append((pairs, peer_s, ours_s))
-    (few, *few_s), (many, *many_s) = measured
-    peer_ms, ours_ms = ((long_s - short_s) / (many - few) * 1000 for long_s, short_s in zip(many_s, few_s, strict=True))
-    print(
-        f"each further caption: nltk + rouge_score {peer_ms:.2f} ms, cityscribe {ours_ms:.2f} ms,"
-        f" {peer_ms / ours_ms:.1f} times as fast"
-    )
+        for peer in peers(wordnet):
+            if peer.missing:
+                print(f"{peer.profile}: left out; {peer.missing}")
+                continue
+            if peer.profile == "wts":
+                write_corpus(wordnet, folder / "nltk_data")
+            else:
+                environment["CITYSCRIBE_CACHE"] = str(folder / "cache")
+                compile_s = seconds([sys.executable, "-c", COMPILE], 1, environment)
+                print(f"coco: the paraphrase table is compiled once, in {compile_s:.1f} s")
+            compare(peer, folder, repeats, environment)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def rouge_l(reference: str, prediction: str) -> float:
     stemmed. F1 is of the length of the longest common subsequence over each length; without a common token it is 0.
     """
     reference_stems, prediction_stems = _stems(reference), _stems(prediction)
-    common = _common_length(reference_stems, prediction_stems)
+    common = common_length(reference_stems, prediction_stems)
     if not common:
         return 0.0
     precision, recall = common / len(prediction_stems), common / len(reference_stems)
@@ -35,7 +35,7 @@ def _stem(word: str) -> str:
     return stem(word) if len(word) > LONGEST_UNSTEMMED else word
 
 
-def _common_length(first: Sequence[str], second: Sequence[str]) -> int:
+def common_length(first: Sequence[str], second: Sequence[str]) -> int:
     """The length of the longest common subsequence, by the bit-parallel method of Hyyrö (2004).
 
     Bit i of a row stands for token i of `first`; a cleared bit is a place where the length of the table grows by one.

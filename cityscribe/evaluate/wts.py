@@ -23,18 +23,16 @@ scenario.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
-from importlib.metadata import version
 from math import fsum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from cityscribe.evaluate.bleu import bleu
 from cityscribe.evaluate.cider import cider
 from cityscribe.evaluate.meteor import meteor
 from cityscribe.evaluate.ngrams import ngram_overlaps
+from cityscribe.evaluate.provenance import provenance
 from cityscribe.evaluate.rouge import rouge_l
 from cityscribe.evaluate.wordnet import SOURCE, table_sha256
 from cityscribe.evaluate.words import treebank_tokens
@@ -43,6 +41,7 @@ from cityscribe.records import ROLES, Domain, InputError
 
 POINTS = {"bleu": 100.0, "meteor": 100.0, "rouge-l": 100.0, "cider": 10.0}  # what a metric of 1 is worth
 ZERO = dict.fromkeys(POINTS, 0.0)
+Backend = Literal["python", "java"]
 OFFICIAL_PREFIXES: dict[Domain, str] = {"internal": "2023", "external": "video"}
 
 
@@ -62,7 +61,12 @@ class Scores:
 
 
 def evaluate_wts(
-    references: Path, predictions: Path, *, split: str | None = None, official_quirks: bool = False
+    references: Path,
+    predictions: Path,
+    *,
+    split: str | None = None,
+    official_quirks: bool = False,
+    backend: Backend = "python",
 ) -> Scores:
     """Score a file of predictions in the submission format against the captions of a WTS data set.
 
@@ -70,6 +74,8 @@ def evaluate_wts(
     folder BDD_PC_5K or BDD_TC_5K, in any case. `split` takes those of one split, and those in no split's folder.
     Raises InputError where the predictions are missing or malformed, or the references hold nothing to score.
     """
+    if backend != "python":
+        raise InputError(f"evaluate.backend={backend}: the profile wts has one backend, python")
     warnings: list[str] = []
     expected = read_references(references, split, official_quirks, warnings)
     predicted = read_predictions(predictions)
@@ -88,17 +94,14 @@ def evaluate_wts(
     if not total:
         raise InputError(f"{references}: none of its reference captions holds a word; nothing can be scored")
     total["score"] = fsum(part["score"] for part in total.values()) / len(total)
-    provenance = {
-        "profile": "wts, official quirks" if official_quirks else "wts",
-        "split": split or "all",
-        "nltk": version("nltk"),
+    profile = "wts, official quirks" if official_quirks else "wts"
+    made_by = {
+        **provenance(profile, split, expected, predictions, ("nltk",)),
         "wordnet": SOURCE,
         "wordnet_sha256": table_sha256(),
-        "references_sha256": _sha256(json.dumps(expected, sort_keys=True).encode("ascii")),
-        "predictions_sha256": _sha256(predictions.read_bytes()),
     }
     segments = {key: metrics for found in domains.values() for key, metrics in found.segments.items()}
-    return Scores(total, segments, tuple(warnings), provenance)
+    return Scores(total, segments, tuple(warnings), made_by)
 
 
 def score_caption(reference: str, prediction: str) -> dict[str, float]:
@@ -174,7 +177,3 @@ def _as_officially_seen(
                 else:
                     overlooked.append(f"{scenario}/{phase}")
     return seen, sorted(overlooked)
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
