@@ -1,0 +1,244 @@
+"""Ablations: a grid of runs that differ in a few settings, and a table that says what the differences are worth.
+
+    result = ablate(load_ablation(Path("tuning.yaml")), watch, tell)
+
+Every arm is trained and scored with every seed, each as a run of its own, so that a stopped ablation goes on where it
+was. An arm is compared with the first one on the same scenarios: the interval of the difference comes from drawing
+scenarios (`report/bootstrap.py`) with the points of a segment averaged over the seeds; the spread over seeds stands
+beside it, because a difference within it is none.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cityscribe.pipeline import STAGES, Watch, run
+from cityscribe.records import InputError, write_json, write_text
+from cityscribe.report.bootstrap import Interval, paired_interval
+from cityscribe.report.run_files import Run, SegmentKey, read_run
+from cityscribe.report.tables import reference_domains, segment_points
+from cityscribe.settings import Settings, resolve
+
+FOLDER = Path(__file__).parent / "ablations"
+SHIPPED = tuple(sorted(file.stem for file in FOLDER.glob("*.yaml")))
+"""The ablations that come with the package, by name."""
+
+METRICS = ("bleu", "meteor", "rouge-l", "cider")
+
+
+class Ablation(BaseModel):
+    """What an ablation file holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    about: str = ""  # the question, in a sentence
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    project: dict[str, Any]  # the settings that all arms share
+    arms: dict[str, dict[str, Any]] = Field(min_length=1)  # arm -> settings that differ, such as {"model.method": lora}
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """What came of one arm."""
+
+    name: str
+    scores: tuple[float, ...]  # of each seed, in points
+    metrics: dict[str, float]  # means over seeds and domains
+    against: float | None  # the mean score minus that of the first arm
+    interval: Interval | None  # of that difference, over scenarios
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.scores))
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation over seeds; not a number with one seed."""
+        return float(np.std(self.scores, ddof=1)) if len(self.scores) > 1 else math.nan
+
+
+def load_ablation(path: Path) -> Ablation:
+    """Read a file, or the shipped ablation of that name. Raises InputError that names the file and the place."""
+    if str(path) in SHIPPED and not path.exists():
+        path = FOLDER / f"{path}.yaml"
+    if not path.exists():
+        raise InputError(f"{path}: no such file, and none is shipped by that name ({', '.join(SHIPPED)})")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Ablation.model_validate(values)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a readable file: {error}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "file"
+        raise InputError(f"{path}: {place}: {first['msg'][:1].lower()}{first['msg'][1:]}") from error
+
+
+def plan(ablation: Ablation, runs: Path) -> dict[str, list[Settings]]:
+    """The runs of each arm, one a seed, with their settings checked. Runs lie in `runs`/NAME/ARM-SEED."""
+    planned = {}
+    for arm, differences in ablation.arms.items():
+        values: dict[str, Any] = yaml.safe_load(yaml.safe_dump(ablation.project))
+        given = {}
+        for place, value in differences.items():
+            section = values
+            *parts, last = place.split(".")
+            for part in parts:
+                section = section.setdefault(part, {})
+                if not isinstance(section, dict):
+                    raise InputError(f"{ablation.name}: arms.{arm}.{place}: {part} is a value, not a section")
+            section[last] = value
+            given[tuple(place.split("."))] = f"{ablation.name}: arms.{arm}.{place}"
+        planned[arm] = [
+            resolve(
+                {**values, "name": f"{arm}-{seed}", "runs": str(runs / ablation.name), "seed": seed},
+                given,
+                f"{ablation.name}: arms.{arm}",
+            )
+            for seed in ablation.seeds
+        ]
+    return planned
+
+
+def ablate(ablation: Ablation, runs: Path, watch: Watch, tell: Callable[[str], None]) -> list[Arm]:
+    """Run what is not up to date, and compare. Writes `results.json`, `table.txt`, `table.md`, `table.csv` and
+    `scores.png` to `runs`/NAME."""
+    planned = plan(ablation, runs)
+    total = sum(map(len, planned.values()))
+    done: dict[str, list[Run]] = {}
+    for arm, settings in planned.items():
+        for one in settings:
+            number = sum(map(len, done.values())) + 1
+            tell(f"{one.name} ({number} of {total})")
+            run(one, watch, tell, tuple(stage for stage in STAGES if stage != "report"))
+            done.setdefault(arm, []).append(read_run(one.run_dir, one))
+    arms = compare_arms(done)
+    folder = runs / ablation.name
+    write_json(folder / "results.json", {"name": ablation.name, "about": ablation.about, "arms": _plain(arms)})
+    for suffix, table in (("txt", text_table), ("md", markdown_table), ("csv", csv_table)):
+        write_text(folder / f"table.{suffix}", table(arms))
+    plot(arms, ablation, folder / "scores.png")
+    return arms
+
+
+def compare_arms(runs: Mapping[str, list[Run]]) -> list[Arm]:
+    """What came of each arm, in order; the first is what the others are compared with."""
+    arms: list[Arm] = []
+    first: dict[SegmentKey, float] = {}
+    domains: dict[SegmentKey, str] = {}
+    for name, seeds in runs.items():
+        scored = [one.tuned.scores for one in seeds if one.tuned.scores is not None]
+        if len(scored) != len(seeds):
+            raise InputError(f"arm {name}: has no scores; an ablation needs a split with references")
+        means = [domain.mean for scores in scored for domain in scores.domains().values()]
+        metrics = {metric: float(np.mean([mean.points()[metric] for mean in means])) for metric in METRICS}
+        points = _seed_means(seeds)
+        against = interval = None
+        if arms:
+            against = float(np.mean([scores.score for scores in scored])) - arms[0].mean
+            interval = paired_interval(points, first, domains, seed=0)
+        else:
+            first, domains = points, reference_domains(seeds[0])
+        arms.append(Arm(name, tuple(scores.score for scores in scored), metrics, against, interval))
+    return arms
+
+
+def _seed_means(seeds: list[Run]) -> dict[SegmentKey, float]:
+    """The points of each segment, averaged over the seeds; a segment that a seed has not predicted counts as zero."""
+    sums: dict[SegmentKey, float] = {}
+    for one in seeds:
+        for key, value in (segment_points(one.tuned) or {}).items():
+            sums[key] = sums.get(key, 0.0) + value
+    return {key: value / len(seeds) for key, value in sums.items()}
+
+
+HEADS = (
+    "arm",
+    "score",
+    "spread over seeds",
+    "BLEU-4",
+    "METEOR",
+    "ROUGE-L",
+    "CIDEr",
+    "against the first",
+    "95 % of draws",
+)
+
+
+def _cells(arm: Arm) -> list[str]:
+    spread = "" if math.isnan(arm.spread) else f"{arm.spread:.2f}"
+    against = "" if arm.against is None else f"{arm.against:+.2f}"
+    interval = "" if arm.interval is None else f"{arm.interval.low:+.2f} to {arm.interval.high:+.2f}"
+    return [arm.name, f"{arm.mean:.2f}", spread, *(f"{arm.metrics[m]:.2f}" for m in METRICS), against, interval]
+
+
+def text_table(arms: list[Arm]) -> str:
+    rows = [list(HEADS), *map(_cells, arms)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def markdown_table(arms: list[Arm]) -> str:
+    rows = [HEADS, ("---", *["---:"] * (len(HEADS) - 1)), *map(_cells, arms)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def csv_table(arms: list[Arm]) -> str:
+    """Numbers unrounded, a column for the score of each seed."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    seeds = len(arms[0].scores)
+    writer.writerow(["arm", "score", *METRICS, "against", "low", "high", *(f"seed {i}" for i in range(seeds))])
+    for arm in arms:
+        bounds = ["", ""] if arm.interval is None else [arm.interval.low, arm.interval.high]
+        against = "" if arm.against is None else arm.against
+        writer.writerow([arm.name, arm.mean, *arm.metrics.values(), against, *bounds, *arm.scores])
+    return out.getvalue()
+
+
+def plot(arms: list[Arm], ablation: Ablation, path: Path) -> None:
+    """A point for each seed and a bar at the mean, one line an arm."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.0, 1.2 + 0.42 * len(arms)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for row, arm in enumerate(arms):
+        axes.plot(arm.scores, [row] * len(arm.scores), "o", color="#1f6feb", alpha=0.55, markersize=6)
+        axes.plot([arm.mean] * 2, [row - 0.28, row + 0.28], color="#0b1f3a", linewidth=2.2)
+        axes.annotate(f"{arm.mean:.1f}", (arm.mean, row - 0.32), ha="center", va="bottom", fontsize=8)
+    axes.set_yticks(range(len(arms)), [arm.name for arm in arms])
+    axes.set_ylim(len(arms) - 0.4, -0.75)
+    axes.set_xlabel("score, points (a dot for each seed, a bar at the mean)")
+    axes.set_title(ablation.about or ablation.name, fontsize=10, loc="left")
+    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    partial = path.with_suffix(".partial.png")
+    figure.savefig(partial, dpi=130, metadata={"Software": ""})
+    partial.replace(path)
+
+
+def _plain(arms: list[Arm]) -> list[dict[str, Any]]:
+    return [{**asdict(arm), "scores": list(arm.scores)} for arm in arms]

@@ -1,0 +1,105 @@
+"""Ablations: what is run, what is compared, and what is said of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cityscribe.ablate import SHIPPED, ablate, load_ablation, markdown_table, plan, text_table
+from cityscribe.records import InputError
+from cityscribe.world.dataset import WorldSettings, write_dataset
+
+
+def _write(path: Path, **values: object) -> Path:
+    path.write_text(yaml.safe_dump({"name": "test", "project": {"data": {"path": "city"}}, **values}))
+    return path
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_ablation_is_a_valid_plan(name: str, tmp_path: Path) -> None:
+    ablation = load_ablation(Path(name))
+    planned = plan(ablation, tmp_path)
+    assert ablation.name == name
+    assert len(planned) == len(ablation.arms) >= 3
+    first, *others = [settings[0].model_dump(exclude={"name"}) for settings in planned.values()]
+    assert all(other != first for other in others)
+    assert {settings.seed for settings in planned[next(iter(planned))]} == set(ablation.seeds)
+
+
+def test_an_arm_differs_in_its_settings_alone(tmp_path: Path) -> None:
+    file = _write(
+        tmp_path / "a.yaml", arms={"one": {}, "two": {"train.lr": 0.5, "predict.order": "independent"}}, seeds=[3]
+    )
+    (one,), (two,) = plan(load_ablation(file), tmp_path).values()
+    assert (two.train.lr, two.predict.order, two.seed, two.name) == (0.5, "independent", 3, "two-3")
+    changed = {"train": one.train.model_copy(update={"lr": 0.5})}
+    changed["predict"] = one.predict.model_copy(update={"order": "independent"})
+    assert one.model_copy(update={**changed, "name": "two-3"}) == two
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"arms": {"one": {"train.rl": 1}}}, r"arms\.one\.train\.rl: train\.rl: no such setting; did you mean `lr`"),
+        ({"arms": {}}, r"a\.yaml: arms: "),
+        ({"arms": {"one": {}}, "seed": [1]}, r"a\.yaml: seed: "),
+        ({"arms": {"one": {"train.lr.x": 1}}}, r"test: arms\.one: train\.lr: "),
+        ({"arms": {"a/b": {}}}, r"name: "),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(values: dict[str, object], message: str, tmp_path: Path) -> None:
+    file = _write(tmp_path / "a.yaml", **values)
+    with pytest.raises(InputError, match=message):
+        plan(load_ablation(file), tmp_path)
+
+
+def test_no_such_file_names_what_is_shipped(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="tuning-methods"):
+        load_ablation(tmp_path / "none.yaml")
+
+
+def test_runs_are_made_once_and_compared(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    city = tmp_path / "city"
+    write_dataset(city, WorldSettings(train=2, val=4, external=0.5, seed=1, fps=5), workers=1)
+    project = {
+        "data": {"path": str(city)},
+        "prepare": {"pedestrian_threshold": 64, "vehicle_threshold": 64, "workers": 1, "image_size": 64},
+        "model": {"base": str(tiny("llava")), "block_expansion": {"blocks": 1}},
+        "train": {"max_steps": 1, "precision": "fp32"},
+        "predict": {"max_new_tokens": 4, "precision": "fp32"},
+    }
+    arms = {"long": {}, "short": {"predict.max_new_tokens": 2}}
+    file = _write(tmp_path / "a.yaml", project=project, arms=arms, seeds=[0, 1])
+    made: list[str] = []
+
+    @contextmanager
+    def watch(name: str) -> Iterator[Callable[..., None]]:
+        made.append(name)
+        yield lambda *_: None
+
+    results = ablate(load_ablation(file), tmp_path / "runs", watch, lambda _: None)
+    assert made.count("train") == 4
+    long, short = results
+    assert long.against is None
+    assert short.against == pytest.approx(short.mean - long.mean)
+    assert short.interval is not None
+    assert short.interval.low <= short.against <= short.interval.high
+    for arm in results:
+        for seed, score in enumerate(arm.scores):
+            scores = json.loads((tmp_path / "runs" / "test" / f"{arm.name}-{seed}" / "scores.json").read_text())
+            assert score == pytest.approx(scores["score"])
+    assert (tmp_path / "runs/test/scores.png").stat().st_size > 5000
+    with (tmp_path / "runs/test/table.csv").open() as table:
+        assert [float(row["score"]) for row in csv.DictReader(table)] == [arm.mean for arm in results]
+    assert text_table(results).count("\n") == markdown_table(results).count("\n") - 1 == 3
+    before = (tmp_path / "runs/test/table.md").read_bytes()
+    made.clear()
+    ablate(load_ablation(file), tmp_path / "runs", watch, lambda _: None)
+    assert made == []
+    assert (tmp_path / "runs/test/table.md").read_bytes() == before
