@@ -55,6 +55,33 @@ def paired_interval(
     return Interval(float(low), float(high))
 
 
+def paired_p_value(
+    points: Mapping[SegmentKey, float], other: Mapping[SegmentKey, float], domains: Mapping[SegmentKey, str], seed: int
+) -> float | None:
+    """How often exchanging the two models in a random half of the scenarios makes a difference as large as theirs.
+
+    A two-sided paired permutation test, from 1 / (`RESAMPLES` + 1) to 1; None where there are fewer than two scenarios.
+    Arguments as for `score`.
+    """
+    rng = np.random.default_rng(seed)
+    exchanged = observed = 0.0
+    scenarios = 0
+    groups = _by_domain(domains)
+    for keys in groups:
+        first, counts = _sums(points, keys)
+        difference = first - _sums(other, keys)[0]
+        signs = rng.choice([-1.0, 1.0], size=(RESAMPLES, len(counts)))
+        segments = counts.sum(axis=0)
+        exchanged = exchanged + (signs @ difference / segments).mean(axis=1) / len(groups)
+        observed += float((difference.sum(axis=0) / segments).mean()) / len(groups)
+        scenarios += len(counts)
+    if scenarios < 2:
+        return None
+    # A hair of tolerance, because sums of the same numbers in another order differ in their last digit.
+    as_large = np.count_nonzero(np.abs(exchanged) >= abs(observed) * (1 - 1e-9))
+    return (1 + int(as_large)) / (RESAMPLES + 1)
+
+
 def _by_domain(domains: Mapping[SegmentKey, str]) -> list[list[SegmentKey]]:
     return [sorted(key for key in domains if domains[key] == domain) for domain in sorted(set(domains.values()))]
 

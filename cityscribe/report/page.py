@@ -23,7 +23,7 @@ from markupsafe import Markup
 from cityscribe.records import PHASES, InputError
 from cityscribe.report.bootstrap import CONFIDENCE, RESAMPLES
 from cityscribe.report.curves import Line, line_chart
-from cityscribe.report.run_files import Model, Run, read_run
+from cityscribe.report.run_files import AskedPhase, Model, Run, read_run
 from cityscribe.report.samples import sample_cards
 from cityscribe.report.tables import (
     breakdowns,
@@ -74,8 +74,9 @@ def write_report(run_dir: Path, settings: Settings, out: Path) -> Path:
     return target
 
 
-def render(run: Run, image_root: Path, settings: Settings) -> str:
-    """The page as HTML. `image_root` is the folder that the images of the prepared data are relative to."""
+def render(run: Run, image_root: Path, settings: Settings, shown: tuple[AskedPhase, ...] | None = None) -> str:
+    """The page as HTML. `image_root` is the folder that the images of the prepared data are relative to; `shown` are
+    the sample phases, None for some from the best to the worst."""
     package = resources.files("cityscribe.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(signed=signed, said=said, opening=opening)
@@ -93,7 +94,7 @@ def render(run: Run, image_root: Path, settings: Settings) -> str:
         unexplained=unexplained(run),
         breakdowns=breakdowns(run),
         charts=charts(run.models),
-        cards=sample_cards(run, image_root, settings),
+        cards=sample_cards(run, image_root, settings, shown),
         skips=skip_groups(run.skipped or ()),
         versions=versions(),
         project=run.project or yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True),

@@ -92,8 +92,13 @@ class Card:
     roles: tuple[RoleCard, ...]
 
 
-def sample_cards(run: Run, image_root: Path, settings: Settings) -> list[Card]:
-    """The sample phases in order of domain and rank. Raises InputError for a file that is no image."""
+def sample_cards(
+    run: Run, image_root: Path, settings: Settings, shown: tuple[AskedPhase, ...] | None = None
+) -> list[Card]:
+    """The sample phases in order of domain and rank: `shown`, or as many of each domain as the settings want.
+
+    Raises InputError for a file that is no image.
+    """
     points = phase_points(run)
     ranked = {
         domain: sorted(
@@ -105,7 +110,10 @@ def sample_cards(run: Run, image_root: Path, settings: Settings) -> list[Card]:
     shares = fair_shares({domain: len(phases) for domain, phases in ranked.items()}, settings.report.samples)
     cards = []
     for domain, phases in ranked.items():
-        for place in evenly_spaced(len(phases), shares[domain]):
+        wanted = evenly_spaced(len(phases), shares[domain])
+        if shown is not None:
+            wanted = [place for place, phase in enumerate(phases) if phase in shown]
+        for place in wanted:
             phase = phases[place]
             rank = Rank(place + 1, len(phases)) if points else None
             cards.append(_card(run, phase, points.get(phase.key), rank, image_root, settings))

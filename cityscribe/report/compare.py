@@ -1,0 +1,143 @@
+"""Several runs on the same references, side by side: what separates them, how surely, and where.
+
+    comparison = compare_runs({"lora": run, "blocks": other}, seed=0)
+    write_comparison(comparison, image_root, settings, out)
+
+The first run is what the others are compared with. Intervals come from drawing scenarios (`bootstrap.py`), p-values
+from exchanging the runs scenario by scenario (a paired permutation test), corrected by Holm's method where there is
+more than one comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from cityscribe.records import InputError, write_json, write_text
+from cityscribe.report.bootstrap import Interval, paired_interval, paired_p_value, score
+from cityscribe.report.run_files import Run, SegmentKey
+from cityscribe.report.tables import breakdowns, reference_domains, segment_points
+from cityscribe.settings import Settings
+
+CHANGES = 10
+"""Segments of each direction that are listed for a comparison."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One segment in two runs, in points."""
+
+    segment: str  # SCENARIO/PHASE/ROLE
+    first: float
+    other: float
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """One run against the first."""
+
+    name: str
+    score: float
+    difference: float
+    interval: Interval | None
+    p_value: float | None  # of exchanging the two runs, corrected over all comparisons
+    gained: tuple[Change, ...]  # segments in which it is better, most first
+    lost: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Runs as the models of one, the first before the others."""
+
+    run: Run
+    first: str
+    score: float
+    others: tuple[Against, ...]
+
+
+def compare_runs(runs: Mapping[str, Run], seed: int = 0) -> Comparison:
+    """Compare the tuned models of runs that were scored on the same segments.
+
+    Raises InputError for fewer than two runs, for one without scores and for runs on different references.
+    """
+    if len(runs) < 2:
+        raise InputError("compare: give two runs or more")
+    joined = _join(runs)
+    domains = reference_domains(joined)
+    points = {model.name: _points(model.name, segment_points(model)) for model in joined.models}
+    (first, own), *rest = points.items()
+    p_values = holm([paired_p_value(own, other, domains, seed) for _, other in rest])
+    return Comparison(
+        run=joined,
+        first=first,
+        score=score(own, domains),
+        others=tuple(
+            Against(
+                name=name,
+                score=score(other, domains),
+                difference=score(other, domains) - score(own, domains),
+                interval=paired_interval(other, own, domains, seed),
+                p_value=p_value,
+                gained=_changes(own, other, domains, 1),
+                lost=_changes(own, other, domains, -1),
+            )
+            for (name, other), p_value in zip(rest, p_values, strict=True)
+        ),
+    )
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's correction: the chance of any false alarm among all comparisons stays below the level. None stays."""
+    known = sorted((value, place) for place, value in enumerate(p_values) if value is not None)
+    corrected: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for rank, (value, place) in enumerate(known):
+        largest = max(largest, min(1.0, value * (len(known) - rank)))
+        corrected[place] = largest
+    return corrected
+
+
+def write_comparison(comparison: Comparison, image_root: Path, settings: Settings, out: Path) -> None:
+    """Write `compare.json` and the page `index.html` to a folder."""
+    from cityscribe.report.page import render
+
+    out.mkdir(parents=True, exist_ok=True)
+    moved = [change.segment for other in comparison.others for change in (*other.gained, *other.lost)]
+    names = {tuple(segment.rsplit("/", 2)[:2]) for segment in moved}
+    run = comparison.run
+    most = tuple(phase for phase in run.phases if (phase.scenario, str(phase.phase)) in names)
+    page = render(run, image_root, settings, shown=most)
+    write_json(
+        out / "compare.json",
+        {
+            "first": {"name": comparison.first, "score": comparison.score},
+            "others": [asdict(other) for other in comparison.others],
+            "breakdowns": {kind: [asdict(row) for row in rows] for kind, rows in breakdowns(run).items()},
+        },
+    )
+    write_text(out / "index.html", page.encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def _join(runs: Mapping[str, Run]) -> Run:
+    (name, first), *rest = runs.items()
+    asked = {(phase.key, role): text for phase in first.phases for role, text in phase.references.items()}
+    for other, run in rest:
+        if {(phase.key, role): text for phase in run.phases for role, text in phase.references.items()} != asked:
+            raise InputError(f"{other}: is not about the same phases and references as {name}; compare equal splits")
+    models = tuple(replace(run.tuned, name=each) for each, run in runs.items())
+    return replace(first, models=models)
+
+
+def _points(name: str, points: dict[SegmentKey, float] | None) -> dict[SegmentKey, float]:
+    if points is None:
+        raise InputError(f"{name}: has no scores; run `cityscribe evaluate` on it first")
+    return points
+
+
+def _changes(
+    own: Mapping[SegmentKey, float], other: Mapping[SegmentKey, float], domains: Mapping[SegmentKey, str], sign: int
+) -> tuple[Change, ...]:
+    moved = [(sign * (other.get(key, 0.0) - own.get(key, 0.0)), key) for key in domains]
+    largest = sorted((-by, key) for by, key in moved if by > 0)[:CHANGES]
+    return tuple(Change("/".join(map(str, key)), own.get(key, 0.0), other.get(key, 0.0)) for _, key in largest)
