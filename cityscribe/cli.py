@@ -10,8 +10,9 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -20,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from cityscribe.records import InputError
+from cityscribe.train import processes
 
 app = typer.Typer(
     help="Turn annotated city video into a vision-language model that describes the traffic in it, and score it.",
@@ -33,6 +35,7 @@ complaints = Console(stderr=True, highlight=False, soft_wrap=True)
 ProjectFile = Annotated[
     Path, typer.Argument(help="project file, as `cityscribe init` writes it", metavar="PROJECT.YAML")
 ]
+Backend = Literal["python", "java"]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="override one setting, such as train.lr=1e-4", metavar="NAME=VALUE")
 ]
@@ -58,6 +61,8 @@ def main() -> None:
 
 
 def _complain(text: str) -> None:
+    if not processes.is_first():
+        time.sleep(5)  # where the first process says the same, torchrun ends this one before it repeats it
     for line in text.splitlines():
         complaints.print(f"[bold red]error:[/] {escape(line)}")
     sys.exit(2)
@@ -70,12 +75,16 @@ def _quiet_libraries() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=UserWarning, module="torch")
-    logging.getLogger("transformers").setLevel(logging.ERROR)
+    for library in ("transformers", "bitsandbytes"):
+        logging.getLogger(library).setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager
 def _watch(name: str) -> Iterator[Callable[..., None]]:
-    """A progress bar; where nobody watches (no terminal) a line at the end."""
+    """A progress bar; where nobody watches (no terminal) a line at the end. Of several processes the first shows it."""
+    if not processes.is_first():
+        yield lambda *_: None
+        return
     began = time.monotonic()
     columns = (
         SpinnerColumn(),
@@ -85,15 +94,28 @@ def _watch(name: str) -> Iterator[Callable[..., None]]:
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    bars = Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        speed_estimate_period=600,  # a step of a large model may take longer than the half minute that is usual
+    )
+    summary = ""
+    with bars:
         task = bars.add_task(name, total=None, note="")
 
-        def progress(done: int, total: int, loss: float | None = None) -> None:
-            note = f"loss {loss:.3f}" if loss is not None else ""
-            bars.update(task, completed=done, total=total, note=note)
+        def progress(
+            done: int, total: int, loss: float | None = None, distinct_per_s: float = 0, effective_per_s: float = 0
+        ) -> None:
+            nonlocal summary
+            if loss is not None:
+                summary = f"loss {loss:.3f}, {distinct_per_s:,.0f} tokens/s computed for {effective_per_s:,.0f}"
+            bars.update(task, completed=done, total=total, note=summary)
 
         yield progress
-    console.print(f"{name}: done in {_duration(time.monotonic() - began)}")
+    last = f" ({summary})" if summary else ""
+    console.print(f"{name}: done in {_duration(time.monotonic() - began)}{last}")
 
 
 def _duration(seconds: float) -> str:
@@ -107,20 +129,24 @@ def _duration(seconds: float) -> str:
 def init(
     path: Annotated[Path, typer.Argument(help="file to write")] = Path("project.yaml"),
     data: Annotated[str, typer.Option(help="folder of the data set")] = "data/WTS",
+    preset: Annotated[str | None, typer.Option(help="a known recipe, such as cityllava-34b")] = None,
 ) -> None:
-    """Write a project file with every setting, its default and what it means."""
+    """Write a project file: every setting, its default and what it means, or a preset's and where they come from."""
+    from cityscribe.presets import preset_text
     from cityscribe.settings import commented_settings
 
     if path.exists():
         raise InputError(f"{path}: already there; name another file")
-    path.write_text(commented_settings(data), encoding="utf-8")
+    text = commented_settings(data) if preset is None else preset_text(preset, data)
+    path.write_text(text, encoding="utf-8")
     console.print(f"{path}: written; set data.path in it, then `cityscribe run {path}`")
 
 
 @app.command()
 def check(
-    data: Annotated[Path, typer.Argument(help="folder of a data set in the WTS layout")],
-    videos: Annotated[bool, typer.Option(help="also open every video")] = True,
+    data: Annotated[Path, typer.Argument(help="folder of a data set")],
+    source: Annotated[str, typer.Option(help="its format, one of those of data.source")] = "wts",
+    videos: Annotated[bool, typer.Option(help="also open every video and image")] = True,
 ) -> None:
     """List every problem of a data set with its file and place.
 
@@ -130,8 +156,10 @@ def check(
 
     if not data.is_dir():
         raise InputError(f"{data}: no such folder")
+    if source not in CHECKS:
+        raise InputError(f"--source {source}: expected one of {', '.join(CHECKS)}")
     with _watch("check") as progress:
-        problems = CHECKS["wts"](data, open_videos=videos, progress=progress)
+        problems = CHECKS[source](data, open_videos=videos, progress=progress)
     for problem in problems:
         colour = "red" if problem.level == "error" else "yellow"
         console.print(f"[{colour}]{problem.level}[/]{escape(str(problem)[len(problem.level) :])}")
@@ -139,6 +167,33 @@ def check(
     console.print(f"{errors} errors, {len(problems) - errors} warnings")
     if errors:
         raise typer.Exit(2)
+
+
+@app.command()
+def convert(
+    data: Annotated[Path, typer.Argument(help="folder of conversations", metavar="SOURCE")],
+    target: Annotated[Path, typer.Argument(help="folder to write, which must not exist yet")],
+    to: Annotated[str, typer.Option(help="llava, sharegpt (LLaMA-Factory) or messages (TRL, ms-swift)")],
+    source: Annotated[str | None, typer.Option("--from", help="its format; by default, as its files tell")] = None,
+) -> None:
+    """Write conversations in another format, with their images. Nothing is lost, or it stops and says what would be.
+
+    Reads what data.source can be, and what `prepare` wrote (runs/NAME/prepared).
+    """
+    from cityscribe.sources import SAMPLE_SOURCES
+    from cityscribe.sources.convert import WRITERS, guess_source, write_converted
+
+    if to not in WRITERS:
+        raise InputError(f"--to {to}: expected one of {', '.join(WRITERS)}")
+    named = source or guess_source(data)
+    if named not in SAMPLE_SOURCES:
+        raise InputError(f"--from {named}: expected one of {', '.join(SAMPLE_SOURCES)}")
+    samples, problems = SAMPLE_SOURCES[named](data)
+    with _watch("convert") as progress:
+        files = write_converted(samples, problems, data, target, to, progress)
+    for problem in problems:
+        console.print(f"[yellow]{problem.level}[/]{escape(str(problem)[len(problem.level) :])}")
+    console.print(f"{len(samples)} conversations: {', '.join(map(str, files))}")
 
 
 # The stages
@@ -149,8 +204,9 @@ def _run(project: Path, overrides: list[str] | None, stages: tuple[str, ...]) ->
     from cityscribe.settings import load_settings
 
     settings = load_settings(project, overrides or [])
-    pipeline.run(settings, _watch, lambda line: console.print(line), stages)
-    _summary(settings, stages)
+    pipeline.run(settings, _watch, lambda line: console.print(line) if processes.is_first() else None, stages)
+    if processes.is_first():
+        _summary(settings, stages)
 
 
 def _summary(settings: Any, stages: tuple[str, ...]) -> None:
@@ -161,18 +217,26 @@ def _summary(settings: Any, stages: tuple[str, ...]) -> None:
     if "train" in stages and table_of_tuning.exists():
         console.print(escape(read_json(table_of_tuning)["table"]))
     if "evaluate" in stages and (folder / "scores.json").exists():
-        _print_scores(folder, settings.predict.baselines)
-    if "report" in stages:
-        console.print(f"report: {folder / 'report' / 'index.html'}")
-    elif stages[-1] == "predict":
-        console.print(f"predictions: {folder / 'predictions.json'}")
+        _print_scores(settings)
+    page = folder / "report" / "index.html"
+    if "report" in stages and page.exists():
+        console.print(f"report: {page}")
+    elif stages[-1] in ("predict", "report"):
+        lines = folder / "predictions.jsonl"  # of conversations, which have no report
+        console.print(f"predictions: {lines if lines.exists() else folder / 'predictions.json'}")
 
 
-def _print_scores(folder: Path, baselines: tuple[str, ...]) -> None:
+def _homes(settings: Any) -> list[tuple[str, Path]]:
+    """The tuned model and the baselines, each with the folder of its predictions."""
+    folder = settings.run_dir
+    return [("tuned", folder), *((name, folder / "baselines" / name) for name in settings.predict.baselines)]
+
+
+def _print_scores(settings: Any) -> None:
     from cityscribe.records import read_json
 
     table = Table("model", "domain", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "score")
-    for name, home in (("tuned", folder), *((name, folder / "baselines" / name) for name in baselines)):
+    for name, home in _homes(settings):
         file = home / "scores.json"
         if not file.exists():
             continue
@@ -206,7 +270,10 @@ def prepare(project: ProjectFile, overrides: Overrides = None) -> None:
 
 @app.command()
 def train(project: ProjectFile, overrides: Overrides = None) -> None:
-    """Tune the model: runs/NAME/prepared → runs/NAME/model, with curves and checkpoints in runs/NAME/training."""
+    """Tune the model: runs/NAME/prepared → runs/NAME/model, with curves and checkpoints in runs/NAME/training.
+
+    On several GPUs: torchrun --nproc_per_node 8 -m cityscribe train PROJECT.YAML
+    """
     _run(project, overrides, ("train",))
 
 
@@ -226,6 +293,7 @@ def evaluate(
     segments: Annotated[Path | None, typer.Option(help="file for the values of each segment")] = None,
     split: Annotated[str | None, typer.Option(help="score this split only: train, val or test")] = None,
     official_quirks: Annotated[bool, typer.Option(help="leave out what the official evaluator overlooks")] = False,
+    backend: Annotated[Backend, typer.Option(help="java audits the profile `coco`")] = "python",
     overrides: Overrides = None,
 ) -> None:
     """Score predictions: those of a run (PROJECT.YAML), or any file against any references."""
@@ -239,7 +307,7 @@ def evaluate(
 
     if profile not in PROFILES:
         raise InputError(f"--profile {profile}: expected one of {', '.join(PROFILES)}")
-    scores = PROFILES[profile](references, predictions, split=split, official_quirks=official_quirks)
+    scores = PROFILES[profile](references, predictions, split=split, official_quirks=official_quirks, backend=backend)
     for warning in scores.warnings:
         complaints.print(f"[yellow]warning:[/] {escape(warning)}")
     for path, value in ((output, scores.total), (segments, scores.segments)):
@@ -251,10 +319,60 @@ def evaluate(
     console.print(f"score: {scores.total['score']:.4f}")
 
 
+@app.command("serve")
+def serve_command(
+    checkpoint: Annotated[str, typer.Argument(help="folder or hub id of a model", metavar="CHECKPOINT")],
+    project: Annotated[Path | None, typer.Option(help="project file; by default, that of the model's run")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="file with the token that clients must send")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Answer over HTTP as OpenAI's API does, describe clips, and show a web page (extra [serve]).
+
+    Listens on http://127.0.0.1:8080; --set serve.port=0 takes a free port. docs/serve.md has the rest.
+    """
+    try:
+        import fastapi  # noqa: F401
+        import python_multipart  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise InputError("serve: needs more packages: pip install 'cityscribe[serve]'") from error
+    from cityscribe.serve.server import read_token, serve, settings_of
+
+    settings, drafts = settings_of(checkpoint, project, overrides or [])
+    serve(checkpoint, settings, drafts, read_token(token_file), lambda address: console.print(address))
+
+
 @app.command()
 def report(project: ProjectFile, overrides: Overrides = None) -> None:
     """Write the page that shows a run: runs/NAME/report/index.html."""
     _run(project, overrides, ("report",))
+
+
+@app.command()
+def compare(
+    projects: Annotated[list[Path], typer.Argument(help="project files of runs", metavar="PROJECT.YAML...")],
+    output: Annotated[Path, typer.Option(help="folder for compare.json and the page")] = Path("runs/compare"),
+) -> None:
+    """What separates runs on the same references, how surely, and where: tables, the samples that changed most."""
+    from cityscribe.report.compare import compare_runs, write_comparison
+    from cityscribe.report.run_files import read_run
+    from cityscribe.settings import load_settings
+
+    settings = [load_settings(project) for project in projects]
+    names = [one.name for one in settings]
+    if len(set(names)) < len(names):
+        names = [str(one.run_dir) for one in settings]
+    runs = {name: read_run(one.run_dir, one) for name, one in zip(names, settings, strict=True)}
+    found = compare_runs(runs, settings[0].seed)
+    write_comparison(found, settings[0].run_dir / "prepared", settings[0], output)
+    table = Table("run", "score", f"against {found.first}", "95 % of draws", "p (Holm)")
+    table.add_row(found.first, f"{found.score:.2f}")
+    for other in found.others:
+        interval = "" if other.interval is None else f"{other.interval.low:+.2f} to {other.interval.high:+.2f}"
+        p_value = "" if other.p_value is None else f"{other.p_value:.4f}"
+        table.add_row(other.name, f"{other.score:.2f}", f"{other.difference:+.2f}", interval, p_value)
+    console.print(table)
+    console.print(f"page: {output / 'index.html'}")
 
 
 # The synthetic city
@@ -278,6 +396,72 @@ def world(
     with _watch("world") as progress:
         write_dataset(folder, settings, workers=workers, progress=progress)
     console.print(f"{folder}: written; look at it with `cityscribe check {folder}`")
+
+
+@app.command()
+def worldbench(project: ProjectFile, overrides: Overrides = None) -> None:
+    """What a run on a synthetic city got right, attribute by attribute: runs/NAME/predictions.json → worldbench.json.
+
+    Reads the references of the city, and the baselines of the run where it has them.
+    """
+    from cityscribe.evaluate.wts_files import read_predictions, read_references
+    from cityscribe.records import write_json
+    from cityscribe.settings import load_settings
+    from cityscribe.world.worldbench import attribute_accuracy, majority_values, mean_accuracy
+
+    settings = load_settings(project, overrides or [])
+    references = {
+        split: {
+            (scenario, phase, role): caption
+            for scenarios in read_references(settings.data.path, split, False, []).values()
+            for scenario, segments in scenarios.items()
+            for phase, segment in segments.items()
+            for role, caption in segment.captions.items()
+        }
+        for split in ("train", settings.predict.split)
+    }
+    majority = majority_values(references["train"].values())
+    accuracies = {}
+    for name, home in _homes(settings):
+        if (home / "predictions.json").exists():
+            said = read_predictions(home / "predictions.json")
+            pairs = []
+            for (scenario, phase, role), caption in references[settings.predict.split].items():
+                segment = said.get(scenario, {}).get(phase)
+                pairs.append((caption, segment.captions[role] if segment else ""))
+            accuracies[name] = attribute_accuracy(pairs, majority)
+    if not accuracies:
+        raise InputError(f"{settings.run_dir / 'predictions.json'}: missing; run `cityscribe run {project}` first")
+    rows = next(iter(accuracies.values()))
+    if not rows:
+        raise InputError(f"{settings.data.path}: its captions state nothing in the words of the synthetic city")
+    write_json(
+        settings.run_dir / "worldbench.json",
+        {name: [asdict(row) for row in table] for name, table in accuracies.items()},
+    )
+    table = Table("about", "attribute", "asked", *accuracies, "majority")
+    for index, row in enumerate(rows):
+        shares = [f"{of[index].right:.2f}" for of in accuracies.values()]
+        last = index + 1 == len(rows) or rows[index + 1].about != row.about
+        table.add_row(row.about, row.attribute, str(row.asked), *shares, f"{row.majority:.2f}", end_section=last)
+    means = [f"[bold]{mean_accuracy(of):.3f}[/]" for of in accuracies.values()]
+    table.add_row("mean", "", "", *means, f"{sum(row.majority for row in rows) / len(rows):.3f}")
+    console.print(table)
+
+
+@app.command()
+def ablate(
+    file: Annotated[Path, typer.Argument(help="a file, or the name of a shipped one", metavar="ABLATION")],
+    runs: Annotated[Path, typer.Option(help="folder for the runs and the tables")] = Path("runs/ablations"),
+) -> None:
+    """Run a grid of settings with several seeds and compare: tables, a plot, intervals. A stopped one goes on."""
+    from cityscribe.ablate import ablate as run_ablation
+    from cityscribe.ablate import load_ablation, text_table
+
+    ablation = load_ablation(file)
+    arms = run_ablation(ablation, runs, _watch, lambda line: console.print(line))
+    console.print(text_table(arms), end="")
+    console.print(f"tables and plot: {runs / ablation.name}")
 
 
 @app.command()

@@ -22,8 +22,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cityscribe.records import InputError, read_samples, write_json
-from cityscribe.settings import Settings, dump_settings
+from cityscribe.records import InputError, read_samples, write_json, write_text
+from cityscribe.settings import UNRELATED_TO_WEIGHTS, Settings, dump_settings
+from cityscribe.train import processes
 
 Progress = Callable[..., None]
 """Called with what is done and what is to be done, and in training with the loss."""
@@ -51,17 +52,26 @@ class Step:
 def run(settings: Settings, watch: Watch, tell: Callable[[str], None], stages: tuple[str, ...] = STAGES) -> None:
     """Bring the wanted stages of a run up to date. `tell` gets a line for each step.
 
-    Raises InputError where a stage that comes before the wanted ones has not been run, or a run is already under way.
+    Several processes (of torchrun) train together; all else is for one. Raises InputError where a stage that comes
+    before the wanted ones has not been run, or a run is already under way.
     """
+    if processes.count() > 1 and stages != ("train",):
+        raise InputError("several processes can `train` together; run the other stages without torchrun")
     if {"train", "predict"} & set(stages):
         from cityscribe.models.load import resolve_base
 
         resolve_base(settings.model.base)  # before an hour of preparation
     planned = steps(settings)
+    if not any(step.stage in stages for step in planned):
+        answers = settings.run_dir / "predictions.jsonl"
+        raise InputError(
+            f"data.source {settings.data.source}: has no stage {stages[0]}; see {answers} for answers and references"
+        )
     folder = settings.run_dir
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
-        _write_text(folder / "project.yaml", dump_settings(settings))
+    with _locked(folder) if processes.is_first() else contextlib.nullcontext():
+        if processes.is_first():
+            write_text(folder / "project.yaml", dump_settings(settings))
         for step in planned:
             stamp = folder / "state" / f"{step.name.replace(' ', '-')}.json"
             fresh = _stamped(stamp) == step.made_from and all(path.exists() for path in step.outputs)
@@ -72,11 +82,14 @@ def run(settings: Settings, watch: Watch, tell: Callable[[str], None], stages: t
             if fresh:
                 tell(f"{step.name}: up to date")
                 continue
-            stamp.unlink(missing_ok=True)
+            processes.wait()  # until all have seen that it is not
+            if processes.is_first():
+                stamp.unlink(missing_ok=True)
             with watch(step.name) as progress:
                 step.make(progress)
-            stamp.parent.mkdir(exist_ok=True)
-            write_json(stamp, {"made_from": step.made_from})
+            if processes.is_first():
+                stamp.parent.mkdir(exist_ok=True)
+                write_json(stamp, {"made_from": step.made_from})
 
 
 def steps(settings: Settings) -> list[Step]:
@@ -93,7 +106,7 @@ def steps(settings: Settings) -> list[Step]:
         own = own if variant == "blind" else settings
         trained = base
         if variant != "untuned":
-            trained = _hash("train", prepared, base, settings.seed, own.model, own.train)
+            trained = _hash("train", prepared, base, settings.seed, own.model, _train_settings(own))
             result.append(
                 Step(_named("train", variant), "train", trained, (home / "model",), _bind(_train, own, home, trained))
             )
@@ -103,22 +116,38 @@ def steps(settings: Settings) -> list[Step]:
                 _named("predict", variant),
                 "predict",
                 predicted,
-                (home / "predictions.json",),
+                (home / _predictions_name(settings),),
                 _bind(_predict, own, home, settings.model.base if variant == "untuned" else home / "model"),
             )
         )
-        if split == "test":
-            continue  # its captions are withheld
+        if split == "test" or _brings_samples(settings):
+            continue  # its captions are withheld; or the answers have no profile, and stand beside their references
         references = settings.evaluate.references or settings.data.path
         scored = _hash("evaluate", predicted, settings.evaluate, _listing(references, ".json"))
         evaluated.append(scored)
         result.append(
             Step(_named("evaluate", variant), "evaluate", scored, (home / "scores.json",), _bind(_evaluate, own, home))
         )
+    if _brings_samples(settings):
+        return _in_order(result)
     reported = _hash("report", *(step.made_from for step in result), settings.report, settings.name)
     result.append(Step("report", "report", reported, (folder / "report",), lambda p: _report(settings, p)))
-    order = sorted(range(len(result)), key=lambda i: (STAGES.index(result[i].stage), i))
-    return [result[i] for i in order]
+    return _in_order(result)
+
+
+def _in_order(made: list[Step]) -> list[Step]:
+    return sorted(made, key=lambda step: STAGES.index(step.stage))
+
+
+def _brings_samples(settings: Settings) -> bool:
+    """Whether the source gives conversations rather than scenarios: they have no phases to score or to show."""
+    from cityscribe.sources import SAMPLE_SOURCES
+
+    return settings.data.source in SAMPLE_SOURCES
+
+
+def _predictions_name(settings: Settings) -> str:
+    return "predictions.jsonl" if _brings_samples(settings) else "predictions.json"
 
 
 def _named(stage: str, variant: str) -> str:
@@ -134,36 +163,59 @@ def _bind(make: Callable[..., None], *given: Any) -> Callable[[Progress], None]:
 
 def _prepare(settings: Settings, progress: Progress) -> None:
     from cityscribe.prepare import prepare
-    from cityscribe.sources import SOURCES
+    from cityscribe.prepare.conversations import prepare_conversations
+    from cityscribe.sources import SAMPLE_SOURCES, SOURCES
+    from cityscribe.sources.splits import divide
+    from cityscribe.sources.tracks import read_tracks, with_tracks
 
-    scenarios, problems = SOURCES[settings.data.source](settings.data.path)
+    data = settings.data
+    if data.source in SAMPLE_SOURCES:
+        samples, problems = SAMPLE_SOURCES[data.source](data.path, files=data.files, frames=data.frames)
+        if not samples:
+            first = f"; {problems[0]}" if problems else ""
+            raise InputError(f"{data.path}: no conversation can be used; see `cityscribe check`{first}")
+        samples = divide(samples, data.val_share, settings.seed)
+        with _whole(settings.run_dir / "prepared") as out:
+            prepare_conversations(samples, data.path, settings.prepare, out, progress=progress)
+            _write_problems(out, problems)
+        return
+    scenarios, problems = SOURCES[data.source](data.path)
+    if data.tracks is not None:
+        tracks, more = read_tracks(data.tracks)
+        scenarios, problems = with_tracks(scenarios, tracks), [*problems, *more]
     if not scenarios:
         first = f"; {problems[0]}" if problems else ""
         raise InputError(f"{settings.data.path}: no scenario can be used; see `cityscribe check`{first}")
     with _whole(settings.run_dir / "prepared") as out:
         prepare(scenarios, settings, out, progress=progress)
-        lines = [json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in problems]
-        (out / "problems.jsonl").write_text("".join(lines), encoding="utf-8")
+        _write_problems(out, problems)
+
+
+def _write_problems(out: Path, problems: list[Any]) -> None:
+    lines = [json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in problems]
+    (out / "problems.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
 def _train(settings: Settings, home: Path, made_from: str, progress: Progress) -> None:
     import torch
 
-    from cityscribe.models.load import load_config, load_model, load_processor, save_model
-    from cityscribe.models.tuning import prepare_tuning
+    from cityscribe.models.load import load_config, round_weights, save_model
+    from cityscribe.models.precision import resolve_dtype
+    from cityscribe.models.tuning import load_for_tuning, prepare_tuning
     from cityscribe.train.supervised import train
 
     training, prepared = home / "training", settings.run_dir / "prepared"
-    if _stamped(training / "run.json") != made_from:
+    if processes.is_first() and _stamped(training / "run.json") != made_from:
         shutil.rmtree(training, ignore_errors=True)
         training.mkdir(parents=True)
         write_json(training / "run.json", {"made_from": made_from})
+    processes.wait()
     samples = read_samples(prepared / "train.parquet")
     if not samples:
         raise InputError(f"{prepared / 'skipped.jsonl'}: no training sample is left; see there why")
     torch.manual_seed(settings.seed)
-    model = load_model(settings.model.base, dtype=torch.float32)
-    processor = load_processor(settings.model.base)
+    compute = resolve_dtype(settings.train.precision) if settings.model.method == "qlora" else torch.float32
+    model, processor = load_for_tuning(settings.model, dtype=compute)
     tuning = prepare_tuning(model, settings.model)
     report = train(
         samples,
@@ -176,10 +228,12 @@ def _train(settings: Settings, home: Path, made_from: str, progress: Progress) -
         progress=progress,
         on_group=progress,
     )
+    if not processes.is_first():
+        return
     write_json(training / "report.json", {**asdict(report), "tuning": asdict(tuning), "table": str(tuning)})
     stored = load_config(settings.model.base).dtype  # the checkpoint keeps the precision of the one that it came from
     if isinstance(stored, torch.dtype):
-        torch.nn.Module.to(model, stored)
+        round_weights(model, stored)
     save_model(model, processor, home / "model")
     shutil.rmtree(training / "checkpoints", ignore_errors=True)
 
@@ -194,6 +248,16 @@ def _predict(settings: Settings, home: Path, model: Path | str, progress: Progre
     if not samples:
         raise InputError(f"{prepared / f'{split}.parquet'}: nothing to predict; set `predict.split` to another split")
     images = settings.train.images
+    if _brings_samples(settings):
+        from cityscribe.predict.conversations import predict_conversations
+
+        out = home / _predictions_name(settings)
+        predict_conversations(samples, prepared, model, settings, out, images=images, progress=progress)
+        if settings.data.source == "wts-vqa":
+            from cityscribe.sources.choices import write_submission
+
+            write_submission(out, home / "submission.json")
+        return
     predict(samples, prepared, model, settings, home / "predictions.json", images=images, progress=progress)
 
 
@@ -206,6 +270,7 @@ def _evaluate(settings: Settings, home: Path, progress: Progress) -> None:
         home / "predictions.json",
         split=settings.predict.split,
         official_quirks=settings.evaluate.official_quirks,
+        backend=settings.evaluate.backend,
     )
     write_json(home / "segments.json", scores.segments)
     write_json(home / "scores.provenance.json", {**scores.provenance, "warnings": list(scores.warnings)})
@@ -227,7 +292,14 @@ def _prepare_settings(settings: Settings) -> dict[str, Any]:
     values = settings.prepare.model_dump(mode="json", exclude={"workers", "prompts"})
     prompts = settings.prepare.prompts
     words = prompts.read_bytes().hex() if prompts is not None and prompts.is_file() else str(prompts)
-    return {**values, "prompts": words, "source": settings.data.source, "boxes": settings.data.boxes}
+    data = settings.data.model_dump(mode="json", exclude={"path", "tracks"})
+    tracks = "" if settings.data.tracks is None else _file_or_folder(settings.data.tracks)
+    return {**values, "prompts": words, "data": data, "tracks": tracks}
+
+
+def _train_settings(settings: Settings) -> dict[str, Any]:
+    """Everything that changes what `train` ends with."""
+    return settings.train.model_dump(mode="json", exclude=set(UNRELATED_TO_WEIGHTS))
 
 
 def _base_listing(base: str) -> str:
@@ -257,6 +329,12 @@ def _listing(folder: Path, suffix: str = "") -> str:
             digest.update(f"{path.relative_to(folder)}\0{status.st_size}\0".encode())
             digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()
+
+
+def _file_or_folder(path: Path) -> str:
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    return _listing(path) if path.is_dir() else str(path)
 
 
 def _hash(*parts: Any) -> str:
@@ -297,9 +375,3 @@ def _locked(folder: Path) -> Iterator[None]:
                 f"{folder}: another cityscribe works in this run; wait for it or name another run"
             ) from error
         yield
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

@@ -113,20 +113,27 @@ class SampleMeta:
     view: str = ""
     view_kind: str = ""
     phase: int = -1  # index into PHASES; -1 where there is none
-    kind: str = "long"  # "long" (a whole caption), "short" (one dimension), "multi" (several rounds)
+    kind: str = "long"  # "long" (a whole caption), "short" (one dimension), "multi" (several rounds), "chat" (any
+    # conversation that a source brings), "choice" (a question with options, answered with their letter)
     target: str = ""  # the role that the question is about
     dimension: str = ""  # of a short question
     marked: tuple[str, ...] = ()  # the roles whose boxes are drawn on the images
     note: str = ""  # such as "no boxes: raw frame at the start of the phase"
+    question: str = ""  # the name of the question in its data set
+    options: tuple[str, ...] = ()  # of a choice, in the order of their letters a, b, ...
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One conversation about images.
 
-    `messages` are `{"role": "user" | "assistant", "content": [{"type": "image"} | {"type": "text", "text": ...}]}`.
-    The n-th image block shows `images[n]`, a path relative to the folder of the Parquet file. Samples of one `group`
-    share their images, in the same order.
+    `messages` are `{"role": "system" | "user" | "assistant", "content": [{"type": "image"} | {"type": "text", "text":
+    ...}]}`. The n-th image block shows `images[n]`, a path relative to the folder of the Parquet file. Samples of one
+    `group` share their images, in the same order.
+
+    A source that yields samples names images relative to the folder of its data set, and may name a frame of a video
+    (`clip.mp4#t=12.5`: at 12.5 s; `clip.mp4#t=25%`: after a quarter of it) or an image inside a table
+    (`train.parquet#images/7/0`: the first one of row 7 of a column); `prepare` makes image files of them.
     """
 
     messages: tuple[dict[str, Any], ...]
@@ -173,6 +180,8 @@ SAMPLE_SCHEMA = pa.schema(
                     ("dimension", pa.string()),
                     ("marked", pa.list_(pa.string())),
                     ("note", pa.string()),
+                    ("question", pa.string()),
+                    ("options", pa.list_(pa.string())),
                 ]
             ),
         ),
@@ -184,7 +193,15 @@ SAMPLE_SCHEMA = pa.schema(
 def write_samples(path: Path, samples: Iterable[Sample]) -> int:
     """Write samples as Parquet, whole or not at all; equal samples give equal bytes. Returns how many."""
     rows = [
-        {**asdict(sample), "meta": {**asdict(sample.meta), "marked": list(sample.meta.marked)}} for sample in samples
+        {
+            **asdict(sample),
+            "meta": {
+                **asdict(sample.meta),
+                "marked": list(sample.meta.marked),
+                "options": list(sample.meta.options),
+            },
+        }
+        for sample in samples
     ]
     partial = path.with_name(path.name + ".partial")
     pq.write_table(pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA), partial, compression="zstd", store_schema=True)
@@ -214,14 +231,20 @@ def _sample(row: dict[str, Any]) -> Sample:
         )
         for entry in row["messages"]
     )
-    meta = SampleMeta(**{**row["meta"], "marked": tuple(row["meta"]["marked"])})
+    lists = {name: tuple(row["meta"][name]) for name in ("marked", "options")}
+    meta = SampleMeta(**{**row["meta"], **lists})
     return Sample(messages, tuple(row["images"]), row["group"], meta)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with sorted keys, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text, whole or not at all."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
 
 

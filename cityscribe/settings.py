@@ -12,24 +12,55 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from cityscribe.records import InputError
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Part = Literal["vision_tower", "connector", "embeddings", "decoder", "head"]
+"""The parts of a model; blocks and adapters that a method adds belong to the part that they stand in."""
 
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
+Source = Literal[
+    "wts",
+    "llava",
+    "sharegpt",
+    "messages",
+    "datasets",
+    "wts-vqa",
+    "drivelm",
+    "lingoqa",
+    "nuscenes-qa",
+    "bdd-x",
+    "jaad",
+    "video-qa",
+    "ucf-crime",
+]
+"""The formats of data sets; each is a module of `cityscribe.sources`."""
+
+
 class DataSettings(Section):
-    source: Literal["wts"] = Field("wts", description="format of the data set")
+    source: Source = Field("wts", description="format of the data set")
     path: Path = Field(description="folder of the data set")
+    files: tuple[str, ...] = Field(
+        (), description="of a source of conversations: which files of the folder; none takes all"
+    )
+    frames: int = Field(4, ge=0, le=1024, description="frames that show a video of a conversation; 0 refuses videos")
+    val_share: Fraction = Field(
+        0.1, description="share of the images that validates where a data set of conversations names no split for it"
+    )
     boxes: Literal["annotated", "generated", "both"] = Field(
         "annotated", description="which boxes to use; both: generated ones where a phase has no annotated one"
+    )
+    tracks: Path | None = Field(
+        None, description="file or folder of an annotation tool or tracker, read as generated boxes of its videos"
     )
 
 
@@ -65,25 +96,47 @@ class PrepareSettings(Section):
 
 class BlockExpansionSettings(Section):
     blocks: Positive = Field(12, description="how many copies are inserted, spread evenly")
+    deepest: Positive | None = Field(None, description="spread them over this many of the last layers; null takes all")
     positions: tuple[int, ...] | None = Field(
         None, description="insert a copy after each of these layers (counted from 0) instead"
     )
 
+    @model_validator(mode="after")
+    def _one_way_to_choose(self) -> BlockExpansionSettings:
+        if self.deepest is not None and self.positions is not None:
+            raise PydanticCustomError("conflict", "give positions or deepest, not both")
+        return self
+
 
 class LoraSettings(Section):
+    """Of the methods lora, dora and qlora."""
+
     rank: Positive = 64
     alpha: Rate = 128.0
     dropout: Fraction = 0.0
-    targets: tuple[str, ...] | None = Field(
-        None, description="names of modules; null takes all linear ones of the decoder"
+    parts: tuple[Literal["decoder", "connector", "vision_tower"], ...] = Field(
+        ("decoder",), min_length=1, description="whose linear layers get adapters"
     )
+    targets: tuple[str, ...] | None = Field(None, description="names of modules in these parts; null takes all")
 
 
 class ModelSettings(Section):
     base: str = Field("cityscribe-tiny", description="folder or hub id of an image-text-to-text model")
-    method: Literal["block-expansion", "lora", "full", "connector"] = "block-expansion"
+    tiles: bool = Field(True, description="false feeds LLaVA-NeXT each image whole: it becomes a plain LLaVA")
+    method: Literal["block-expansion", "lora", "dora", "qlora", "full", "connector"] = "block-expansion"
+    freeze: tuple[Part, ...] = Field(
+        (), description=f"parts that do not train though the method would train them; of {', '.join(get_args(Part))}"
+    )
+    unfreeze: tuple[Part, ...] = Field((), description="parts that train whole though the method would freeze them")
     block_expansion: BlockExpansionSettings = BlockExpansionSettings()
     lora: LoraSettings = LoraSettings()
+
+    @model_validator(mode="after")
+    def _frozen_or_not(self) -> ModelSettings:
+        both = sorted(set(self.freeze) & set(self.unfreeze))
+        if both:
+            raise PydanticCustomError("conflict", "{part} cannot be in both freeze and unfreeze", {"part": both[0]})
+        return self
 
 
 class TrainSettings(Section):
@@ -91,11 +144,15 @@ class TrainSettings(Section):
     epochs: Rate = 1.0
     max_steps: int = Field(0, ge=0, description="stop after so many steps; 0 goes by epochs")
     lr: Rate = 2e-4
+    lr_scales: dict[Part, Rate] = Field({}, description="factors on the rate of parts, such as {connector: 0.1}")
     warmup: Fraction = Field(0.03, description="share of the steps in which the rate rises")
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: Rate = 1.0
-    batch_groups: Positive = Field(8, description="image groups (all samples of an image) in a step")
+    batch_groups: Positive = Field(8, description="image groups (all samples of an image) in a step, on all processes")
+    batching: Literal["shuffled", "similar-length"] = Field(
+        "shuffled", description="similar-length: groups of a step have about as many tokens, so that no process waits"
+    )
     accumulate: Positive = Field(1, description="steps whose gradients are summed before an update")
     share_prefix: bool = Field(True, description="compute what the samples of an image share once (prefix tree)")
     weighting: Literal["token", "sequence", "sqrt-branches"] = "token"
@@ -107,16 +164,48 @@ class TrainSettings(Section):
     save_steps: Positive = Field(100, description="steps between checkpoints to resume from")
     keep_checkpoints: Positive = 2
     workers: int = Field(0, ge=0, description="processes that load images; 0 loads in the trainer's own")
+    distributed: Literal["auto", "ddp", "fsdp2", "deepspeed"] = Field(
+        "auto",
+        description="how the processes of torchrun share the work; auto: deepspeed if that is set, else ddp, a whole "
+        "model each",
+    )
+    deepspeed: Path | None = Field(None, description="JSON file of DeepSpeed; null takes ZeRO-3 as it comes with us")
+    report_to: Literal["none", "tensorboard", "wandb"] = Field(
+        "none", description="where the curves go beside curve.jsonl"
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_share(self) -> TrainSettings:
+        if self.deepspeed is not None and self.distributed not in ("auto", "deepspeed"):
+            raise PydanticCustomError("conflict", "train.deepspeed and train.distributed contradict each other")
+        return self
+
+
+UNRELATED_TO_WEIGHTS = ("save_steps", "keep_checkpoints", "workers", "distributed", "deepspeed", "report_to")
+"""Settings of training that may change when it goes on: up to rounding, what it ends with does not depend on them."""
+
+
+class RemoteSettings(Section):
+    """A server that answers in the place of the trained model, for predict.engine: remote."""
+
+    base_url: str = Field("http://127.0.0.1:8000/v1", description="of any OpenAI-compatible server")
+    model: str = Field("", description="name of the model on that server")
+    concurrency: Positive = Field(8, description="requests under way at once")
+    tries: Positive = Field(6, description="of each request, with growing pauses between them")
+    timeout_s: Rate = Field(120.0, description="seconds to wait for one answer")
 
 
 class PredictSettings(Section):
+    engine: Literal["local", "remote"] = Field("local", description="remote asks a server; its key is OPENAI_API_KEY")
+    remote: RemoteSettings = RemoteSettings()
     split: Literal["val", "test", "train"] = "val"
     order: Literal["vehicle-pedestrian", "pedestrian-vehicle", "independent"] = Field(
         "vehicle-pedestrian",
         description="section 3.4: the earlier answer stays in the conversation of the later question",
     )
     max_new_tokens: Positive = 256
-    batch_size: Positive = 8
+    batch_size: Positive = Field(8, description="scenes answered together")
+    drafts: bool = Field(True, description="propose phrases of the training captions; same answers, fewer steps")
     temperature: float = Field(0.0, ge=0, description="0 is greedy")
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     baselines: tuple[Literal["untuned", "blind"], ...] = Field(
@@ -125,13 +214,42 @@ class PredictSettings(Section):
 
 
 class EvaluateSettings(Section):
-    profile: Literal["wts"] = "wts"
+    profile: Literal["wts", "coco"] = Field(
+        "wts", description="the rules: those of the challenge, or those of pycocoevalcap (extra [coco])"
+    )
+    backend: Literal["python", "java"] = Field(
+        "python", description="java audits the profile coco with the original tokenizer and scorers"
+    )
     references: Path | None = Field(None, description="folder of the references; null takes data.path")
     official_quirks: bool = Field(False, description="leave out what the official evaluator overlooks")
 
 
 class ReportSettings(Section):
     samples: int = Field(12, ge=0, description="phases shown with images, reference and prediction")
+
+
+class ServeSettings(Section):
+    """Of `cityscribe serve`: where it listens and what it takes. A request over a limit is refused, the rest go on."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; any but this machine's own needs a token")
+    port: int = Field(8080, ge=0, lt=2**16, description="0 takes a free one")
+    queue: Positive = Field(64, description="requests that are being received, decoded, waited for or answered")
+    max_body_mb: Positive = Field(32, description="of a chat request")
+    max_upload_mb: Positive = Field(256, description="of a clip to describe")
+    max_images: Positive = Field(32, description="in a chat request, the frames of its videos counted")
+    max_characters: Positive = Field(100_000, description="of the text of a chat request")
+    video_frames: Positive = Field(8, description="evenly spread, that show a video of a chat request")
+    max_megapixels: Rate = Field(40.0, description="of an image, or of a frame of a video")
+    max_duration_s: Rate = Field(300.0, description="of a video")
+    max_frames: Positive = Field(20_000, description="of a video")
+    max_tokens: Positive = Field(1024, description="of an answer")
+    timeout_s: Rate = Field(120.0, description="for a request to be answered, and for the model to show life")
+    receive_timeout_s: Rate = Field(60.0, description="for the body of a request to arrive")
+    decode_timeout_s: Rate = Field(30.0, description="for one file to be decoded")
+    decode_memory_mb: Positive = Field(3072, description="address space of the process that decodes files")
+    jobs: Positive = Field(32, description="clips that are being described or whose descriptions are kept")
+    keep_s: Rate = Field(3600.0, description="how long descriptions are kept")
+    grace_s: Rate = Field(30.0, description="for what is under way to finish when the service is stopped")
 
 
 class Settings(Section):
@@ -145,6 +263,7 @@ class Settings(Section):
     predict: PredictSettings = PredictSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     report: ReportSettings = ReportSettings()
+    serve: ServeSettings = ServeSettings()
 
     @property
     def run_dir(self) -> Path:
@@ -182,6 +301,13 @@ def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
         place = _override(values, override)
         given[place] = f"--set {override}"
     return resolve(values, given, str(path))
+
+
+def settings_without_project(overrides: Sequence[str] = ()) -> Settings:
+    """The defaults with overrides, for a command that needs no data set. Raises InputError for an override."""
+    values: dict[str, Any] = {"data": {"path": "."}}
+    given = {_override(values, override): f"--set {override}" for override in overrides}
+    return resolve(values, given)
 
 
 def resolve(

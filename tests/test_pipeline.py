@@ -95,6 +95,21 @@ def test_a_changed_setting_makes_its_stage_and_those_after_it(
     assert _run(changed) == ["report"]
 
 
+def test_settings_that_change_no_weights_make_nothing_again(
+    city: Path, tiny: Callable[[str], Path], finished: Settings, tmp_path: Path
+) -> None:
+    shutil.copytree(finished.run_dir, tmp_path / "small")
+    train = {"save_steps": 7, "workers": 1, "distributed": "fsdp2", "report_to": "tensorboard"}
+    assert _run(_settings(city, tiny("llava"), tmp_path, train=train)) == []
+
+
+def test_several_processes_only_train(finished: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    with pytest.raises(InputError, match="several processes can `train` together"):
+        _run(finished)
+
+
 def test_rerunning_from_the_resolved_settings_repeats_the_run(finished: Settings, tmp_path: Path) -> None:
     again = resolve({**finished.model_dump(mode="json"), "runs": str(tmp_path)})
     _run(again)

@@ -82,4 +82,4 @@ def test_the_commented_file_holds_the_defaults() -> None:
     text = commented_settings("somewhere")
     assert resolve(yaml.safe_load(text)) == resolve({"data": {"path": "somewhere"}})
     assert "# c of Eq. 3" in text
-    assert "one of block-expansion, lora, full, connector" in text
+    assert "one of block-expansion, lora, dora, qlora, full, connector" in text

@@ -4,7 +4,7 @@
     OUT.partial.jsonl    the journal, while the prediction runs
 
 The last answer of each conversation is asked for, after what was really said before it. Of a choice the answer is a
-letter: `chosen` is the first option letter that the model says, empty where it says none.
+letter: `chosen` is that of the option which the model names, empty where it names none.
 """
 
 from __future__ import annotations
@@ -77,11 +77,30 @@ def predict_conversations(
     return len(answers)
 
 
-def chosen_letter(text: str, options: int) -> str:
-    """The first letter of an option that an answer says as a word of its own, such as `b`, `(B)` or `b. walking`."""
-    letters = "abcdefghijklmnopqrstuvwxyz"[:options]
-    found = re.search(rf"(?<![^\W_])([{letters}])(?![^\W_])", text, re.IGNORECASE) if letters else None
-    return found[1].lower() if found else ""
+LETTER = r"(?<![^\W_])([{letters}])(?![^\W_])"
+SAYS_LETTER = (
+    r"^\W*" + LETTER + r"(?:\W*$|\s*[.):,])",
+    r"\(" + LETTER + r"\)|(?:answer|option|letter|choice)(?: is)?\W+" + LETTER,
+    LETTER + r"[.):]",
+)
+"""Ways of saying a letter, the clearest first; a lone `a` may be an article."""
+
+
+def chosen_letter(text: str, options: Sequence[str]) -> str:
+    """The letter of the option that an answer names, by its letter or else by its words; empty where it names none.
+
+    Examples are `b`, `(B)`, `b. walking`, `The answer is B.` and `walking`; words count where they are those of one
+    option only.
+    """
+    letters = "abcdefghijklmnopqrstuvwxyz"[: len(options)]
+    for pattern in SAYS_LETTER if options else ():
+        found = re.search(pattern.replace("{letters}", letters), text, re.IGNORECASE)
+        if found:
+            return next(group for group in found.groups() if group).lower()
+    said = [
+        letter for letter, option in zip(letters, options, strict=True) if option and option.lower() in text.lower()
+    ]
+    return said[0] if len(said) == 1 else ""
 
 
 def _asked(sample: Sample) -> list[dict[str, Any]]:
@@ -110,7 +129,7 @@ def _row(sample: Sample, answer: Answer) -> dict[str, Any]:
         "problem": answer.problem,
     }
     if meta.options:
-        row |= {"options": list(meta.options), "chosen": chosen_letter(answer.text, len(meta.options))}
+        row |= {"options": list(meta.options), "chosen": chosen_letter(answer.text, meta.options)}
     return row
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-What = Literal["view", "video", "phase", "box", "question"]
+What = Literal["view", "video", "phase", "box", "question", "image"]
 
 
 @dataclass(frozen=True, slots=True)

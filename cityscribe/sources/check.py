@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from cityscribe.records import PHASES, Problem, View
-from cityscribe.sources.wts import Origin, read_with_origins, relative_name
+from PIL import Image, UnidentifiedImageError
+
+from cityscribe.records import PHASES, Problem, Sample, View
+from cityscribe.sources.wts import VIDEO_SUFFIXES, Origin, read_with_origins, relative_name
 from cityscribe.video import VideoError, VideoInfo, frame_index, probe
 
 OVERHANG_PIXELS = 1.0
 """How far a box may reach over the frame by rounding."""
+
+IN_TABLE = re.compile(r"#[^/]+/\d+/\d+$")
+"""The end of a reference to an image that is stored in a table."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of videos done and of all videos."""
@@ -78,3 +84,45 @@ def _check_boxes(view: View, info: VideoInfo, origins: dict[Origin, str]) -> Ite
             if message:
                 file = origins[Origin(view.video, role, box.generated)]
                 yield Problem("warning", file, f"image_id {box.image_id}", message)
+
+
+def check_samples(
+    read: Callable[..., tuple[list[Sample], list[Problem]]],
+    root: Path,
+    *,
+    open_videos: bool = True,
+    progress: Progress | None = None,
+) -> list[Problem]:
+    """All problems of a data set of conversations: those of its files, and with `open_videos` those of its images and
+    videos. Raises InputError where the root is no folder."""
+    samples, problems = read(root)
+    if not open_videos:
+        return problems
+    shown = list(dict.fromkeys(re.sub(r"#t=.*", "", image) for sample in samples for image in sample.images))
+    files = [name for name in shown if not IN_TABLE.search(name)]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for done, (name, why) in enumerate(
+            zip(files, pool.map(lambda n: _why_unseen(root / n), files), strict=True), 1
+        ):
+            if why:
+                problems.append(Problem("error", name, "", why))
+            if progress is not None:
+                progress(done, len(files))
+    return problems
+
+
+def _why_unseen(path: Path) -> str:
+    """Why an image or video cannot be opened; empty where it can. Only the head of an image is read."""
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        try:
+            probe(path)
+        except VideoError as error:
+            return str(error).removeprefix(f"{path}: ")
+        return ""
+    try:
+        with Image.open(path):
+            return ""
+    except UnidentifiedImageError:
+        return "not an image"
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return f"cannot be opened: {error}"

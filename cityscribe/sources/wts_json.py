@@ -6,19 +6,14 @@ digits or words, a record alone or in a list). What cannot be used is left out a
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from cityscribe.records import PHASES, ROLES, Box, InputError, Phase, read_json
-
-Note = Callable[[Literal["error", "warning"], str, str], None]
-"""Takes level, place in the file and message of a problem."""
+from cityscribe.sources.intake import MAX_PIXELS, Note, finite, shown
 
 MAX_TIME_S = 1e6
-MAX_PIXELS = 1e5
 MAX_IMAGE_ID = 1e9
 """Larger values than these are slips of the pen, not times, places and frames of a video."""
 
@@ -43,7 +38,7 @@ def read_caption_file(path: Path, note: Note, *, withheld: bool) -> CaptionFile 
         record = record[0]
     if not isinstance(record, dict):
         if record is not _UNREADABLE:
-            note("error", "", f"holds {_kind(record)}, expected a record with event_phase")
+            note("error", "", f"holds {shown(record)}, expected a record with event_phase")
         return None
     return CaptionFile(_phases(record, note, withheld), _videos(record, note))
 
@@ -55,7 +50,7 @@ def read_box_file(path: Path, note: Note, *, generated: bool) -> tuple[Box, ...]
         return ()
     entries = record.get("annotations") if isinstance(record, dict) else record
     if not isinstance(entries, list):
-        note("error", "annotations", f"is {_kind(entries)}, expected a list of boxes")
+        note("error", "annotations", f"is {shown(entries)}, expected a list of boxes")
         return ()
     boxes = [_box(entry, f"annotations[{place}]", note, generated) for place, entry in enumerate(entries)]
     return tuple(sorted((box for box in boxes if box is not None), key=lambda box: box.image_id))
@@ -67,7 +62,7 @@ def phase_number(label: Any) -> int | None:
         word = "".join(letter for letter in label.casefold() if letter.isalpha())
         if word in PHASES:
             return PHASES.index(word)
-    number = _number(label)
+    number = finite(label)
     return int(number) if number is not None and number in range(len(PHASES)) else None
 
 
@@ -85,30 +80,6 @@ def _load(path: Path, note: Note) -> Any:
         return _UNREADABLE
 
 
-def _kind(value: Any) -> str:
-    """A value in a message: the value itself where that is short, or else what it is."""
-    if value is None:
-        return "missing"
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list):
-        short = len(value) <= 4 and not any(isinstance(entry, list) for entry in value)
-        return f"[{', '.join(map(_kind, value))}]" if short else f"a list of {len(value)}"
-    text = repr(value) if not isinstance(value, int) or abs(value) < 10**18 else "a huge number"
-    return text if len(text) <= 40 else text[:37] + "..."
-
-
-def _number(value: Any) -> float | None:
-    """A finite number, given as such or as a string."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
 def _videos(record: dict[str, Any], note: Note) -> tuple[tuple[str, str], ...]:
     names: list[tuple[str, str]] = []
     for key in VIDEO_KEYS:
@@ -120,14 +91,14 @@ def _videos(record: dict[str, Any], note: Note) -> tuple[tuple[str, str], ...]:
             if isinstance(name, str) and name.strip():
                 names.append((name.strip(), place))
             else:
-                note("warning", place, f"is {_kind(name)}, expected the name of a video")
+                note("warning", place, f"is {shown(name)}, expected the name of a video")
     return tuple(names)
 
 
 def _phases(record: dict[str, Any], note: Note, withheld: bool) -> tuple[Phase, ...]:
     entries = record.get("event_phase")
     if not isinstance(entries, list) or not entries:
-        note("error", "event_phase", f"is {_kind(entries)}, expected a list of phases")
+        note("error", "event_phase", f"is {shown(entries)}, expected a list of phases")
         return ()
     phases: dict[int, Phase] = {}
     for place, entry in enumerate(entries):
@@ -147,19 +118,19 @@ def _phases(record: dict[str, Any], note: Note, withheld: bool) -> tuple[Phase, 
 
 def _phase(entry: Any, place: str, note: Note, withheld: bool) -> Phase | None:
     if not isinstance(entry, dict):
-        note("error", place, f"is {_kind(entry)}, expected a phase")
+        note("error", place, f"is {shown(entry)}, expected a phase")
         return None
     labels = entry.get("labels")
     numbers = {phase_number(label) for label in labels} if isinstance(labels, list) else {phase_number(labels)}
     number = numbers.pop() if len(numbers) == 1 else None
     if number is None:
-        note("error", f"{place}.labels", f"is {_kind(labels)}, expected one of 0 to 4 or {', '.join(PHASES)}")
+        note("error", f"{place}.labels", f"is {shown(labels)}, expected one of 0 to 4 or {', '.join(PHASES)}")
         return None
     times_s: list[float] = []
     for key in ("start_time", "end_time"):
-        time_s = _number(entry.get(key))
+        time_s = finite(entry.get(key))
         if time_s is None or abs(time_s) > MAX_TIME_S:
-            note("error", f"{place}.{key}", f"is {_kind(entry.get(key))}, expected seconds; the phase is left out")
+            note("error", f"{place}.{key}", f"is {shown(entry.get(key))}, expected seconds; the phase is left out")
             return None
         times_s.append(time_s)
     start_s, end_s = times_s
@@ -189,27 +160,27 @@ def _caption(entry: dict[str, Any], role: str, place: str, note: Note, withheld:
             )
         return text
     if value is not None or not withheld:
-        note("warning", f"{place}.caption_{role}", f"is {_kind(value)}, expected text; taken as empty")
+        note("warning", f"{place}.caption_{role}", f"is {shown(value)}, expected text; taken as empty")
     return ""
 
 
 def _box(entry: Any, place: str, note: Note, generated: bool) -> Box | None:
     if not isinstance(entry, dict):
-        note("warning", place, f"is {_kind(entry)}, expected a box; left out")
+        note("warning", place, f"is {shown(entry)}, expected a box; left out")
         return None
-    image_id = _number(entry.get("image_id"))
+    image_id = finite(entry.get("image_id"))
     if image_id is None or image_id % 1 or not 0 <= image_id <= MAX_IMAGE_ID:
         note(
             "warning",
             f"{place}.image_id",
-            f"is {_kind(entry.get('image_id'))}, expected a frame number; the box is left out",
+            f"is {shown(entry.get('image_id'))}, expected a frame number; the box is left out",
         )
         return None
     corners = entry.get("bbox")
-    numbers = [_number(value) for value in corners] if isinstance(corners, list) else []
+    numbers = [finite(value) for value in corners] if isinstance(corners, list) else []
     xywh = [number for number in numbers if number is not None and abs(number) <= MAX_PIXELS]
     if len(numbers) != 4 or len(xywh) != 4:
-        note("warning", f"{place}.bbox", f"is {_kind(corners)}, expected x, y, width, height in pixels; left out")
+        note("warning", f"{place}.bbox", f"is {shown(corners)}, expected x, y, width, height in pixels; left out")
         return None
     if xywh[2] <= 0 or xywh[3] <= 0:
         note("warning", f"{place}.bbox", f"is {xywh[2]:g} by {xywh[3]:g} pixels; left out")
@@ -217,5 +188,5 @@ def _box(entry: Any, place: str, note: Note, generated: bool) -> Box | None:
     label = entry.get("phase_number")
     phase = phase_number(label)
     if phase is None and not (generated and label in (None, "")):
-        note("warning", f"{place}.phase_number", f"is {_kind(label)}, which is no phase; the box belongs to none")
+        note("warning", f"{place}.phase_number", f"is {shown(label)}, which is no phase; the box belongs to none")
     return Box(int(image_id), (xywh[0], xywh[1], xywh[2], xywh[3]), phase, generated)

@@ -1,0 +1,266 @@
+"""The stage `prepare` for sources that bring whole conversations: their images become files, the samples stay in order.
+
+    OUT/train.parquet, val.parquet, test.parquet   samples (the last one only where there are test samples)
+    OUT/images/...                                 what they show: the path of the source, or of the frame in its video
+    OUT/skipped.jsonl, prepare.json                what was left out, and why; counts
+
+An image file is copied byte for byte; one that is larger than `prepare.image_size` is scaled down and stored as JPEG.
+Frames of a video are decoded in one pass over it. Equal input gives equal bytes, whatever the number of threads.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from cityscribe.prepare.pictures import fit
+from cityscribe.prepare.skipped import Skip, write_skipped
+from cityscribe.records import InputError, Sample, text_of, write_json, write_samples
+from cityscribe.settings import PrepareSettings
+from cityscribe.video import VideoError, frame_at, probe, read_frames
+
+FRAME = re.compile(r"(?P<file>.+)#t=(?P<number>-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?P<percent>%?)")
+CELL = re.compile(r"(?P<file>.+)#(?P<column>[^#/]+)/(?P<row>\d{1,12})/(?P<index>\d{1,6})")
+KEPT_FORMATS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif"}
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationsReport:
+    """The counts of `prepare.json`."""
+
+    samples: dict[str, int]  # by split
+    groups: dict[str, int]  # by split: samples that share their images are one group
+    images: int
+    skipped: int
+
+
+def prepare_conversations(
+    samples: Sequence[Sample],
+    root: Path,
+    settings: PrepareSettings,
+    out: Path,
+    *,
+    progress: Progress | None = None,
+) -> ConversationsReport:
+    """Write the samples of a source, whose images lie under `root`, into the folder `out`.
+
+    A sample with an image that cannot be read, and one for training in which the assistant says nothing, is left out
+    and named in `skipped.jsonl`. `progress` is called with the files that are done and all. Raises InputError for files
+    that cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return _prepare(samples, root, settings, out, progress or (lambda done, total: None))
+    except OSError as error:
+        raise InputError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error
+
+
+def _prepare(
+    samples: Sequence[Sample], root: Path, settings: PrepareSettings, out: Path, progress: Progress
+) -> ConversationsReport:
+    skips: list[Skip] = []
+    usable = []
+    for sample in samples:
+        if why := _why_left_out(sample):
+            skips.append(_skip(sample, "question", why))
+        else:
+            usable.append(sample)
+    references = list(dict.fromkeys(image for sample in usable for image in sample.images))
+    pictures = _pictures(references, root, settings, out, progress)
+    written: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
+    for sample in usable:
+        failed = next((pictures[image] for image in sample.images if isinstance(pictures[image], _Failed)), None)
+        if isinstance(failed, _Failed):
+            skips.append(_skip(sample, "image", failed.why))
+            continue
+        images = tuple(str(pictures[image]) for image in sample.images)
+        written[sample.meta.split].append(replace(sample, images=images))
+    if not written["test"]:
+        del written["test"]
+    for split, entries in written.items():
+        write_samples(out / f"{split}.parquet", entries)
+    write_skipped(out / "skipped.jsonl", skips)
+    report = ConversationsReport(
+        samples={split: len(entries) for split, entries in written.items()},
+        groups={split: len({sample.group for sample in entries}) for split, entries in written.items()},
+        images=len({str(picture) for picture in pictures.values() if not isinstance(picture, _Failed)}),
+        skipped=len(set(skips)),
+    )
+    write_json(out / "prepare.json", asdict(report))
+    return report
+
+
+def _why_left_out(sample: Sample) -> str:
+    """Why nothing can be learned or asked with a sample; empty where something can."""
+    answers = [text_of(entry).strip() for entry in sample.messages if entry["role"] == "assistant"]
+    if sample.meta.split == "train":
+        if not answers:
+            return "the assistant says nothing in it"
+        if not all(answers):
+            return f"answer {answers.index('') + 1} is empty"
+    asked = sample.messages[:-1] if sample.messages[-1]["role"] == "assistant" else sample.messages
+    return "" if any(entry["role"] == "user" for entry in asked) else "the user asks nothing in it"
+
+
+def _skip(sample: Sample, what: Any, why: str) -> Skip:
+    return Skip(sample.meta.split, sample.meta.scenario, sample.meta.view, what, why)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """An image that cannot be had."""
+
+    why: str
+
+
+def _pictures(
+    references: Sequence[str], root: Path, settings: PrepareSettings, out: Path, progress: Progress
+) -> dict[str, str | _Failed]:
+    """Reference -> the image file written, relative to `out`. The references to one video or table go together."""
+    by_file: dict[str, list[str]] = {}
+    for reference in references:
+        found = FRAME.fullmatch(reference) or CELL.fullmatch(reference)
+        by_file.setdefault(found["file"] if found else reference, []).append(reference)
+    pictures: dict[str, str | _Failed] = {}
+    progress(0, len(by_file))
+    with ThreadPoolExecutor(settings.workers or os.cpu_count()) as pool:
+        work = pool.map(lambda item: _of_file(root, item[0], item[1], settings, out), by_file.items())
+        for done, found_pictures in enumerate(work, start=1):
+            pictures |= found_pictures
+            progress(done, len(by_file))
+    return pictures
+
+
+def _of_file(
+    root: Path, file: str, references: Sequence[str], settings: PrepareSettings, out: Path
+) -> dict[str, str | _Failed]:
+    if references == [file]:
+        return {file: _copy(root / file, f"images/{file}", settings, out)}
+    frames = {reference: found for reference in references if (found := FRAME.fullmatch(reference))}
+    if frames:
+        return _frames(root / file, frames, settings, out)
+    return _cells(root / file, references, settings, out)
+
+
+def _copy(path: Path, name: str, settings: PrepareSettings, out: Path) -> str | _Failed:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return _Failed(f"{path}: {error.strerror or error}")
+    return _store(content, str(path), name, settings, out)
+
+
+def _store(content: bytes, origin: str, name: str, settings: PrepareSettings, out: Path) -> str | _Failed:
+    """Store an image file as it is, or scaled down where it is larger than the settings allow."""
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            picture.load()  # a file that is cut short shows only now
+            size = fit(picture.size, settings.image_size)
+            if size == picture.size and picture.format in KEPT_FORMATS:
+                return _write(out, name, content)
+            upright = ImageOps.exif_transpose(picture).convert("RGB")
+    except UnidentifiedImageError:
+        return _Failed(f"{origin}: not an image")
+    except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
+        return _Failed(f"{origin}: cannot be read as an image: {error}")
+    return _write(out, name + ("" if name.lower().endswith((".jpg", ".jpeg")) else ".jpg"), _jpeg(upright, settings))
+
+
+def _jpeg(picture: Image.Image, settings: PrepareSettings) -> bytes:
+    size = fit(picture.size, settings.image_size)
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="JPEG", quality=settings.jpeg_quality, subsampling=0)
+    return buffer.getvalue()
+
+
+def _write(out: Path, name: str, content: bytes) -> str:
+    path = out / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+    return name
+
+
+def _frames(
+    video: Path, references: dict[str, re.Match[str]], settings: PrepareSettings, out: Path
+) -> dict[str, str | _Failed]:
+    try:
+        duration_s = probe(video).duration_s
+        times_s = {
+            reference: float(found["number"]) * (duration_s / 100 if found["percent"] else 1)
+            for reference, found in references.items()
+        }
+        numbers = {reference: frame_at(video, max(time_s, 0.0)) for reference, time_s in times_s.items()}
+        frames = read_frames(video, sorted(set(numbers.values())))
+    except VideoError as error:
+        return {reference: _Failed(str(error)) for reference in references}
+    written = {}
+    for reference, number in numbers.items():
+        name = f"images/{references[reference]['file']}/{number:06d}.jpg"
+        written[reference] = _write(out, name, _jpeg(Image.fromarray(frames[number]), settings))
+    return dict(written)
+
+
+def _cells(table: Path, references: Sequence[str], settings: PrepareSettings, out: Path) -> dict[str, str | _Failed]:
+    places: dict[tuple[str, int], list[tuple[int, str]]] = {}
+    for reference in references:
+        found = CELL.fullmatch(reference)
+        if found is None:
+            raise AssertionError(reference)
+        places.setdefault((found["column"], int(found["row"])), []).append((int(found["index"]), reference))
+    written: dict[str, str | _Failed] = {}
+    try:
+        for (column, row), images in _each_row(table, places):
+            for index, reference in images:
+                cell = column[row].as_py()
+                content = (cell if isinstance(cell, list) else [cell])[index]["bytes"]
+                suffix = KEPT_FORMATS.get(_format_of(content), ".png")
+                found = CELL.fullmatch(reference)
+                named = PurePosixPath("images", *reference.rpartition("#")[0].split("/"))
+                name = f"{named}/{found['row'] if found else row}-{index}{suffix}"
+                written[reference] = _store(content, f"{table}: row {row}", name, settings, out)
+    except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        written |= {reference: _Failed(f"{table}: {error}") for reference in references if reference not in written}
+    return {reference: written.get(reference, _Failed(f"{table}: has no such row")) for reference in references}
+
+
+def _format_of(content: bytes) -> str:
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            return picture.format or ""
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return ""
+
+
+def _each_row(table: Path, places: dict[tuple[str, int], list[tuple[int, str]]]) -> Any:
+    """Each wanted row of the columns, one batch in memory at a time."""
+    start = 0
+    for batch in _batches(table, sorted({column for column, _ in places})):
+        batch.validate(full=True)  # what is damaged in memory would end the process, not raise
+        for column, row in [place for place in places if start <= place[1] < start + batch.num_rows]:
+            yield (batch.column(column), row - start), places[column, row]
+        start += batch.num_rows
+
+
+def _batches(table: Path, columns: list[str]) -> Any:
+    if table.suffix.lower() == ".parquet":
+        with pq.ParquetFile(table) as parquet:
+            yield from parquet.iter_batches(64, columns=columns)
+        return
+    with pa.memory_map(str(table)) as source:
+        yield from pa.ipc.open_stream(source)

@@ -1,0 +1,246 @@
+"""What comes in from the files of others: values by type and range, paths that stay in the data folder, and each
+problem noted with its file and place.
+
+Every source reads through an `Intake`. Nothing of a file is trusted: text may hold halves of characters, numbers may be
+none, lists may be anything, names may point outside. What cannot be used is noted and left out.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from cityscribe.records import InputError, Problem, read_json
+from cityscribe.sources.splits import split_named
+
+Note = Callable[[Literal["error", "warning"], str, str], None]
+"""Takes level, place in the file and message of a problem."""
+
+MAX_PIXELS = 1e5
+"""Larger values than this are slips of the pen, not places in a frame."""
+
+MAX_YAML = 200_000
+"""Characters of a YAML file, which is slow to read: a list of files, never data."""
+
+UNREADABLE = object()
+"""What a file gives that could not be read; its problem is noted."""
+
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+
+
+def open_intake(root: Path) -> Intake:
+    """The intake of a data set. Raises InputError where its root is no folder."""
+    if not os.path.isdir(root):
+        raise InputError(f"{root}: no such folder; give the folder of a data set")
+    return Intake(root)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The folder of a data set and the problems found in it so far, with file names relative to that folder."""
+
+    root: Path
+    problems: list[Problem] = field(default_factory=list)
+
+    def relative(self, path: Path) -> str:
+        return printable(Path(os.path.relpath(path, self.root)).as_posix())
+
+    def add(self, level: Literal["error", "warning"], path: Path, place: str, message: str) -> None:
+        self.problems.append(Problem(level, self.relative(path), printable(place), printable(message)))
+
+    def note(self, path: Path) -> Note:
+        return lambda level, place, message: self.add(level, path, place, message)
+
+    def files(self, folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+        """The files of a folder with one of these suffixes, by name; hidden ones left out."""
+        try:
+            names = sorted(os.listdir(folder))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            self.add("error", folder, "", f"cannot be listed: {error.strerror or error}")
+            return []
+        paths = [folder / name for name in names if not name.startswith(".") and name.lower().endswith(suffixes)]
+        return [path for path in paths if os.path.isfile(path)]
+
+    def data_files(self, files: Sequence[str], suffixes: tuple[str, ...]) -> list[Path]:
+        """The files that were asked for, or else those with these suffixes in the root and its folders for splits."""
+        if files:
+            found = []
+            for name in files:
+                try:
+                    found.append(self.root / self.below(self.root, name))
+                except ValueError as error:
+                    self.add("error", self.root / name, "", f"named in data.files: {error}")
+            return found
+        found = self.files(self.root, suffixes)
+        for folder in sorted(self.folders(self.root)):
+            if folder.name.lower() == "annotations" or split_named(folder.name) is not None:
+                found += self.files(folder, suffixes)
+        if not found:
+            self.add("error", self.root, "", f"has no file {' or '.join(suffixes)}")
+        return found
+
+    def folders(self, folder: Path) -> list[Path]:
+        """The folders in a folder, by name; hidden ones left out."""
+        try:
+            paths = [folder / name for name in sorted(os.listdir(folder)) if not name.startswith(".")]
+        except OSError as error:
+            self.add("error", folder, "", f"cannot be listed: {error.strerror or error}")
+            return []
+        return [path for path in paths if os.path.isdir(path)]
+
+    def text(self, path: Path) -> str | None:
+        """The UTF-8 text of a file."""
+        try:
+            return path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            self.add("error", path, f"byte {error.start}", "not UTF-8 text")
+        except OSError as error:
+            self.add("error", path, "", error.strerror or str(error))
+        return None
+
+    def json(self, path: Path) -> Any:
+        """What a JSON file holds, or UNREADABLE."""
+        try:
+            return read_json(path)
+        except InputError as error:
+            self.add("error", path, "", str(error).removeprefix(f"{path}: "))
+            return UNREADABLE
+
+    def json_lines(self, path: Path) -> list[tuple[str, Any]]:
+        """The values of a file with one JSON value a line, each with its place. Empty lines are passed over."""
+        found: list[tuple[str, Any]] = []
+        for number, line in enumerate((self.text(path) or "").split("\n"), start=1):
+            if not line.strip():
+                continue
+            try:
+                found.append((f"line {number}", json.loads(line)))
+            except json.JSONDecodeError as error:
+                self.add("error", path, f"line {number}, column {error.colno}", error.msg)
+            except (RecursionError, ValueError) as error:
+                what = "nested too deeply" if isinstance(error, RecursionError) else "a number is too long"
+                self.add("error", path, f"line {number}", what)
+        return found
+
+    def entries(self, path: Path) -> list[tuple[str, Any]]:
+        """The entries of a list that is stored as JSON or, by its name, as JSON lines; each with its place."""
+        if path.suffix.lower() == ".jsonl":
+            return self.json_lines(path)
+        value = self.json(path)
+        if value is UNREADABLE:
+            return []
+        if not isinstance(value, list):
+            self.add("error", path, "", f"holds {shown(value)}, expected a list")
+            return []
+        return [(f"[{place}]", entry) for place, entry in enumerate(value)]
+
+    def yaml(self, path: Path) -> Any:
+        """What a YAML file holds, or UNREADABLE."""
+        text = self.text(path)
+        if text is None:
+            return UNREADABLE
+        if len(text) > MAX_YAML:
+            self.add("error", path, "", f"has {len(text)} characters, which takes too long to read; at most {MAX_YAML}")
+            return UNREADABLE
+        try:
+            return yaml.safe_load(text)
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
+            mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+            self.add("error", path, f"line {mark.line + 1}" if mark else "", "not YAML")
+            return UNREADABLE
+
+    def table(self, path: Path, columns: tuple[str, ...], delimiter: str = ",") -> Iterator[tuple[str, dict[str, str]]]:
+        """The rows of a CSV file that names at least these columns in its first row, each with its place."""
+        text = self.text(path)
+        if text is None:
+            return
+        try:
+            rows = list(csv.reader(text.splitlines(keepends=True), delimiter=delimiter))
+        except csv.Error as error:
+            self.add("error", path, "", f"not a readable CSV file: {error}")
+            return
+        names = [cell.strip() for cell in rows[0]] if rows else []
+        missing = [column for column in columns if column not in names]
+        if missing:
+            self.add("error", path, "row 1", f"has no column {', '.join(missing)}")
+            return
+        for number, row in enumerate(rows[1:], start=2):
+            if any(cell.strip() for cell in row):
+                cells = dict(zip(names, row, strict=False))
+                yield f"row {number}", {name: cells.get(name, "").strip() for name in names}
+
+    def below(self, base: Path, name: str) -> str:
+        """The path that a file names, relative to the root. Raises ValueError, saying why, for one outside of it.
+
+        A relative path is meant from `base` (the folder of the file that names it) or else from the root, wherever
+        it exists; an absolute one must be below the root. What a link in the folder points to is the user's affair.
+        """
+        if not name or "\0" in name or name != printable(name):
+            raise ValueError(f"is {shown(name)}, expected the path of a file")
+        if URL.match(name) and not os.path.isabs(name):
+            raise ValueError(f"is {shown(name)}, expected a file below the data folder, not an address")
+        root = os.path.abspath(self.root)
+        reasons = []
+        for start in dict.fromkeys((os.path.abspath(base), root)):
+            path = os.path.normpath(os.path.join(start, name))
+            if os.path.commonpath((root, path)) != root or path == root:
+                reasons.append(f"{shown(name)} lies outside the data folder; put it below that folder")
+            elif os.path.isfile(path):
+                return os.path.relpath(path, root).replace(os.sep, "/")
+            else:
+                reasons.append(f"the file {shown(name)} does not exist")
+        raise ValueError(reasons[-1])
+
+
+def printable(text: str) -> str:
+    """Text fit to print and to store: what is no character is written as its code."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def shown(value: Any) -> str:
+    """A value in a message: the value itself where that is short, or else what it is."""
+    if value is None:
+        return "missing"
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        short = len(value) <= 4 and not any(isinstance(entry, list) for entry in value)
+        return f"[{', '.join(map(shown, value))}]" if short else f"a list of {len(value)}"
+    if isinstance(value, str) and len(value) > 60:
+        return repr(value[:57] + "...")
+    text = repr(value) if not isinstance(value, int) or abs(value) < 10**18 else "a huge number"
+    return text if len(text) <= 70 else text[:67] + "..."
+
+
+def finite(value: Any) -> float | None:
+    """A finite number, given as such or as a string."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def plain_text(value: Any) -> str | None:
+    """Text that can be stored: halves of surrogate pairs, which are no characters, become `?`. None for no text."""
+    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else None
+
+
+def name_of(value: Any) -> str | None:
+    """A name, given as text or as a whole number."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**18:
+        return str(value)
+    text = plain_text(value)
+    return text if text else None

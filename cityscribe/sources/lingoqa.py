@@ -1,0 +1,56 @@
+"""LingoQA: questions about driving, each about the images of one short segment.
+
+    *.parquet   question_id, segment_id, images (paths such as images/train/SEGMENT/0.jpg), question, answer
+
+The validation set has two reference answers a question: two rows, two samples of one question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cityscribe.records import Problem, Sample
+from cityscribe.sources.conversation import FRAMES, Entry, media, question_sample
+from cityscribe.sources.intake import name_of, open_intake
+from cityscribe.sources.splits import split_named
+
+COLUMNS = ("question_id", "segment_id", "images", "question", "answer")
+
+
+def read_lingoqa(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES) -> tuple[list[Sample], list[Problem]]:
+    """One sample a row, in their order, and everything that is wrong. The questions of a segment are one group.
+
+    Raises InputError where the root is no folder.
+    """
+    intake = open_intake(root)
+    samples = []
+    for path in intake.data_files(files, (".parquet",)):
+        try:
+            rows = pq.read_table(path).to_pylist()
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+            intake.add("error", path, "", f"not a readable Parquet file: {(str(error) or repr(error)).splitlines()[0]}")
+            continue
+        split = split_named(intake.relative(path)) or ""
+        for number, row in enumerate(rows):
+            entry = Entry(intake, path, f"row {number}", row)
+            missing = [column for column in COLUMNS if column not in row]
+            if missing:
+                entry.error("", f"has no column {', '.join(missing)}")
+                break
+            images = media(entry, "images")
+            if images is not None:
+                sample = question_sample(
+                    entry,
+                    row["question"],
+                    row["answer"],
+                    images,
+                    name=name_of(row["question_id"]) or f"row {number}",
+                    scenario=name_of(row["segment_id"]) or f"row {number}",
+                    split=split,
+                )
+                samples += [sample] if sample is not None else []
+    return samples, intake.problems

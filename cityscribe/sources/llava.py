@@ -1,0 +1,144 @@
+"""LLaVA JSON: conversations with `<image>` marks, as LLaVA, LLaVA-NeXT and their kin train on.
+
+    [{"id": "0", "image": "a.jpg", "conversations": [{"from": "human", "value": "<image>\\nWhat is this?"},
+                                                     {"from": "gpt", "value": "A crossing."}]}]
+
+`image` names one file or a list of them, `video` likewise. A mixture is a YAML file, `datasets: [{json_path: a.json,
+sampling_strategy: "first:10%"}]`; the strategies are `all`, `first:N`, `end:N` and `random:N`, where N is a number or
+a share that is rounded up (train.py of LLaVA-NeXT). One line break after a mark belongs to the mark.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cityscribe.records import Problem, Sample, write_text
+from cityscribe.sources.conversation import (
+    FRAMES,
+    Entry,
+    build_sample,
+    check_writable,
+    media,
+    meta_to_write,
+    own_meta,
+    text_with_marks,
+    turns_of,
+)
+from cityscribe.sources.intake import UNREADABLE, Intake, name_of, open_intake, shown
+from cityscribe.sources.splits import split_named
+
+SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
+STRATEGY = re.compile(r"(all|first|end|random)(?::(\d{1,12})(%?))?")
+
+
+def read_llava(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES) -> tuple[list[Sample], list[Problem]]:
+    """The samples of LLaVA JSON files and of mixtures of them, in their order, and everything that is wrong.
+
+    `files` names the files to read, relative to the root; none takes all. What a mixture names is not read again by
+    itself. A video is shown by `frames` frames. Raises InputError where the root is no folder.
+    """
+    intake = open_intake(root)
+    listed = intake.data_files(files, (".yaml", ".yml", ".json", ".jsonl"))
+    mixtures = [path for path in listed if path.suffix.lower() in (".yaml", ".yml")]
+    samples: list[Sample] = []
+    mixed: set[Path] = set()
+    for mixture in mixtures:
+        samples += _mixture(intake, mixture, frames, mixed)
+    for path in listed:
+        if path not in mixtures and path not in mixed:
+            samples += _samples(intake, path, intake.entries(path), frames)
+    return samples, intake.problems
+
+
+def _mixture(intake: Intake, path: Path, frames: int, mixed: set[Path]) -> list[Sample]:
+    value = intake.yaml(path)
+    if value is UNREADABLE:
+        return []
+    parts = value.get("datasets") if isinstance(value, dict) else None
+    if not isinstance(parts, list):
+        intake.add("error", path, "datasets", f"is {shown(parts)}, expected a list of files")
+        return []
+    samples = []
+    for number, part in enumerate(parts):
+        entry = Entry(intake, path, f"datasets[{number}]", part if isinstance(part, dict) else {})
+        name, strategy = entry.row.get("json_path"), entry.row.get("sampling_strategy", "all")
+        try:
+            if not isinstance(name, str):
+                raise ValueError(f"is {shown(name)}, expected the path of a JSON file")
+            file = intake.root / intake.below(path.parent, name)
+        except ValueError as error:
+            entry.error("json_path", str(error))
+            continue
+        asked = STRATEGY.fullmatch(strategy) if isinstance(strategy, str) else None
+        if asked is None or (asked[1] == "all") != (asked[2] is None):
+            entry.error("sampling_strategy", f"is {shown(strategy)}, expected all, first:N, end:N or random:N, N or N%")
+            continue
+        mixed.add(file)
+        entries = intake.entries(file)
+        samples += _samples(intake, file, _drawn(entries, asked, name), frames)
+    return samples
+
+
+def _drawn(entries: list[tuple[str, Any]], asked: re.Match[str], name: str) -> list[tuple[str, Any]]:
+    if asked[1] == "all":
+        return entries
+    count = math.ceil(int(asked[2]) * len(entries) / 100) if asked[3] else int(asked[2])
+    if asked[1] == "end":
+        return entries[max(len(entries) - count, 0) :]
+    if asked[1] == "random":
+        # By hash rather than by a seed, so that the same file gives the same samples in any mixture.
+        order = sorted(range(len(entries)), key=lambda n: hashlib.sha256(f"{name}\0{n}".encode()).digest())
+        return [entries[n] for n in sorted(order[:count])]
+    return entries[:count]
+
+
+def _samples(intake: Intake, path: Path, entries: list[tuple[str, Any]], frames: int) -> list[Sample]:
+    split = split_named(intake.relative(path)) or ""
+    samples = []
+    for place, row in entries:
+        if not isinstance(row, dict):
+            intake.add("error", path, place, f"is {shown(row)}, expected an entry with conversations")
+            continue
+        entry = Entry(intake, path, place, row)
+        turns = turns_of(
+            entry, "conversations", role_keys=("from", "role"), text_keys=("value", "content"), newline=True
+        )
+        images = media(entry, "image") if row.get("image") or "images" not in row else media(entry, "images")
+        videos = media(entry, "video")
+        if turns is None or images is None or videos is None:
+            continue
+        if images and videos:
+            entry.error("video", "stands beside images; which of them a mark <image> means cannot be told")
+            continue
+        meta, group = own_meta(row)
+        name = name_of(row.get("id")) or f"{intake.relative(path)}{place}"
+        sample = build_sample(
+            entry, turns, images, videos, frames=frames, name=name, split=split, meta=meta, group=group
+        )
+        if sample is not None:
+            samples.append(sample)
+    return samples
+
+
+def write_llava(samples: Sequence[Sample], path: Path) -> None:
+    """Write samples as LLaVA JSON, whole or not at all; `read_llava` gives the same samples again.
+
+    Raises InputError that names the samples whose text holds a mark of its own, or that are not prepared.
+    """
+    entries = check_writable(samples, _entry)
+    write_text(path, json.dumps(entries, ensure_ascii=False, indent=1) + "\n")
+
+
+def _entry(sample: Sample) -> dict[str, Any]:
+    images = list(sample.images)
+    named: dict[str, Any] = {"image": images[0] if len(images) == 1 else images} if images else {}
+    turns = [
+        {"from": SPEAKERS[entry["role"]], "value": text_with_marks(entry, newline=True)} for entry in sample.messages
+    ]
+    return {"id": sample.meta.scenario, **named, "conversations": turns, **meta_to_write(sample)}

@@ -1,0 +1,57 @@
+"""Which split a sample belongs to: as the name of its file says, or else by a share of the images.
+
+A source leaves the split of a sample empty where no name says it; `divide` then fills it in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from cityscribe.records import Sample, Split
+
+WORDS: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def split_named(path: str) -> Split | None:
+    """The split that a relative path names, such as `llava_val.json` or `train2017/0.json`; the last word counts."""
+    parts = PurePosixPath(path)
+    for part in (parts.stem, *reversed(parts.parts[:-1])):
+        for word in reversed(re.findall("[a-z]+", part.lower())):
+            if word in WORDS:
+                return WORDS[word]
+    return None
+
+
+def divide(samples: Sequence[Sample], val_share: float, seed: int) -> list[Sample]:
+    """Samples with a split each, in their order.
+
+    Where none is named for validation, a share of the others becomes that: whole groups, drawn by the hash of their
+    name, so that no image is in both. At least one group stays for training.
+    """
+    named = {sample.meta.split for sample in samples}
+    chosen: set[str] = set()
+    if "val" not in named and val_share > 0:
+        groups = {sample.group for sample in samples if sample.meta.split != "test"}
+        order = sorted(groups, key=lambda group: hashlib.sha256(f"{seed}/{group}".encode()).hexdigest())
+        chosen = set(order[: min(math.ceil(val_share * len(order)), len(order) - 1)])
+    result = []
+    for sample in samples:
+        split = sample.meta.split or "train"
+        if split == "train" and sample.group in chosen:
+            split = "val"
+        result.append(sample if split == sample.meta.split else replace(sample, meta=replace(sample.meta, split=split)))
+    return result

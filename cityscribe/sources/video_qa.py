@@ -1,0 +1,101 @@
+"""Question answering about videos: MSVD-QA, MSRVTT-QA, ActivityNet-QA, and the form of Video-ChatGPT.
+
+    {train,val,test}_qa.json        [{"id": 0, "video_id": 1, "question": ..., "answer": ...}]        MSVD-QA, MSRVTT-QA
+    youtube_mapping.txt             lines NAME vidN                                                   of MSVD
+    {train,val,test}_q.json, _a.json   [{"question_id", "video_name", "question"}], [{"question_id", "answer"}]
+    *.json                          [{"video_id" or "video_name", "q" or "Q", "a" or "A"}]            Video-ChatGPT
+
+Videos lie anywhere below the data folder, under the name that a question gives, also as `videoN` or `v_NAME`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cityscribe.records import Problem, Sample
+from cityscribe.sources.conversation import FRAMES, Entry, frames_of, question_sample
+from cityscribe.sources.intake import Intake, name_of, open_intake, shown
+from cityscribe.sources.splits import split_named
+from cityscribe.sources.videos import files_by_stem, stem_of
+
+MAPPING = "youtube_mapping.txt"
+QUESTION_KEYS = ("question", "q", "Q")
+ANSWER_KEYS = ("answer", "a", "A")
+VIDEO_KEYS = ("video_id", "video_name", "video")
+NAME_KEYS = ("question_id", "id", "qid")
+
+
+def read_video_qa(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES) -> tuple[list[Sample], list[Problem]]:
+    """One sample a question, in their order; those of a video are one group. A video is shown by `frames` frames.
+
+    Raises InputError where the root is no folder.
+    """
+    intake = open_intake(root)
+    videos = files_by_stem(root)
+    videos = _mapped(intake, videos) | videos
+    samples: list[Sample] = []
+    for path in intake.data_files(files, (".json", ".jsonl")):
+        if path.stem.endswith("_a") and path.with_name(path.stem[:-2] + "_q.json").is_file():
+            continue
+        beside = path.with_name(path.stem[:-2] + "_a.json")
+        answers = _answers(intake, beside) if path.stem.endswith("_q") and beside.is_file() else {}
+        split = split_named(intake.relative(path)) or ""
+        for place, row in intake.entries(path):
+            if not isinstance(row, dict):
+                intake.add("error", path, place, f"is {shown(row)}, expected a question")
+                continue
+            entry = Entry(intake, path, place, row)
+            if not frames:
+                entry.error("", "shows a video; set data.frames to show some of its frames")
+                continue
+            named = name_of(_first(row, VIDEO_KEYS))
+            video = _found(videos, named)
+            if named is None or video is None:
+                entry.error("video_id", f"is {shown(_first(row, VIDEO_KEYS))}, which is no video below the data folder")
+                continue
+            name = name_of(_first(row, NAME_KEYS)) or place
+            answer = _first(row, ANSWER_KEYS)
+            sample = question_sample(
+                entry,
+                _first(row, QUESTION_KEYS),
+                answers.get(name) if answer is None else answer,
+                frames_of(video, frames),
+                name=name,
+                scenario=stem_of(video),
+                split=split,
+            )
+            samples += [sample] if sample is not None else []
+    return samples, intake.problems
+
+
+def _first(row: dict[str, Any], keys: Sequence[str]) -> Any:
+    return next((row[key] for key in keys if row.get(key) is not None), None)
+
+
+def _found(videos: dict[str, str], name: str | None) -> str | None:
+    stem = stem_of(name) if name else ""
+    return next((videos[key] for key in (stem, f"video{stem}", f"vid{stem}", f"v_{stem}") if key in videos), None)
+
+
+def _mapped(intake: Intake, videos: dict[str, str]) -> dict[str, str]:
+    """The videos of MSVD under the numbers that its questions use."""
+    path = intake.root / MAPPING
+    found: dict[str, str] = {}
+    for line in (intake.text(path) or "").split("\n") if path.is_file() else []:
+        name, _, number = line.strip().rpartition(" ")
+        if name in videos:
+            found[number] = videos[name]
+    return found
+
+
+def _answers(intake: Intake, path: Path) -> dict[str, Any]:
+    found = {}
+    for place, row in intake.entries(path):
+        name = name_of(row.get("question_id")) if isinstance(row, dict) else None
+        if name is None:
+            intake.add("error", path, place, f"is {shown(row)}, expected question_id and answer")
+        else:
+            found[name] = row.get("answer")
+    return found
