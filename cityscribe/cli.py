@@ -326,7 +326,7 @@ def serve_command(
     token_file: Annotated[Path | None, typer.Option(help="file with the token that clients must send")] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Answer over HTTP as OpenAI's API does, describe clips, and show a web page (extra [serve]).
+    """Answer over HTTP as OpenAI's API does, describe clips, and show a web page. Needs the extra `serve`.
 
     Listens on http://127.0.0.1:8080; --set serve.port=0 takes a free port. docs/serve.md has the rest.
     """

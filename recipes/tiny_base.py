@@ -489,7 +489,7 @@ def train(folder: Path, pool: Path, out: Path, recipe: Recipe) -> None:
     from transformers import LlavaForConditionalGeneration
 
     torch.manual_seed(recipe.seed)
-    # on a CPU the backward pass of fused attention in bfloat16 takes a third of the tower's step; the plain one does not
+    # On a CPU the backward pass of fused attention in bfloat16 takes a third of a step of the tower.
     attention = {"vision_config": "sdpa" if torch.cuda.is_available() else "eager", "text_config": "sdpa"}
     model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, attn_implementation=attention)
     journal = Journal(folder, pool, out, recipe)

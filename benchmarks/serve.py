@@ -1,0 +1,269 @@
+"""Whether the service stays up: many clients, broken requests, a model that is killed, broken files, memory.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.serve                 # cityscribe-tiny, 500 requests, 1,000 broken files
+    python -m benchmarks.serve --checkpoint runs/demo/model
+
+A real service in a process of its own. 16 clients send 500 requests between them: a tenth malformed, a tenth cut off,
+one in twenty cancelled, while the model is killed twice. Then 1,000 images and videos with bytes changed, cut out or
+repeated. Every well-formed request must be answered once, or told to come again and answered then, with what the same
+request is answered alone; every malformed one must get a 4xx with a reason; the service must be the same process at
+the end. Memory is that of all its processes (proportional set size), after the first fifth and at the end.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import httpx2
+import numpy as np
+import psutil
+import typer
+from PIL import Image
+
+from cityscribe.video import write_video
+
+QUESTIONS = ("What is the weather like?", "Where is the pedestrian?", "Describe the vehicle.", "Is the road wet?")
+
+
+def main(
+    checkpoint: Annotated[str, typer.Option(help="folder of a model")] = "cityscribe-tiny",
+    requests: Annotated[int, typer.Option(min=20)] = 500,
+    clients: Annotated[int, typer.Option(min=1)] = 16,
+    kills: Annotated[int, typer.Option(min=0, help="of the model's process")] = 2,
+    files: Annotated[int, typer.Option(min=0, help="broken images and videos")] = 1000,
+) -> None:
+    """Exit status 1 where a promise of the service does not hold."""
+    with tempfile.TemporaryDirectory() as folder:
+        log_file = Path(folder) / "log.jsonl"
+        command = [sys.executable, "-m", "cityscribe", "serve", checkpoint]
+        for setting in ("serve.port=0", "predict.drafts=false", "serve.decode_timeout_s=10", f"serve.queue={clients}"):
+            command += ["--set", setting]
+        with log_file.open("w") as log:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert process.stdout is not None
+        service = Service(process.stdout.readline().strip(), process, log_file)
+        try:
+            service.wait_ready(1)
+            faults = storm(service, requests, clients, kills)
+            faults += broken_files(service, files, Path(folder))
+            process.send_signal(signal.SIGTERM)
+            if process.wait(60) != 0:
+                faults.append("the service did not stop gracefully")
+        finally:
+            process.kill()
+    for fault in faults[:20]:
+        print("FAULT:", fault)
+    sys.exit(bool(faults))
+
+
+class Service:
+    """The service that is tried, seen from outside."""
+
+    def __init__(self, address: str, process: subprocess.Popen[str], log_file: Path) -> None:
+        self.address, self.process, self.log_file = address, process, log_file
+        self.http = httpx2.Client(base_url=address, timeout=180)
+        self.model = ""
+
+    def starts(self) -> list[int]:
+        """The process ids of the models that were ready, in their order."""
+        lines = [json.loads(line) for line in self.log_file.read_text().splitlines() if line.endswith("}")]
+        return [line["pid"] for line in lines if line["event"] == "model-ready"]
+
+    def wait_ready(self, starts: int) -> None:
+        while len(self.starts()) < starts or self.http.get("/readyz").status_code != 200:
+            if self.process.poll() is not None:
+                raise SystemExit(self.log_file.read_text())
+            time.sleep(0.2)
+        self.model = self.http.get("/v1/models").json()["data"][0]["id"]
+
+    def body(self, content: list[dict[str, Any]], **changed: Any) -> dict[str, Any]:
+        message = {"role": "user", "content": content}
+        return {"model": self.model, "messages": [message], "max_tokens": 24, **changed}
+
+    def chat(self, body: dict[str, Any]) -> tuple[int, Any]:
+        """Status, and the text or the error."""
+        response = self.http.post("/v1/chat/completions", json=body)
+        told = response.json()
+        if response.status_code == 200:
+            return 200, told["choices"][0]["message"]["content"]
+        return response.status_code, told["error"]
+
+    def memory(self) -> str:
+        """Proportional set size of the processes."""
+        root = psutil.Process(self.process.pid)
+        model = self.starts()[-1]
+        found = {"listening": 0.0, "model": 0.0, "decoder": 0.0}
+        for each in (root, *root.children(recursive=True)):
+            name = "listening" if each == root else "model" if each.pid == model else "decoder"
+            found[name] += each.memory_full_info().pss / 1e6
+        return ", ".join(f"{name} {megabytes:.0f} MB" for name, megabytes in found.items())
+
+
+def storm(service: Service, requests: int, clients: int, kills: int) -> list[str]:
+    """Many clients at once. Returns what was not as promised."""
+    parts = [image_part(picture(number)) for number in range(4)]
+    known: dict[tuple[int, str], str] = {}
+    for place, part in enumerate(parts):
+        for question in QUESTIONS:
+            status, text = service.chat(service.body([part, text_part(question)]))
+            assert status == 200, text
+            known[place, question] = text
+    counts: Counter[str] = Counter()
+    faults: list[str] = []
+    waits_s: list[float] = []
+    shares = {"good": 15, "malformed": 2, "cut off": 2, "cancelled": 1}
+    kinds = random.Random(0).choices(list(shares), list(shares.values()), k=requests)
+
+    def client(number: int) -> None:
+        draw = random.Random(number)
+        for kind in kinds[number::clients]:
+            place, question = draw.randrange(len(parts)), draw.choice(QUESTIONS)
+            content = [parts[place], text_part(question)]
+            if kind == "good":
+                began = time.monotonic()
+                status, text = service.chat(service.body(content))
+                while status in (429, 503):
+                    counts[f"told to come again ({text['code']})"] += 1
+                    time.sleep(0.5)
+                    status, text = service.chat(service.body(content))
+                waits_s.append(time.monotonic() - began)
+                if (status, text) != (200, known[place, question]):
+                    faults.append(f"answered {status} {text!r}")
+            elif kind == "malformed":
+                wrong = draw.choice([{"n": 2}, {"messages": []}, {"tools": []}, {"max_tokens": 10**9}, {"stop": [""]}])
+                status, error = service.chat(service.body(content, **wrong))
+                if not (400 <= status < 500 and error["message"]):
+                    faults.append(f"malformed {wrong}: {status}")
+            else:
+                send_raw(service.address, service.body(content, max_tokens=500), whole=kind == "cancelled")
+            counts[kind] += 1
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    done = lambda: sum(counts[kind] for kind in shares)  # noqa: E731
+    memory = ""
+    for kill in range(kills + 1):
+        while done() < requests * (kill + 1) / (kills + 2) and any(thread.is_alive() for thread in threads):
+            time.sleep(0.05)
+            if not memory and done() > requests / 5:
+                memory = service.memory()
+        if kill < kills:
+            service.wait_ready(kill + 1)
+            psutil.Process(service.starts()[-1]).kill()
+    for thread in threads:
+        thread.join()
+    seconds = time.monotonic() - began
+    service.wait_ready(kills + 1)
+    for _ in range(200):
+        gauges = service.http.get("/metrics").text
+        if "cityscribe_running 0\n" in gauges and "cityscribe_waiting 0\n" in gauges:
+            break
+        time.sleep(0.1)
+    else:
+        faults.append("requests that nobody waits for are still under way")
+    print(f"{done()} requests by {clients} clients in {seconds:.0f} s, the model killed {kills} times")
+    print("  " + ", ".join(f"{name}: {count}" for name, count in sorted(counts.items())))
+    waits_s.sort()
+    print(f"  wait for an answer: median {waits_s[len(waits_s) // 2]:.1f} s, longest {waits_s[-1]:.1f} s")
+    print(f"  memory after a fifth of them: {memory}")
+    print(f"  memory at the end:            {service.memory()}")
+    print(f"  faults: {len(faults)}")
+    return faults
+
+
+def broken_files(service: Service, count: int, folder: Path) -> list[str]:
+    """Images and videos that are no longer what they were. Returns what was not as promised."""
+    if not count:
+        return []
+    whole: list[tuple[str, bytes]] = [(kind, picture(1, kind)) for kind in ("PNG", "JPEG", "WEBP", "GIF")]
+    frames = (np.array(Image.open(io.BytesIO(picture(n)))) for n in range(12))
+    write_video(folder / "clip.mp4", frames, 10)
+    whole.append(("MP4", (folder / "clip.mp4").read_bytes()))
+    counts: Counter[str] = Counter()
+    faults: list[str] = []
+    began = time.monotonic()
+    memory = ""
+    for number in range(count):
+        draw = random.Random(number)
+        kind, content = whole[number % len(whole)]
+        part = video_part(mutated(content, draw)) if kind == "MP4" else image_part(mutated(content, draw))
+        try:
+            status, error = service.chat(service.body([part, text_part("What?")], max_tokens=1))
+        except httpx2.HTTPError as gone:
+            faults.append(f"file {number} ({kind}): {type(gone).__name__}")
+            continue
+        counts["read" if status == 200 else f"{status} {error['code']}"] += 1
+        if status not in (200, 415, 422):
+            faults.append(f"file {number} ({kind}): {status} {error}")
+        if number == count // 5:
+            memory = service.memory()
+    print(f"{count} broken files in {time.monotonic() - began:.0f} s")
+    print("  " + ", ".join(f"{name}: {found}" for name, found in sorted(counts.items())))
+    print(f"  memory after a fifth of them: {memory}")
+    print(f"  memory at the end:            {service.memory()}")
+    print(f"  faults: {len(faults)}")
+    return faults
+
+
+def send_raw(address: str, body: dict[str, Any], *, whole: bool) -> None:
+    """Send a request, or half of it, and hang up."""
+    place = urlsplit(address)
+    content = json.dumps(body).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
+    head += f"Content-Length: {len(content)}\r\n\r\n"
+    with socket.create_connection((place.hostname or "", place.port or 0), timeout=30) as connection:
+        connection.sendall(head.encode() + (content if whole else content[: len(content) // 2]))
+        time.sleep(0.2)
+
+
+def picture(seed: int, kind: str = "PNG") -> bytes:
+    image = Image.effect_mandelbrot((160, 120), (-2.0 + seed / 30, -1.5, 1.0, 1.5), 60).convert("RGB")
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind)
+    return buffer.getvalue()
+
+
+def mutated(content: bytes, draw: random.Random) -> bytes:
+    """A file with some of its bytes changed, and perhaps cut short or with a piece of it repeated."""
+    changed = bytearray(content)
+    for _ in range(draw.choice((1, 4, 16, 64, 256))):
+        changed[draw.randrange(len(changed))] = draw.randrange(256)
+    what = draw.random()
+    if what < 0.25:
+        del changed[draw.randrange(1, len(changed)) :]
+    elif what < 0.5:
+        start = draw.randrange(len(changed))
+        changed[start:start] = changed[start : start + draw.randrange(1, 2000)]
+    return bytes(changed)
+
+
+def text_part(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
+
+
+def image_part(content: bytes) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": "data:image/png;base64," + base64.b64encode(content).decode()}}
+
+
+def video_part(content: bytes) -> dict[str, Any]:
+    return {"type": "video_url", "video_url": {"url": "data:video/mp4;base64," + base64.b64encode(content).decode()}}
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,292 @@
+"""Chat completions: OpenAI's request in, the model's answer out, whole or as a stream of server-sent events.
+
+What would change the answer and is not supported is refused by name; what does not is taken and passed over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from cityscribe.records import image_block, message, text_block
+from cityscribe.serve.decoder import Decoder
+from cityscribe.serve.decoding import decode_frames, decode_image
+from cityscribe.serve.log import log_bug
+from cityscribe.serve.media import from_data_url
+from cityscribe.serve.model_child import Asked, Piece, Said
+from cityscribe.serve.model_process import ModelProcess
+from cityscribe.serve.refusal import Refusal
+from cityscribe.settings import ServeSettings
+
+T = TypeVar("T")
+DEFAULT_TOKENS = 256
+STREAM = "text/event-stream"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Url(_Part):
+    url: str = Field(description="a data: URL; nothing is fetched from elsewhere")
+    detail: str | None = Field(None, description="taken and passed over")
+
+
+class TextPart(_Part):
+    type: Literal["text"]
+    text: str
+
+
+class ImagePart(_Part):
+    type: Literal["image_url"]
+    image_url: Url
+
+
+class VideoPart(_Part):
+    type: Literal["video_url"]
+    video_url: Url
+
+
+Part = Annotated[TextPart | ImagePart | VideoPart, Field(discriminator="type")]
+
+
+class Message(_Part):
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[Part]
+    name: str | None = Field(None, description="taken and passed over")
+
+
+class StreamOptions(_Part):
+    include_usage: bool = False
+    include_obfuscation: bool = False
+
+
+class ResponseFormat(_Part):
+    type: Literal["text"]
+
+
+class ChatRequest(BaseModel):
+    """The body of POST /v1/chat/completions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    messages: list[Message] = Field(min_length=1, max_length=256)
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    temperature: float | None = Field(None, ge=0, le=2, description="0, the default, is greedy")
+    top_p: float | None = Field(None, gt=0, le=1)
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63, description="of the draws; equal requests give equal answers")
+    stop: str | list[Annotated[str, Field(max_length=256)]] | None = Field(None, max_length=256)
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Literal[1] | None = None
+    response_format: ResponseFormat | None = None
+    logprobs: Literal[False] | None = None
+    presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    metadata: dict[str, str] | None = None
+    store: bool | None = None
+    service_tier: str | None = None
+
+
+class Chat:
+    """Answers chat requests with one model under one name."""
+
+    def __init__(self, name: str, model: ModelProcess, decoder: Decoder, settings: ServeSettings, folder: Path) -> None:
+        self.name, self._model, self._decoder, self._settings, self._folder = name, model, decoder, settings, folder
+        self.created = int(time.time())
+
+    def models(self) -> dict[str, Any]:
+        return {"object": "list", "data": [self.described()]}
+
+    def described(self) -> dict[str, Any]:
+        return {"id": self.name, "object": "model", "created": self.created, "owned_by": "cityscribe"}
+
+    async def complete(self, body: ChatRequest, request: Request) -> Response:
+        """Raises Refusal for what cannot be asked, answered or decoded."""
+        if body.model != self.name:
+            words = f"there is no model of this name here, only {self.name}"
+            raise Refusal(404, "model_not_found", words, param="model")
+        answer = self._answer(body)
+        head: dict[str, Any] = {
+            "id": f"chatcmpl-{secrets.token_hex(12)}",
+            "created": int(time.time()),
+            "model": self.name,
+        }
+        if not body.stream:
+            return JSONResponse(await until_gone(request, _whole(answer, head)))
+        # The first piece is waited for, so that what is refused has its own status and not a broken stream.
+        try:
+            first = await until_gone(request, anext(answer))
+        except BaseException:
+            await answer.aclose()
+            raise
+        usage = body.stream_options is not None and body.stream_options.include_usage
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(_streamed(first, answer, head, usage), media_type=STREAM, headers=headers)
+
+    async def _answer(self, body: ChatRequest) -> AsyncGenerator[Piece | Said, None]:
+        """The pieces of an answer. The request's images lie in a folder of their own until it is over."""
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        try:
+            asked = await self._asked(body, folder)
+            async with aclosing(self._model.ask(asked, timeout_s=self._settings.timeout_s)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+
+    async def _asked(self, body: ChatRequest, folder: Path) -> Asked:
+        limits = self._settings
+        most = body.max_completion_tokens or body.max_tokens or min(DEFAULT_TOKENS, limits.max_tokens)
+        if most > limits.max_tokens:
+            raise Refusal(422, "max_tokens", f"up to {limits.max_tokens} tokens are answered", param="max_tokens")
+        stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+        if len(stop) > 4 or "" in stop:
+            raise Refusal(422, "stop", "expected one to four strings that are not empty", param="stop")
+        if body.messages[-1].role != "user":
+            raise Refusal(422, "messages", "the last message must be the user's", param="messages")
+        messages: list[dict[str, Any]] = []
+        images: list[Path] = []
+        characters = 0
+        for n, entry in enumerate(body.messages):
+            blocks = []
+            parts = [TextPart(type="text", text=entry.content)] if isinstance(entry.content, str) else entry.content
+            for m, part in enumerate(parts):
+                if isinstance(part, TextPart):
+                    characters += len(part.text)
+                    blocks.append(text_block(part.text))
+                    continue
+                if entry.role != "user":
+                    place = f"messages[{n}]"
+                    raise Refusal(422, "messages", f"{place}: only the user shows images", param=place)
+                found = await self._images(part, f"messages[{n}].content[{m}]", folder, len(images))
+                images += found
+                blocks += [image_block() for _ in found]
+            messages.append(message("system" if entry.role == "developer" else entry.role, *blocks))
+        if characters > limits.max_characters:
+            words = f"{characters} characters; up to {limits.max_characters} are taken"
+            raise Refusal(422, "too_much_text", words, param="messages")
+        return Asked(
+            0,
+            tuple(messages),
+            tuple(images),
+            most,
+            stop,
+            body.temperature or 0.0,
+            1.0 if body.top_p is None else body.top_p,
+            body.seed or 0,
+        )
+
+    async def _images(self, part: ImagePart | VideoPart, place: str, folder: Path, before: int) -> list[Path]:
+        """The images that a part shows, as files in the request's folder."""
+        if isinstance(part, ImagePart):
+            frames, url, param = 1, part.image_url.url, f"{place}.image_url"
+        else:
+            frames, url, param = self._settings.video_frames, part.video_url.url, f"{place}.video_url"
+        if before + frames > self._settings.max_images:
+            words = f"up to {self._settings.max_images} images and frames are taken in a request"
+            raise Refusal(422, "too_many_images", words, param=param)
+        content = await asyncio.to_thread(from_data_url, url, "image" if frames == 1 else "video", param)
+        source, shown = folder / f"{before}.in", folder / str(before)
+        await asyncio.to_thread(source.write_bytes, content)
+        try:
+            if isinstance(part, ImagePart):
+                await self._decoder.run(decode_image, source, shown, self._decoder.limits)
+                return [shown]
+            await asyncio.to_thread(shown.mkdir)
+            paths: list[Path] = await self._decoder.run(decode_frames, source, shown, frames, self._decoder.limits)
+            return paths
+        except Refusal as refusal:
+            refusal.param = param
+            raise
+        finally:
+            source.unlink(missing_ok=True)
+
+
+async def until_gone(request: Request, work: Awaitable[T]) -> T:
+    """The result of work, which is cancelled when the client hangs up. The request's body must have been read."""
+    task = asyncio.ensure_future(work)
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    watch = asyncio.create_task(gone())
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise Refusal(499, "client_gone", "the client has hung up")
+        return task.result()
+    finally:
+        watch.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def _whole(answer: AsyncGenerator[Piece | Said, None], head: dict[str, Any]) -> dict[str, Any]:
+    text = ""
+    async with aclosing(answer) as events:
+        async for event in events:
+            if isinstance(event, Said):
+                reply = {"role": "assistant", "content": text, "refusal": None}
+                choice = {"index": 0, "message": reply, "finish_reason": event.finish, "logprobs": None}
+                return {**head, "object": "chat.completion", "choices": [choice], "usage": _usage(event)}
+            text += event.text
+    raise AssertionError("an answer ends with Said or a Refusal")
+
+
+async def _streamed(
+    first: Piece | Said, answer: AsyncGenerator[Piece | Said, None], head: dict[str, Any], usage: bool
+) -> AsyncGenerator[str, None]:
+    def chunk(delta: dict[str, Any], finish: str | None = None) -> str:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+        return sse({**head, "object": "chat.completion.chunk", "choices": [choice]})
+
+    async with aclosing(answer) as events:
+        yield chunk({"role": "assistant", "content": ""})
+        event = first
+        try:
+            while isinstance(event, Piece):
+                yield chunk({"content": event.text})
+                event = await anext(events)
+            yield chunk({}, event.finish)
+            if usage:
+                yield sse({**head, "object": "chat.completion.chunk", "choices": [], "usage": _usage(event)})
+        except Refusal as refusal:
+            yield sse(refusal.body)
+        except Exception as error:
+            log_bug("stream", error)
+            yield sse(Refusal(500, "internal", "an error of the service").body)
+    yield "data: [DONE]\n\n"
+
+
+def sse(value: Any, *, event: str = "", number: int | None = None) -> str:
+    """One server-sent event with JSON data."""
+    head = (f"id: {number}\n" if number is not None else "") + (f"event: {event}\n" if event else "")
+    return f"{head}data: {json.dumps(value, ensure_ascii=False)}\n\n"
+
+
+def _usage(said: Said) -> dict[str, int]:
+    return {
+        "prompt_tokens": said.prompt_tokens,
+        "completion_tokens": said.tokens,
+        "total_tokens": said.prompt_tokens + said.tokens,
+    }

@@ -1,0 +1,157 @@
+"""Descriptions of a clip: per phase its images, as `prepare` makes them, and what is said about each road user.
+
+The questions, their order and the images follow the settings that the model was tuned with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from cityscribe.prepare.prompts import Prompts, long_question
+from cityscribe.records import PHASES, Phase, ViewKind, image_block, message, text_block
+from cityscribe.serve.decoder import Decoder
+from cityscribe.serve.decoding import Shown, TimedBox, decode_phases
+from cityscribe.serve.jobs import Job
+from cityscribe.serve.model_child import Asked, Piece, Said
+from cityscribe.serve.model_process import ModelProcess
+from cityscribe.serve.refusal import Refusal
+from cityscribe.settings import Settings
+
+TRIES = 4
+"""Of one question, where the model dies over it."""
+
+MOST_BOXES = 2000
+
+Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+Pixels = Annotated[float, Field(ge=-1e5, le=1e5, allow_inf_nan=False)]
+Side = Annotated[float, Field(gt=0, le=1e5, allow_inf_nan=False)]
+PhaseName = Literal["prerecognition", "recognition", "judgement", "action", "avoidance"]
+
+
+class _Given(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GivenPhase(_Given):
+    phase: PhaseName
+    start_s: Seconds
+    end_s: Seconds
+
+
+class GivenBox(_Given):
+    role: Literal["pedestrian", "vehicle"]
+    time_s: Seconds
+    xywh: tuple[Pixels, Pixels, Side, Side]
+    phase: PhaseName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Describer:
+    """What it takes to describe a clip."""
+
+    model: ModelProcess
+    decoder: Decoder
+    prompts: Prompts
+    settings: Settings
+
+    async def describe(
+        self, job: Job, clip: Path, phases: tuple[Phase, ...], boxes: tuple[TimedBox, ...], view: ViewKind
+    ) -> None:
+        """Fill in a job. Raises Refusal."""
+        shown: list[Shown] = await self.decoder.run(
+            decode_phases, clip, job.folder, phases, boxes, view, self.settings.prepare, self.decoder.limits
+        )
+        clip.unlink()
+        for each in shown:
+            places = range(len(job.images), len(job.images) + len(each.images))
+            job.images += each.images
+            job.phases.append(
+                {
+                    "phase": PHASES[each.phase.number],
+                    "start_s": each.phase.start_s,
+                    "end_s": each.phase.end_s,
+                    "images": [f"/v1/jobs/{job.id}/images/{place}" for place in places],
+                    "marked": list(each.marked),
+                    "note": each.note,
+                    "pedestrian": None,
+                    "vehicle": None,
+                }
+            )
+        job.tell("phases", {"phases": [dict(phase) for phase in job.phases]})
+        try:
+            async with asyncio.TaskGroup() as group:
+                for n, each in enumerate(shown):
+                    for roles in conversations(self.settings.predict.order):
+                        group.create_task(self._ask(job, n, each, roles, view))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    async def _ask(self, job: Job, place: int, shown: Shown, roles: tuple[str, ...], view: ViewKind) -> None:
+        """One conversation about a phase: the earlier answer stays when the later question is asked."""
+        said: tuple[dict[str, Any], ...] = ()
+        for role in roles:
+            question = text_block(long_question(self.prompts, view, shown.phase.number, shown.marked, role))
+            images = [image_block() for _ in shown.images] if not said else []
+            said += (message("user", *images, question),)
+            text, finish = await self._answer(Asked(0, said, shown.images, self.settings.predict.max_new_tokens))
+            said += (message("assistant", text_block(text)),)
+            job.phases[place][role] = {"text": text, "finish": finish}
+            job.tell("answer", {"phase": job.phases[place]["phase"], "role": role, "text": text, "finish": finish})
+
+    async def _answer(self, asked: Asked) -> tuple[str, str]:
+        for tries_left in reversed(range(TRIES)):
+            pieces: list[str] = []
+            try:
+                async with aclosing(self.model.ask(asked, timeout_s=None)) as events:
+                    async for event in events:
+                        if isinstance(event, Said):
+                            return "".join(pieces), event.finish
+                        assert isinstance(event, Piece)
+                        pieces.append(event.text)
+            except Refusal as refusal:
+                if refusal.code != "interrupted" or not tries_left:
+                    raise
+        raise AssertionError("an answer ends with Said or a Refusal")
+
+
+def conversations(order: str) -> list[tuple[str, ...]]:
+    """The conversations of a phase, each as the roles that it asks about: those of `predict.sequential.ORDERS`, which
+    cannot be imported without the libraries of models."""
+    return [("vehicle",), ("pedestrian",)] if order == "independent" else [tuple(order.split("-"))]
+
+
+def given_phases(text: str) -> tuple[Phase, ...]:
+    """The phases of a request in their order. Raises Refusal (422) with the place of what is wrong."""
+    given = _parsed(list[GivenPhase], text, "phases")
+    for n, phase in enumerate(given):
+        if phase.end_s <= phase.start_s:
+            raise Refusal(422, "phases", f"phases[{n}] ends before it starts", param="phases")
+    if len({phase.phase for phase in given}) < len(given):
+        raise Refusal(422, "phases", "each phase is given once at most", param="phases")
+    phases = [Phase(PHASES.index(phase.phase), phase.start_s, phase.end_s) for phase in given]
+    return tuple(sorted(phases, key=lambda phase: phase.number))
+
+
+def given_boxes(text: str) -> tuple[TimedBox, ...]:
+    """The boxes of a request. Raises Refusal (422) with the place of what is wrong."""
+    given = _parsed(list[GivenBox], text, "boxes")
+    if len(given) > MOST_BOXES:
+        raise Refusal(422, "boxes", f"{len(given)} boxes; up to {MOST_BOXES} are taken", param="boxes")
+    return tuple(
+        TimedBox(box.role, box.time_s, box.xywh, PHASES.index(box.phase) if box.phase else None) for box in given
+    )
+
+
+def _parsed(kind: Any, text: str, param: str) -> Any:
+    try:
+        return TypeAdapter(kind).validate_json(text or "[]")
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = param + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+        raise Refusal(422, param, f"{place}: {first['msg']}", param=param) from error

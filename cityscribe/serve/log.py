@@ -1,0 +1,59 @@
+"""The log: one JSON object a line, with what happened and never what was said.
+
+Messages of libraries may hold file names, questions or answers, so of their records only the logger and the level are
+kept, and of an exception its type and the lines of code that it came through.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+import traceback
+from pathlib import PurePath
+from typing import Any
+
+OWN = "cityscribe.serve"
+_logger = logging.getLogger(OWN)
+
+
+def log(event: str, **fields: Any) -> None:
+    """One line: an event and its fields, which must not hold content."""
+    _logger.info(event, extra={"fields": fields})
+
+
+def log_bug(event: str, error: BaseException) -> None:
+    """One line about an error that should not have happened."""
+    _logger.error(event, extra={"fields": {"error": type(error).__name__, "at": places(error)}})
+
+
+def places(error: BaseException) -> list[str]:
+    """The lines of code that an exception came through, the innermost last."""
+    frames = traceback.extract_tb(error.__traceback__)[-8:]
+    return [f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+
+
+def log_to_stderr() -> None:
+    """Write the log of this process to its standard error as JSON lines, and that of libraries without messages."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    _logger.setLevel(logging.INFO)
+
+
+class _Lines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+        }
+        if record.name == OWN:
+            line |= {"event": record.msg, **record.__dict__.get("fields", {})}
+        else:
+            line |= {"event": "library", "logger": record.name}
+            if record.exc_info and record.exc_info[1] is not None:
+                line |= {"error": type(record.exc_info[1]).__name__, "at": places(record.exc_info[1])}
+        return json.dumps(line)

@@ -1,0 +1,157 @@
+"""The API as OpenAI's own client uses it, against a service with a tiny model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+import torch
+
+from cityscribe.models.load import load_model, load_processor
+from cityscribe.predict.local import Engine
+from cityscribe.predict.prompts import Conversation
+from cityscribe.records import image_block, message, text_block
+from cityscribe.settings import PredictSettings
+from tests.serve.running import Running, clip, encoded, image_part, picture, user, video_part
+
+
+def ask(service: Running, *messages: dict[str, Any], **options: Any) -> Any:
+    return service.openai.chat.completions.create(
+        model=service.name,
+        messages=list(messages),  # type: ignore[arg-type]
+        **{"max_tokens": 12, **options},
+    )
+
+
+@pytest.fixture(scope="module")
+def engine(tiny: Callable[[str], Path]) -> Engine:
+    folder = tiny("llava")
+    settings = PredictSettings(max_new_tokens=40, precision="fp32")
+    return Engine(load_model(folder, dtype=torch.float32), load_processor(folder), settings)
+
+
+def test_the_model_is_listed(service: Running) -> None:
+    models = service.openai.models
+    assert [model.id for model in models.list()] == [service.name]
+    assert models.retrieve(service.name).id == service.name
+    with pytest.raises(openai.NotFoundError):
+        models.retrieve("another")
+
+
+def test_an_answer_is_that_of_the_engine(service: Running, engine: Engine, tmp_path: Path) -> None:
+    picture(3).save(tmp_path / "3.png")
+    asked = message("user", image_block(), text_block("Where is the vehicle?"))
+    expected = engine.answer([Conversation((asked,), (tmp_path / "3.png",))])[0]
+    answer = ask(service, user(image_part(encoded(picture(3))), "Where is the vehicle?"), max_tokens=40)
+    assert answer.choices[0].message.content == expected.text
+    assert answer.usage.prompt_tokens == expected.prompt_tokens
+    assert answer.usage.completion_tokens == expected.tokens
+    assert answer.choices[0].finish_reason == ("length" if expected.problem == "cut" else "stop")
+
+
+def test_a_stream_says_the_same_piece_by_piece(service: Running) -> None:
+    talk = (user(image_part(encoded(picture(1))), "Describe it."),)
+    whole = ask(service, *talk, max_tokens=60)
+    chunks = list(ask(service, *talk, max_tokens=60, stream=True, stream_options={"include_usage": True}))
+    pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+    assert "".join(pieces) == whole.choices[0].message.content
+    assert sum(bool(piece) for piece in pieces) > 5
+    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == whole.choices[0].finish_reason
+    assert chunks[-1].usage == whole.usage
+    assert len({chunk.id for chunk in chunks}) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_stop_string_ends_the_answer_and_is_not_part_of_it(service: Running, stream: bool) -> None:
+    talk = user("Describe the weather conditions.")
+    text = ask(service, talk, max_tokens=60).choices[0].message.content
+    stop = text[10:13]
+    answer = ask(service, talk, max_tokens=60, stop=["never said so", stop], stream=stream)
+    if stream:
+        chunks = list(answer)
+        said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+        finish = chunks[-1].choices[0].finish_reason
+    else:
+        said, finish = answer.choices[0].message.content, answer.choices[0].finish_reason
+    assert said == text[: text.index(stop)].rstrip()
+    assert finish == "stop"
+
+
+def test_draws_repeat_by_their_seed(service: Running) -> None:
+    def draw(seed: int, **options: Any) -> str:
+        answered = ask(service, user("Describe the road."), temperature=1.5, seed=seed, **options)
+        return str(answered.choices[0].message.content)
+
+    assert draw(1) == draw(1)
+    assert len({draw(seed) for seed in range(4)}) > 1
+    greedy = ask(service, user("Describe the road.")).choices[0].message.content
+    assert draw(5, top_p=1e-6) == greedy, "the likeliest token alone makes up so little"
+
+
+def test_a_conversation_goes_on(service: Running, engine: Engine) -> None:
+    first = user(image_part(encoded(picture(2))), "Describe it.")
+    said = ask(service, first).choices[0].message.content
+    system = {"role": "system", "content": "Be brief."}
+    answer = ask(service, system, first, {"role": "assistant", "content": said}, user("And the weather?"))
+    assert answer.usage.prompt_tokens > 30
+
+
+def test_a_video_is_shown_by_frames(service: Running, tmp_path: Path) -> None:
+    video = clip(tmp_path)
+    tokens = ask(service, user(video_part(video), "What happens?")).usage.prompt_tokens
+    one = ask(service, user(image_part(encoded(picture())), "What happens?")).usage.prompt_tokens
+    none = ask(service, user("What happens?")).usage.prompt_tokens
+    assert tokens - none == 3 * (one - none)
+
+
+BAD: list[tuple[str, int, str, dict[str, Any]]] = [
+    ("no model of this name", 404, "model_not_found", {"model": "another"}),
+    ("no messages", 422, "invalid", {"messages": []}),
+    ("remote image", 422, "remote_url", {"url": "http://localhost/a.png"}),
+    ("remote file", 422, "remote_url", {"url": "file:///etc/passwd"}),
+    ("not base64", 422, "bad_data_url", {"url": "data:image/png;base64,@@@"}),
+    ("no base64 at all", 422, "bad_data_url", {"url": "data:image/png,abc"}),
+    ("not an image", 415, "unsupported_media", {"url": "data:image/png;base64,aGVsbG8gd29ybGQ="}),
+    ("a playlist", 415, "unsupported_media", {"url": "data:image/png;base64,I0VYVE0zVQpmaWxlOi8vL2V0Yy9wYXNzd2Q="}),
+    ("an image without an end", 422, "undecodable", {"url": "data:image/png;base64,iVBORw0KGgoAAAANSUhEUg=="}),
+    ("audio", 422, "invalid", {"messages": [user({"type": "input_audio", "input_audio": {}})]}),
+    ("a tool", 422, "invalid", {"tools": [{"type": "function"}]}),
+    ("two answers", 422, "invalid", {"n": 2}),
+    ("too many tokens", 422, "max_tokens", {"max_tokens": 501}),
+    ("no tokens", 422, "invalid", {"max_tokens": 0}),
+    ("five stops", 422, "stop", {"stop": list("abcde")}),
+    ("an empty stop", 422, "stop", {"stop": ""}),
+    ("a control token", 422, "special_token", {"messages": [user("So <image> what?")]}),
+    ("too much text", 422, "too_much_text", {"messages": [user("why " * 600)]}),
+    ("the assistant last", 422, "messages", {"messages": [user("a"), {"role": "assistant", "content": "b"}]}),
+    ("more than the context", 422, "context_length_exceeded", {"messages": [user("why ä " * 300)], "max_tokens": 500}),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "change"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
+def test_what_cannot_be_asked_has_a_reason(service: Running, status: int, code: str, change: dict[str, Any]) -> None:
+    body = {"model": service.name, "messages": [user("What?")], "max_tokens": 4}
+    if "url" in change:
+        body["messages"] = [user({"type": "image_url", "image_url": change["url"] and {"url": change["url"]}})]
+    else:
+        body |= change
+    response = service.http.post("/v1/chat/completions", json=body)
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code), response.text
+    assert response.json()["error"]["message"]
+
+
+def test_too_large_an_image_is_refused_by_its_header(service: Running) -> None:
+    with pytest.raises(openai.UnprocessableEntityError, match="pixels") as refused:
+        ask(service, user(image_part(encoded(picture(size=(1000, 400)))), "What?"))
+    assert refused.value.code == "too_many_pixels"
+    assert refused.value.param == "messages[0].content[0].image_url"
+
+
+def test_the_body_must_be_json(service: Running) -> None:
+    for body in (b"{", b"\xff\xfe", b"[" * 100_000):
+        response = service.http.post("/v1/chat/completions", content=body, headers={"Content-Type": "application/json"})
+        assert 400 <= response.status_code < 500
+        assert response.json()["error"]["type"] == "invalid_request_error"

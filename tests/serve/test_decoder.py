@@ -1,0 +1,131 @@
+"""Files from outside cannot take the service down: broken, slow or deadly ones are refused, the next one is read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cityscribe.serve.decoder import Decoder
+from cityscribe.serve.decoding import decode_frames, decode_image
+from cityscribe.serve.metrics import Metrics
+from cityscribe.serve.refusal import Refusal
+from cityscribe.settings import ServeSettings
+from tests.numbered_video import number_of
+from tests.serve.running import clip, encoded, picture
+
+
+def sleep_long() -> None:
+    time.sleep(60)
+
+
+def end_the_process() -> None:
+    os.abort()
+
+
+def take_memory() -> int:
+    return len(bytearray(8 << 30))
+
+
+def with_decoder(work: Callable[[Decoder], Any], **settings: Any) -> Any:
+    async def run() -> Any:
+        decoder = Decoder(ServeSettings(**settings), Metrics())
+        try:
+            return await work(decoder)
+        finally:
+            await decoder.stop()
+
+    return asyncio.run(run())
+
+
+def code_of(refused: Any) -> str:
+    return str(refused.code) if isinstance(refused, Refusal) else "read"
+
+
+def test_what_takes_too_long_is_refused_and_ended() -> None:
+    async def work(decoder: Decoder) -> Any:
+        await decoder.start()
+        return await asyncio.gather(decoder.run(sleep_long), return_exceptions=True)
+
+    assert code_of(with_decoder(work, decode_timeout_s=0.5)[0]) == "decode_time"
+
+
+def test_what_takes_too_much_or_dies_is_refused_and_the_next_file_is_read(tmp_path: Path) -> None:
+    async def work(decoder: Decoder) -> list[str]:
+        source = tmp_path / "in"
+        source.write_bytes(encoded(picture()))
+        image = (decode_image, source, tmp_path / "out.png", decoder.limits)
+        tasks: list[tuple[Any, ...]] = [(end_the_process,), image, (take_memory,), image]
+        codes = []
+        for task in tasks:
+            codes += [code_of(each) for each in await asyncio.gather(decoder.run(*task), return_exceptions=True)]
+        waiting = asyncio.create_task(decoder.run(sleep_long))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        return [*codes, code_of(await decoder.run(*image))]
+
+    assert with_decoder(work) == ["undecodable", "read", "decode_memory", "read", "read"]
+
+
+def test_an_upright_image_keeps_its_pixels_and_a_turned_one_is_turned(tmp_path: Path) -> None:
+    async def work(decoder: Decoder) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        picture().save(tmp_path / "turned.png", exif=exif)
+        picture().save(tmp_path / "upright.png")
+        for name in ("turned", "upright"):
+            await decoder.run(decode_image, tmp_path / f"{name}.png", tmp_path / f"{name}.out", decoder.limits)
+
+    with_decoder(work)
+    upright, turned = (np.array(Image.open(tmp_path / f"{name}.out")) for name in ("upright", "turned"))
+    assert np.array_equal(upright, np.array(picture()))
+    assert np.array_equal(turned, np.rot90(upright, -1))
+
+
+def test_frames_are_the_middles_of_equal_parts(tmp_path: Path) -> None:
+    clip(tmp_path, frames=20)
+
+    async def work(decoder: Decoder) -> list[Path]:
+        paths: list[Path] = await decoder.run(decode_frames, tmp_path / "clip.mp4", tmp_path, 4, decoder.limits)
+        return paths
+
+    assert [number_of(np.array(Image.open(path))) for path in with_decoder(work)] == [2, 7, 12, 17]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "MP4"])
+def test_mutated_files_are_read_or_refused(kind: str, tmp_path: Path) -> None:
+    content = clip(tmp_path) if kind == "MP4" else encoded(picture(), kind)
+    draw = random.Random(kind)
+
+    async def work(decoder: Decoder) -> list[int]:
+        found = []
+        for number in range(12):
+            source = tmp_path / f"{number}.in"
+            source.write_bytes(mutated(content, draw))
+            task = (decode_frames, source, tmp_path, 3) if kind == "MP4" else (decode_image, source, tmp_path / "o.png")
+            [result] = await asyncio.gather(decoder.run(*task, decoder.limits), return_exceptions=True)
+            found.append(result.status if isinstance(result, Refusal) else 200)
+        return found
+
+    assert set(with_decoder(work)) <= {200, 422}
+
+
+def mutated(content: bytes, draw: random.Random) -> bytes:
+    """A file with some of its bytes changed behind its first 16, or cut short, or with a piece of it repeated."""
+    changed = bytearray(content)
+    for _ in range(draw.choice((1, 8, 64))):
+        changed[draw.randrange(16, len(changed))] = draw.randrange(256)
+    if draw.random() < 0.3:
+        del changed[draw.randrange(16, len(changed)) :]
+    elif draw.random() < 0.3:
+        start = draw.randrange(16, len(changed))
+        changed[start:start] = changed[start : start + draw.randrange(1, 500)]
+    return bytes(changed)

@@ -1,0 +1,104 @@
+"""The page, end to end, in a headless Chromium."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cityscribe.records import PHASES
+from tests.serve.chromium import CHROMIUM, Page, browser
+from tests.serve.running import Running, clip
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def opened(service: Running, page: Page, tmp_path: Path, request: pytest.FixtureRequest) -> Page:
+    """The page with a clip in it, in a window of 1280x900 or as the test says."""
+    clip(tmp_path)
+    page.complaints.clear()
+    page.open(service.address, getattr(request, "param", (1280, 900)))
+    page.wait("document.querySelector('#model').textContent.startsWith('model ')")
+    page.choose_file("#file", tmp_path / "clip.mp4")
+    page.wait("video.readyState >= 2 && overlay.width == 112")
+    return page
+
+
+def test_a_clip_is_described_and_asked_about(service: Running, opened: Page) -> None:
+    page = opened
+    page.run("seek(1.25)")
+    page.wait("!video.seeking && video.currentTime > 1.2")
+    left, top, width, height = page.run("(r => [r.left, r.top, r.width, r.height])(overlay.getBoundingClientRect())")
+    page.drag((left + width / 4, top + height / 4), (left + width / 2, top + height / 2))
+    box = page.run("state.boxes[0]")
+    assert (box["role"], box["time_s"]) == ("pedestrian", pytest.approx(1.25, abs=0.05))
+    assert box["xywh"] == pytest.approx([28, 12, 28, 12], abs=1)
+    page.run("document.querySelector('#describe').click()")
+    page.wait("document.querySelector('#status').textContent == 'Described'")
+    result = page.run("state.result")
+    assert [phase["phase"] for phase in result["phases"]] == list(PHASES)
+    for phase in result["phases"]:
+        for role in ("pedestrian", "vehicle"):
+            shown = page.run(f"document.getElementById('{phase['phase']}-{role}').textContent")
+            assert shown.removesuffix(" […]") == phase[role]["text"] != ""
+    assert [phase["marked"] for phase in result["phases"]] == [[], [], [], ["pedestrian"], []]
+    page.wait("[...document.querySelectorAll('#answers img')].every(i => i.complete && i.naturalWidth > 0)")
+    page.wait("document.querySelector('#caption').textContent.startsWith('action: ')")
+    page.run("document.querySelector('#question').focus()")
+    page.type("What is the weather like?")
+    page.press("Enter")
+    page.wait("document.querySelector('#said dd') && document.querySelector('#said dd').textContent.length > 3")
+    assert not page.run("document.querySelector('#said dd').className")
+    assert page.complaints == []
+    assert {url for url in page.requested if not url.startswith((service.address, "blob:", "data:"))} <= {"about:blank"}
+
+
+def test_all_of_it_can_be_done_with_the_keyboard(opened: Page) -> None:
+    page = opened
+    reached = []
+    page.run("document.querySelector('#file').focus()")
+    for _ in range(45):
+        page.press("Tab")
+        reached.append(page.run("document.activeElement.id"))
+    assert {"play", "seek", "overlay", "middle", "view", "describe", "question"} <= set(reached)
+    page.run("document.querySelector('#middle').focus()")
+    page.press("Enter")
+    before = page.run("state.boxes[0].xywh")
+    assert page.run("document.activeElement.id") == "overlay"
+    page.press("ArrowRight")
+    page.press("ArrowDown", shift=True)
+    x, y, width, height = before
+    assert page.run("state.boxes[0].xywh") == pytest.approx([x + 4, y, width, height + 4])
+    page.press("Delete")
+    assert page.run("state.boxes") == []
+
+
+@pytest.mark.parametrize("opened", [(360, 740)], indirect=True)
+def test_it_fits_a_phone(opened: Page) -> None:
+    assert opened.run("document.documentElement.scrollWidth") <= 360
+    overlay = opened.run("(r => [r.left, r.right])(overlay.getBoundingClientRect())")
+    assert overlay[0] >= 0
+    assert overlay[1] <= 360
+
+
+def test_boxes_and_phases_are_loaded_and_bad_files_named(opened: Page, tmp_path: Path) -> None:
+    given = {
+        "boxes": [{"role": "vehicle", "time_s": 0.5, "xywh": [1, 2, 30, 20]}],
+        "phases": [{"phase": "action", "start_s": 0.25, "end_s": 1.5}],
+    }
+    (tmp_path / "boxes.json").write_text(json.dumps(given))
+    opened.choose_file("#load", tmp_path / "boxes.json")
+    opened.wait("state.boxes.length == 1")
+    assert opened.run("phases()") == given["phases"]
+    (tmp_path / "boxes.json").write_text("[<b>")
+    opened.choose_file("#load", tmp_path / "boxes.json")
+    opened.wait("document.querySelector('#status').className == 'wrong'")
