@@ -62,19 +62,19 @@ SHARD = 500  # pictures in a file of the pool
 
 @dataclass(frozen=True)
 class Recipe:
-    shards: int = 30  # of the pool that are used
+    shards: int = 64  # of the pool that are used
     lead: int = 6  # shards that are due before the first step
-    see_steps: int = 5_400
+    see_steps: int = 18_000
     see_batch: int = 16  # pictures; small, since steps count for more than pictures at this size
     see_lr: float = 1e-3
-    see_every: int = 55  # steps between shards that become due
-    talk_steps: int = 2_000
-    talk_batch: int = 10
-    talk_lr: float = 8e-4
+    see_every: int = 100  # steps between shards that become due
+    talk_steps: int = 6_000
+    talk_batch: int = 6
+    talk_lr: float = 1e-3
     tower_share: float = 0.0  # of the rate, for the vision tower while the model learns to talk; 0 leaves it as it is
-    text_tokens: int = 180  # questions and answers of a picture in one visit
+    text_tokens: int = 220  # questions and answers of a picture in one visit
     longest: int = 0  # answers of more tokens are not asked for; 0 asks for all
-    echo: int = 12  # words of the trade to repeat in one visit
+    echo: int = 8  # words of the trade to repeat in one visit
     warmup: int = 100
     weight_decay: float = 0.05
     grad_norm: float = 1.0
