@@ -29,7 +29,7 @@ def test_the_presets_are_there() -> None:
     assert set(preset_names()) == WANTED
 
 
-@pytest.mark.parametrize("name", WANTED)
+@pytest.mark.parametrize("name", sorted(WANTED))
 def test_a_preset_is_a_valid_project_file_with_its_sources(name: str, tmp_path: Path) -> None:
     project = tmp_path / "project.yaml"
     result = CliRunner().invoke(app, ["init", str(project), "--preset", name, "--data", "/data/WTS"])
