@@ -47,7 +47,11 @@ def test_it_is_compiled_once(source: Path) -> None:
     assert {file: file.stat().st_mtime_ns for file in cache_folder().rglob("*") if file.is_file()} == written
 
 
-@pytest.mark.parametrize("content", [b"", b"plain text", gzip.compress(b"0.5\none line\n"), gzip.compress(b"")])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"plain text", gzip.compress(b"0.5\none line\n"), gzip.compress(b"")],
+    ids=["empty", "text", "torn", "hollow"],
+)
 def test_what_is_no_table_is_refused_and_leaves_nothing(source: Path, content: bytes) -> None:
     source.write_bytes(content)
     with pytest.raises(InputError, match=source.name):
