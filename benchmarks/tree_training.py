@@ -142,7 +142,7 @@ def train_here(
         processor,
         settings,
         folder / "training",
-        progress=lambda step, steps, loss: seen.append((time.perf_counter(), loss)),
+        progress=lambda step, steps, loss, *speeds: seen.append((time.perf_counter(), loss)),
     )
     yield from seen
 
