@@ -6,6 +6,11 @@ from typing import Literal
 
 import torch
 
+ROUNDING_FLOAT32, ROUNDING_BF16 = 1e-4, 5e-2
+"""How far the logits of two ways to compute the same may differ, as a share of the largest, in a model of float32
+weights and in one with smaller ones. A wrong mask or position makes a difference of the size of the logits themselves.
+"""
+
 
 def has_bf16() -> bool:
     """Whether bf16 arithmetic is in the hardware: a GPU that has it, or a CPU with AVX512-BF16, AMX or Arm BF16.

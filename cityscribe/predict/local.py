@@ -20,12 +20,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin, RepetitionPenaltyLogitsProcessor
 
+from cityscribe.models.precision import ROUNDING_BF16, ROUNDING_FLOAT32
 from cityscribe.predict.answers import Answer
 from cityscribe.predict.decode import Memory, Talk, answer_prompts
 from cityscribe.predict.drafts import Drafts
 from cityscribe.predict.plain import (
-    ROUNDING_BF16,
-    ROUNDING_FLOAT32,
     difference,
     generate_one,
     reason_against,

@@ -37,9 +37,6 @@ PROCESSED = (
 )
 """Generation settings of a checkpoint that change greedy answers and that only `generate` knows."""
 
-ROUNDING_FLOAT32, ROUNDING_BF16 = 1e-4, 5e-2
-"""How far logits may differ, as a share of the largest; a wrong mask makes a difference of their own size."""
-
 
 def reason_against(model: PreTrainedModel) -> str:
     """Why a model cannot decode on shared prefixes, by what its configuration says; empty where it can."""

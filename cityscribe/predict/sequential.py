@@ -1,7 +1,7 @@
 """The order in which the road users of a phase are asked about (sequential questioning, section 3.4 of CityLLaVA).
 
 The vehicle comes first; its description stays in the conversation when the pedestrian is asked about, and the images
-are not shown a second time. Other orders are entries of `ORDERS`.
+are not shown a second time. Other orders are entries of `orders.ORDERS`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.predict.answers import Answer, Answering
+from cityscribe.predict.orders import ORDERS
 from cityscribe.predict.prompts import Conversation
 from cityscribe.records import image_block, message, text_block
-
-ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "vehicle-pedestrian": (("vehicle", "pedestrian"),),
-    "pedestrian-vehicle": (("pedestrian", "vehicle"),),
-    "independent": (("vehicle",), ("pedestrian",)),
-}
-"""Conversations, each as the roles that it asks about one after the other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cityscribe.records import InputError, write_json, write_text
 from cityscribe.report.bootstrap import Interval, paired_interval, paired_p_value, score
+from cityscribe.report.page import render
 from cityscribe.report.run_files import Run, SegmentKey
 from cityscribe.report.tables import breakdowns, reference_domains, segment_points
 from cityscribe.settings import Settings
@@ -100,8 +101,6 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 def write_comparison(comparison: Comparison, image_root: Path, settings: Settings, out: Path) -> None:
     """Write `compare.json` and the page `index.html` to a folder."""
-    from cityscribe.report.page import render
-
     out.mkdir(parents=True, exist_ok=True)
     moved = [change.segment for other in comparison.others for change in (*other.gained, *other.lost)]
     names = {tuple(segment.rsplit("/", 2)[:2]) for segment in moved}

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from cityscribe.predict.orders import ORDERS
 from cityscribe.prepare.prompts import Prompts, long_question
 from cityscribe.records import PHASES, Phase, ViewKind, image_block, message, text_block
 from cityscribe.serve.decoder import Decoder
@@ -87,7 +88,7 @@ class Describer:
         try:
             async with asyncio.TaskGroup() as group:
                 for n, each in enumerate(shown):
-                    for roles in conversations(self.settings.predict.order):
+                    for roles in ORDERS[self.settings.predict.order]:
                         group.create_task(self._ask(job, n, each, roles, view))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
@@ -118,12 +119,6 @@ class Describer:
                 if refusal.code != "interrupted" or not tries_left:
                     raise
         raise AssertionError("an answer ends with Said or a Refusal")
-
-
-def conversations(order: str) -> list[tuple[str, ...]]:
-    """The conversations of a phase, each as the roles that it asks about: those of `predict.sequential.ORDERS`, which
-    cannot be imported without the libraries of models."""
-    return [("vehicle",), ("pedestrian",)] if order == "independent" else [tuple(order.split("-"))]
 
 
 def given_phases(text: str) -> tuple[Phase, ...]:

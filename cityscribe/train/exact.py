@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, ProcessorMixin
 
+from cityscribe.models.precision import ROUNDING_BF16, ROUNDING_FLOAT32
 from cityscribe.records import InputError, Sample
 from cityscribe.settings import TrainSettings
 from cityscribe.train.collator import Collator, MicroBatch, join_images, lay_out_singles
@@ -23,12 +24,6 @@ from cityscribe.tree import join, lay_out
 
 CHECKED_SAMPLES = 4
 """How many samples of a group are compared."""
-
-ROUNDING_FLOAT32, ROUNDING_BF16 = 1e-4, 5e-2
-"""How far logits may differ, as a share of the largest, in a model of float32 weights and in one with smaller ones.
-
-A wrong mask or position makes a difference of the size of the logits themselves.
-"""
 
 
 def kept_logits(model: nn.Module, micro: MicroBatch, attention: TreeAttention | None) -> Tensor:

@@ -51,7 +51,8 @@ def sample_picture(seed: int, *, width: int = 640, height: int = 360) -> Picture
                 continue
             boxes["vehicle"] = vehicle
         image = render(scene, camera, seed=seed % 100_003)
-        return Picture(image, boxes, _facts(scene, camera), _questions(scene, camera, rng))
+        facts = _facts(scene, camera)
+        return Picture(image, boxes, facts, _questions(scene, camera, facts, rng))
 
 
 def _sample_scene(rng: np.random.Generator, width: int, height: int) -> tuple[Scene, Camera]:
@@ -164,75 +165,74 @@ def _choose(rng: np.random.Generator, *options: str) -> str:
     return options[int(rng.integers(len(options)))]
 
 
-def _questions(scene: Scene, camera: Camera, rng: np.random.Generator) -> tuple[Question, ...]:
+def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Generator) -> tuple[Question, ...]:
     """Every kind of question once, in words drawn at random."""
-    person, own = scene.people[0], scene.vehicles[0]
+    own = scene.vehicles[0]
     ego = camera.on_vehicle is not None
-    look, place = appearance(person), environment(scene)
     who = _choose(rng, "the person in the green box", "the person marked green", "the one in the green box")
     car = "our own car" if ego else _choose(rng, "the vehicle in the blue box", "the car marked blue")
     seen_cars = [
         v for i, v in enumerate(scene.vehicles) if i != camera.on_vehicle and vehicle_box(v, camera) is not None
     ]
     seen_people = [p for p in scene.people if person_box(p, camera) is not None]
-    he, his = ("he", "his") if look["sex"] == "male" else ("she", "her")
-    noun = _noun(look)
+    he, his = ("he", "his") if facts["sex"] == "male" else ("she", "her")
+    noun = _noun(facts)
     where = {
         "front": "straight ahead",
         "front left": "ahead and to the left",
         "front right": "ahead and to the right",
         "left": "beside it, to the left",
         "right": "beside it, to the right",
-    }[position(person, own)]
-    near = {"near": "only a few steps away", "close": "some metres away", "far": "a long way off"}[
-        distance_band(metres_between(person, own))
-    ]
+    }[facts["position"]]
+    near = {"near": "only a few steps away", "close": "some metres away", "far": "a long way off"}[facts["distance"]]
     towards = {
         "same": f"the same way as {car}",
         "opposite": f"against {car}",
         "left": f"to the left, as seen from {car}",
         "right": f"to the right, as seen from {car}",
-    }[facing(person, own)]
-    eyes = {"vehicle": f"at {car}", "ahead": "where the feet are going", "phone": "down at a phone"}[person.gaze]
-    does = {"standing": "stands", "walking": "walks", "running": "runs"}[person.motion]
-    doing = {"standing": "standing", "walking": "walking", "running": "running"}[person.motion]
-    turned = _image_direction(person, camera)
-    sky = {"clear": "sunny", "cloudy": "overcast", "rainy": "raining", "foggy": "misty"}[place["weather"]]
-    hour = {"bright": "daylight", "dim": "twilight", "dark": "night"}[place["light"]]
-    walks = "sidewalks" if place["sidewalks"] == "yes" else "no sidewalks"
+    }[facts["facing"]]
+    eyes = {"vehicle": f"at {car}", "ahead": "where the feet are going", "phone": "down at a phone"}[facts["gaze"]]
+    does = {"standing": "stands", "walking": "walks", "running": "runs"}[facts["motion"]]
+    doing = {"standing": "standing", "walking": "walking", "running": "running"}[facts["motion"]]
+    turned = facts["direction in picture"]
+    sky = {"clear": "sunny", "cloudy": "overcast", "rainy": "raining", "foggy": "misty"}[facts["weather"]]
+    hour = {"bright": "daylight", "dim": "twilight", "dark": "night"}[facts["light"]]
+    walks = "sidewalks" if facts["sidewalks"] == "yes" else "no sidewalks"
     kind = f"{own.vehicle.colour} {own.vehicle.kind}"
-    carries = "nothing" if look["carried"] == "nothing" else _a(look["carried"])
-    age = {"child": "a child", "adult": "a grown-up", "elderly": "an old person"}[look["age"]]
+    carries = "nothing" if facts["carried"] == "nothing" else _a(facts["carried"])
+    age = {"child": "a child", "adult": "a grown-up", "elderly": "an old person"}[facts["age"]]
     other = _choose(
         rng, "red", "blue", "green", "yellow", "black", "white", "pink", "brown", "purple", "orange", "gray"
     )
-    claimed = look["upper_colour"] if rng.random() < 0.5 else other
+    claimed = facts["upper_colour"] if rng.random() < 0.5 else other
     how_many = len(seen_cars)
-    lanes = f"{_COUNT[int(place['lanes'])]} lane" + ("" if place["lanes"] == "1" else "s")
-    old = {"child": "young", "adult": "grown-up", "elderly": "old"}[look["age"]]
+    lanes = f"{_COUNT[int(facts['lanes'])]} lane" + ("" if facts["lanes"] == "1" else "s")
+    old = {"child": "young", "adult": "grown-up", "elderly": "old"}[facts["age"]]
     asked: list[Question] = [
         Question(
-            "clothes", _choose(rng, f"What is {who} wearing?", f"Name the clothes of {who}."), _sentence(_wears(look))
+            "clothes", _choose(rng, f"What is {who} wearing?", f"Name the clothes of {who}."), _sentence(_wears(facts))
         ),
         Question(
             "upper colour",
-            _choose(rng, f"What colour is the {look['upper']} of {who}?", f"Which colour does {who} wear on top?"),
-            _sentence(look["upper_colour"]),
+            _choose(rng, f"What colour is the {facts['upper']} of {who}?", f"Which colour does {who} wear on top?"),
+            _sentence(facts["upper_colour"]),
         ),
-        Question("lower colour", f"What colour are the clothes on the legs of {who}?", _sentence(look["lower_colour"])),
+        Question(
+            "lower colour", f"What colour are the clothes on the legs of {who}?", _sentence(facts["lower_colour"])
+        ),
         Question(
             "garments",
-            f"Does {who} wear a {look['upper']}, and what below it?",
-            _sentence(f"{look['upper']} and {look['lower']}"),
+            f"Does {who} wear a {facts['upper']}, and what below it?",
+            _sentence(f"{facts['upper']} and {facts['lower']}"),
         ),
         Question("sex", f"Is {who} a man or a woman, a boy or a girl?", _sentence(f"a {noun}")),
         Question("age", _choose(rng, f"How old is {who}?", f"Is {who} young or old?"), _sentence(age)),
-        Question("height", f"How tall is {who}?", f"{look['height_cm']} cm."),
+        Question("height", f"How tall is {who}?", f"{facts['height_cm']} cm."),
         Question("carried", f"What does {who} carry?", _sentence(carries)),
         Question(
             "cap",
             f"Does {who} wear a cap?",
-            "No." if look["hat_colour"] == "none" else f"Yes, {_a(look['hat_colour'])} one.",
+            "No." if facts["hat_colour"] == "none" else f"Yes, {_a(facts['hat_colour'])} one.",
         ),
         Question(
             "motion",
@@ -256,29 +256,29 @@ def _questions(scene: Scene, camera: Camera, rng: np.random.Generator) -> tuple[
         Question("distance", _choose(rng, f"How far is {who} from {car}?", f"Is {who} near {car}?"), _sentence(near)),
         Question(
             "colour claim",
-            f"Is the {look['upper']} of {who} {claimed}?",
-            "Yes." if claimed == look["upper_colour"] else f"No, it is {look['upper_colour']}.",
+            f"Is the {facts['upper']} of {who} {claimed}?",
+            "Yes." if claimed == facts["upper_colour"] else f"No, it is {facts['upper_colour']}.",
         ),
         Question("weather", _choose(rng, "What is the weather?", "How is the sky?"), _sentence(f"it is {sky}")),
         Question("light", _choose(rng, "What time of day is it?", "How much light is there?"), _sentence(hour)),
         Question(
             "surface",
             _choose(rng, "Is the ground wet?", "How is the ground?"),
-            "It is wet." if place["surface"] == "wet" else "It is dry.",
+            "It is wet." if facts["surface"] == "wet" else "It is dry.",
         ),
         Question(
-            "road", _choose(rng, "What place is this?", "What kind of street is this?"), _sentence(_a(place["road"]))
+            "road", _choose(rng, "What place is this?", "What kind of street is this?"), _sentence(_a(facts["road"]))
         ),
         Question("lanes", "How many lanes are there?", _sentence(lanes)),
-        Question("sidewalks", "Are there sidewalks?", "Yes." if place["sidewalks"] == "yes" else "No."),
+        Question("sidewalks", "Are there sidewalks?", "Yes." if facts["sidewalks"] == "yes" else "No."),
         Question(
-            "crosswalk", "Are there zebra stripes on the street?", "Yes." if place["crosswalk"] == "yes" else "No."
+            "crosswalk", "Are there zebra stripes on the street?", "Yes." if facts["crosswalk"] == "yes" else "No."
         ),
-        Question("junction", "Does another road cross here?", "Yes." if place["junction"] == "yes" else "No."),
+        Question("junction", "Does another road cross here?", "Yes." if facts["junction"] == "yes" else "No."),
         Question(
             "traffic",
             "Is there much traffic?",
-            _sentence({"light": "hardly any", "usual": "some", "heavy": "a lot"}[place["traffic"]]),
+            _sentence({"light": "hardly any", "usual": "some", "heavy": "a lot"}[facts["traffic"]]),
         ),
         Question("vehicle count", "How many cars can you count?", _sentence(_COUNT[min(how_many, 10)])),
         Question("person count", "How many people can you count?", _sentence(_COUNT[min(len(seen_people), 10)])),
@@ -295,7 +295,7 @@ def _questions(scene: Scene, camera: Camera, rng: np.random.Generator) -> tuple[
         Question(
             "about person",
             f"Tell me about {who}.",
-            f"{_sentence(_a(f'{old} {noun}') + ' in ' + _wears(look))} {he.capitalize()} {does} and looks {eyes}.",
+            f"{_sentence(_a(f'{old} {noun}') + ' in ' + _wears(facts))} {he.capitalize()} {does} and looks {eyes}.",
         ),
         Question(
             "movement", f"Describe how {who} moves.", f"{he.capitalize()} {does}, turned {towards}, {where}, {near}."
@@ -303,21 +303,21 @@ def _questions(scene: Scene, camera: Camera, rng: np.random.Generator) -> tuple[
         Question(
             "person in detail",
             f"Describe {who} with all details.",
-            f"{_sentence(_a(noun) + ', ' + look['height_cm'] + ' cm, ' + age)} "
-            f"{his.capitalize()} clothes: {_wears(look)}. In {his} hands: {carries}. "
+            f"{_sentence(_a(noun) + ', ' + facts['height_cm'] + ' cm, ' + age)} "
+            f"{his.capitalize()} clothes: {_wears(facts)}. In {his} hands: {carries}. "
             f"{he.capitalize()} {does} {turned} and looks {eyes}.",
         ),
         Question(
             "place",
             "Describe the place.",
-            f"{_sentence(_a(place['road']) + ' of ' + lanes + ' with ' + walks)} "
-            f"It is {sky}, {hour}, and the ground is {place['surface']}.",
+            f"{_sentence(_a(facts['road']) + ' of ' + lanes + ' with ' + walks)} "
+            f"It is {sky}, {hour}, and the ground is {facts['surface']}.",
         ),
         Question(
             "picture",
             _choose(rng, "What is in the picture?", "Describe the picture."),
             f"{_sentence(_a(noun) + ' ' + doing + ' ' + where + ', ' + near)} "
-            f"There is {place['traffic']} traffic, it is {sky} and {hour}.",
+            f"There is {facts['traffic']} traffic, it is {sky} and {hour}.",
         ),
         Question(
             "placement",
@@ -331,7 +331,7 @@ def _questions(scene: Scene, camera: Camera, rng: np.random.Generator) -> tuple[
         asked.append(
             Question("about vehicle", f"Describe {car}.", f"{_sentence(_a(kind))} {_lights(own)} A {noun} is {where}.")
         )
-    asked += _descriptions(_facts(scene, camera), who, car, rng)
+    asked += _descriptions(facts, who, car, rng)
     order = rng.permutation(len(asked))
     return tuple(asked[i] for i in order)
 

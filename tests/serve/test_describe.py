@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cityscribe.predict.sequential import ORDERS
 from cityscribe.records import PHASES
-from cityscribe.serve.describe import conversations, given_boxes, given_phases
+from cityscribe.serve.describe import given_boxes, given_phases
 from cityscribe.serve.refusal import Refusal
 from tests.numbered_video import number_of
 from tests.serve.running import Running, clip, encoded, picture
@@ -34,8 +35,13 @@ def finished(service: Running, id_: str) -> dict[str, Any]:
     raise AssertionError("the job does not end")
 
 
-def test_orders_are_those_of_prediction() -> None:
-    assert {order: tuple(conversations(order)) for order in ORDERS} == ORDERS
+def test_orders_are_those_of_prediction_and_need_no_library_of_models() -> None:
+    read = (
+        "import sys, cityscribe.serve.describe as ours, cityscribe.predict.orders as theirs;"
+        "print(ours.ORDERS is theirs.ORDERS, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True)
+    assert done.stdout == "True False\n", done.stderr
 
 
 def test_each_phase_is_described_with_its_own_images(service: Running, tmp_path: Path) -> None:
