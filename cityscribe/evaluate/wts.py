@@ -26,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from cityscribe.evaluate.bleu import bleu
 from cityscribe.evaluate.cider import cider
@@ -36,8 +36,17 @@ from cityscribe.evaluate.provenance import provenance
 from cityscribe.evaluate.rouge import rouge_l
 from cityscribe.evaluate.wordnet import SOURCE, table_sha256
 from cityscribe.evaluate.words import treebank_tokens
-from cityscribe.evaluate.wts_files import Segments, read_predictions, read_references, warn_about
-from cityscribe.records import ROLES, Domain, InputError
+from cityscribe.evaluate.wts_files import (
+    Paired,
+    Segments,
+    pair_segments,
+    read_predictions,
+    read_references,
+    warn_about,
+    warn_about_pairs,
+    warn_about_unknown,
+)
+from cityscribe.records import Domain, InputError
 
 POINTS = {"bleu": 100.0, "meteor": 100.0, "rouge-l": 100.0, "cider": 10.0}  # what a metric of 1 is worth
 ZERO = dict.fromkeys(POINTS, 0.0)
@@ -79,18 +88,18 @@ def evaluate_wts(
     warnings: list[str] = []
     expected = read_references(references, split, official_quirks, warnings)
     predicted = read_predictions(predictions)
-    known = {scenario for scenarios in expected.values() for scenario in scenarios}
-    unknown = sorted(predicted.keys() - known)
-    warn_about(warnings, predictions, unknown, "predicted scenarios without reference, which are not scored")
+    warn_about_unknown(warnings, predictions, expected, predicted)
     if official_quirks:
         predicted, overlooked = _as_officially_seen(expected, predicted)
         warn_about(warnings, predictions, overlooked, "predicted phases that the official evaluator overlooks")
-    domains = {domain: _score_domain(scenarios, predicted) for domain, scenarios in expected.items()}
-    for found in domains.values():
-        warn_about(warnings, predictions, found.missing, "segments without prediction, which count as zero")
-        warn_about(warnings, predictions, found.surplus, "predicted phases without reference, which are not scored")
-        warn_about(warnings, references, found.unscorable, "segments with an empty reference, which are left out")
-    total: dict[str, Any] = {domain: found.total for domain, found in domains.items() if found.total}
+    total: dict[str, Any] = {}
+    segments: dict[str, dict[str, float]] = {}
+    for domain, scenarios in expected.items():
+        paired = pair_segments(scenarios, predicted)
+        warn_about_pairs(warnings, references, predictions, paired, "count as zero")
+        found = _score_domain(paired, segments)
+        if found:
+            total[domain] = found
     if not total:
         raise InputError(f"{references}: none of its reference captions holds a word; nothing can be scored")
     total["score"] = fsum(part["score"] for part in total.values()) / len(total)
@@ -100,7 +109,6 @@ def evaluate_wts(
         "wordnet": SOURCE,
         "wordnet_sha256": table_sha256(),
     }
-    segments = {key: metrics for found in domains.values() for key, metrics in found.segments.items()}
     return Scores(total, segments, tuple(warnings), made_by)
 
 
@@ -121,39 +129,19 @@ def score_caption(reference: str, prediction: str) -> dict[str, float]:
     }
 
 
-class _DomainScores(NamedTuple):
-    total: dict[str, Any]  # empty where no reference caption holds a word
-    segments: dict[str, dict[str, float]]
-    missing: list[str]  # keys of segments without prediction
-    unscorable: list[str]  # keys of segments without reference caption
-    surplus: list[str]  # predicted phases without reference
-
-
-def _score_domain(expected: dict[str, Segments], predicted: dict[str, Segments]) -> _DomainScores:
-    scores = _DomainScores({}, {}, [], [], [])
-    keys: dict[str, list[str]] = {role: [] for role in ROLES}  # of the reference segments
-    phase_count = 0
-    for scenario, phases in sorted(expected.items()):
-        predicted_phases = predicted.get(scenario, {})
-        scores.surplus.extend(f"{scenario}/{phase}" for phase in sorted(predicted_phases.keys() - phases.keys()))
-        for phase, reference in sorted(phases.items()):
-            phase_count += any(map(str.strip, reference.captions.values()))
-            for role, caption in reference.captions.items():
-                key = f"{scenario}/{phase}/{role}"
-                if not caption.strip():
-                    scores.unscorable.append(key)
-                    continue
-                keys[role].append(key)
-                if phase in predicted_phases:
-                    scores.segments[key] = score_caption(caption, predicted_phases[phase].captions[role])
-                else:
-                    scores.missing.append(key)
-    means = {role: _means([scores.segments.get(key, ZERO) for key in keys[role]]) for role in ROLES if keys[role]}
-    if means:
-        mean = _means(list(means.values()))
-        score = sum(points * mean[metric] for metric, points in POINTS.items()) / len(POINTS)
-        scores.total.update(means, mean=mean, segments=phase_count, score=score)
-    return scores
+def _score_domain(paired: Paired, segments: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """A domain's means and score; adds to the segments. Empty where no reference holds a word."""
+    means = {}
+    for role, captions in paired.captions.items():
+        said = {key: pair for key, pair in captions.items() if pair[1] is not None}
+        segments |= {key: score_caption(reference, prediction or "") for key, (reference, prediction) in said.items()}
+        if captions:
+            means[role] = _means([segments.get(key, ZERO) for key in captions])
+    if not means:
+        return {}
+    mean = _means(list(means.values()))
+    score = sum(points * mean[metric] for metric, points in POINTS.items()) / len(POINTS)
+    return {**means, "mean": mean, "segments": paired.phases, "score": score}
 
 
 def _means(metrics: list[dict[str, float]]) -> dict[str, float]:

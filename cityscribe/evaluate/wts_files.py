@@ -81,6 +81,52 @@ def read_predictions(file: Path) -> dict[str, Segments]:
     return predictions
 
 
+class Paired(NamedTuple):
+    """The segments of a domain, as `SCENARIO/PHASE/ROLE`."""
+
+    captions: dict[str, dict[str, tuple[str, str | None]]]  # role -> segment -> reference, prediction (None: missing)
+    missing: list[str]  # segments without prediction
+    unscorable: list[str]  # segments without a word in the reference
+    surplus: list[str]  # predicted phases without reference
+    phases: int  # that have a reference
+
+
+def pair_segments(expected: dict[str, Segments], predicted: dict[str, Segments]) -> Paired:
+    """What is scored against what, in order of scenarios and phases."""
+    paired = Paired({role: {} for role in ROLES}, [], [], [], 0)
+    count = 0
+    for scenario, phases in sorted(expected.items()):
+        said = predicted.get(scenario, {})
+        paired.surplus.extend(f"{scenario}/{phase}" for phase in sorted(said.keys() - phases.keys()))
+        for phase, reference in sorted(phases.items()):
+            count += any(map(str.strip, reference.captions.values()))
+            for role, caption in reference.captions.items():
+                key = f"{scenario}/{phase}/{role}"
+                if not caption.strip():
+                    paired.unscorable.append(key)
+                    continue
+                if phase not in said:
+                    paired.missing.append(key)
+                paired.captions[role][key] = (caption, said[phase].captions[role] if phase in said else None)
+    return paired._replace(phases=count)
+
+
+def warn_about_unknown(
+    warnings: list[str], file: Path, expected: dict[Domain, dict[str, Segments]], predicted: dict[str, Segments]
+) -> None:
+    """Add a warning of the predicted scenarios that have no reference."""
+    known = {scenario for scenarios in expected.values() for scenario in scenarios}
+    unknown = sorted(predicted.keys() - known)
+    warn_about(warnings, file, unknown, "predicted scenarios without reference, which are not scored")
+
+
+def warn_about_pairs(warnings: list[str], references: Path, predictions: Path, paired: Paired, fate: str) -> None:
+    """Add the warnings of a domain; `fate` says what becomes of segments without prediction."""
+    warn_about(warnings, predictions, paired.missing, f"segments without prediction, which {fate}")
+    warn_about(warnings, predictions, paired.surplus, "predicted phases without reference, which are not scored")
+    warn_about(warnings, references, paired.unscorable, "segments with an empty reference, which are left out")
+
+
 def warn_about(warnings: list[str], file: Path, names: list[str], what: str) -> None:
     """Add one warning that counts the names and lists the first of them; none where there is no name."""
     if names:

@@ -27,8 +27,15 @@ from cityscribe.evaluate.coco.rouge import rouge_l
 from cityscribe.evaluate.coco.tokens import caption_tokens
 from cityscribe.evaluate.provenance import provenance
 from cityscribe.evaluate.wts import POINTS, Backend, Scores
-from cityscribe.evaluate.wts_files import Segments, read_predictions, read_references, warn_about
-from cityscribe.records import ROLES, InputError
+from cityscribe.evaluate.wts_files import (
+    Paired,
+    pair_segments,
+    read_predictions,
+    read_references,
+    warn_about_pairs,
+    warn_about_unknown,
+)
+from cityscribe.records import InputError
 
 BLEUS = ("bleu-1", "bleu-2", "bleu-3", "bleu")
 METRICS = (*BLEUS, "meteor", "rouge-l", "cider")
@@ -61,13 +68,13 @@ def evaluate_coco(
     warnings: list[str] = []
     expected = read_references(references, split, False, warnings)
     predicted = read_predictions(predictions)
-    known = {scenario for scenarios in expected.values() for scenario in scenarios}
-    unknown = sorted(predicted.keys() - known)
-    warn_about(warnings, predictions, unknown, "predicted scenarios without reference, which are not scored")
+    warn_about_unknown(warnings, predictions, expected, predicted)
     total: dict[str, Any] = {}
     segments: dict[str, dict[str, float]] = {}
     for domain, scenarios in expected.items():
-        found = _score_domain(scenarios, predicted, backend, segments, warnings, references, predictions)
+        paired = pair_segments(scenarios, predicted)
+        warn_about_pairs(warnings, references, predictions, paired, "are scored as empty ones")
+        found = _score_domain(paired, backend, segments)
         if found:
             total[domain] = found
     if not total:
@@ -132,50 +139,22 @@ def _tokens(captions: Sequence[str]) -> list[list[str]]:
     return list(map(caption_tokens, captions))
 
 
-def _score_domain(
-    expected: dict[str, Segments],
-    predicted: dict[str, Segments],
-    backend: Backend,
-    segments: dict[str, dict[str, float]],
-    warnings: list[str],
-    references_file: Path,
-    predictions_file: Path,
-) -> dict[str, Any]:
-    """A domain's means and score; adds to the segments and the warnings. Empty where no reference holds a word."""
-    pairs: dict[str, dict[str, tuple[str, str]]] = {role: {} for role in ROLES}  # key -> prediction, reference
-    missing: list[str] = []
-    unscorable: list[str] = []
-    surplus: list[str] = []
-    phases_scored = 0
-    for scenario, phases in sorted(expected.items()):
-        ours = predicted.get(scenario, {})
-        surplus.extend(f"{scenario}/{phase}" for phase in sorted(ours.keys() - phases.keys()))
-        for phase, reference in sorted(phases.items()):
-            phases_scored += any(map(str.strip, reference.captions.values()))
-            for role, caption in reference.captions.items():
-                key = f"{scenario}/{phase}/{role}"
-                if not caption.strip():
-                    unscorable.append(key)
-                    continue
-                if phase not in ours:
-                    missing.append(key)
-                pairs[role][key] = (ours[phase].captions[role] if phase in ours else "", caption)
-    warn_about(warnings, predictions_file, missing, "segments without prediction, which are scored as empty ones")
-    warn_about(warnings, predictions_file, surplus, "predicted phases without reference, which are not scored")
-    warn_about(warnings, references_file, unscorable, "segments with an empty reference, which are left out")
+def _score_domain(paired: Paired, backend: Backend, segments: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """A domain's means and score; adds to the segments. Empty where no reference holds a word."""
     means: dict[str, dict[str, float]] = {}
-    for role, found in pairs.items():
-        if found:
-            texts, truths = zip(*found.values(), strict=True)
-            scores = score_corpus(texts, [[truth] for truth in truths], backend)
+    for role, captions in paired.captions.items():
+        if captions:
+            texts = [prediction or "" for _, prediction in captions.values()]
+            scores = score_corpus(texts, [[reference] for reference, _ in captions.values()], backend)
             means[role] = scores.corpus
-            left_out = set(missing)
-            segments |= {key: each for key, each in zip(found, scores.captions, strict=True) if key not in left_out}
+            said = [prediction is not None for _, prediction in captions.values()]
+            found = zip(captions, scores.captions, said, strict=True)
+            segments |= {key: each for key, each, predicted in found if predicted}
     if not means:
         return {}
     mean = {metric: fsum(values[metric] for values in means.values()) / len(means) for metric in METRICS}
     score = fsum(points * mean[metric] for metric, points in POINTS.items()) / len(POINTS)
-    return {**means, "mean": mean, "segments": phases_scored, "score": score}
+    return {**means, "mean": mean, "segments": paired.phases, "score": score}
 
 
 def _provenance(backend: Backend) -> dict[str, str]:
