@@ -13,7 +13,7 @@ CONFORMANCE = Path(__file__).parent / "conformance" / "wts-score"
 
 
 def cityscribe(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cityscribe.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "cityscribe", *map(str, arguments)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
 
 

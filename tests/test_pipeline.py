@@ -156,7 +156,7 @@ def test_killed_at_random_moments_it_ends_as_if_never_killed(finished: Settings,
     settings = resolve({**finished.model_dump(mode="json"), "runs": str(tmp_path)})
     project = tmp_path / "project.yaml"
     project.write_text(dump_settings(settings))
-    command = [sys.executable, "-m", "cityscribe.cli", "run", str(project)]
+    command = [sys.executable, "-m", "cityscribe", "run", str(project)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     chance = random.Random(0)
     began = time.monotonic()

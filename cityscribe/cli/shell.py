@@ -1,0 +1,119 @@
+"""What all commands share: the application, its console, a progress bar, and mistakes told without a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from cityscribe.records import InputError
+from cityscribe.train import processes
+
+app = typer.Typer(
+    help="Turn annotated city video into a vision-language model that describes the traffic in it, and score it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+console = Console(highlight=False, soft_wrap=True)
+complaints = Console(stderr=True, highlight=False, soft_wrap=True)
+
+ProjectFile = Annotated[
+    Path, typer.Argument(help="project file, as `cityscribe init` writes it", metavar="PROJECT.YAML")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="override one setting, such as train.lr=1e-4", metavar="NAME=VALUE")
+]
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one clear message and exit status 2, never a traceback."""
+    _quiet_libraries()
+    try:
+        app()
+    except InputError as error:
+        _complain(str(error))
+    except MemoryError:
+        _complain("out of memory; set a smaller train.budget_tokens, train.batch_groups or predict.batch_size")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT, errno.EPERM, errno.ENAMETOOLONG):
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        _complain(f"{place}{error.strerror}; nothing unfinished counts as done, so the same command goes on later")
+    except KeyboardInterrupt:
+        complaints.print("stopped; the same command goes on where it was")
+        sys.exit(130)
+
+
+def _complain(text: str) -> None:
+    if not processes.is_first():
+        time.sleep(5)  # where the first process says the same, torchrun ends this one before it repeats it
+    for line in text.splitlines():
+        complaints.print(f"[bold red]error:[/] {escape(line)}")
+    sys.exit(2)
+
+
+def _quiet_libraries() -> None:
+    """Bars and warnings of libraries would cut through our own progress bars."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module="torch")
+    for library in ("transformers", "bitsandbytes"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def watch(name: str) -> Iterator[Callable[..., None]]:
+    """A progress bar; where nobody watches (no terminal) a line at the end. Of several processes the first shows it."""
+    if not processes.is_first():
+        yield lambda *_: None
+        return
+    began = time.monotonic()
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<18}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[note]}"),
+    )
+    bars = Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        speed_estimate_period=600,  # a step of a large model may take longer than the half minute that is usual
+    )
+    summary = ""
+    with bars:
+        task = bars.add_task(name, total=None, note="")
+
+        def progress(
+            done: int, total: int, loss: float | None = None, distinct_per_s: float = 0, effective_per_s: float = 0
+        ) -> None:
+            nonlocal summary
+            if loss is not None:
+                summary = f"loss {loss:.3f}, {distinct_per_s:,.0f} tokens/s computed for {effective_per_s:,.0f}"
+            bars.update(task, completed=done, total=total, note=summary)
+
+        yield progress
+    last = f" ({summary})" if summary else ""
+    console.print(f"{name}: done in {_duration(time.monotonic() - began)}{last}")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"

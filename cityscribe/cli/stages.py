@@ -1,0 +1,102 @@
+"""Commands that walk the stages of a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from cityscribe.cli.shell import Overrides, ProjectFile, app, console, watch
+from cityscribe.train import processes
+
+
+def run_stages(project: Path, overrides: list[str] | None, stages: tuple[str, ...]) -> None:
+    from cityscribe import pipeline
+    from cityscribe.settings import load_settings
+
+    settings = load_settings(project, overrides or [])
+    pipeline.run(settings, watch, lambda line: console.print(line) if processes.is_first() else None, stages)
+    if processes.is_first():
+        _summary(settings, stages)
+
+
+def _summary(settings: Any, stages: tuple[str, ...]) -> None:
+    from cityscribe.records import read_json
+
+    folder = settings.run_dir
+    table_of_tuning = folder / "training" / "report.json"
+    if "train" in stages and table_of_tuning.exists():
+        console.print(escape(read_json(table_of_tuning)["table"]))
+    if "evaluate" in stages and (folder / "scores.json").exists():
+        print_scores(settings)
+    page = folder / "report" / "index.html"
+    if "report" in stages and page.exists():
+        console.print(f"report: {page}")
+    elif stages[-1] in ("predict", "report"):
+        lines = folder / "predictions.jsonl"  # of conversations, which have no report
+        console.print(f"predictions: {lines if lines.exists() else folder / 'predictions.json'}")
+
+
+def homes_of(settings: Any) -> list[tuple[str, Path]]:
+    """The tuned model and the baselines, each with the folder of its predictions."""
+    folder = settings.run_dir
+    return [("tuned", folder), *((name, folder / "baselines" / name) for name in settings.predict.baselines)]
+
+
+def print_scores(settings: Any) -> None:
+    from cityscribe.records import read_json
+
+    table = Table("model", "domain", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "score")
+    for name, home in homes_of(settings):
+        file = home / "scores.json"
+        if not file.exists():
+            continue
+        total = read_json(file)
+        for domain, values in total.items():
+            if domain == "score":
+                continue
+            mean = values["mean"]
+            metrics = [f"{mean[metric]:.3f}" for metric in ("bleu", "meteor", "rouge-l", "cider")]
+            table.add_row(name, domain, *metrics, f"{values['score']:.2f}")
+        table.add_row(name, "all", "", "", "", "", f"[bold]{total['score']:.2f}[/]", end_section=True)
+    console.print(table)
+
+
+@app.command("run")
+def run_command(project: ProjectFile, overrides: Overrides = None) -> None:
+    """Run every stage that is not up to date: prepare, train, predict, evaluate, report.
+
+    Reads the project file and the data set; writes runs/NAME. A stopped run goes on where it was.
+    """
+    from cityscribe.pipeline import STAGES
+
+    run_stages(project, overrides, STAGES)
+
+
+@app.command()
+def prepare(project: ProjectFile, overrides: Overrides = None) -> None:
+    """Select views, draw boxes, crop, and build questions: data set → runs/NAME/prepared."""
+    run_stages(project, overrides, ("prepare",))
+
+
+@app.command()
+def train(project: ProjectFile, overrides: Overrides = None) -> None:
+    """Tune the model: runs/NAME/prepared → runs/NAME/model, with curves and checkpoints in runs/NAME/training.
+
+    On several GPUs: torchrun --nproc_per_node 8 -m cityscribe train PROJECT.YAML
+    """
+    run_stages(project, overrides, ("train",))
+
+
+@app.command()
+def predict(project: ProjectFile, overrides: Overrides = None) -> None:
+    """Describe every phase of the evaluation split: runs/NAME/model → runs/NAME/predictions.json, for submission."""
+    run_stages(project, overrides, ("predict",))
+
+
+@app.command()
+def report(project: ProjectFile, overrides: Overrides = None) -> None:
+    """Write the page that shows a run: runs/NAME/report/index.html."""
+    run_stages(project, overrides, ("report",))
