@@ -4,12 +4,13 @@
     python -m recipes.tiny_base start FOLDER POOL    # the tokenizer and random weights
     python -m recipes.tiny_base train FOLDER POOL OUT
 
-The data are general pictures (`cityscribe.world.pictures`), each with some forty questions of which every visit takes
-as many as fit. First the vision tower learns alone to name attributes (with small heads that are thrown away): a tower
-is cheap to train, slow to learn through a decoder that cannot talk yet, and spoilt by one. Then the decoder and the
-connector learn to answer; the tower stays as it is. All questions of a picture share its image tokens: one row holds
-them once, and each question sees the images and itself only. Step s chooses, by its seed, among the shards that are due
-by then, so that the order does not depend on how fast the workers are.
+The data are general pictures (`cityscribe.world.pictures`), each with some fifty questions of which every visit takes
+as many as fit. First the vision tower learns alone to name attributes: a tower is cheap to train, slow to learn through
+a decoder that cannot talk yet, and spoilt by one. Each attribute is read, by a small linear head that is thrown away,
+from an output token of its own, so that a decoder finds it by looking at one token. Then the decoder and the connector
+learn to answer; the tower stays as it is. All questions of a picture share its image tokens: one row holds them once,
+and each question sees the images and itself only. Step s chooses, by its seed, among the shards that are due by then,
+so that the order does not depend on how fast the workers are.
 """
 
 from __future__ import annotations
@@ -58,6 +59,11 @@ HELD_OUT = 900_000_000  # seeds from here on are never trained on
 
 
 SHARD = 500  # pictures in a file of the pool
+VIEWS = ("pedestrian", "local", "global")  # the images of a picture, as `prepare.images` names them
+CHOSEN = {(0, 1, 2): 0.66, (1, 2): 0.12, (0, 2): 0.06, (0,): 0.05, (1,): 0.05, (2,): 0.05, (2, 1): 0.01}
+"""Which images a visit shows, in order, and how often."""
+SEEN = (0.4, 0.35, 0.25)
+"""How often the tower looks at each of the views."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ def start(folder: Path, pool: Path) -> None:
 def open_eyes(model: Any, images: np.ndarray, image_processor: Any) -> None:
     """Give the tower a start that sees: principal components of patches instead of random filters, places in waves.
 
-    The patch embedding becomes the whitened leading components of the patches of `images` [n, 2, size, size, 3], so
+    The patch embedding becomes the whitened leading components of the patches of `images` [n, views, size, size, 3], so
     that colours and edges are there from the first step; the position embeddings become sines and cosines of row and
     column.
     """
@@ -139,7 +145,7 @@ def _lexicon() -> list[str]:
 
 @dataclass(frozen=True)
 class Coded:
-    """A picture ready for training: uint8 images [2, size, size, 3] (local, global) and its questions as tokens."""
+    """A picture ready for training: uint8 images [views, size, size, 3] and its questions as tokens."""
 
     images: np.ndarray
     facts: dict[str, str]
@@ -195,7 +201,7 @@ def draw(pool: Path, shards: int, held_out: int, workers: int) -> None:
 
 def _draw_shard(job: tuple[str, str, int, int]) -> str:
     pool, name, first, count = job
-    images = np.empty((count, 2, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
+    images = np.empty((count, len(VIEWS), IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
     entries = []
     for i in range(count):
         picture = sample_picture(first + i)
@@ -213,7 +219,7 @@ def load_shard(pool: Path, name: str, coder: Coder) -> list[Coded]:
     """The pictures of a shard, once it is there."""
     while not (pool / f"{name}.json").exists():
         time.sleep(1.0)
-    images = np.load(pool / f"{name}.npy")
+    images = np.load(pool / f"{name}.npy", mmap_mode="r")
     entries = json.loads((pool / f"{name}.json").read_text())
     return [coder.code(picture, entry) for picture, entry in zip(images, entries, strict=True)]
 
@@ -234,19 +240,20 @@ def choices(
 
 
 def shrink(picture: Picture, rng: np.random.Generator) -> np.ndarray:
-    """The local and the global image of a picture, marked as `prepare` marks them, at the size of the model."""
+    """The VIEWS of a picture, marked and cut as `prepare` does it, at the size of the model [views, size, size, 3]."""
     frame = picture.image
     if rng.random() < 0.6:  # what a video codec leaves of it
         quality = int(rng.integers(45, 95))
         frame = cv2.imdecode(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
     height, width = frame.shape[:2]
     marked = draw_boxes(frame, picture.boxes, box_scale=1.2, line_width=4)
-    view = local_view(list(picture.boxes.values()), width, height, box_scale=1.2, crop_scale=1.5)
-    local = marked[view.top : view.bottom, view.left : view.right]
+    person = [picture.boxes["pedestrian"]]
+    shown = [marked]
+    for boxes in (list(picture.boxes.values()), person):
+        part = local_view(boxes, width, height, box_scale=1.2, crop_scale=1.5)
+        shown.insert(0, marked[part.top : part.bottom, part.left : part.right])
     size = (IMAGE_SIZE, IMAGE_SIZE)
-    return np.stack(
-        [np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in (local, marked)]
-    )
+    return np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in shown])
 
 
 # Rows for training
@@ -264,8 +271,7 @@ def lay_out(
     coded: Coded, coder: Coder, rng: np.random.Generator, text_tokens: int, longest: int = 0, words: int = 0
 ) -> Row:
     """One row of a picture: shared images first, then as many questions as fit, in random order, some as dialogues."""
-    draw = rng.random()
-    chosen = [0, 1] if draw < 0.84 else [0] if draw < 0.92 else [1] if draw < 0.98 else [1, 0]
+    chosen = list(list(CHOSEN)[int(rng.choice(len(CHOSEN), p=list(CHOSEN.values())))])
     opening = np.array(coder.before)
     shared = len(opening) + IMAGE_TOKENS * len(chosen)
     columns = np.empty((4, shared + text_tokens), np.int64)
@@ -341,23 +347,17 @@ def forward(model: Any, batch: dict[str, torch.Tensor], journal: Journal) -> tup
 
 
 class Heads(torch.nn.Module):
-    """For each attribute a query that looks for the patches that show it, and a linear head for each of the views."""
+    """A linear head for each attribute, which reads it from an output token of its own, whatever the view."""
 
     def __init__(self, width: int, words: dict[str, list[str]]) -> None:
         super().__init__()
+        self.outputs = torch.nn.ModuleList(torch.nn.Linear(width, len(known)) for known in words.values())
         self.words = words
-        self.queries = torch.nn.Parameter(torch.randn(len(words), width) * width**-0.5)
-        self.keys = torch.nn.Linear(width, width, bias=False)
-        self.outputs = torch.nn.ModuleList(torch.nn.Linear(width, 2 * len(known)) for known in words.values())
 
-    def forward(self, patches: torch.Tensor, views: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Patches [n, patches, width] and views [n] (0 local, 1 global) to logits [n, words] of each attribute."""
-        looks = (self.keys(patches) @ self.queries.T).softmax(dim=1)  # [n, patches, attributes]
-        features = torch.einsum("npa,npw->anw", looks, patches)
-        rows = torch.arange(len(patches), device=patches.device)
+    def forward(self, patches: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Patches [n, patches, width] to logits [n, words] of each attribute."""
         return {
-            name: output(feature).unflatten(1, (2, -1))[rows, views]
-            for name, output, feature in zip(self.words, self.outputs, features, strict=True)
+            name: output(patches[:, i]) for i, (name, output) in enumerate(zip(self.words, self.outputs, strict=True))
         }
 
 
@@ -378,7 +378,7 @@ def see(
         with torch.autocast(device.type, torch.bfloat16):
             patches = tower(journal.pixels(torch.from_numpy(images).to(device))).last_hidden_state[:, 1:]
         total, hits = torch.zeros((), device=device), {}
-        for name, logits in heads(patches.float(), torch.from_numpy(views).to(device)).items():
+        for name, logits in heads(patches.float()).items():
             index = {word: i for i, word in enumerate(words[name])}
             target = torch.tensor([index.get(coded.facts[name], -100) for coded in pictures], device=device)
             total = total + functional.cross_entropy(logits, target, ignore_index=-100)
@@ -388,12 +388,12 @@ def see(
     for step, (pictures, rng) in enumerate(stream):
         for group in optimizer.param_groups:
             group["lr"] = _rate(step, recipe.see_steps, recipe.see_lr, recipe.warmup)
-        loss, _ = losses(pictures, (rng.random(len(pictures)) < 0.35).astype(np.int64))
+        loss, _ = losses(pictures, rng.choice(len(VIEWS), size=len(pictures), p=SEEN))
         _update(loss, optimizer, parameters, recipe)
         journal.step("see", step, loss, len(pictures))
         if step % recipe.save_every == recipe.save_every - 1:
             with torch.no_grad():
-                for view, name in enumerate(("local", "global")):
+                for view, name in enumerate(VIEWS):
                     hits = losses(journal.held_out, np.full(len(journal.held_out), view))[1]
                     journal.write({"stage": "see", "step": step + 1, "view": name, "held_out": hits})
             journal.save(model, {"stage": "see", "step": step + 1})

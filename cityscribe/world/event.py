@@ -2,13 +2,15 @@
 
 An event is the road users, the street and how they move over time; `scene_at` says where everything stands at a moment.
 Speeds change linearly between the starts of the phases; positions are their integral, so that a picture, a box and a
-speed in a caption never disagree.
+speed in a caption never disagree. An event is told along its street (x to the right, y ahead); `Street.place` puts it
+on the ground, so that the same event can happen in a bend.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,23 +22,38 @@ from cityscribe.world.look import (
     LOWER_GARMENTS,
     ROADS,
     SKIN,
+    SPEED_LIMITS,
     UPPER_GARMENTS,
     VEHICLE_COLOURS,
     VEHICLES,
     WEATHERS,
 )
-from cityscribe.world.scene import Person, PersonState, Scene, Street, Vehicle, VehicleState
+from cityscribe.world.scene import CyclistState, Person, PersonState, Prop, Scene, Street, Vehicle, VehicleState
 
-KINDS = ("crossing", "waiting", "running out", "walking along", "distracted", "turning")
+KINDS = {
+    "crossing": 0.18,
+    "waiting": 0.11,
+    "running out": 0.10,
+    "walking along": 0.11,
+    "distracted": 0.11,
+    "turning": 0.13,
+    "stepping out": 0.10,  # from behind a parked vehicle
+    "near miss": 0.08,
+    "collision": 0.04,
+    "normal": 0.04,  # nothing happens
+}
+"""Kinds of events and how often each is drawn."""
+
 PHASE_COUNT = 5
-WALKING_SPEED = {"standing": 0.0, "walking": 1.3, "running": 3.0}  # metres a second
+WALKING_SPEED = {"standing": 0.0, "walking": 1.3, "running": 3.0, "fallen": 0.0}  # metres a second
+CYCLING_SPEED = 4.2
 
 
 @dataclass(frozen=True, slots=True)
 class Passer:
     """Somebody or something in the background that moves steadily."""
 
-    state: PersonState | VehicleState
+    state: PersonState | VehicleState | CyclistState
     speed: float
 
 
@@ -56,6 +73,9 @@ class Event:
     heading: float  # of the pedestrian
     meet: tuple[float, float]  # where the pedestrian is at the end of the last phase
     passers: tuple[Passer, ...]
+    parked: tuple[VehicleState, ...] = ()
+    props: tuple[Prop, ...] = ()
+    signals: tuple[str, ...] = ("",) * PHASE_COUNT  # what the traffic light shows in each phase, if there is one
 
     @property
     def end_s(self) -> float:
@@ -83,8 +103,13 @@ class Event:
         return path + max(0.0, time_s - self.end_s) * self.speeds[-1]
 
     def vehicle_at(self, time_s: float) -> VehicleState:
-        """The vehicle goes north and, where it turns, follows an arc that begins with the third phase."""
-        x, y, heading = self.street.lane_x(self.lane), self._travelled(time_s), math.pi / 2
+        """The vehicle on the ground."""
+        return placed(self.street, self._vehicle_along(time_s))
+
+    def _vehicle_along(self, time_s: float) -> VehicleState:
+        """The vehicle goes ahead and, where it turns, follows an arc that begins with the third phase."""
+        x, heading = self.street.lane_x(self.lane), math.pi / 2
+        y = self._travelled(time_s) / (1.0 + x * self.street.bend)  # a lane outside the middle of a bend is longer
         if self.turn:
             straight = self._travelled(self.boundaries_s[1])
             arc = max(0.0, y - straight)
@@ -98,6 +123,7 @@ class Event:
         return VehicleState(self.vehicle, x, y, heading, braking, self.turn)
 
     def person_at(self, time_s: float) -> PersonState:
+        """The pedestrian on the ground, who walks straight, in a bend too."""
         phase = self.phase_at(time_s)
         to_go = 0.0
         for k in range(PHASE_COUNT):
@@ -108,12 +134,14 @@ class Event:
         if time_s > self.end_s:
             to_go -= (time_s - self.end_s) * WALKING_SPEED[self.motions[-1]]
         vehicle = self.vehicle_at(time_s)
+        meet_x, meet_y, turned = self.street.place(*self.meet)
+        heading = self.heading + turned
         cadence = 6.0 if self.motions[phase] == "walking" else 10.5
         return PersonState(
             self.person,
-            self.meet[0] - math.cos(self.heading) * to_go,
-            self.meet[1] - math.sin(self.heading) * to_go,
-            self.heading,
+            meet_x - math.cos(heading) * to_go,
+            meet_y - math.sin(heading) * to_go,
+            heading,
             self.motions[phase],
             self.gazes[phase],
             (vehicle.x, vehicle.y),
@@ -121,17 +149,38 @@ class Event:
         )
 
     def scene_at(self, time_s: float) -> Scene:
-        people, vehicles = [self.person_at(time_s)], [self.vehicle_at(time_s)]
+        people, vehicles, cyclists = [self.person_at(time_s)], [self.vehicle_at(time_s)], []
         for passer in self.passers:
             state, way = passer.state, passer.speed * time_s
             x, y = state.x + math.cos(state.heading) * way, state.y + math.sin(state.heading) * way
-            if isinstance(state, PersonState):
-                people.append(
-                    PersonState(state.person, x, y, state.heading, state.motion, state.gaze, stride=5.5 * time_s)
-                )
+            moved = placed(self.street, replace(state, x=x, y=y))
+            if isinstance(moved, PersonState):
+                people.append(replace(moved, stride=5.5 * time_s))
+            elif isinstance(moved, CyclistState):
+                cyclists.append(replace(moved, stride=6.0 * time_s))
             else:
-                vehicles.append(VehicleState(state.vehicle, x, y, state.heading))
-        return Scene(self.street, tuple(people), tuple(vehicles))
+                vehicles.append(moved)
+        vehicles += [placed(self.street, state) for state in self.parked]
+        signal = self.signals[self.phase_at(time_s)]
+        props = [
+            placed(self.street, replace(prop, value=signal) if prop.kind == "traffic light" else prop)
+            for prop in self.props
+        ]
+        return Scene(self.street, tuple(people), tuple(vehicles), tuple(cyclists), props=tuple(props))
+
+
+Placed = TypeVar("Placed", bound=PersonState | VehicleState | CyclistState | Prop)
+
+
+def placed(street: Street, state: Placed) -> Placed:
+    """What is told along the street (x to the right of its middle, y ahead), on the ground."""
+    if street.bend == 0.0:
+        return state
+    x, y, turned = street.place(state.x, state.y)
+    moved = replace(state, x=x, y=y, heading=state.heading + turned)
+    if isinstance(moved, PersonState):
+        return replace(moved, gaze_at=street.place(*moved.gaze_at)[:2])
+    return moved
 
 
 def sample_person(rng: np.random.Generator) -> Person:
@@ -156,7 +205,7 @@ def sample_vehicle(rng: np.random.Generator, kinds: tuple[str, ...] = tuple(VEHI
 
 
 def sample_street(
-    rng: np.random.Generator, *, crosswalk_y: float | None = None, junction_y: float | None = None
+    rng: np.random.Generator, *, crosswalk_y: float | None = None, junction_y: float | None = None, bends: bool = True
 ) -> Street:
     road = str(rng.choice(ROADS, p=[0.5, 0.34, 0.16]))
     lanes = {"urban road": int(rng.choice([2, 2, 4])), "residential road": int(rng.choice([1, 2])), "parking lot": 2}[
@@ -167,6 +216,8 @@ def sample_street(
     wet = weather == "rainy" or (weather == "cloudy" and bool(rng.random() < 0.3))
     sidewalks = road == "urban road" or (road == "residential road" and bool(rng.random() < 0.4))
     paved = road != "parking lot"
+    bent = bends and paved and junction_y is None and bool(rng.random() < 0.3)
+    bend = float(rng.choice([-1, 1])) / float(rng.uniform(38, 90)) if bent else 0.0
     return Street(
         road,
         lanes,
@@ -177,6 +228,7 @@ def sample_street(
         light,
         wet,
         int(rng.integers(2**31)),
+        bend,
     )
 
 
@@ -213,25 +265,101 @@ def sample_passers(
     return tuple(passers)
 
 
+def sample_cyclists(rng: np.random.Generator, street: Street, clear_y: tuple[float, float]) -> tuple[Passer, ...]:
+    """Now and then a cyclist at the left edge ahead, or one that comes towards us."""
+    if rng.random() > 0.28:
+        return ()
+    oncoming = street.lanes > 1 and bool(rng.random() < 0.4)
+    edge = street.half_width - 0.55
+    person = sample_person(rng)
+    colour = str(rng.choice(["red", "blue", "green", "black", "white", "yellow"]))
+    y = float(clear_y[1] + rng.uniform(2.0, 12.0))
+    heading = -math.pi / 2 if oncoming else math.pi / 2
+    state = CyclistState(person, colour, edge if oncoming else -edge, y, heading, float(rng.uniform(0, math.tau)))
+    return (Passer(state, CYCLING_SPEED if not oncoming else 1.0),)
+
+
+def sample_parked(
+    rng: np.random.Generator, street: Street, clear_y: tuple[float, float], share: float = 0.35
+) -> tuple[VehicleState, ...]:
+    """Parked vehicles: in the bays of a car park, or at the kerb where nothing happens."""
+    parked: list[VehicleState] = []
+    if street.road == "parking lot":
+        for side in (-1, 1):
+            for bay in range(18):
+                if rng.random() < 0.45:
+                    vehicle = sample_vehicle(rng, ("sedan", "SUV", "van"))
+                    x, y = side * (street.half_width + 3.1), -18.0 + 2.8 * bay + 1.46
+                    parked.append(VehicleState(vehicle, x, y, 0.0 if rng.random() < 0.5 else math.pi))
+        return tuple(parked)
+    if street.sidewalks or rng.random() > share:
+        return ()
+    side = int(rng.choice([-1, 1]))
+    y = clear_y[1] + float(rng.uniform(2, 6))
+    for _ in range(int(rng.integers(1, 4))):
+        vehicle = sample_vehicle(rng, ("sedan", "SUV", "van"))
+        y += VEHICLES[vehicle.kind].length / 2
+        heading = math.pi / 2 if side < 0 else -math.pi / 2
+        parked.append(VehicleState(vehicle, side * (street.half_width + 1.15), y, heading))
+        y += VEHICLES[vehicle.kind].length / 2 + float(rng.uniform(0.8, 2.5))
+    return tuple(parked)
+
+
+def sample_props(
+    rng: np.random.Generator, street: Street, ahead_y: float, signal: str, shares: tuple[float, float, float]
+) -> tuple[Prop, ...]:
+    """What regulates the traffic ahead. `shares` are the chances of a traffic light where there is a crosswalk or a
+    junction, of cones, and of a speed sign; `signal` is what the light shows."""
+    props: list[Prop] = []
+    if street.road == "parking lot":
+        shares = (0.0, shares[1], 0.0)
+    edge = -street.half_width - 0.5
+    stop = street.crosswalk_y if street.crosswalk_y is not None else street.junction_y
+    if stop is not None and rng.random() < shares[0]:
+        props.append(Prop("traffic light", edge, stop + 2.6, value=signal))
+    if rng.random() < shares[1]:
+        y = ahead_y + float(rng.uniform(4, 9))
+        x = -street.half_width + float(rng.uniform(0.3, 0.9))
+        count = int(rng.integers(2, 6))
+        props += [Prop("cone", x + 0.25 * i, y + 1.3 * i) for i in range(count)]
+        if rng.random() < 0.5:
+            props.append(Prop("barrier", x + 0.8, y + 1.3 * count + 0.6))
+    if rng.random() < shares[2]:
+        props.append(
+            Prop("speed sign", edge, ahead_y + float(rng.uniform(2.5, 8)), value=str(rng.choice(SPEED_LIMITS)))
+        )
+    return tuple(props)
+
+
 def sample_event(seed: int, *, start_s: float = 0.5) -> Event:
     """An event whose first phase begins `start_s` seconds into its videos. Equal seeds give equal events."""
     rng = np.random.default_rng([seed, 1])
-    kind = str(rng.choice(KINDS))
+    kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
     lengths = rng.uniform(0.45, 0.75, PHASE_COUNT)
     boundaries = tuple(round(float(start_s + v), 3) for v in np.concatenate([[0.0], np.cumsum(lengths)]))
-    cruise = float(rng.choice([5, 10, 15, 20])) / 3.6
+    cruise = float(rng.choice([5, 10, 15, 20] if kind not in ("near miss", "collision") else [15, 20, 25])) / 3.6
     profile = {
         "stop": (1, 1, 0.75, 0.4, 0.0, 0.0),
         "slow": (1, 1, 0.8, 0.6, 0.5, 0.5),
         "steady": (1,) * 6,
         "stopped": (0,) * 6,
     }
-    weights = {"crossing": (0.5, 0.3, 0.0, 0.2), "waiting": (0.2, 0.2, 0.5, 0.1), "running out": (0.7, 0.3, 0.0, 0.0)}
+    weights = {
+        "crossing": (0.5, 0.3, 0.0, 0.2),
+        "waiting": (0.2, 0.2, 0.5, 0.1),
+        "running out": (0.7, 0.3, 0.0, 0.0),
+        "stepping out": (0.7, 0.3, 0.0, 0.0),
+        "near miss": (1.0, 0.0, 0.0, 0.0),
+        "collision": (0.0, 1.0, 0.0, 0.0),
+        "normal": (0.0, 0.0, 1.0, 0.0),
+    }
     choice = str(rng.choice(list(profile), p=weights.get(kind, (0.35, 0.35, 0.2, 0.1))))
     if kind == "turning" and choice == "stopped":
         choice = "slow"
     speeds = tuple(cruise * share for share in profile[choice])
-    street = sample_street(rng)
+    street = sample_street(rng, bends=kind != "turning")
+    if kind == "stepping out":  # the vehicles that hide the pedestrian stand at the kerb
+        street = replace(street, sidewalks=False, road="residential road", lanes=min(street.lanes, 2))
     turn = str(rng.choice(["left", "right"])) if kind == "turning" else ""
     lane = int(rng.integers(max(1, street.lanes // 2)))
     vehicle, person = sample_vehicle(rng), sample_person(rng)
@@ -258,7 +386,7 @@ def sample_event(seed: int, *, start_s: float = 0.5) -> Event:
         (0, 0),
         (),
     )
-    last = draft.vehicle_at(draft.end_s)
+    last = draft._vehicle_along(draft.end_s)
     heading = last.heading + across * math.pi / 2 + float(rng.uniform(-0.2, 0.2))
     kerb = street.half_width + float(rng.uniform(0.4, 1.4))
     if kind == "waiting":
@@ -282,16 +410,61 @@ def sample_event(seed: int, *, start_s: float = 0.5) -> Event:
     elif kind == "distracted":
         gazes = ("phone",) * 3 + tuple(str(g) for g in rng.choice(["phone", "vehicle"], 2))
         motions = tuple("walking" if m == "running" else m for m in motions)
+    elif kind == "stepping out":
+        heading = last.heading - math.pi / 2 + float(rng.uniform(-0.1, 0.1))  # from the kerb on the left
+        motions = ("standing", *[str(rng.choice(["walking", "running"], p=[0.7, 0.3]))] * 3, "standing")
+        gazes = ("ahead", "ahead", *(str(g) for g in rng.choice(["vehicle", "ahead"], 3, p=[0.6, 0.4])))
+        beside = float(rng.uniform(-0.2, 0.9))
+    elif kind == "near miss":
+        gap, beside = float(rng.uniform(0.5, 1.1)), float(rng.uniform(-0.7, 0.7))
+        motions = (*(str(m) for m in rng.choice(["walking", "running"], 3)), "walking", "standing")
+    elif kind == "collision":
+        gap, beside = float(rng.uniform(0.2, 0.5)), float(rng.uniform(-0.5, 0.5))
+        motions = (*(str(m) for m in rng.choice(["walking", "running"], 4)), "fallen")
+        gazes = (*gazes[:4], "ahead")
+    elif kind == "normal":
+        side = float(rng.choice([-1, 1]))
+        beside = -(side * (kerb + 0.6) - last.x)
+        heading = last.heading + (0.0 if rng.random() < 0.5 else math.pi)
+        motions, gazes = ("walking",) * PHASE_COUNT, ("ahead",) * PHASE_COUNT
     front = gap + shape.length / 2
     meet = (
         last.x + math.cos(last.heading) * front - math.sin(last.heading) * beside,
         last.y + math.sin(last.heading) * front + math.cos(last.heading) * beside,
     )
-    crosswalk = round(meet[1], 2) if kind in ("crossing", "distracted") and rng.random() < 0.7 else None
-    junction = round(draft.vehicle_at(draft.boundaries_s[2]).y + 7.0, 2) if turn else None
+    crossing = kind in ("crossing", "distracted", "near miss", "collision")
+    crosswalk = round(meet[1], 2) if crossing and rng.random() < 0.7 else None
+    junction = round(draft._vehicle_along(draft.boundaries_s[2]).y + 7.0, 2) if turn else None
     if street.road == "parking lot":
         crosswalk = junction = None
     street = replace(street, crosswalk_y=crosswalk, junction_y=junction)
     busy = int(rng.choice([0, 1, 2, 3, 5, 6], p=[0.2, 0.15, 0.2, 0.15, 0.15, 0.15]))
-    passers = sample_passers(rng, street, busy, (meet[1] - 2.0, meet[1] + 5.0))
-    return replace(draft, street=street, motions=motions, gazes=gazes, heading=heading, meet=meet, passers=passers)
+    clear = (meet[1] - 2.0, meet[1] + 5.0)
+    passers = sample_passers(rng, street, busy, clear) + sample_cyclists(rng, street, clear)
+    parked = sample_parked(rng, street, clear)
+    if kind == "stepping out":
+        parked += _hiding_place(rng, street, meet)
+    signals = {
+        "stop": ("green", "green", "yellow", "red", "red"),
+        "stopped": ("red",) * PHASE_COUNT,
+    }.get(choice, ("green",) * PHASE_COUNT)
+    props = sample_props(rng, street, meet[1], signals[0], (0.6, 0.15, 0.3))
+    return replace(
+        draft,
+        street=street,
+        motions=motions,
+        gazes=gazes,
+        heading=heading,
+        meet=meet,
+        passers=passers,
+        parked=parked,
+        props=props,
+        signals=signals if any(prop.kind == "traffic light" for prop in props) else ("",) * PHASE_COUNT,
+    )
+
+
+def _hiding_place(rng: np.random.Generator, street: Street, meet: tuple[float, float]) -> tuple[VehicleState, ...]:
+    """The parked vehicle before the place where somebody steps out, at the kerb on the left."""
+    vehicle = sample_vehicle(rng, ("SUV", "van"))
+    y = meet[1] - 0.8 - VEHICLES[vehicle.kind].length / 2
+    return (VehicleState(vehicle, -street.half_width - 1.15, y, math.pi / 2),)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from cityscribe.world.event import Event
-from cityscribe.world.scene import PersonState, Scene, VehicleState
+from cityscribe.world.render import box_of
+from cityscribe.world.scene import Camera, PersonState, Prop, Scene, VehicleState
 
 Facts = dict[str, str]
 
@@ -56,6 +57,29 @@ def environment(scene: Scene) -> Facts:
         "junction": "yes" if street.junction_y is not None else "no",
         "traffic": "light" if others < 2 else "usual" if others < 4 else "heavy",
     }
+
+
+def regulation(scene: Scene, camera: Camera) -> Facts:
+    """What regulates the traffic in a camera's picture, and who else is on the road; "none" where nothing is seen."""
+    seen = [prop for prop in scene.props if box_of(prop, camera) is not None]
+    readable = [prop for prop in seen if _shows_its_face(prop, camera)]
+
+    def first(kind: str) -> str:
+        return next((prop.value for prop in readable if prop.kind == kind), "none")
+
+    cones = sum(prop.kind == "cone" for prop in seen)
+    return {
+        "traffic_light": first("traffic light"),
+        "speed_limit": first("speed sign"),
+        "cones": "yes" if cones else "no",
+        "cyclist": "yes" if any(box_of(cyclist, camera) is not None for cyclist in scene.cyclists) else "no",
+        "bend": "none" if scene.street.bend == 0.0 else "left" if scene.street.bend > 0 else "right",
+    }
+
+
+def _shows_its_face(prop: Prop, camera: Camera) -> bool:
+    dx, dy = camera.x - prop.x, camera.y - prop.y
+    return math.cos(prop.heading) * dx + math.sin(prop.heading) * dy > 0.35 * math.hypot(dx, dy)
 
 
 def appearance(state: PersonState) -> Facts:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
-
-import numpy as np
 
 from cityscribe.world.look import RGB
 
@@ -35,14 +34,14 @@ _SKIES: dict[tuple[str, str], tuple[RGB, RGB]] = {
 _VISIBILITY = {"clear": 420.0, "cloudy": 300.0, "rainy": 110.0, "foggy": 32.0}
 """Metres after which an object keeps 1/e of its own colour."""
 
-_SUN = np.array([0.45, -0.35, 0.82])
+_SUN = (0.45, -0.35, 0.82)
 
 
 @dataclass(frozen=True)
 class Light:
     weather: str
     hour: str
-    gain: np.ndarray  # [3]
+    gain: tuple[float, float, float]
     sun: float
     zenith: RGB
     horizon: RGB
@@ -50,17 +49,18 @@ class Light:
 
     def face(self, colour: RGB, normal: tuple[float, float, float], distance: float) -> tuple[float, float, float]:
         """The colour of a lit face with a unit normal, seen from a distance in metres."""
+        gain = self.gain
         cosine = max(0.0, normal[0] * _SUN[0] + normal[1] * _SUN[1] + normal[2] * _SUN[2])
         overcast = 1.0 if self.weather == "clear" else 0.35
         shade = (1.0 - self.sun) + self.sun * (overcast * cosine + (1.0 - overcast) * (0.6 + 0.4 * normal[2]))
         return self.through_air(
-            (colour[0] * self.gain[0] * shade, colour[1] * self.gain[1] * shade, colour[2] * self.gain[2] * shade),
+            (colour[0] * gain[0] * shade, colour[1] * gain[1] * shade, colour[2] * gain[2] * shade),
             distance,
         )
 
     def through_air(self, colour: tuple[float, float, float], distance: float) -> tuple[float, float, float]:
         """What is left of a colour after a distance of haze."""
-        kept = float(np.exp(-distance / self.visibility))
+        kept = math.exp(-distance / self.visibility)
         return (
             colour[0] * kept + self.horizon[0] * (1 - kept),
             colour[1] * kept + self.horizon[1] * (1 - kept),
@@ -77,4 +77,6 @@ def light_of(weather: str, hour: str) -> Light:
     gain, sun = _HOURS[hour]
     zenith, horizon = _SKIES[weather, hour]
     grey = 0.86 if weather in ("rainy", "foggy") else 0.94 if weather == "cloudy" else 1.0
-    return Light(weather, hour, np.array(gain) * grey, sun, zenith, horizon, _VISIBILITY[weather])
+    return Light(
+        weather, hour, (gain[0] * grey, gain[1] * grey, gain[2] * grey), sun, zenith, horizon, _VISIBILITY[weather]
+    )

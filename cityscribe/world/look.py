@@ -70,3 +70,37 @@ LIGHTS = ("bright", "dim", "dark")
 ROADS = ("urban road", "residential road", "parking lot")
 GAZES = ("vehicle", "ahead", "phone")
 MOTIONS = ("standing", "walking", "running")
+"""How people move of their own will; whoever was hit has "fallen"."""
+
+PROPS = ("traffic light", "cone", "barrier", "speed sign")
+LIGHT_STATES: dict[str, RGB] = {"red": (255, 52, 40), "yellow": (255, 200, 40), "green": (60, 240, 120)}
+SPEED_LIMITS = (20, 30, 40, 50, 60)
+"""What a speed sign shows, km/h."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnimalShape:
+    """Metres. `tail` and `neck` point backwards and forwards from the ends of the body."""
+
+    length: float  # of the body
+    height: float  # of the back
+    girth: float  # radius of the body
+    neck: float
+    head: float  # radius
+    tail: float
+    colour: RGB
+    belly: RGB
+    horns: bool = False
+    wings: bool = False
+
+
+ANIMALS: dict[str, AnimalShape] = {
+    "dog": AnimalShape(0.75, 0.55, 0.15, 0.22, 0.12, 0.34, (168, 120, 70), (196, 152, 104)),
+    "cat": AnimalShape(0.42, 0.28, 0.09, 0.10, 0.085, 0.32, (72, 70, 74), (96, 94, 98)),
+    "deer": AnimalShape(1.15, 1.05, 0.22, 0.55, 0.13, 0.14, (150, 96, 52), (214, 190, 150), horns=True),
+    "cow": AnimalShape(1.70, 1.30, 0.38, 0.42, 0.20, 0.55, (240, 238, 230), (60, 54, 52), horns=True),
+    "horse": AnimalShape(1.60, 1.45, 0.32, 0.75, 0.16, 0.60, (98, 60, 36), (80, 50, 32)),
+    "fox": AnimalShape(0.62, 0.38, 0.11, 0.16, 0.10, 0.42, (214, 104, 34), (240, 226, 206)),
+    "duck": AnimalShape(0.34, 0.28, 0.12, 0.16, 0.07, 0.08, (92, 74, 54), (60, 120, 80), wings=True),
+}
+ANIMAL_ACTIONS = ("standing", "walking", "running", "eating", "lying")

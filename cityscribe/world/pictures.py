@@ -7,18 +7,46 @@ phases, no captions in the manner of WTS and none of their sentences, so that tu
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cityscribe.world.event import sample_passers, sample_person, sample_street, sample_vehicle
-from cityscribe.world.facts import Facts, appearance, distance_band, environment, facing, metres_between, position
-from cityscribe.world.look import GAZES, MOTIONS, VEHICLES
+from cityscribe.world.event import (
+    placed,
+    sample_cyclists,
+    sample_parked,
+    sample_passers,
+    sample_person,
+    sample_props,
+    sample_street,
+    sample_vehicle,
+)
+from cityscribe.world.facts import (
+    Facts,
+    appearance,
+    distance_band,
+    environment,
+    facing,
+    metres_between,
+    position,
+    regulation,
+)
+from cityscribe.world.look import GAZES, LIGHT_STATES, MOTIONS, VEHICLES
 from cityscribe.world.render import person_box, render, vehicle_box
-from cityscribe.world.scene import Camera, PersonState, Scene, VehicleState, dashboard_camera, fixed_camera
+from cityscribe.world.scene import (
+    Camera,
+    CyclistState,
+    PersonState,
+    Scene,
+    VehicleState,
+    dashboard_camera,
+    fixed_camera,
+)
+from cityscribe.world.silhouettes import visible_share
 
 XYWH = tuple[float, float, float, float]
 SMALLEST = 420.0  # pixels squared: a person below it is not asked about
+LEAST_VISIBLE = 0.6  # share of a person that nothing covers, for the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +78,8 @@ def sample_picture(seed: int, *, width: int = 640, height: int = 360) -> Picture
             if vehicle is None:
                 continue
             boxes["vehicle"] = vehicle
+        if visible_share(scene, camera, "person", 0) < LEAST_VISIBLE:
+            continue
         image = render(scene, camera, seed=seed % 100_003)
         facts = _facts(scene, camera)
         return Picture(image, boxes, facts, _questions(scene, camera, facts, rng))
@@ -61,7 +91,7 @@ def _sample_scene(rng: np.random.Generator, width: int, height: int) -> tuple[Sc
     if rng.random() < 0.4:
         beside *= 0.35
     y = float(rng.uniform(3, 16))
-    crosswalk = y if rng.random() < 0.35 else None
+    crosswalk = y if rng.random() < 0.4 else None
     junction = y + float(rng.uniform(-3, 10)) if rng.random() < 0.25 else None
     street = sample_street(rng, crosswalk_y=crosswalk, junction_y=junction)
     vehicle = sample_vehicle(rng)
@@ -80,15 +110,27 @@ def _sample_scene(rng: np.random.Generator, width: int, height: int) -> tuple[Sc
         sample_person(rng),
         *person_at,
         float(heading + rng.integers(4) * math.pi / 2 + rng.normal(0, 0.18)),
-        str(rng.choice(MOTIONS, p=[0.34, 0.36, 0.30])),
+        str(rng.choice([*MOTIONS, "fallen"], p=[0.33, 0.35, 0.29, 0.03])),
         str(rng.choice(GAZES, p=[0.4, 0.35, 0.25])),
         (own.x, own.y),
         float(rng.uniform(0, math.tau)),
     )
-    passers = sample_passers(rng, street, int(rng.integers(0, 7)), (person.y - 2, person.y + 4))
-    people = [person] + [p.state for p in passers if isinstance(p.state, PersonState)]
-    vehicles = [own] + [p.state for p in passers if isinstance(p.state, VehicleState)]
-    scene = Scene(street, tuple(people), tuple(vehicles))
+    if person.motion == "fallen":
+        person = replace(person, gaze="ahead")
+    clear = (person.y - 2, person.y + 4)
+    passers = sample_passers(rng, street, int(rng.integers(0, 7)), clear) + sample_cyclists(rng, street, clear)
+    parked = sample_parked(rng, street, clear)
+    signal = str(rng.choice(list(LIGHT_STATES), p=[0.4, 0.2, 0.4]))
+    props = sample_props(rng, street, person.y, signal, (0.75, 0.2, 0.35))
+    own, person = placed(street, own), placed(street, person)
+    behind = [placed(street, passer.state) for passer in passers]
+    scene = Scene(
+        street,
+        (person, *(state for state in behind if isinstance(state, PersonState))),
+        (own, *(s for s in behind if isinstance(s, VehicleState)), *(placed(street, state) for state in parked)),
+        tuple(state for state in behind if isinstance(state, CyclistState)),
+        props=tuple(placed(street, prop) for prop in props),
+    )
     if rng.random() < 0.5:
         return scene, dashboard_camera(own, 0, width=width, height=height, focal=float(rng.uniform(430, 620)))
     middle = ((person.x + own.x) / 2, (person.y + own.y) / 2)
@@ -111,6 +153,7 @@ def _facts(scene: Scene, camera: Camera) -> Facts:
     return {
         **appearance(person),
         **environment(scene),
+        **regulation(scene, camera),
         "motion": person.motion,
         "gaze": person.gaze,
         "direction in picture": _image_direction(person, camera),
@@ -192,8 +235,8 @@ def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Genera
         "right": f"to the right, as seen from {car}",
     }[facts["facing"]]
     eyes = {"vehicle": f"at {car}", "ahead": "where the feet are going", "phone": "down at a phone"}[facts["gaze"]]
-    does = {"standing": "stands", "walking": "walks", "running": "runs"}[facts["motion"]]
-    doing = {"standing": "standing", "walking": "walking", "running": "running"}[facts["motion"]]
+    does = {"standing": "stands", "walking": "walks", "running": "runs", "fallen": "lies there"}[facts["motion"]]
+    doing = "lying on the ground" if facts["motion"] == "fallen" else facts["motion"]
     turned = facts["direction in picture"]
     sky = {"clear": "sunny", "cloudy": "overcast", "rainy": "raining", "foggy": "misty"}[facts["weather"]]
     hour = {"bright": "daylight", "dim": "twilight", "dark": "night"}[facts["light"]]
@@ -279,6 +322,23 @@ def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Genera
             "traffic",
             "Is there much traffic?",
             _sentence({"light": "hardly any", "usual": "some", "heavy": "a lot"}[facts["traffic"]]),
+        ),
+        Question(
+            "traffic light",
+            _choose(rng, "What colour is the traffic light?", "Is there a traffic light, and what does it show?"),
+            "I see none." if facts["traffic_light"] == "none" else _sentence(facts["traffic_light"]),
+        ),
+        Question(
+            "speed limit",
+            _choose(rng, "What number is on the sign?", "Which speed does a sign show?"),
+            "I see none." if facts["speed_limit"] == "none" else f"{facts['speed_limit']}.",
+        ),
+        Question("cones", "Do you see orange cones?", "Yes." if facts["cones"] == "yes" else "No."),
+        Question("cyclist", "Is somebody riding a bicycle?", "Yes." if facts["cyclist"] == "yes" else "No."),
+        Question(
+            "bend",
+            "Does the street bend?",
+            "No, it is straight." if facts["bend"] == "none" else f"Yes, to the {facts['bend']}.",
         ),
         Question("vehicle count", "How many cars can you count?", _sentence(_COUNT[min(how_many, 10)])),
         Question("person count", "How many people can you count?", _sentence(_COUNT[min(len(seen_people), 10)])),
@@ -386,6 +446,8 @@ _PLACE: _Wordings = (
     ("Sidewalks: {sidewalks}.", "Are there sidewalks? {sidewalks}."),
     ("{traffic} traffic.", "Traffic: {traffic}.", "The traffic is {traffic}."),
     ("Crossing road: {junction}.", "Zebra stripes: {crosswalk}."),
+    ("Traffic light: {traffic_light}.", "The light shows {traffic_light}."),
+    ("Number on the sign: {speed_limit}.", "Sign: {speed_limit}."),
 )
 _LISTED_PERSON = (
     *("sex", "age", "height_cm", "upper_colour", "upper", "lower_colour", "lower", "hat_colour", "carried"),
@@ -393,7 +455,7 @@ _LISTED_PERSON = (
 )
 _LISTED_PLACE = (
     *("weather", "light", "surface", "road", "lanes", "sidewalks", "crosswalk", "junction", "traffic"),
-    *("position", "distance", "facing"),
+    *("position", "distance", "facing", "traffic_light", "speed_limit", "cones", "cyclist"),
 )
 
 

@@ -1,7 +1,8 @@
 """Where things stand: people, vehicles and the street in metres, at one moment.
 
 The ground is the plane z = 0, x points east, y north, z up; a heading is radians counter-clockwise from +x. The street
-runs along y with its middle at x = 0. Traffic keeps to the left, as in Japan, where WTS was filmed.
+runs along y with its middle at x = 0, or bends away from it: `Street.place` says where a point of the street lies.
+Traffic keeps to the left, as in Japan, where WTS was filmed.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class PersonState:
     x: float
     y: float
     heading: float
-    motion: str  # "standing" | "walking" | "running"
+    motion: str  # "standing" | "walking" | "running" | "fallen"
     gaze: str  # "vehicle": the head turns to `gaze_at`; "ahead"; "phone": bent over a phone
     gaze_at: tuple[float, float] = (0.0, 0.0)
     stride: float = 0.0  # phase of the gait, radians
@@ -79,6 +80,41 @@ class VehicleState:
 
 
 @dataclass(frozen=True, slots=True)
+class CyclistState:
+    """Somebody on a bicycle at one moment; x, y is between the wheels."""
+
+    person: Person
+    colour: str  # of the bicycle, one of `look.CLOTHES_COLOURS`
+    x: float
+    y: float
+    heading: float
+    stride: float = 0.0  # phase of the pedals, radians
+
+
+@dataclass(frozen=True, slots=True)
+class AnimalState:
+    """An animal at one moment; x, y is below the middle of its body."""
+
+    species: str
+    x: float
+    y: float
+    heading: float
+    action: str  # one of `look.ANIMAL_ACTIONS`
+    stride: float = 0.0  # phase of the gait, radians
+
+
+@dataclass(frozen=True, slots=True)
+class Prop:
+    """Something that stands in the street and tells road users what to do. `heading` is where its face looks."""
+
+    kind: str  # one of `look.PROPS`
+    x: float
+    y: float
+    heading: float = -math.pi / 2
+    value: str = ""  # of a traffic light "red", "yellow" or "green"; of a speed sign its number
+
+
+@dataclass(frozen=True, slots=True)
 class Street:
     """The street and the light on it. Words are those of `look`."""
 
@@ -91,11 +127,20 @@ class Street:
     light: str
     wet: bool
     seed: int  # of buildings, trees and lamps
+    bend: float = 0.0  # curvature in 1/m, to the left where it is positive
 
     @property
     def half_width(self) -> float:
         """Metres from the middle of the street to its kerb."""
         return max(self.lanes * LANE_WIDTH / 2, 2.4)
+
+    def place(self, x: float, y: float) -> tuple[float, float, float]:
+        """Where a point lies that is x metres right of the middle and y metres along the street: its x and y on the
+        ground, and by how much the street has turned there, radians."""
+        if self.bend == 0.0:
+            return x, y, 0.0
+        radius, angle = 1.0 / self.bend, y * self.bend
+        return (radius + x) * math.cos(angle) - radius, (radius + x) * math.sin(angle), angle
 
     def lane_x(self, lane: int) -> float:
         """The middle of a lane, counted from the left; on a two-way street the left half goes north."""
@@ -109,6 +154,9 @@ class Scene:
     street: Street
     people: tuple[PersonState, ...]
     vehicles: tuple[VehicleState, ...]
+    cyclists: tuple[CyclistState, ...] = ()
+    animals: tuple[AnimalState, ...] = ()
+    props: tuple[Prop, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ _MOTION = {
     "standing": "The pedestrian stands still and waits",
     "walking": "The pedestrian is walking slowly",
     "running": "The pedestrian is running quickly with long strides",
+    "fallen": "The pedestrian has been hit and lies on the ground",
 }
 _WEATHER = {
     "clear": "The weather is clear, without a cloud in the sky.",
@@ -132,7 +133,7 @@ def _pedestrian_position(facts: Facts, style: int) -> str:
 
 
 def _pedestrian_motion(facts: Facts, style: int) -> str:
-    where = " on the crosswalk" if facts["crosswalk"] == "yes" and facts["motion"] != "standing" else ""
+    where = " on the crosswalk" if facts["crosswalk"] == "yes" and facts["motion"] not in ("standing", "fallen") else ""
     motion = f"{_MOTION[facts['motion']]}{where}."
     return (f"{_GAZE[facts['gaze']]} {motion}", f"{motion} {_GAZE[facts['gaze']]}")[style]
 
