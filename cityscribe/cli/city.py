@@ -20,7 +20,7 @@ def world(
     train_scenarios: Annotated[int, typer.Option("--train", min=0)] = 40,
     val_scenarios: Annotated[int, typer.Option("--val", min=0)] = 12,
     external: Annotated[float, typer.Option(min=0, max=1, help="share of single clips from a vehicle")] = 0.3,
-    styles: Annotated[int, typer.Option(min=1, help="how many annotators' wordings")] = 1,
+    annotators: Annotated[int, typer.Option(min=1, help="how many hands the captions are in")] = 1,
     fps: Annotated[int, typer.Option(min=2, max=60, help="frames a second")] = 10,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     workers: Annotated[int, typer.Option(min=0, help="processes; 0 takes one a core")] = 0,
@@ -28,7 +28,7 @@ def world(
     """Render a synthetic city and write it as a WTS data set: videos, captions, boxes."""
     from cityscribe.world.dataset import WorldSettings, write_dataset
 
-    settings = WorldSettings(train_scenarios, val_scenarios, external, seed, fps, styles)
+    settings = WorldSettings(train_scenarios, val_scenarios, external, seed, fps, annotators)
     with watch("world") as progress:
         write_dataset(folder, settings, workers=workers, progress=progress)
     console.print(f"{folder}: written; look at it with `cityscribe check {folder}`")

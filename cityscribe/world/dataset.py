@@ -25,7 +25,7 @@ from cityscribe.world.event import Event, sample_event
 from cityscribe.world.facts import facts_at
 from cityscribe.world.render import person_box, render, vehicle_box
 from cityscribe.world.scene import Camera, dashboard_camera, fixed_camera
-from cityscribe.world.words import STYLES, pedestrian_caption, vehicle_caption
+from cityscribe.world.words import pedestrian_caption, vehicle_caption
 
 WIDTH, HEIGHT = 640, 360
 LEAD_S = 0.2  # of video before the first phase and after the last
@@ -40,7 +40,7 @@ class WorldSettings:
     external: float = 0.3  # share of scenarios that are single clips from a vehicle
     seed: int = 0
     fps: int = 10
-    styles: int = 1  # annotators' wordings; see `words.STYLES`
+    annotators: int = 1  # whose hands the captions are in; see `words`
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,6 @@ def write_dataset(
     """
     if root.exists():
         raise InputError(f"{root}: already there; remove it or name another folder")
-    if not 1 <= settings.styles <= STYLES:
-        raise InputError(f"styles: {settings.styles}, expected 1 to {STYLES}")
     partial = root.with_name(root.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -105,7 +103,7 @@ def _write_scenario(job: _Job) -> tuple[str, list[str]]:
     """Write one scenario; returns its name and the videos of its overhead views."""
     event, root = sample_event(job.seed), Path(job.root)
     rng = np.random.default_rng([job.seed, 2])
-    style = int(rng.integers(job.settings.styles))
+    hand = int(rng.integers(job.settings.annotators))
     shift = round(float(rng.uniform(0.0, 0.3)), 1)  # the vehicle's clock runs behind the overhead cameras'
     if job.external:
         base = root / "external" / "BDD_PC_5K"
@@ -113,25 +111,25 @@ def _write_scenario(job: _Job) -> tuple[str, list[str]]:
         annotations = base / "annotations"
         boxes = _film(event, _Dashboard(), video, job, 0.0)["pedestrian"]
         head = {"id": job.seed % 100_000, "video_name": video.name, "fps": f"{job.settings.fps:.3f}"}
-        captions = {**head, "event_phase": _phases(event, 0.0, style)}
+        captions = {**head, "event_phase": _phases(event, 0.0, hand)}
         _dump(annotations / "caption" / job.split / f"{job.name}_caption.json", captions)
         _dump(annotations / "bbox_annotated" / job.split / f"{job.name}_bbox.json", {"annotations": boxes})
         return job.name, []
     overhead = f"{job.name}_Camera1_0"
     own = f"{job.name}_vehicle_view"
-    _write_view(event, _Mast(event, rng), job, overhead, 0.0, style, {"overhead_videos": [f"{overhead}.mp4"]})
-    _write_view(event, _Dashboard(), job, own, shift, style, {"vehicle_view": f"{own}.mp4"})
+    _write_view(event, _Mast(event, rng), job, overhead, 0.0, hand, {"overhead_videos": [f"{overhead}.mp4"]})
+    _write_view(event, _Dashboard(), job, own, shift, hand, {"vehicle_view": f"{own}.mp4"})
     return job.name, [f"{overhead}.mp4"]
 
 
 def _write_view(
-    event: Event, rig: _Dashboard | _Mast, job: _Job, stem: str, offset: float, style: int, head: dict[str, Any]
+    event: Event, rig: _Dashboard | _Mast, job: _Job, stem: str, offset: float, hand: int, head: dict[str, Any]
 ) -> None:
     """Video, captions and boxes of one view of a scenario of WTS itself."""
     root = Path(job.root)
     place = Path(job.split, job.name, "overhead_view" if isinstance(rig, _Mast) else "vehicle_view")
     boxes = _film(event, rig, root / "videos" / place / f"{stem}.mp4", job, offset)
-    captions = {"id": job.seed % 100_000, **head, "event_phase": _phases(event, offset, style)}
+    captions = {"id": job.seed % 100_000, **head, "event_phase": _phases(event, offset, hand)}
     _dump(root / "annotations" / "caption" / place / f"{job.name}_caption.json", captions)
     for role in ROLES:
         if boxes[role]:
@@ -139,7 +137,7 @@ def _write_view(
             _dump(path, {"annotations": boxes[role]})
 
 
-def _phases(event: Event, offset: float, style: int) -> list[dict[str, Any]]:
+def _phases(event: Event, offset: float, hand: int) -> list[dict[str, Any]]:
     """The phases of a caption file, last first as WTS has them, in the time of a view that starts `offset` late."""
     entries = []
     for phase in reversed(range(len(event.motions))):
@@ -147,8 +145,8 @@ def _phases(event: Event, offset: float, style: int) -> list[dict[str, Any]]:
         entries.append(
             {
                 "labels": [str(phase)],
-                "caption_pedestrian": pedestrian_caption(facts, style),
-                "caption_vehicle": vehicle_caption(facts, style),
+                "caption_pedestrian": pedestrian_caption(facts, hand),
+                "caption_vehicle": vehicle_caption(facts, hand),
                 "start_time": f"{event.boundaries_s[phase] - offset:.3f}",
                 "end_time": f"{event.boundaries_s[phase + 1] - offset:.3f}",
             }

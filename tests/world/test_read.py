@@ -5,7 +5,7 @@ import pytest
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import facts_at
 from cityscribe.world.read import CONTRADICTED, read_caption
-from cityscribe.world.words import STYLES, pedestrian_caption, vehicle_caption
+from cityscribe.world.words import PHRASES, patterns, pedestrian_caption, vehicle_caption
 from cityscribe.world.worldbench import ATTRIBUTES, attribute_accuracy, majority_values, mean_accuracy
 
 APPEARANCE = set(ATTRIBUTES["pedestrian"]) - {"position", "distance", "facing", "gaze", "motion"}
@@ -20,13 +20,29 @@ def moments(count):
             yield facts_at(event, (start + end) / 2)
 
 
-@pytest.mark.parametrize("style", range(STYLES))
-def test_every_caption_states_its_facts_and_no_others(style):
-    for facts in moments(150):
+@pytest.mark.parametrize("hands", [range(1), range(1, 2), range(2, 40), range(40, 90)], ids=str)
+def test_every_caption_states_its_facts_and_no_others(hands):
+    for number, facts in enumerate(moments(150)):
+        style = hands[number % len(hands)]
         unsaid = {"lanes", "sidewalks"} if facts["road"] == "parking lot" else set()
         speed = {"vehicle_speed_kmh"} if facts["vehicle_action"] == "stopped" else set()
         for caption, told in ((pedestrian_caption(facts, style), PEDESTRIAN), (vehicle_caption(facts, style), VEHICLE)):
             assert read_caption(caption) == {name: facts[name] for name in told - unsaid - speed}, caption
+
+
+def test_every_dimension_has_many_patterns_and_every_hand_its_own():
+    assert min(patterns().values()) >= 27
+    assert min(count for name, count in patterns().items() if not name.startswith("vehicle")) >= 40
+    facts = next(moments(1))
+    assert len({pedestrian_caption(facts, hand) for hand in range(60)}) >= 58
+    assert pedestrian_caption(facts, 7) == pedestrian_caption(facts, 7)
+
+
+def test_no_wording_of_a_value_is_part_of_one_of_another():
+    for name, tables in PHRASES.items():
+        said = [(value, wording) for table in tables for value, wordings in table.items() for wording in wordings]
+        for value, wording in said:
+            assert not [other for word, other in said if word != value and wording in other], (name, wording)
 
 
 def test_what_is_said_in_two_ways_is_a_contradiction():
