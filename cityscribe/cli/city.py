@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -13,25 +14,87 @@ from cityscribe.cli.shell import Overrides, ProjectFile, app, console, watch
 from cityscribe.cli.stages import homes_of, run_stages
 from cityscribe.records import InputError
 
+WorldKind = Literal["wts", "driving", "questions", "surveillance"]
+Renderer = Literal["raster"]
+
 
 @app.command()
 def world(
     folder: Annotated[Path, typer.Argument(help="folder to write, which must not exist yet")],
-    train_scenarios: Annotated[int, typer.Option("--train", min=0)] = 40,
-    val_scenarios: Annotated[int, typer.Option("--val", min=0)] = 12,
-    external: Annotated[float, typer.Option(min=0, max=1, help="share of single clips from a vehicle")] = 0.3,
-    annotators: Annotated[int, typer.Option(min=1, help="how many hands the captions are in")] = 1,
+    kind: Annotated[WorldKind, typer.Option(help="captions of events, questions about pictures, or clips")] = "wts",
+    train: Annotated[int, typer.Option(min=0, help="scenarios, pictures or clips")] = 40,
+    val: Annotated[int, typer.Option(min=0)] = 12,
+    test: Annotated[int, typer.Option(min=0, help="with colours of clothes that no other split has")] = 0,
+    external: Annotated[float, typer.Option(min=0, max=1, help="wts: share of single clips from a vehicle")] = 0.3,
+    annotators: Annotated[int, typer.Option(min=1, help="wts: how many hands the captions are in")] = 1,
+    masts: Annotated[int, typer.Option(min=1, max=4, help="wts: overhead cameras of a scenario")] = 1,
+    seconds: Annotated[float, typer.Option(min=4, max=600, help="surveillance: length of a clip")] = 20.0,
     fps: Annotated[int, typer.Option(min=2, max=60, help="frames a second")] = 10,
+    renderer: Annotated[Renderer, typer.Option(help="blender is slow and needs the extra `blender`")] = "raster",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     workers: Annotated[int, typer.Option(min=0, help="processes; 0 takes one a core")] = 0,
 ) -> None:
-    """Render a synthetic city and write it as a WTS data set: videos, captions, boxes."""
-    from cityscribe.world.dataset import WorldSettings, write_dataset
+    """Render a synthetic city and write it as a data set. A stopped one goes on where it was.
 
-    settings = WorldSettings(train_scenarios, val_scenarios, external, seed, fps, annotators)
+    wts: videos, captions, boxes. driving and questions: pictures with questions (data.source messages). surveillance:
+    clips with and without an accident (data.source ucf-crime).
+    """
+    from cityscribe.world.dataset import WorldSettings, write_dataset
+    from cityscribe.world.sets import SetSettings, write_set
+    from cityscribe.world.surveillance import ClipSettings, write_clips
+
+    source = "messages"
     with watch("world") as progress:
-        write_dataset(folder, settings, workers=workers, progress=progress)
-    console.print(f"{folder}: written; look at it with `cityscribe check {folder}`")
+        if kind == "wts":
+            city = WorldSettings(train, val, test, external, seed, fps, annotators, masts, renderer)
+            write_dataset(folder, city, workers=workers, progress=progress)
+            source = "wts"
+        elif kind == "surveillance":
+            clips = ClipSettings(train, test, seconds, fps, seed, renderer)
+            write_clips(folder, clips, workers=workers, progress=progress)
+            source = "ucf-crime"
+        else:
+            pictures = SetSettings(kind, train, val, test, seed, renderer)
+            write_set(folder, pictures, workers=workers, progress=progress)
+    console.print(f"{folder}: written; look at it with `cityscribe check {folder} --source {source}`")
+
+
+@app.command()
+def film(
+    scenario: Annotated[Path, typer.Argument(help="YAML file of a scenario, see docs/world.md", metavar="FILE")],
+    video: Annotated[Path, typer.Argument(help="video to write, .mp4")],
+    fps: Annotated[int, typer.Option(min=2, max=60, help="frames a second")] = 25,
+    view: Annotated[Literal["vehicle", "overhead"], typer.Option(help="where the camera is")] = "vehicle",
+    renderer: Annotated[Renderer, typer.Option(help="blender is slow and needs the extra `blender`")] = "raster",
+) -> None:
+    """Film a scenario that was written by hand, and say what is true of each of its phases."""
+    import numpy as np
+
+    from cityscribe.video import write_video
+    from cityscribe.world.facts import facts_at
+    from cityscribe.world.renderers import RENDERERS
+    from cityscribe.world.rigs import Dashboard, Mast
+    from cityscribe.world.scenario import read_scenario
+    from cityscribe.world.words import pedestrian_caption, vehicle_caption
+
+    if video.suffix != ".mp4":
+        raise InputError(f"{video}: expected a name that ends in .mp4")
+    event = read_scenario(scenario)
+    rig = Dashboard() if view == "vehicle" else Mast(event, np.random.default_rng(0))
+    moments = [i / fps for i in range(int(event.end_s * fps) + 1)]
+    with watch("film") as progress:
+
+        def frames() -> Iterator[np.ndarray]:
+            for number, moment in enumerate(moments):
+                yield RENDERERS[renderer](event.scene_at(moment), rig.at(event, moment), seed=number)
+                progress(number + 1, len(moments))
+
+        video.parent.mkdir(parents=True, exist_ok=True)
+        write_video(video, frames(), fps)
+    for number, start in enumerate(event.boundaries_s[:-1]):
+        facts = facts_at(event, start)
+        console.print(f"[bold]phase {number}[/], from {start:.2f} s", pedestrian_caption(facts), vehicle_caption(facts))
+    console.print(f"{video}: written")
 
 
 @app.command()

@@ -27,6 +27,7 @@ from cityscribe.world.look import (
     VEHICLE_COLOURS,
     VEHICLES,
     WEATHERS,
+    held_out,
 )
 from cityscribe.world.scene import CyclistState, Person, PersonState, Prop, Scene, Street, Vehicle, VehicleState
 
@@ -183,7 +184,15 @@ def placed(street: Street, state: Placed) -> Placed:
     return moved
 
 
-def sample_person(rng: np.random.Generator) -> Person:
+def sample_person(rng: np.random.Generator, unseen: bool | None = None) -> Person:
+    """Somebody. `unseen` asks for a combination of colours that is held out for tests, or for one that is not."""
+    while True:
+        person = _sample_person(rng)
+        if unseen is None or held_out(person.upper_colour, person.lower_colour) == unseen:
+            return person
+
+
+def _sample_person(rng: np.random.Generator) -> Person:
     sex = str(rng.choice(["male", "female"]))
     age = str(rng.choice(list(AGES), p=[0.22, 0.56, 0.22]))
     height = {"child": 1.20, "elderly": 1.60}.get(age, 1.80 if sex == "male" else 1.62) + float(
@@ -331,10 +340,13 @@ def sample_props(
     return tuple(props)
 
 
-def sample_event(seed: int, *, start_s: float = 0.5) -> Event:
-    """An event whose first phase begins `start_s` seconds into its videos. Equal seeds give equal events."""
+def sample_event(seed: int, *, start_s: float = 0.5, unseen: bool | None = None, only: str = "") -> Event:
+    """An event whose first phase begins `start_s` seconds into its videos. Equal arguments give equal events.
+
+    `unseen` is about the colours of the pedestrian (see `look.held_out`); `only` names a kind of event.
+    """
     rng = np.random.default_rng([seed, 1])
-    kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
+    kind = only or str(rng.choice(list(KINDS), p=list(KINDS.values())))
     lengths = rng.uniform(0.45, 0.75, PHASE_COUNT)
     boundaries = tuple(round(float(start_s + v), 3) for v in np.concatenate([[0.0], np.cumsum(lengths)]))
     cruise = float(rng.choice([5, 10, 15, 20] if kind not in ("near miss", "collision") else [15, 20, 25])) / 3.6
@@ -343,6 +355,7 @@ def sample_event(seed: int, *, start_s: float = 0.5) -> Event:
         "slow": (1, 1, 0.8, 0.6, 0.5, 0.5),
         "steady": (1,) * 6,
         "stopped": (0,) * 6,
+        "crash": (1, 1, 0.9, 0.75, 0.35, 0.0),
     }
     weights = {
         "crossing": (0.5, 0.3, 0.0, 0.2),
@@ -350,10 +363,11 @@ def sample_event(seed: int, *, start_s: float = 0.5) -> Event:
         "running out": (0.7, 0.3, 0.0, 0.0),
         "stepping out": (0.7, 0.3, 0.0, 0.0),
         "near miss": (1.0, 0.0, 0.0, 0.0),
-        "collision": (0.0, 1.0, 0.0, 0.0),
+        "collision": (0.0, 0.0, 0.0, 0.0, 1.0),
         "normal": (0.0, 0.0, 1.0, 0.0),
     }
-    choice = str(rng.choice(list(profile), p=weights.get(kind, (0.35, 0.35, 0.2, 0.1))))
+    usual = (0.35, 0.35, 0.2, 0.1)
+    choice = str(rng.choice(list(profile), p=(*weights.get(kind, usual), 0.0)[: len(profile)]))
     if kind == "turning" and choice == "stopped":
         choice = "slow"
     speeds = tuple(cruise * share for share in profile[choice])
@@ -362,7 +376,7 @@ def sample_event(seed: int, *, start_s: float = 0.5) -> Event:
         street = replace(street, sidewalks=False, road="residential road", lanes=min(street.lanes, 2))
     turn = str(rng.choice(["left", "right"])) if kind == "turning" else ""
     lane = int(rng.integers(max(1, street.lanes // 2)))
-    vehicle, person = sample_vehicle(rng), sample_person(rng)
+    vehicle, person = sample_vehicle(rng), sample_person(rng, unseen)
     shape = VEHICLES[vehicle.kind]
 
     gap = float(rng.uniform(1.6, 5.5))  # between the vehicle's front and the pedestrian when it ends

@@ -66,26 +66,39 @@ class Picture:
 
 def sample_picture(seed: int, *, width: int = 640, height: int = 360) -> Picture:
     """A picture with all the questions that can be asked about it, in random order. Equal seeds give equal pictures."""
+    scene, camera, facts = sample_view(seed, width, height)
+    rng = np.random.default_rng([seed, 14])
+    boxes = {}
+    for role, box in (
+        ("pedestrian", person_box(scene.people[0], camera)),
+        ("vehicle", vehicle_box(scene.vehicles[0], camera) if camera.on_vehicle is None else None),
+    ):
+        if box is not None:
+            boxes[role] = box
+    image = render(scene, camera, seed=seed % 100_003)
+    return Picture(image, boxes, facts, _questions(scene, camera, facts, rng))
+
+
+def sample_view(
+    seed: int, width: int = 640, height: int = 360, *, unseen: bool | None = None
+) -> tuple[Scene, Camera, Facts]:
+    """A scene, a camera that sees its person (and its vehicle, unless it is mounted there), and the facts of both.
+
+    `unseen` is about the colours of the person, see `look.held_out`.
+    """
     rng = np.random.default_rng([seed, 4])
     while True:
-        scene, camera = _sample_scene(rng, width, height)
+        scene, camera = _sample_scene(rng, width, height, unseen)
         box = person_box(scene.people[0], camera)
         if box is None or box[2] * box[3] < SMALLEST:
             continue
-        boxes = {"pedestrian": box}
-        if camera.on_vehicle is None:
-            vehicle = vehicle_box(scene.vehicles[0], camera)
-            if vehicle is None:
-                continue
-            boxes["vehicle"] = vehicle
-        if visible_share(scene, camera, "person", 0) < LEAST_VISIBLE:
+        if camera.on_vehicle is None and vehicle_box(scene.vehicles[0], camera) is None:
             continue
-        image = render(scene, camera, seed=seed % 100_003)
-        facts = _facts(scene, camera)
-        return Picture(image, boxes, facts, _questions(scene, camera, facts, rng))
+        if visible_share(scene, camera, "person", 0) >= LEAST_VISIBLE:
+            return scene, camera, _facts(scene, camera)
 
 
-def _sample_scene(rng: np.random.Generator, width: int, height: int) -> tuple[Scene, Camera]:
+def _sample_scene(rng: np.random.Generator, width: int, height: int, unseen: bool | None) -> tuple[Scene, Camera]:
     """A street with a person and a vehicle near each other; `people[0]` and `vehicles[0]` are asked about."""
     gap, beside = float(rng.uniform(1.2, 13.0)), float(rng.uniform(-4.5, 4.5))
     if rng.random() < 0.4:
@@ -107,7 +120,7 @@ def _sample_scene(rng: np.random.Generator, width: int, height: int) -> tuple[Sc
         own.y + math.sin(heading) * front + math.cos(heading) * beside,
     )
     person = PersonState(
-        sample_person(rng),
+        sample_person(rng, unseen),
         *person_at,
         float(heading + rng.integers(4) * math.pi / 2 + rng.normal(0, 0.18)),
         str(rng.choice([*MOTIONS, "fallen"], p=[0.33, 0.35, 0.29, 0.03])),

@@ -25,8 +25,12 @@ _LIMBS = ("person", "cyclist", "animal")  # whose parts cover each other by dept
 _GLOW = {"vehicle": 0.12, "person": 0.20, "cyclist": 0.20, "animal": 0.20, "prop": 0.25}  # lift in lamp light
 
 
-def render(scene: Scene, camera: Camera, *, seed: int = 0) -> np.ndarray:
-    """The picture that a camera takes of a scene: RGB uint8 [height, width, 3]. `seed` moves rain and noise only."""
+def render(scene: Scene, camera: Camera, *, seed: int = 0, blur: float = 0.0, noise: float = 1.0) -> np.ndarray:
+    """The picture that a camera takes of a scene: RGB uint8 [height, width, 3].
+
+    `seed` moves rain and noise only; `blur` is that of the lens, the sigma in pixels; `noise` scales that of the
+    sensor, about three levels of brightness at 1.
+    """
     light = light_of(scene.street.weather, scene.street.light)
     image = draw_backdrop(scene, camera, light)
     for solid in in_order(scene, camera, light.lamps_lit):
@@ -35,7 +39,7 @@ def render(scene: Scene, camera: Camera, *, seed: int = 0) -> np.ndarray:
         _draw_parts(image, parts, camera, light, glow if light.hour == "dark" else glow / 2)
     if camera.on_vehicle is not None:
         _draw_bonnet(image, scene.vehicles[camera.on_vehicle], light)
-    _weather(image, scene.street, seed)
+    _weather(image, scene.street, seed, blur, noise)
     return image
 
 
@@ -215,11 +219,11 @@ def _draw_bonnet(image: np.ndarray, vehicle: VehicleState, light: Light) -> None
 
 
 @functools.lru_cache(maxsize=4)
-def _noise(height: int, width: int) -> np.ndarray:
-    return np.random.default_rng(3).normal(0, 3.2, (height + 64, width + 64, 3)).astype(np.int16)
+def _noise(height: int, width: int, scale: float) -> np.ndarray:
+    return np.random.default_rng(3).normal(0, 3.2 * scale, (height + 64, width + 64, 3)).astype(np.int16)
 
 
-def _weather(image: np.ndarray, street: Street, seed: int) -> None:
+def _weather(image: np.ndarray, street: Street, seed: int, blur: float, noise: float) -> None:
     rng = np.random.default_rng([seed, street.seed, 17])
     height, width = image.shape[:2]
     if street.weather == "rainy":
@@ -236,6 +240,9 @@ def _weather(image: np.ndarray, street: Street, seed: int) -> None:
                 cv2.LINE_AA,
             )
         cv2.addWeighted(streaks, 0.45, image, 0.55, 0, dst=image)
-    dx, dy = int(rng.integers(64)), int(rng.integers(64))
-    grain = _noise(height, width)[dy : dy + height, dx : dx + width]
-    np.copyto(image, cv2.add(image, grain, dtype=cv2.CV_8U))
+    if blur > 0:
+        cv2.GaussianBlur(image, (0, 0), blur, dst=image)
+    if noise > 0:
+        dx, dy = int(rng.integers(64)), int(rng.integers(64))
+        grain = _noise(height, width, round(noise, 2))[dy : dy + height, dx : dx + width]
+        np.copyto(image, cv2.add(image, grain, dtype=cv2.CV_8U))

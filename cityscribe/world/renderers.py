@@ -1,0 +1,11 @@
+"""The renderers by name: functions of a scene and a camera, with `seed`, `blur` and `noise` as `render` has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from cityscribe.world.render import render
+
+RENDERERS: dict[str, Callable[..., np.ndarray]] = {"raster": render}
