@@ -25,6 +25,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 
+from cityscribe.models.parts import named_parts
 from cityscribe.models.precision import resolve_dtype
 from cityscribe.records import InputError, Sample
 from cityscribe.settings import UNRELATED_TO_WEIGHTS, TrainSettings
@@ -32,7 +33,7 @@ from cityscribe.train import processes
 from cityscribe.train.checkpoints import check_run, latest_checkpoint, load_weights, step_of
 from cityscribe.train.collator import Collator
 from cityscribe.train.exact import check_tree
-from cityscribe.train.groups import Group, Skipped, plan_groups
+from cityscribe.train.groups import Group, Skipped, plan_groups, sample_name
 from cityscribe.train.reporters import check_reporter, reporters
 from cityscribe.train.rules import attention_backend, tree_attention
 from cityscribe.train.sampler import GroupSampler
@@ -92,6 +93,7 @@ def train(
     model.to(device)  # type: ignore[arg-type]
 
     groups, skipped = plan_groups(samples, image_root, processor, model, settings, on_group)
+    _refuse_groups_without_a_gradient(groups, model)
     notes = _notes(groups)
     if processes.is_first():
         for note in notes:
@@ -250,6 +252,18 @@ def _config_restored(model: PreTrainedModel) -> Iterator[None]:
             model.config.use_cache = before
         if model.is_activation_checkpointing:
             model.activation_checkpointing_disable()
+
+
+def _refuse_groups_without_a_gradient(groups: Sequence[Group], model: PreTrainedModel) -> None:
+    """Raise InputError for a group that shows no image where only what reads images trains: nothing learns from it."""
+    trains = {name for name, parameters in named_parts(model) if any(p.requires_grad for p in parameters)}
+    if trains <= {"connector", "vision_tower"}:
+        bare = [group.samples[0] for group in groups if not any(group.copies)]
+        if bare:
+            raise InputError(
+                f"{sample_name(bare[0])}: shows no image, and what trains ({', '.join(sorted(trains))}) learns from "
+                f"images only ({len(bare)} of {len(groups)} groups); leave it out or choose another model.method"
+            )
 
 
 def _notes(groups: Sequence[Group]) -> tuple[str, ...]:

@@ -273,6 +273,17 @@ def test_nothing_to_train_is_an_error(load: Load, city: City, tmp_path: Path) ->
         train(city.samples, city.root, model.requires_grad_(False), processor, SETTINGS, tmp_path)
 
 
+def test_a_group_from_which_nothing_learns_is_an_error(load: Load, city: City, tmp_path: Path) -> None:
+    model, processor = load("llava")
+    prepare_tuning(model, ModelSettings(method="connector"))
+    words = city.samples[0].messages[1:]
+    bare = replace(
+        city.samples[0], messages=(message("user", text_block("Where?")), *words[:1]), images=(), group="bare"
+    )
+    with pytest.raises(InputError, match=r"shows no image, and what trains \(connector\) learns"):
+        train((*city.samples, bare), city.root, model, processor, SETTINGS, tmp_path)
+
+
 def test_where_nothing_can_be_shared_it_says_so_once(
     load: Load, city: City, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
