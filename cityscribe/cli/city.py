@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -13,6 +13,9 @@ from rich.table import Table
 from cityscribe.cli.shell import Overrides, ProjectFile, app, console, watch
 from cityscribe.cli.stages import homes_of, run_stages
 from cityscribe.records import InputError
+
+if TYPE_CHECKING:
+    from cityscribe.settings import Settings
 
 WorldKind = Literal["wts", "driving", "questions", "surveillance"]
 Renderer = Literal["raster"]
@@ -103,12 +106,16 @@ def worldbench(project: ProjectFile, overrides: Overrides = None) -> None:
 
     Reads the references of the city, and the baselines of the run where it has them.
     """
+    from cityscribe.settings import load_settings
+
+    _print_attributes(load_settings(project, overrides or []))
+
+
+def _print_attributes(settings: Settings) -> None:
     from cityscribe.evaluate.wts_files import read_predictions, read_references
     from cityscribe.records import write_json
-    from cityscribe.settings import load_settings
     from cityscribe.world.worldbench import attribute_accuracy, majority_values, mean_accuracy
 
-    settings = load_settings(project, overrides or [])
     references = {
         split: {
             (scenario, phase, role): caption
@@ -130,7 +137,9 @@ def worldbench(project: ProjectFile, overrides: Overrides = None) -> None:
                 pairs.append((caption, segment.captions[role] if segment else ""))
             accuracies[name] = attribute_accuracy(pairs, majority)
     if not accuracies:
-        raise InputError(f"{settings.run_dir / 'predictions.json'}: missing; run `cityscribe run {project}` first")
+        raise InputError(f"{settings.run_dir / 'predictions.json'}: missing; run `cityscribe run` on its project first")
+    true = list(references[settings.predict.split].values())
+    accuracies["oracle"] = attribute_accuracy(zip(true, true, strict=True), majority)
     rows = next(iter(accuracies.values()))
     if not rows:
         raise InputError(f"{settings.data.path}: its captions state nothing in the words of the synthetic city")
@@ -159,8 +168,9 @@ def demo(
     Takes ten minutes at most on two cores and 4 GB of memory. Writes runs/demo.
     """
     from cityscribe.demo import write_demo
+    from cityscribe.pipeline import STAGES
+    from cityscribe.settings import load_settings
 
     project = write_demo(runs, seed, watch)
-    from cityscribe.pipeline import STAGES
-
     run_stages(project, overrides, STAGES)
+    _print_attributes(load_settings(project, overrides or []))

@@ -114,7 +114,11 @@ def _part(path: Path, name: str, content: Any, before: Any) -> Any:
         _word(path, f"{name}.{field}", value)
     if name == "street" and not -1 / 30 <= _typed(path, "street.bend", float, content.get("bend", 0.0)) <= 1 / 30:
         raise InputError(f"{path}: street.bend: at most 1/30 per metre, found {content['bend']}")
-    return _typed(path, name, type(before), {**asdict(before), **content})
+    whole = {**asdict(before), **content}
+    if name == "person" and "height" not in content:  # a height that the age allows
+        least, most = AGES[whole["age"]]
+        whole["height"] = min(max(whole["height"], least), most)
+    return _typed(path, name, type(before), whole)
 
 
 def _word(path: Path, place: str, value: Any) -> None:

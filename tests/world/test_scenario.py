@@ -17,6 +17,7 @@ def test_a_file_says_what_matters_and_the_seed_the_rest(tmp_path: Path) -> None:
     )
     event, drawn = read_scenario(path), sample_event(7, only="crossing")
     assert (event.person.age, event.person.upper_colour, event.street.weather) == ("child", "red", "rainy")
+    assert event.person.height <= 1.3 < drawn.person.height or drawn.person.age == "child"
     assert event.speeds == (8, 8, 7, 4, 0, 0)
     assert (event.vehicle, event.person.lower, event.boundaries_s) == (
         drawn.vehicle,
