@@ -17,7 +17,7 @@ from cityscribe.records import InputError
 if TYPE_CHECKING:
     from cityscribe.settings import Settings
 
-WorldKind = Literal["wts", "driving", "questions", "surveillance"]
+WorldKind = Literal["wts", "driving", "questions", "surveillance", "wildlife"]
 Renderer = Literal["raster"]
 
 
@@ -31,7 +31,7 @@ def world(
     external: Annotated[float, typer.Option(min=0, max=1, help="wts: share of single clips from a vehicle")] = 0.3,
     annotators: Annotated[int, typer.Option(min=1, help="wts: how many hands the captions are in")] = 1,
     masts: Annotated[int, typer.Option(min=1, max=4, help="wts: overhead cameras of a scenario")] = 1,
-    seconds: Annotated[float, typer.Option(min=4, max=600, help="surveillance: length of a clip")] = 20.0,
+    seconds: Annotated[float, typer.Option(min=4, max=600, help="surveillance and wildlife: length of a clip")] = 20.0,
     fps: Annotated[int, typer.Option(min=2, max=60, help="frames a second")] = 10,
     renderer: Annotated[Renderer, typer.Option(help="blender is slow and needs the extra `blender`")] = "raster",
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -40,11 +40,12 @@ def world(
     """Render a synthetic city and write it as a data set. A stopped one goes on where it was.
 
     wts: videos, captions, boxes. driving and questions: pictures with questions (data.source messages). surveillance:
-    clips with and without an accident (data.source ucf-crime).
+    clips with and without an accident (data.source ucf-crime). wildlife: clips of animals (animal-kingdom).
     """
     from cityscribe.world.dataset import WorldSettings, write_dataset
     from cityscribe.world.sets import SetSettings, write_set
     from cityscribe.world.surveillance import ClipSettings, write_clips
+    from cityscribe.world.wildlife import WildlifeSettings, write_wildlife
 
     source = "messages"
     with watch("world") as progress:
@@ -52,6 +53,10 @@ def world(
             city = WorldSettings(train, val, test, external, seed, fps, annotators, masts, renderer)
             write_dataset(folder, city, workers=workers, progress=progress)
             source = "wts"
+        elif kind == "wildlife":
+            animals = WildlifeSettings(train, test, seconds, fps, seed, renderer)
+            write_wildlife(folder, animals, workers=workers, progress=progress)
+            source = "animal-kingdom"
         elif kind == "surveillance":
             clips = ClipSettings(train, test, seconds, fps, seed, renderer)
             write_clips(folder, clips, workers=workers, progress=progress)

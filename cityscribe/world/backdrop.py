@@ -159,11 +159,11 @@ def _ground_gain(camera: Camera, scene: Scene, light: Light, top: int) -> np.nda
             np.array([c[:2] for c in corners] + [(c + slant * shape.height)[:2] for c in corners], dtype=np.float32)
         )[:, 0]
         blob(np.concatenate([outline, np.zeros((len(outline), 1))], axis=1), strength)
-    for person in scene.people:
+    for stander in (*scene.people, *scene.cyclists, *scene.animals):
         stretch = (
             circle * np.array([0.34, 0.34, 0]) + np.maximum(circle @ np.array([0.78, 0.62, 0]), 0)[:, None] * slant * 4
         )
-        blob(np.array([person.x, person.y, 0.0]) + stretch, strength)
+        blob(np.array([stander.x, stander.y, 0.0]) + stretch, strength)
     return gain if (gain != 128).any() else None
 
 

@@ -99,6 +99,7 @@ class AnimalShape:
     belly: RGB
     horns: bool = False
     wings: bool = False
+    group: str = "Mammal"
 
 
 ANIMALS: dict[str, AnimalShape] = {
@@ -108,6 +109,7 @@ ANIMALS: dict[str, AnimalShape] = {
     "cow": AnimalShape(1.70, 1.30, 0.38, 0.42, 0.20, 0.55, (240, 238, 230), (60, 54, 52), horns=True),
     "horse": AnimalShape(1.60, 1.45, 0.32, 0.75, 0.16, 0.60, (98, 60, 36), (80, 50, 32)),
     "fox": AnimalShape(0.62, 0.38, 0.11, 0.16, 0.10, 0.42, (214, 104, 34), (240, 226, 206)),
-    "duck": AnimalShape(0.34, 0.28, 0.12, 0.16, 0.07, 0.08, (92, 74, 54), (60, 120, 80), wings=True),
+    "duck": AnimalShape(0.34, 0.28, 0.12, 0.16, 0.07, 0.08, (92, 74, 54), (60, 120, 80), wings=True, group="Bird"),
+    "tortoise": AnimalShape(0.50, 0.34, 0.18, 0.12, 0.07, 0.06, (96, 92, 48), (150, 140, 84), group="Reptile"),
 }
 ANIMAL_ACTIONS = ("standing", "walking", "running", "eating", "lying")

@@ -15,6 +15,7 @@ from cityscribe.world.look import held_out
 from cityscribe.world.sets import KINDS, SetSettings, write_set
 from cityscribe.world.surveillance import ClipSettings, write_clips
 from cityscribe.world.tasks import recommended_speed
+from cityscribe.world.wildlife import WildlifeSettings, write_wildlife
 
 
 def _digests(root: Path) -> dict[str, str]:
@@ -86,6 +87,16 @@ def test_clips_are_a_flawless_ucf_crime_set(tmp_path: Path) -> None:
     assert Counter(sample.meta.split for sample in samples) == {"train": 2, "test": 2}
     for video in root.rglob("*.mp4"):
         assert probe(video).frames == 20
+
+
+def test_wildlife_is_a_flawless_animal_kingdom_set(tmp_path: Path) -> None:
+    root = tmp_path / "wild"
+    write_wildlife(root, WildlifeSettings(train=4, test=2, seconds=2.0, fps=5), workers=1)
+    samples, problems = SAMPLE_SOURCES["animal-kingdom"](root)
+    assert not problems
+    assert {sample.meta.dimension for sample in samples if sample.meta.kind == "choice"} >= {"species", "action"}
+    said = "".join((root / "annotation" / name).read_text() for name in ("train.txt", "test.txt"))
+    assert len(said.splitlines()) >= 12
 
 
 def test_several_masts_and_a_test_split_are_a_flawless_wts_set(tmp_path: Path) -> None:
