@@ -13,7 +13,7 @@ from cityscribe.world.fixtures import fixtures
 from cityscribe.world.ground import PAVING, paving
 from cityscribe.world.light import Light, light_of
 from cityscribe.world.look import RGB, VEHICLES
-from cityscribe.world.scene import Camera, Scene, Street
+from cityscribe.world.scene import AnimalState, Camera, CyclistState, PersonState, Scene, Street
 from cityscribe.world.shapes import Disc
 
 
@@ -159,7 +159,8 @@ def _ground_gain(camera: Camera, scene: Scene, light: Light, top: int) -> np.nda
             np.array([c[:2] for c in corners] + [(c + slant * shape.height)[:2] for c in corners], dtype=np.float32)
         )[:, 0]
         blob(np.concatenate([outline, np.zeros((len(outline), 1))], axis=1), strength)
-    for stander in (*scene.people, *scene.cyclists, *scene.animals):
+    standers: list[PersonState | CyclistState | AnimalState] = [*scene.people, *scene.cyclists, *scene.animals]
+    for stander in standers:
         stretch = (
             circle * np.array([0.34, 0.34, 0]) + np.maximum(circle @ np.array([0.78, 0.62, 0]), 0)[:, None] * slant * 4
         )
