@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cityscribe.settings import Settings
 
 WorldKind = Literal["wts", "driving", "questions", "surveillance", "wildlife"]
-Renderer = Literal["raster"]
+Renderer = Literal["raster", "blender"]
 
 
 @app.command()

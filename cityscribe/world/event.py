@@ -314,6 +314,17 @@ def sample_parked(
     return tuple(parked)
 
 
+def out_of_the_way(passers: tuple[Passer, ...], parked: tuple[VehicleState, ...]) -> tuple[Passer, ...]:
+    """Without the people who would walk through a parked vehicle: everybody walks along the street."""
+
+    def walks_through(passer: Passer, vehicle: VehicleState) -> bool:
+        shape = VEHICLES[vehicle.vehicle.kind]
+        half = shape.width / 2 if abs(math.sin(vehicle.heading)) > 0.5 else shape.length / 2
+        return isinstance(passer.state, PersonState) and abs(passer.state.x - vehicle.x) < half + 0.4
+
+    return tuple(passer for passer in passers if not any(walks_through(passer, vehicle) for vehicle in parked))
+
+
 def sample_props(
     rng: np.random.Generator, street: Street, ahead_y: float, signal: str, shares: tuple[float, float, float]
 ) -> tuple[Prop, ...]:
@@ -454,10 +465,10 @@ def sample_event(seed: int, *, start_s: float = 0.5, unseen: bool | None = None,
     street = replace(street, crosswalk_y=crosswalk, junction_y=junction)
     busy = int(rng.choice([0, 1, 2, 3, 5, 6], p=[0.2, 0.15, 0.2, 0.15, 0.15, 0.15]))
     clear = (meet[1] - 2.0, meet[1] + 5.0)
-    passers = sample_passers(rng, street, busy, clear) + sample_cyclists(rng, street, clear)
     parked = sample_parked(rng, street, clear)
     if kind == "stepping out":
         parked += _hiding_place(rng, street, meet)
+    passers = out_of_the_way(sample_passers(rng, street, busy, clear), parked) + sample_cyclists(rng, street, clear)
     signals = {
         "stop": ("green", "green", "yellow", "red", "red"),
         "stopped": ("red",) * PHASE_COUNT,

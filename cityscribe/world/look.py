@@ -37,6 +37,7 @@ VEHICLE_COLOURS: dict[str, RGB] = {
 SKIN: tuple[RGB, ...] = ((236, 196, 164), (214, 164, 128), (166, 116, 82), (116, 76, 54))
 HAIR: dict[str, RGB] = {"black": (30, 26, 24), "brown": (92, 60, 36), "blond": (214, 178, 104), "gray": (190, 190, 192)}
 
+
 def held_out(upper_colour: str, lower_colour: str) -> bool:
     """Whether nobody in a training or validation split wears this combination: one in seven is kept for testing, where
     it tells who sees from who remembers."""

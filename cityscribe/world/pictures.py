@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cityscribe.world.event import (
+    out_of_the_way,
     placed,
     sample_cyclists,
     sample_parked,
@@ -131,8 +132,9 @@ def _sample_scene(rng: np.random.Generator, width: int, height: int, unseen: boo
     if person.motion == "fallen":
         person = replace(person, gaze="ahead")
     clear = (person.y - 2, person.y + 4)
-    passers = sample_passers(rng, street, int(rng.integers(0, 7)), clear) + sample_cyclists(rng, street, clear)
     parked = sample_parked(rng, street, clear)
+    passers = out_of_the_way(sample_passers(rng, street, int(rng.integers(0, 7)), clear), parked)
+    passers += sample_cyclists(rng, street, clear)
     signal = str(rng.choice(list(LIGHT_STATES), p=[0.4, 0.2, 0.4]))
     props = sample_props(rng, street, person.y, signal, (0.75, 0.2, 0.35))
     own, person = placed(street, own), placed(street, person)

@@ -101,12 +101,12 @@ def _speed_sign(prop: Prop) -> list[Part]:
     parts.append(_disc_face(middle - 0.01 * face, -right, up, 0.42, (130, 132, 134)))
     parts.append(_disc_face(middle, right, up, 0.42, _RED))
     parts.append(_disc_face(middle + 0.01 * face, right, up, 0.33, _WHITE))
-    width, step, line = 0.15, 0.25, 0.055
+    width, step, line = 0.16, 0.27, 0.05
     for place, digit in enumerate(prop.value):
         left = (place - (len(prop.value) - 1) / 2) * step - width / 2
         for number in _DIGITS[digit]:
             (x0, z0), (x1, z1) = _SEGMENTS[number]
-            ends = sorted([(left + x * width, (z - 1) * 0.15) for x, z in ((x0, z0), (x1, z1))])
+            ends = sorted([(left + x * width, (z - 1) * 0.18) for x, z in ((x0, z0), (x1, z1))])
             (a, b), (c, d) = ends[0], ends[1]
             low, high = min(b, d) - line / 2, max(b, d) + line / 2
             corners = ((a - line / 2, low), (c + line / 2, low), (c + line / 2, high), (a - line / 2, high))

@@ -21,6 +21,9 @@ from cityscribe.world.scene import Camera, PersonState, Scene, Street, VehicleSt
 from cityscribe.world.shapes import Disc, Panes, Part, Polygon, Stroke
 from cityscribe.world.solids import Mover, Solid, parts_of, solids
 
+FREE_VIEW = 9.0
+"""Metres around a mast in which no fixture is drawn: whoever put it up chose a free view."""
+
 _LIMBS = ("person", "cyclist", "animal")  # whose parts cover each other by depth
 _GLOW = {"vehicle": 0.12, "person": 0.20, "cyclist": 0.20, "animal": 0.20, "prop": 0.25}  # lift in lamp light
 
@@ -56,8 +59,8 @@ def in_order(scene: Scene, camera: Camera, lamps_lit: bool) -> list[Solid]:
             continue
         if solid.kind == "vehicle" and solid.index == camera.on_vehicle:
             continue
-        if solid.kind == "fixture" and camera.on_vehicle is None and distance < 9:
-            continue  # whoever put up the mast chose a free view
+        if solid.kind == "fixture" and camera.on_vehicle is None and distance < FREE_VIEW:
+            continue
         seen.append((distance, solid))
     return [solid for _, solid in sorted(seen, key=lambda entry: -entry[0])]
 
@@ -200,12 +203,17 @@ def _draw_stroke(
         cv2.line(image, tuple(map(int, p)), tuple(map(int, q)), colour, width, cv2.LINE_AA, SHIFT)
 
 
+def bonnet_rim(across: np.ndarray) -> np.ndarray:
+    """How far down a dashboard camera's picture the bonnet begins, for places across it, as shares of the picture."""
+    return np.asarray(0.945 + 0.06 * np.abs(2 * across - 1) ** 2.2)
+
+
 def _draw_bonnet(image: np.ndarray, vehicle: VehicleState, light: Light) -> None:
     """The bonnet below the windscreen, so that a dashboard camera looks like one."""
     height, width = image.shape[:2]
     paint = VEHICLE_COLOURS[vehicle.vehicle.colour]
     x = np.linspace(-0.08, 1.08, 25)
-    y = 0.945 + 0.06 * np.abs(2 * x - 1) ** 2.2
+    y = bonnet_rim(x)
     outline = np.concatenate(
         [np.stack([x * width, y * height], axis=1), [[1.1 * width, 1.1 * height], [-0.1 * width, 1.1 * height]]]
     )

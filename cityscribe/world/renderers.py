@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cityscribe.world.blender import render_blender
 from cityscribe.world.render import render
 
-RENDERERS: dict[str, Callable[..., np.ndarray]] = {"raster": render}
+RENDERERS: dict[str, Callable[..., np.ndarray]] = {"raster": render, "blender": render_blender}

@@ -1,4 +1,4 @@
-"""How vehicles are built: body, cabin, glass, wheels and lamps."""
+"""How vehicles are built: body, cabin, GLASS, wheels and lamps."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from cityscribe.world.look import RGB, VEHICLE_COLOURS, VEHICLES
 from cityscribe.world.scene import VehicleState
 from cityscribe.world.shapes import Part, Polygon, box_faces, darker, inset
 
+GLASS: RGB = (52, 64, 76)
+"""Of the windows of a vehicle; a renderer may let light through."""
+
 
 @functools.lru_cache(maxsize=64)
 def _vehicle_model(kind: str, colour: str, braking: bool, turning: str, lamps: bool) -> tuple[Polygon, ...]:
@@ -18,7 +21,6 @@ def _vehicle_model(kind: str, colour: str, braking: bool, turning: str, lamps: b
     shape = VEHICLES[kind]
     paint = VEHICLE_COLOURS[colour]
     half, side = shape.length / 2, shape.width / 2
-    glass: RGB = (52, 64, 76)
 
     def ring(rear: float, front: float, half_width: float, z: float) -> np.ndarray:
         return np.array(
@@ -77,7 +79,7 @@ def _vehicle_model(kind: str, colour: str, braking: bool, turning: str, lamps: b
     )
     parts += cabin
     panes = [(0, 0.06, 0.94), (1, 0.08, 0.92)]
-    parts += [Polygon(inset(cabin[i].points, x0, x1, 0.10, 0.90), glass, cabin[i].normal) for i, x0, x1 in panes]
+    parts += [Polygon(inset(cabin[i].points, x0, x1, 0.10, 0.90), GLASS, cabin[i].normal) for i, x0, x1 in panes]
     count = {"sedan": 2, "SUV": 3, "van": 2, "truck": 1, "bus": 6}[kind]
     share = {"van": 0.45}.get(kind, 0.0)
     for i in (2, 3):
@@ -87,7 +89,7 @@ def _vehicle_model(kind: str, colour: str, braking: bool, turning: str, lamps: b
             if share:  # a van's load space has no windows
                 span = 1 - share
                 x0, x1 = (share + x0 * span, share + x1 * span) if i == 3 else (x0 * span, x1 * span)
-            parts.append(Polygon(inset(cabin[i].points, x0, x1, 0.14, 0.88), glass, cabin[i].normal))
+            parts.append(Polygon(inset(cabin[i].points, x0, x1, 0.14, 0.88), GLASS, cabin[i].normal))
     return tuple(parts)
 
 

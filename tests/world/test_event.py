@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cityscribe.world.event import PHASE_COUNT, WALKING_SPEED, sample_event
+from cityscribe.world.look import VEHICLES
 
 SEEDS = range(40)
 
@@ -31,6 +32,18 @@ def test_the_pedestrian_ends_in_front_of_the_vehicle_and_never_inside_it() -> No
         least = {"near miss": 0.5, "collision": 0.2}.get(event.kind, 1.5)
         assert least - 1e-6 < ahead < 5.6 or abs(left) > 1.2
         assert (person.x, person.y) == pytest.approx(event.street.place(*event.meet)[:2])
+
+
+def test_nobody_walks_through_a_parked_vehicle() -> None:
+    for seed in range(120):
+        event = sample_event(seed)
+        scene = event.scene_at(event.end_s / 2)
+        parked = scene.vehicles[len(scene.vehicles) - len(event.parked) :] if event.parked else ()
+        for person in (*scene.people[1:], *scene.cyclists):
+            for vehicle in parked:
+                shape = VEHICLES[vehicle.vehicle.kind]
+                ahead, left = vehicle.to_local(person.x, person.y)
+                assert not (-shape.length < ahead < 0 and abs(left) < shape.width / 2), seed
 
 
 def test_equal_seeds_give_equal_events_and_others_differ() -> None:
