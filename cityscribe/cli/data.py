@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from cityscribe.cli.shell import app, console, watch
-from cityscribe.records import InputError
+from cityscribe.cli.shell import Overrides, app, console, watch
+from cityscribe.records import InputError, Problem
 
 
 @app.command()
@@ -31,22 +31,43 @@ def init(
 
 @app.command()
 def check(
-    data: Annotated[Path, typer.Argument(help="folder of a data set")],
+    data: Annotated[Path | None, typer.Argument(help="folder of a data set")] = None,
     source: Annotated[str, typer.Option(help="its format, one of those of data.source")] = "wts",
     videos: Annotated[bool, typer.Option(help="also open every video and image")] = True,
+    submission: Annotated[
+        Path | None, typer.Option(help="check this file instead: captions or answers to send")
+    ] = None,
+    against: Annotated[Path | None, typer.Option(help="folder of the data set that a submission is for")] = None,
+    split: Annotated[str | None, typer.Option(help="of a submission; by default test, or else val")] = None,
 ) -> None:
-    """List every problem of a data set with its file and place.
+    """List every problem of a data set, or of a submission before it is sent, with its file and place.
 
     Errors cannot be used; of what a warning names, something is left out. Exit status 2 where there are errors.
     """
     from cityscribe.sources import CHECKS
+    from cityscribe.sources.submission import check_submission
+    from cityscribe.sources.wts import SPLITS
 
+    if submission is not None:
+        if against is None or data is not None:
+            raise InputError("check: give --submission FILE and --against the folder of its data set, and nothing else")
+        if split not in (None, *SPLITS):
+            raise InputError(f"--split {split}: expected one of {', '.join(SPLITS)}")
+        _list_problems(check_submission(submission, against, split))
+        return
+    if data is None:
+        raise InputError("check: give the folder of a data set, or --submission and --against")
     if not data.is_dir():
         raise InputError(f"{data}: no such folder")
     if source not in CHECKS:
         raise InputError(f"--source {source}: expected one of {', '.join(CHECKS)}")
     with watch("check") as progress:
         problems = CHECKS[source](data, open_videos=videos, progress=progress)
+    _list_problems(problems)
+
+
+def _list_problems(problems: list[Problem]) -> None:
+    """Print problems; ends the command with status 2 where one is an error."""
     for problem in problems:
         colour = "red" if problem.level == "error" else "yellow"
         console.print(f"[{colour}]{problem.level}[/]{escape(str(problem)[len(problem.level) :])}")
@@ -81,3 +102,88 @@ def convert(
     for problem in problems:
         console.print(f"[yellow]{problem.level}[/]{escape(str(problem)[len(problem.level) :])}")
     console.print(f"{len(samples)} conversations: {', '.join(map(str, files))}")
+
+
+@app.command()
+def browse(
+    target: Annotated[
+        Path, typer.Argument(help="folder of a data set, runs/NAME, or a project file", metavar="DATA|RUN")
+    ],
+    source: Annotated[str, typer.Option(help="format of a data set, one of those of data.source")] = "wts",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8090,
+    overrides: Overrides = None,
+) -> None:
+    """Look at scenarios on a local web page: video, boxes, phases, images, captions, predictions. Needs extra `serve`.
+
+    Listens on http://127.0.0.1:8090, for this machine only. docs/browse.md has the rest.
+    """
+    try:
+        import fastapi  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise InputError("browse: needs more packages: pip install 'cityscribe[serve]'") from error
+    from cityscribe.browse.library import open_library
+    from cityscribe.browse.server import browse as serve_page
+
+    with console.status(f"reading {target}"):
+        library = open_library(target, source, overrides or [])
+    serve_page(library, port, lambda address: console.print(address))
+
+
+@app.command()
+def stats(
+    data: Annotated[Path, typer.Argument(help="folder of a data set of scenarios")],
+    output: Annotated[Path, typer.Option(help="folder for stats.json and the page")] = Path("stats"),
+    source: Annotated[str, typer.Option(help="its format, one of those of data.source")] = "wts",
+    videos: Annotated[bool, typer.Option(help="also compare video files and their first frames")] = True,
+) -> None:
+    """Counts, sizes, lengths, words, near-duplicates and leaks between splits: stats.json and a page with plots."""
+    from cityscribe.sources import SOURCES
+    from cityscribe.stats.page import write_stats
+
+    if source not in SOURCES:
+        raise InputError(f"--source {source}: expected a format of scenarios: {', '.join(SOURCES)}")
+    with watch("stats") as progress:
+        found = write_stats(data, source, output, videos=videos, progress=progress)
+    for kind, count in found["leaks"].items():
+        if count:
+            console.print(f"[yellow]warning:[/] {count} {kind} in several splits")
+    console.print(f"page: {output / 'index.html'}")
+
+
+@app.command()
+def detect(
+    data: Annotated[Path, typer.Argument(help="folder of a WTS data set")],
+    model: Annotated[str, typer.Option(help="folder or hub id of an object detector")],
+    output: Annotated[Path, typer.Option(help="folder for bbox_generated; DATA itself puts them in their place")],
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="score from which an object counts")] = 0.5,
+    every: Annotated[int, typer.Option(min=1, help="frames from one that is looked at to the next")] = 3,
+    batch: Annotated[int, typer.Option(min=1, help="frames that go through the model together")] = 8,
+    all_views: Annotated[bool, typer.Option("--all", help="also views that have boxes already")] = False,
+) -> None:
+    """Find the pedestrian and the vehicle of clips without boxes: DATA → bbox_generated. Needs the extra `detect`.
+
+    Any detector of transformers (RT-DETR, DETR, YOLOS, ...) and a tracker. A stopped run goes on where it was.
+    """
+    try:
+        import scipy  # noqa: F401
+    except ImportError as error:
+        raise InputError("detect: needs more packages: pip install 'cityscribe[detect]'") from error
+    from cityscribe.detect.clips import Options, detect_clips
+    from cityscribe.detect.detector import load_detector
+    from cityscribe.sources import read_wts
+
+    scenarios, problems = read_wts(data)
+    if not scenarios:
+        first = f"; {problems[0]}" if problems else ""
+        raise InputError(f"{data}: no scenario can be used; see `cityscribe check`{first}")
+    detector = load_detector(model)
+    options = Options(threshold=threshold, every=every, batch=batch, all_views=all_views)
+    with watch("detect") as progress:
+        lines = detect_clips(scenarios, detector, model, output, options, progress=progress)
+    for line in lines:
+        if "why" in line:
+            console.print(f"[yellow]warning:[/] {escape(line['why'])}")
+    boxes = sum(sum(line["boxes"].values()) for line in lines)
+    found = sum(bool(line["boxes"]) for line in lines)
+    console.print(f"{boxes} boxes in {found} of {len(lines)} views; use them with data.boxes: generated (or both)")

@@ -1,0 +1,206 @@
+"""The routes of the page, and what stands before them. Everything is read-only.
+
+What an address names is looked up in the library: an id of an entry, the place of a view, the number of a frame. None
+of it is part of a path.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Annotated, Any, get_args
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Query
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cityscribe.browse.detail import conversation_detail, look, phase_key_frame, scenario_detail, without_path
+from cityscribe.browse.library import Library
+from cityscribe.browse.pictures import frame_jpeg, preview
+from cityscribe.browse.search import Filter, Order, find, row, terms_of
+from cityscribe.records import PHASES, View
+from cityscribe.serve.app import NO_TELEMETRY
+from cityscribe.serve.guard import LOOPBACK, host_name
+from cityscribe.video import VideoError
+
+PAGE = {
+    "index.html": "text/html",
+    "style.css": "text/css",
+    "page.js": "text/javascript",
+    "list.js": "text/javascript",
+    "parts.js": "text/javascript",
+    "player.js": "text/javascript",
+    "dom.js": "text/javascript",
+}
+
+HEADERS = (
+    (b"content-security-policy", b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+     b"img-src 'self' blob: data:; media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"private, max-age=0"),
+)  # fmt: skip
+
+IMAGES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif"}
+
+MOST_ROWS = 500
+"""Of one answer of the list."""
+
+
+def browsing(library: Library) -> ASGIApp:
+    """The ASGI application that shows a library."""
+    pages = {name: (resources.files("cityscribe.browse") / "page" / name).read_bytes() for name in PAGE}
+    app = FastAPI(
+        title="cityscribe browse",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        telemetry=NO_TELEMETRY,
+        exception_handlers={RequestValidationError: _invalid, HTTPException: _refused, VideoError: _broken},
+    )
+    known = {entry.id for entry in library.entries}
+
+    def entry(id: str) -> str:
+        if id not in known:
+            raise HTTPException(404, "there is no such entry")
+        return id
+
+    def view_of(id: str, place: int) -> View:
+        scenario = library.scenarios.get(entry(id))
+        if scenario is None or not 0 <= place < len(scenario.views):
+            raise HTTPException(404, "there is no such view")
+        return scenario.views[place]
+
+    @app.get("/api/about")
+    def about() -> dict[str, Any]:
+        return {
+            "title": library.title,
+            "kind": library.kind,
+            "entries": len(library.entries),
+            "problems": library.problems,
+            "phases": PHASES,
+            "splits": sorted({each.split for each in library.entries}),
+            "filters": [name for name in get_args(Filter) if name == "all" or find(library.entries, "", name)],
+            "scored": any(each.points is not None for each in library.entries),
+        }
+
+    @app.get("/api/entries")
+    def entries(
+        q: Annotated[str, Query(max_length=200)] = "",
+        which: Filter = "all",
+        order: Order = "name",
+        split: Annotated[str, Query(max_length=10)] = "",
+        offset: Annotated[int, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100,
+    ) -> dict[str, Any]:
+        found = find(library.entries, q, which, order, split)
+        terms = terms_of(q)
+        return {"total": len(found), "rows": [row(each, terms) for each in found[offset : offset + limit]]}
+
+    @app.get("/api/entries/{id}")
+    def detail(id: str) -> dict[str, Any]:
+        entry(id)
+        return scenario_detail(library, id) if library.kind == "scenarios" else conversation_detail(library, id)
+
+    @app.get("/api/entries/{id}/place")
+    def place_of(
+        id: str,
+        q: Annotated[str, Query(max_length=200)] = "",
+        which: Filter = "all",
+        order: Order = "name",
+        split: Annotated[str, Query(max_length=10)] = "",
+    ) -> dict[str, int]:
+        """Where an entry stands in a list, -1 where it is not in it."""
+        entry(id)
+        found = find(library.entries, q, which, order, split)
+        return {"place": next((n for n, each in enumerate(found) if each.id == id), -1)}
+
+    @app.get("/api/entries/{id}/views/{place}/video")
+    def video(id: str, place: int) -> Response:
+        path = view_of(id, place).video
+        if not path.is_file():
+            raise HTTPException(404, "the video is no longer there")
+        return FileResponse(path)
+
+    @app.get("/api/entries/{id}/views/{place}/frames/{number}")
+    def frame(id: str, place: int, number: int) -> Response:
+        return Response(frame_jpeg(view_of(id, place).video, number), media_type="image/jpeg")
+
+    @app.get("/api/entries/{id}/views/{place}/phases/{number}/{kind}")
+    def phase_image(id: str, place: int, number: int, kind: str) -> Response:
+        view = view_of(id, place)
+        key = phase_key_frame(look(view, library), number)
+        if key is None or kind not in ("local", "global"):
+            raise HTTPException(404, "there is no such image")
+        return Response(preview(view.video, key, kind, library.settings.prepare), media_type="image/jpeg")
+
+    @app.get("/api/entries/{id}/samples/{number}/images/{place}")
+    def sample_image(id: str, number: int, place: int) -> Response:
+        samples = library.samples_of(entry(id))
+        if library.prepared is None or not 0 <= number < len(samples):
+            raise HTTPException(404, "there is no such sample")
+        images = samples[number]["images"]
+        if not 0 <= place < len(images):
+            raise HTTPException(404, "there is no such image")
+        path = (library.prepared / images[place]).resolve()
+        # The path was written by `prepare`; a file that somebody edited must not lead out of the folder.
+        if path.suffix.lower() not in IMAGES or not path.is_relative_to(library.prepared.resolve()):
+            raise HTTPException(404, "not an image of the prepared data")
+        if not path.is_file():
+            raise HTTPException(404, "the image is no longer there")
+        return FileResponse(path, media_type=IMAGES[path.suffix.lower()])
+
+    @app.get("/")
+    def page() -> Response:
+        return Response(pages["index.html"], media_type="text/html; charset=utf-8")
+
+    @app.get("/page/{name}")
+    def page_part(name: str) -> Response:
+        if name not in pages:
+            raise HTTPException(404, "there is no such page")
+        return Response(pages[name], media_type=f"{PAGE[name]}; charset=utf-8")
+
+    return _guarded(app)
+
+
+def _guarded(app: ASGIApp) -> ASGIApp:
+    """Only this machine is served, and only pages of its own: a foreign page that a browser shows can send requests
+    here too, but not without its own name in `Origin`, or in `Host` where it made a name point here."""
+
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *HEADERS]}
+            await send(message)
+
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        host = headers.get("host", "")
+        foreign = headers.get("origin") is not None and urlsplit(headers["origin"]).netloc != host
+        if foreign or host_name(host) not in LOOPBACK:
+            await JSONResponse({"error": "only pages of this machine are served"}, 403)(scope, receive, sending)
+            return
+        await app(scope, receive, sending)
+
+    return guarded
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    return JSONResponse({"error": f"{first['loc'][-1]}: {first['msg']}"}, 422)
+
+
+async def _broken(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"error": without_path(str(error))}, 404)

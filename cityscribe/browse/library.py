@@ -1,0 +1,245 @@
+"""What is browsed, read once: the scenarios of a data set with what a run made of them, or the conversations of a run.
+
+    library = open_library(Path("runs/demo"), "wts")     # or a data set, or a project file
+
+An entry is a row of the page's list. It is known by an id made of its split and name; nothing that a browser sends is
+ever part of a path.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pyarrow as pa
+
+from cityscribe.prepare.stage import safe_name
+from cityscribe.prepare.views import why_phase_is_left_out, why_view_is_left_out
+from cityscribe.records import PHASES, InputError, Scenario, read_sample_table
+from cityscribe.report.run_files import Run, Skipped, read_run
+from cityscribe.report.samples import phase_points
+from cityscribe.settings import Settings, load_settings, resolve
+from cityscribe.sources import SAMPLE_SOURCES, SOURCES
+from cityscribe.sources.intake import open_intake
+from cityscribe.sources.tracks import read_tracks, with_tracks
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(eq=False, slots=True)
+class Entry:
+    """A row of the list: a scenario, or the conversations about one group of images."""
+
+    id: str
+    name: str
+    split: str
+    domain: str
+    views: int  # of conversations: images
+    boxed: bool  # any view has a box
+    left_out: int  # things of it that are left out in preparing
+    points: float | None  # mean over its phases, of the run's own model; None where it is not scored
+    text: str  # its captions, questions and answers: what a search looks into
+    folded: str = field(init=False)  # the same for comparing without regard to capital letters
+
+    def __post_init__(self) -> None:
+        self.folded = self.text.casefold()
+
+
+@dataclass(slots=True)
+class Library:
+    """Everything that the page can show. Of a data set without a run, `run` is None and there are no samples."""
+
+    title: str
+    kind: str  # "scenarios" or "conversations"
+    settings: Settings
+    entries: tuple[Entry, ...]
+    scenarios: dict[str, Scenario] = field(default_factory=dict)  # by id
+    run: Run | None = None
+    prepared: Path | None = None  # the folder that image paths of samples are relative to
+    tables: dict[str, pa.Table] = field(default_factory=dict)  # samples by split
+    rows: dict[str, list[int]] = field(default_factory=dict)  # id -> its rows in the table of its split
+    skipped: dict[str, list[Skipped]] = field(default_factory=dict)  # by id
+    answers: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)  # of conversations: by
+    # question and images
+    problems: int = 0  # found in reading the data set
+
+    def samples_of(self, id: str) -> list[dict[str, Any]]:
+        """The samples of an entry as rows of their table (`records.SAMPLE_SCHEMA`)."""
+        rows = self.rows.get(id)
+        found: list[dict[str, Any]] = self.tables[id.partition("-")[0]].take(rows).to_pylist() if rows else []
+        return found
+
+
+def entry_id(split: str, name: str) -> str:
+    """The id of an entry, fit for an address: split and name; a name that is not fit is made so and kept distinct."""
+    return f"{split}-{safe_name(name)}"
+
+
+def open_library(target: Path, source: str = "wts", overrides: Sequence[str] = ()) -> Library:
+    """Read a data set (a folder in the format `source`) or a run (its folder, or a project file).
+
+    Raises InputError for what is neither, and for a file of a run that is malformed.
+    """
+    run_dir: Path | None = None
+    if target.is_file():
+        settings = load_settings(target, overrides)
+        run_dir = settings.run_dir
+        if not run_dir.is_dir():
+            raise InputError(f"{target}: its run {run_dir} does not exist; run `cityscribe prepare {target}` first")
+    elif (target / "project.yaml").is_file():
+        settings, run_dir = load_settings(target / "project.yaml", overrides), target
+    elif target.is_dir():
+        given = {"data": {"path": str(target), "source": source}}
+        settings = resolve(given, {("data", "source"): f"--source {source}"})
+    else:
+        raise InputError(f"{target}: no such folder; give a data set, a run (runs/NAME) or a project file")
+    if settings.data.source in SAMPLE_SOURCES:
+        if run_dir is None:
+            raise InputError(
+                f"{target}: conversations are browsed once they are prepared: give the project file or runs/NAME"
+            )
+        return _conversations(settings, run_dir)
+    return _scenarios(settings, run_dir, target)
+
+
+def _scenarios(settings: Settings, run_dir: Path | None, target: Path) -> Library:
+    scenarios, problems = SOURCES[settings.data.source](settings.data.path)
+    if settings.data.tracks is not None:
+        tracks, more = read_tracks(settings.data.tracks)
+        scenarios, problems = with_tracks(scenarios, tracks), [*problems, *more]
+    if not scenarios:
+        first = f"; {problems[0]}" if problems else ""
+        raise InputError(f"{settings.data.path}: no scenario can be used; see `cityscribe check`{first}")
+    library = Library(
+        title=f"run {run_dir.resolve().name}" if run_dir else target.resolve().name,
+        kind="scenarios",
+        settings=settings,
+        entries=(),
+        scenarios={entry_id(scenario.split, scenario.name): scenario for scenario in scenarios},
+        problems=len(problems),
+    )
+    points: Mapping[tuple[str, int], float] = {}
+    if run_dir is not None:
+        library.run = read_run(run_dir, settings)
+        points = phase_points(library.run)
+        for skip in library.run.skipped or ():
+            library.skipped.setdefault(entry_id(skip.split, skip.scenario), []).append(skip)
+        _add_samples(library, run_dir / "prepared", "scenario")
+    scored: dict[str, list[float]] = {}
+    for (name, _), value in points.items():
+        scored.setdefault(name, []).append(value)
+    library.entries = tuple(
+        Entry(
+            id=id,
+            name=scenario.name,
+            split=scenario.split,
+            domain=scenario.domain,
+            views=len(scenario.views),
+            boxed=any(boxes for view in scenario.views for boxes in view.boxes.values()),
+            left_out=len(library.skipped.get(id, ())) if run_dir else would_be_left_out(scenario, settings),
+            points=fmean(scored[scenario.name]) if scenario.name in scored else None,
+            text=_text(scenario, library.run),
+        )
+        for id, scenario in library.scenarios.items()
+    )
+    return library
+
+
+def would_be_left_out(scenario: Scenario, settings: Settings) -> int:
+    """How many views and phases of a scenario training would leave out, as far as its annotated boxes tell.
+
+    Boxes without a phase are not looked at: to place them, each video would have to be opened.
+    """
+    if scenario.split != "train":
+        return 0
+    kept = [view for view in scenario.views if not why_view_is_left_out(view)]
+    phases = [bool(why_phase_is_left_out(v, phase.number, settings.prepare)) for v in kept for phase in v.phases]
+    return len(scenario.views) - len(kept) + sum(phases)
+
+
+def _text(scenario: Scenario, run: Run | None) -> str:
+    """The distinct captions of a scenario, and what the run's models said of it, a line each."""
+    captions = [caption for view in scenario.views for phase in view.phases for caption in phase.captions.values()]
+    for model in run.models if run else ():
+        for phase in range(len(PHASES)):
+            captions += (model.captions or {}).get((scenario.name, phase), {}).values()
+    return "\n".join(dict.fromkeys([scenario.name, *filter(None, captions)]))
+
+
+def _add_samples(library: Library, prepared: Path, key: str) -> None:
+    """Read the samples, and note whose they are: `key` is "scenario" or "group"."""
+    library.prepared = prepared
+    for split in SPLITS:
+        path = prepared / f"{split}.parquet"
+        if not path.is_file():
+            continue
+        table = library.tables[split] = read_sample_table(path)
+        column = (
+            table["group"]
+            if key == "group"
+            else pa.chunked_array([chunk.field(key) for chunk in table["meta"].chunks], type=pa.string())
+        )
+        for row, name in enumerate(column.to_pylist()):
+            library.rows.setdefault(entry_id(split, name), []).append(row)
+
+
+def _conversations(settings: Settings, run_dir: Path) -> Library:
+    prepared = run_dir / "prepared"
+    library = Library(f"run {run_dir.resolve().name}", "conversations", settings, ())
+    _add_samples(library, prepared, "group")
+    if not library.tables:
+        raise InputError(f"{prepared}: no prepared samples; run `cityscribe prepare` first")
+    for line in _json_lines(run_dir, "predictions.jsonl"):
+        library.answers.setdefault(_asked(line.get("question", ""), line.get("images", ())), []).append(line)
+    skips = Counter(str(skip.get("scenario")) for skip in _json_lines(run_dir, "prepared/skipped.jsonl"))
+    first: dict[str, dict[str, Any]] = {}
+    texts: dict[str, list[str]] = {}
+    for split, table in library.tables.items():
+        for batch in table.to_batches():
+            for sample in batch.to_pylist():
+                id = entry_id(split, sample["group"])
+                first.setdefault(id, sample)
+                said = [block["text"] for entry in sample["messages"] for block in entry["content"]]
+                said += [str(line.get("answer", "")) for line in answers_to(library, sample)]
+                texts.setdefault(id, [sample["group"]]).extend(filter(None, said))
+    library.entries = tuple(
+        Entry(
+            id=id,
+            name=sample["group"],
+            split=sample["meta"]["split"],
+            domain=sample["meta"]["domain"],
+            views=len(sample["images"]),
+            boxed=True,
+            left_out=skips[sample["meta"]["scenario"]],
+            points=None,
+            text="\n".join(dict.fromkeys(texts[id])),
+        )
+        for id, sample in first.items()
+    )
+    return library
+
+
+def _json_lines(run_dir: Path, name: str) -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines, none where there is no such file."""
+    if not (run_dir / name).is_file():
+        return []
+    intake = open_intake(run_dir)
+    lines = intake.json_lines(run_dir / name)
+    if intake.problems:
+        raise InputError(f"{run_dir / name}: {intake.problems[0].place}: {intake.problems[0].message}")
+    return [line for _, line in lines if isinstance(line, dict)]
+
+
+def answers_to(library: Library, sample: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The lines of `predictions.jsonl` that answer the last question of a sample."""
+    asked = [entry for entry in sample["messages"] if entry["role"] == "user"]
+    question = "".join(block["text"] or "" for block in asked[-1]["content"]) if asked else ""
+    return library.answers.get(_asked(question, sample["images"]), [])
+
+
+def _asked(question: str, images: Iterable[str]) -> tuple[str, str]:
+    return question, "\0".join(images)

@@ -1,0 +1,53 @@
+"""Frames of videos as JPEG, and the images that `prepare` makes, or would make, of a phase.
+
+Neighbouring frames are decoded together and kept for a while, because a reader steps or plays through them: a browser
+that cannot play a video's codec is shown its frames one by one.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cityscribe.prepare.keyframe import KeyFrame
+from cityscribe.prepare.pictures import render
+from cityscribe.settings import PrepareSettings
+from cityscribe.video import probe, read_frames
+
+CHUNK = 12
+"""Frames that are decoded together."""
+
+KEPT_CHUNKS = 24
+"""About 60 MB at full HD."""
+
+QUALITY = 85
+
+
+def frame_jpeg(video: Path, number: int) -> bytes:
+    """One frame of a video by number. Raises VideoError where there is none, or it cannot be decoded."""
+    first = number - number % CHUNK
+    last = min(first + CHUNK, max(probe(video).frames, number + 1))
+    return _chunk(video, first, last)[number]
+
+
+def preview(video: Path, key: KeyFrame, kind: str, settings: PrepareSettings) -> bytes:
+    """The image ("local" or "global") that `prepare` makes of a key frame, as JPEG. Raises VideoError."""
+    frame = read_frames(video, [key.frame])[key.frame]
+    wanted = settings.model_copy(update={"images": (kind,)})
+    return _jpeg(render(frame, key, wanted)[0])
+
+
+@functools.lru_cache(maxsize=KEPT_CHUNKS)
+def _chunk(video: Path, first: int, last: int) -> dict[int, bytes]:
+    frames = read_frames(video, range(first, last))
+    return {number: _jpeg(frame) for number, frame in frames.items()}
+
+
+def _jpeg(frame: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(frame)).save(buffer, format="JPEG", quality=QUALITY)
+    return buffer.getvalue()

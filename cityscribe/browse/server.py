@@ -1,0 +1,33 @@
+"""Serve the page on this machine until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import uvicorn
+
+from cityscribe.browse.app import browsing
+from cityscribe.browse.library import Library
+from cityscribe.serve.server import listening
+
+HOST = "127.0.0.1"
+
+
+def browse(library: Library, port: int, tell: Callable[[str], None]) -> None:
+    """Serve a library; `tell` is given the address once connections are taken. A port of 0 takes a free one.
+
+    Raises InputError for a port that is taken.
+    """
+    with listening(HOST, port) as sock:
+        config = uvicorn.Config(
+            browsing(library),
+            log_config=None,
+            access_log=False,
+            ws="none",
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+        tell(f"http://{HOST}:{sock.getsockname()[1]}")
+        asyncio.run(uvicorn.Server(config).serve([sock]))
