@@ -75,9 +75,10 @@ def frame_at(path: Path, time_s: float) -> int:
 def read_frames(path: Path, indices: Sequence[int]) -> dict[int, np.ndarray]:
     """The wanted frames by frame number, each RGB uint8 [height, width, 3], rotated as the file says.
 
-    One pass over the file. Only what the wanted frames need is decoded: from an instant refresh (or the start of the
-    file) on. Raises VideoError where a wanted frame does not exist, or is damaged itself or by something decoded before
-    it; whether it does is a matter of that frame alone, not of the others that are asked for.
+    Only what the wanted frames need is read and decoded: from an instant refresh (or the start of the file) on, without
+    the frames between that no other frame refers to. Raises VideoError where a wanted frame does not exist, or is
+    damaged itself or by something decoded before it; whether it does is a matter of that frame alone, not of the others
+    that are asked for.
     """
     wanted = sorted(set(indices))
     if not wanted:
@@ -89,10 +90,16 @@ def read_frames(path: Path, indices: Sequence[int]) -> dict[int, np.ndarray]:
     if wanted[-1] > last:
         why = "the video ends there" if index.info.complete else "the file is cut short or damaged behind it"
         raise VideoError(f"{path}: frame {wanted[-1]} cannot be read, the last good frame is {last}: {why}")
-    with open_video(path) as container:
-        if index.places:
-            return _read_numbered(path, container, index, wanted)
-        return _read_counted(path, container, index, wanted)
+    if not index.places:
+        with open_video(path) as container:
+            return _read_counted(path, container, index, wanted)
+    try:
+        with open_video(path) as container:
+            return _read_numbered(path, container, index, wanted, leap=True)
+    except VideoError:
+        # Leaping over packets may miss what a damaged file still gives, and cannot tell where its damage begins.
+        with open_video(path) as container:
+            return _read_numbered(path, container, index, wanted, leap=False)
 
 
 def write_video(
@@ -152,23 +159,38 @@ def write_video(
     return written
 
 
-def _read_numbered(path: Path, container: Any, index: FrameIndex, wanted: list[int]) -> dict[int, np.ndarray]:
+def _read_numbered(
+    path: Path, container: Any, index: FrameIndex, wanted: list[int], *, leap: bool
+) -> dict[int, np.ndarray]:
     """Read frames (sorted numbers) that are known by timestamp: the packets from a start to the last frame wanted from
-    it are decoded, those in between are passed over."""
+    it are decoded. With `leap`, packets before a start and frames that no wanted one needs are not read or decoded."""
     stored = {place.number: place.stored for place in index.places.values()}
+    times = {place.number: ticks for ticks, place in index.places.items()}
     starts = [Place(0, 0), *index.starts]
     numbers = [start.number for start in starts]
-    packets = (packet for packet in container.demux(container.streams.video[0]) if packet.size)
+    stream = container.streams.video[0]
+    packets: Iterator[Any] = (packet for packet in container.demux(stream) if packet.size)
     passed = 0
     found: dict[int, np.ndarray] = {}
     for nearest, members in itertools.groupby(wanted, key=lambda number: bisect_right(numbers, number) - 1):
         group = set(members)
         start, end = starts[nearest], max(stored[number] for number in group) + 1
-        span = itertools.islice(packets, start.stored - passed, end - passed)
+        if leap and start.stored > passed and "mp4" in container.format.name:
+            container.seek(times[start.number], stream=stream)
+            packets = (packet for packet in container.demux(stream) if packet.size)
+            first = next(packets, None)
+            if first is None or first.pts != times[start.number]:
+                raise VideoError(f"{path}: frame {start.number} cannot be found by its time")
+            packets = itertools.chain([first], packets)
+        else:
+            packets = itertools.islice(packets, start.stored - passed, None)
         passed = end
+        unneeded = index.unreferenced - {stored[number] for number in group} if leap else frozenset()
+        span = zip(range(start.stored, end), packets, strict=False)
+        needed = ((place, packet) for place, packet in span if place not in unneeded)
         seen: set[int] = set()
         sound_end = end
-        for place, frame in _decode_span(container, span, start.stored, index.places):
+        for place, frame in _decode_span(container, needed, index.places):
             if frame is None or frame.is_corrupt:
                 sound_end = min(sound_end, place.stored)
             else:
@@ -184,13 +206,13 @@ def _read_numbered(path: Path, container: Any, index: FrameIndex, wanted: list[i
 
 
 def _decode_span(
-    container: Any, packets: Iterable[Any], first_stored: int, places: dict[int, Place]
+    container: Any, packets: Iterable[tuple[int, Any]], places: dict[int, Place]
 ) -> Iterator[tuple[Place, Any]]:
-    """Decode packets, the first of which is stored at the place `first_stored`, and yield each shown frame with its
-    place. A packet that cannot be decoded is the last one and yields None with its place."""
+    """Decode packets, each with the place at which it is stored, and yield each shown frame with its own. A packet that
+    cannot be decoded is the last one and yields None with its place."""
     context = container.streams.video[0].codec_context
     context.flush_buffers()
-    for stored, packet in enumerate(packets, start=first_stored):
+    for stored, packet in packets:
         try:
             frames = context.decode(packet)
         except av.FFmpegError:

@@ -12,7 +12,7 @@ import functools
 import itertools
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -61,6 +61,7 @@ class FrameIndex:
     times_s: tuple[float, ...]  # by frame number, relative to the first frame
     places: dict[int, Place]  # by timestamp in ticks; empty where the frames can only be counted
     starts: tuple[Place, ...]  # frames from which decoding may start, beyond the first one
+    unreferenced: frozenset[int]  # where frames that no other frame needs are stored
 
 
 class _Packet(NamedTuple):
@@ -71,6 +72,7 @@ class _Packet(NamedTuple):
     duration: int
     key: bool
     refresh: bool  # no frame stored after it refers to one stored before it
+    unreferenced: bool  # no other frame refers to it
     discard: bool  # decoded but not shown (an edit list starts later)
 
 
@@ -128,10 +130,9 @@ def reason(error: Exception) -> str:
 @functools.lru_cache(maxsize=16)
 def _scan(path: Path, mtime_ns: int, size: int) -> FrameIndex:
     """Number the frames of a file. Its time and size are arguments for the cache: a changed file is scanned again."""
-    width, height = _shown_size(path)
     with open_video(path) as container:
         stream = container.streams.video[0]
-        packets, complete = _list_packets(container, stream)
+        packets, complete, (width, height) = _list_packets(path, container, stream)
         tick_s = stream.time_base or Fraction(1)
         fps = float(stream.average_rate or stream.guessed_rate or 0)
     order = _presentation_order(path, packets, complete)
@@ -147,38 +148,52 @@ def _scan(path: Path, mtime_ns: int, size: int) -> FrameIndex:
         last_s = float(packets[places[order[-1]].stored].duration * tick_s)
     fps = fps or ((len(times_s) - 1) / times_s[-1] if times_s[-1] > 0 else FALLBACK_FPS)
     info = VideoInfo(width, height, fps, len(times_s), times_s[-1] + (last_s or 1 / fps), complete)
-    return FrameIndex(info, tuple(times_s), places, _starts(packets, places))
+    unreferenced = frozenset(stored for stored, packet in enumerate(packets) if packet.unreferenced)
+    return FrameIndex(info, tuple(times_s), places, _starts(packets, places), unreferenced)
 
 
-def _shown_size(path: Path) -> tuple[int, int]:
-    """Width and height of the first frame in pixels, rotation applied."""
-    with open_video(path) as container:
-        for frame in container.decode(container.streams.video[0]):
-            turned = quarter_turns(path, frame) % 2
-            return (frame.height, frame.width) if turned else (frame.width, frame.height)
-    raise VideoError(f"{path}: not one frame can be read")
-
-
-def _list_packets(container: Any, stream: Any) -> tuple[list[_Packet], bool]:
-    """The readable packets in the order in which they are stored, and whether these are all that the file announces."""
+def _list_packets(path: Path, container: Any, stream: Any) -> tuple[list[_Packet], bool, tuple[int, int]]:
+    """The readable packets in the order in which they are stored, whether these are all that the file announces, and
+    the size of the first frame that they give. Raises VideoError where they give none."""
     packets: list[_Packet] = []
+    size: tuple[int, int] | None = None
     empty = 0
-    length_size = _nal_length_size(stream.codec_context)
+    complete = True
+    refers = _reference_reader(stream.codec_context)
     try:
         for packet in container.demux(stream):
             if packet.size == 0:
                 # One with a time repeats the frame before it; the one without says that the file is over.
                 empty += packet.dts is not None
                 continue
+            size = size or _shown_size(path, stream, packet)
             if packet.is_corrupt:
-                return packets, False
-            refresh = packet.is_keyframe and length_size > 0 and _is_idr(bytes(packet), length_size)
+                complete = False
+                break
+            refresh, unreferenced = refers(packet)
+            key = packet.is_keyframe
             packets.append(
-                _Packet(packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe, refresh, packet.is_discard)
+                _Packet(
+                    packet.pts, packet.dts, packet.duration or 0, key, key and refresh, unreferenced, packet.is_discard
+                )
             )
     except (av.FFmpegError, OSError):
-        return packets, False
-    return packets, len(packets) + empty >= len(stream.index_entries)
+        complete = False
+    size = size or _shown_size(path, stream, None)
+    if size is None:
+        raise VideoError(f"{path}: not one frame can be read")
+    return packets, complete and len(packets) + empty >= len(stream.index_entries), size
+
+
+def _shown_size(path: Path, stream: Any, packet: Any) -> tuple[int, int] | None:
+    """Width and height in pixels, rotation applied, of the first frame that a packet (None: the end) brings out."""
+    try:
+        for frame in stream.codec_context.decode(packet):
+            turned = quarter_turns(path, frame) % 2
+            return (frame.height, frame.width) if turned else (frame.width, frame.height)
+    except av.FFmpegError as error:
+        raise VideoError(f"{path}: not a readable video: {reason(error)}") from error
+    return None
 
 
 def _presentation_order(path: Path, packets: list[_Packet], complete: bool) -> list[int] | None:
@@ -220,24 +235,39 @@ def _starts(packets: list[_Packet], places: dict[int, Place]) -> tuple[Place, ..
     )
 
 
-def _nal_length_size(context: Any) -> int:
-    """Bytes in front of each NAL unit of H.264 in MP4 (`avcC`, ISO/IEC 14496-15); 0 for any other kind of stream."""
-    extradata = context.extradata or b""
-    return (extradata[4] & 3) + 1 if context.name == "h264" and len(extradata) > 6 and extradata[0] == 1 else 0
+def _reference_reader(context: Any) -> Callable[[Any], tuple[bool, bool]]:
+    """What tells of a packet whether it is an instant refresh, and whether no other frame refers to its frame.
 
-
-def _is_idr(data: bytes, length_size: int) -> bool:
-    """Whether an H.264 picture is an instant refresh (ITU-T H.264, NAL unit type 5).
-
-    The key-frame flag of a container also marks pictures that later ones look past, so it does not tell.
+    Read from the NAL units of H.264 and HEVC as MP4 stores them; of any other stream nothing is known. The key-frame
+    flag of a container also marks pictures that later ones look past, so it does not tell.
     """
+    extradata = context.extradata or b""
+    if context.name == "h264" and len(extradata) > 6 and extradata[0] == 1:  # avcC, ISO/IEC 14496-15
+        return functools.partial(_h264_references, length_size=(extradata[4] & 3) + 1)
+    if context.name == "hevc" and len(extradata) > 22 and extradata[0] == 1:  # hvcC
+        return functools.partial(_hevc_references, length_size=(extradata[21] & 3) + 1)
+    return lambda packet: (False, False)
+
+
+def _h264_references(packet: Any, length_size: int) -> tuple[bool, bool]:
+    """ITU-T H.264, section 7.4.1: a refresh has NAL unit type 5; `nal_ref_idc` is 0 in slices that no frame needs."""
+    slices = [header for header in _nal_headers(packet, length_size) if 1 <= header & 31 <= 5]
+    return bool(slices) and slices[0] & 31 == 5, bool(slices) and not any(header & 0x60 for header in slices)
+
+
+def _hevc_references(packet: Any, length_size: int) -> tuple[bool, bool]:
+    """ITU-T H.265, table 7-1: a refresh has NAL unit type 19 or 20. Which frames others need depends on sub-layers."""
+    kinds = (header >> 1 & 63 for header in _nal_headers(packet, length_size))
+    return next((kind for kind in kinds if kind < 32), -1) in (19, 20), False
+
+
+def _nal_headers(packet: Any, length_size: int) -> Iterator[int]:
+    """The first byte of each NAL unit of a packet."""
+    data = memoryview(packet)
     place = 0
     while place + length_size < len(data):
-        kind = data[place + length_size] & 31
-        if 1 <= kind <= 5:
-            return kind == 5
+        yield data[place + length_size]
         place += length_size + int.from_bytes(data[place : place + length_size], "big")
-    return False
 
 
 def decode_in_order(path: Path, container: Any, *, complete: bool) -> Iterator[Any]:

@@ -7,6 +7,7 @@ import itertools
 import os
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cityscribe import video
 from cityscribe.records import InputError
 from cityscribe.video import VideoError, frame_at, frame_index, probe, read_frames, write_video
 from tests.numbered_video import HEIGHT, WIDTH, number_of, numbered_frame
@@ -123,6 +125,53 @@ def test_coding_structures(tmp_path: Path, b_frames: int, key_every: int) -> Non
     write_video(path, numbered(40), Fraction(30000, 1001), b_frames=b_frames, key_every=key_every)
     assert [number_of(frame) for frame in read_frames(path, range(40)).values()] == list(range(40))
     assert [number_of(read_frames(path, [number])[number]) for number in (39, 20, 0)] == [39, 20, 0]
+
+
+@pytest.mark.parametrize(
+    "options", ["bframes=0", "bframes=3:b-pyramid=strict", "bframes=3:open-gop=1", "bframes=5:b-adapt=0"]
+)
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_frames_that_are_leapt_over_change_no_pixel(tmp_path: Path, codec: str, options: str) -> None:
+    """Each frame alone, from wherever its decoding starts, equals itself in a decode of the whole file."""
+    path = tmp_path / "video.mp4"
+    parameters = {f"{codec.removeprefix('lib')}-params": f"keyint=12:min-keyint=12:log-level=none:{options}"}
+    with av.open(str(path), "w") as container:
+        try:
+            stream = container.add_stream(codec, rate=25, options={"preset": "veryfast", **parameters})
+        except av.codec.codec.UnknownCodecError:
+            pytest.skip(f"PyAV has no {codec} here")
+        stream.width, stream.height, stream.pix_fmt = WIDTH, 2 * HEIGHT, "yuv420p"
+        for number, picture in enumerate(numbered(50)):
+            noise = np.random.default_rng(number).integers(0, 40, picture.shape, np.uint8)
+            moving = np.concatenate([picture, np.roll(picture // 2 + noise, number, axis=1)])
+            frame = av.VideoFrame.from_ndarray(moving, format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        sequence = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(sequence) == 50
+    for number, frame in enumerate(sequence):
+        assert np.array_equal(read_frames(path, [number])[number], frame)
+    some = read_frames(path, [3, 4, 17, 40, 41])
+    assert all(np.array_equal(frame, sequence[number]) for number, frame in some.items())
+
+
+def test_little_is_decoded_for_a_frame_late_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "video.mp4"
+    write_video(path, numbered(120), 25, key_every=30, b_frames=2)
+    probe(path)
+    decoded = []
+    real = video._decode_span
+
+    def counting(container: Any, packets: Any, places: Any) -> Any:
+        listed = list(packets)
+        decoded.extend(stored for stored, _ in listed)
+        return real(container, listed, places)
+
+    monkeypatch.setattr(video, "_decode_span", counting)
+    assert number_of(read_frames(path, [110])[110]) == 110
+    assert min(decoded) == 90
+    assert len(decoded) < 18  # of 21 or so that are stored from there to it
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".ts", ".mov"])

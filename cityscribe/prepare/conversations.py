@@ -5,11 +5,13 @@
     OUT/skipped.jsonl, prepare.json                what was left out, and why; counts
 
 An image file is copied byte for byte; one that is larger than `prepare.image_size` is scaled down and stored as JPEG.
-Frames of a video are decoded in one pass over it. Equal input gives equal bytes, whatever the number of threads.
+Frames of a video are decoded in one pass over it, and the boxes that a reference names are drawn on its frame. Equal
+input gives equal bytes, whatever the number of threads.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -23,13 +25,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from cityscribe.prepare.drawing import draw_boxes
+from cityscribe.prepare.geometry import XYWH
 from cityscribe.prepare.pictures import fit
 from cityscribe.prepare.skipped import Skip, write_skipped
-from cityscribe.records import InputError, Sample, text_of, write_json, write_samples
+from cityscribe.records import ROLES, InputError, Sample, text_of, write_json, write_samples
 from cityscribe.settings import PrepareSettings
-from cityscribe.video import VideoError, frame_at, probe, read_frames
+from cityscribe.video import VideoError, frame_at, frame_index, probe, read_frames
 
-FRAME = re.compile(r"(?P<file>.+)#t=(?P<number>-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?P<percent>%?)")
+NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+FRAME = re.compile(
+    rf"(?P<file>.+)#(?:t=(?P<number>{NUMBER})(?P<percent>%?)|image_id=(?P<image_id>\d{{1,9}}))"
+    rf"(?P<boxes>(?:&(?:{'|'.join(ROLES)})={NUMBER}(?:,{NUMBER}){{3}})*)"
+)
 CELL = re.compile(r"(?P<file>.+)#(?P<column>[^#/]+)/(?P<row>\d{1,12})/(?P<index>\d{1,6})")
 KEPT_FORMATS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif"}
 
@@ -52,23 +60,25 @@ def prepare_conversations(
     settings: PrepareSettings,
     out: Path,
     *,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> ConversationsReport:
     """Write the samples of a source, whose images lie under `root`, into the folder `out`.
 
     A sample with an image that cannot be read, and one for training in which the assistant says nothing, is left out
-    and named in `skipped.jsonl`. `progress` is called with the files that are done and all. Raises InputError for files
-    that cannot be written.
+    and named in `skipped.jsonl`. With `resume` the frames that are already there are kept: a killed call with the same
+    samples and settings left them, each whole. `progress` is called with the files that are done and all. Raises
+    InputError for files that cannot be written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return _prepare(samples, root, settings, out, progress or (lambda done, total: None))
+        return _prepare(samples, root, settings, out, resume, progress or (lambda done, total: None))
     except OSError as error:
         raise InputError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error
 
 
 def _prepare(
-    samples: Sequence[Sample], root: Path, settings: PrepareSettings, out: Path, progress: Progress
+    samples: Sequence[Sample], root: Path, settings: PrepareSettings, out: Path, resume: bool, progress: Progress
 ) -> ConversationsReport:
     skips: list[Skip] = []
     usable = []
@@ -78,7 +88,7 @@ def _prepare(
         else:
             usable.append(sample)
     references = list(dict.fromkeys(image for sample in usable for image in sample.images))
-    pictures = _pictures(references, root, settings, out, progress)
+    pictures = _pictures(references, root, settings, out, resume, progress)
     written: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
     for sample in usable:
         failed = next((pictures[image] for image in sample.images if isinstance(pictures[image], _Failed)), None)
@@ -86,7 +96,9 @@ def _prepare(
             skips.append(_skip(sample, "image", failed.why))
             continue
         images = tuple(str(pictures[image]) for image in sample.images)
-        written[sample.meta.split].append(replace(sample, images=images))
+        boxed = any(found["boxes"] for image in sample.images if (found := FRAME.fullmatch(image)))
+        meta = sample.meta if settings.draw_boxes or not boxed else replace(sample.meta, marked=())
+        written[sample.meta.split].append(replace(sample, images=images, meta=meta))
     if not written["test"]:
         del written["test"]
     for split, entries in written.items():
@@ -126,7 +138,7 @@ class _Failed:
 
 
 def _pictures(
-    references: Sequence[str], root: Path, settings: PrepareSettings, out: Path, progress: Progress
+    references: Sequence[str], root: Path, settings: PrepareSettings, out: Path, resume: bool, progress: Progress
 ) -> dict[str, str | _Failed]:
     """Reference -> the image file written, relative to `out`. The references to one video or table go together."""
     by_file: dict[str, list[str]] = {}
@@ -136,7 +148,7 @@ def _pictures(
     pictures: dict[str, str | _Failed] = {}
     progress(0, len(by_file))
     with ThreadPoolExecutor(settings.workers or os.cpu_count()) as pool:
-        work = pool.map(lambda item: _of_file(root, item[0], item[1], settings, out), by_file.items())
+        work = pool.map(lambda item: _of_file(root, item[0], item[1], settings, out, resume), by_file.items())
         for done, found_pictures in enumerate(work, start=1):
             pictures |= found_pictures
             progress(done, len(by_file))
@@ -144,13 +156,13 @@ def _pictures(
 
 
 def _of_file(
-    root: Path, file: str, references: Sequence[str], settings: PrepareSettings, out: Path
+    root: Path, file: str, references: Sequence[str], settings: PrepareSettings, out: Path, resume: bool
 ) -> dict[str, str | _Failed]:
     if references == [file]:
         return {file: _copy(root / file, f"images/{file}", settings, out)}
     frames = {reference: found for reference in references if (found := FRAME.fullmatch(reference))}
     if frames:
-        return _frames(root / file, frames, settings, out)
+        return _frames(root / file, frames, settings, out, resume)
     return _cells(root / file, references, settings, out)
 
 
@@ -197,23 +209,46 @@ def _write(out: Path, name: str, content: bytes) -> str:
 
 
 def _frames(
-    video: Path, references: dict[str, re.Match[str]], settings: PrepareSettings, out: Path
+    video: Path, references: dict[str, re.Match[str]], settings: PrepareSettings, out: Path, resume: bool
 ) -> dict[str, str | _Failed]:
     try:
-        duration_s = probe(video).duration_s
-        times_s = {
-            reference: float(found["number"]) * (duration_s / 100 if found["percent"] else 1)
-            for reference, found in references.items()
-        }
-        numbers = {reference: frame_at(video, max(time_s, 0.0)) for reference, time_s in times_s.items()}
-        frames = read_frames(video, sorted(set(numbers.values())))
+        numbers = {reference: _frame_number(video, found) for reference, found in references.items()}
+        names = {reference: _frame_name(references[reference], numbers[reference], settings) for reference in numbers}
+        missing = [reference for reference in numbers if not (resume and (out / names[reference]).is_file())]
+        frames = read_frames(video, sorted({numbers[reference] for reference in missing}))
     except VideoError as error:
         return {reference: _Failed(str(error)) for reference in references}
-    written = {}
-    for reference, number in numbers.items():
-        name = f"images/{references[reference]['file']}/{number:06d}.jpg"
-        written[reference] = _write(out, name, _jpeg(Image.fromarray(frames[number]), settings))
-    return dict(written)
+    for reference in missing:
+        frame = frames[numbers[reference]]
+        if settings.draw_boxes:
+            boxes = _boxes(references[reference]["boxes"])
+            frame = draw_boxes(frame, boxes, box_scale=settings.box_scale, line_width=settings.line_width)
+        _write(out, names[reference], _jpeg(Image.fromarray(frame), settings))
+    return dict(names)
+
+
+def _frame_number(video: Path, found: re.Match[str]) -> int:
+    """The frame that a reference means. Raises VideoError for a video that cannot be read."""
+    if found["image_id"]:
+        return frame_index(int(found["image_id"]), probe(video).fps)
+    share_s = probe(video).duration_s / 100 if found["percent"] else 1
+    return frame_at(video, max(float(found["number"]) * share_s, 0.0))
+
+
+def _frame_name(found: re.Match[str], number: int, settings: PrepareSettings) -> str:
+    """The file of a frame; one with boxes drawn has its own, because phases may share a frame."""
+    drawn = found["boxes"] if settings.draw_boxes else ""
+    mark = f"-{hashlib.sha256(drawn.encode()).hexdigest()[:8]}" if drawn else ""
+    return f"images/{found['file']}/{number:06d}{mark}.jpg"
+
+
+def _boxes(text: str) -> dict[str, XYWH]:
+    boxes: dict[str, XYWH] = {}
+    for part in text.split("&")[1:]:
+        role, _, numbers = part.partition("=")
+        x, y, width, height = map(float, numbers.split(","))
+        boxes[role] = (x, y, width, height)
+    return boxes
 
 
 def _cells(table: Path, references: Sequence[str], settings: PrepareSettings, out: Path) -> dict[str, str | _Failed]:

@@ -75,13 +75,18 @@ def local_view(boxes: Sequence[XYWH], width: int, height: int, *, box_scale: flo
     """
     if not boxes:
         return PixelRect(0, 0, width, height)
-    view = scale_box(enclosing_box([scale_box(box, box_scale) for box in boxes]), crop_scale)
+    scaled = [scale_box(box, box_scale) for box in boxes]
+    view = scale_box(enclosing_box(scaled), crop_scale)
     if len(boxes) == 1:
         least = LONE_VIEW_SHARE * min(width, height)
         x, w = _grow(view[0], view[2], least, width)
         y, h = _grow(view[1], view[3], least, height)
         view = (x, y, w, h)
-    return to_pixels(view, width, height)
+    # A box of less than a pixel still gets one, which the rounded view may lack.
+    rects = [to_pixels(part, width, height) for part in (view, *scaled)]
+    return PixelRect(
+        min(r.left for r in rects), min(r.top for r in rects), max(r.right for r in rects), max(r.bottom for r in rects)
+    )
 
 
 def _to_range(low: float, high: float, size: int) -> tuple[int, int]:

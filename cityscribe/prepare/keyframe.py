@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cityscribe.prepare.geometry import XYWH, in_frame
-from cityscribe.records import Box, Phase, View
+from cityscribe.records import Box, Gaze, Phase, View
 from cityscribe.video import VideoInfo, frame_at, frame_index
 
 MAX_SHIFT_S = 0.5
@@ -26,6 +26,7 @@ class KeyFrame:
     boxes: dict[str, XYWH] = field(default_factory=dict)
     note: str = ""
     left_out: tuple[tuple[str, str], ...] = ()  # role and why its box is not used
+    gaze: Gaze | None = None  # of the pedestrian on this frame, where it is annotated
 
 
 def key_frame(view: View, phase: Phase, info: VideoInfo) -> KeyFrame:
@@ -61,6 +62,11 @@ def key_frame(view: View, phase: Phase, info: VideoInfo) -> KeyFrame:
     if vehicle:
         return KeyFrame(vehicle[0][0], {"vehicle": vehicle[0][1]})
     return _raw(view, phase, info)
+
+
+def gaze_on(view: View, frame: int, info: VideoInfo) -> Gaze | None:
+    """Where the pedestrian looks on a frame of a view; None where that is not annotated."""
+    return next((gaze for gaze in view.gaze if frame_index(gaze.image_id, info.fps) == frame), None)
 
 
 def _usable(boxes: Sequence[Box], info: VideoInfo) -> list[tuple[int, Box]]:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from cityscribe.prepare.drawing import draw_boxes
+from cityscribe.prepare.drawing import draw_boxes, draw_gaze
 from cityscribe.prepare.geometry import PixelRect, local_view
-from cityscribe.prepare.keyframe import KeyFrame, key_frame
+from cityscribe.prepare.keyframe import KeyFrame, gaze_on, key_frame
+from cityscribe.prepare.prompts import GAZE
 from cityscribe.prepare.skipped import Skip, What
 from cityscribe.records import PHASES, ROLES, InputError, Phase, View
 from cityscribe.settings import PrepareSettings
@@ -41,14 +42,17 @@ class Picture:
 
     phase: int
     images: tuple[str, ...]
-    marked: tuple[str, ...]  # roles drawn
+    marked: tuple[str, ...]  # roles drawn, and "gaze"
     note: str
 
 
-def picture_video(job: VideoJob, settings: PrepareSettings, out: Path) -> tuple[list[Picture], list[Skip]]:
+def picture_video(
+    job: VideoJob, settings: PrepareSettings, out: Path, *, resume: bool = False
+) -> tuple[list[Picture], list[Skip]]:
     """Write the images of a job. What a broken video cannot give is left out, with its reason; it never raises.
 
-    Raises InputError where an image cannot be written.
+    With `resume` the images that are there already are kept, and only what is missing is decoded. Raises InputError
+    where an image cannot be written.
     """
     skips: list[Skip] = []
 
@@ -58,6 +62,8 @@ def picture_video(job: VideoJob, settings: PrepareSettings, out: Path) -> tuple[
     try:
         info = probe(job.view.video)
         chosen = {phase.number: key_frame(job.view, phase, info) for phase in job.phases}
+        if settings.draw_gaze:
+            chosen = {n: replace(key, gaze=gaze_on(job.view, key.frame, info)) for n, key in chosen.items()}
     except VideoError as error:
         skip("video", str(error))
         return [], skips
@@ -67,16 +73,23 @@ def picture_video(job: VideoJob, settings: PrepareSettings, out: Path) -> tuple[
     if not job.raw_frames:
         for number in [number for number, key in chosen.items() if not key.boxes]:
             skip("phase", chosen.pop(number).note, number)
-    frames = _read(job.view.video, chosen, lambda number, why: skip("video", why, number))
+    paths = {
+        number: tuple(f"{job.folder}/{number}_{PHASES[number]}_{kind}.jpg" for kind in settings.images)
+        for number in chosen
+    }
+    done = {number for number in chosen if resume and all((out / path).is_file() for path in paths[number])}
+    missing = {number: key for number, key in chosen.items() if number not in done}
+    frames = _read(job.view.video, missing, lambda number, why: skip("video", why, number))
     pictures = []
     for number, key in chosen.items():
-        if key.frame in frames:
-            images = render(frames[key.frame], key, settings)
-            paths = tuple(f"{job.folder}/{number}_{PHASES[number]}_{kind}.jpg" for kind in settings.images)
-            for path, image in zip(paths, images, strict=True):
+        if number not in done:
+            if key.frame not in frames:
+                continue
+            for path, image in zip(paths[number], render(frames[key.frame], key, settings), strict=True):
                 _write_jpeg(out / path, image, settings)
-            marked = tuple(role for role in ROLES if role in key.boxes) if settings.draw_boxes else ()
-            pictures.append(Picture(number, paths, marked, key.note))
+        marked = tuple(role for role in ROLES if role in key.boxes) if settings.draw_boxes else ()
+        marked += (GAZE,) if key.gaze is not None else ()
+        pictures.append(Picture(number, paths[number], marked, key.note))
     return pictures, skips
 
 
@@ -85,10 +98,18 @@ def render(frame: np.ndarray, key: KeyFrame, settings: PrepareSettings) -> list[
     height, width = frame.shape[:2]
     if settings.draw_boxes:
         frame = draw_boxes(frame, key.boxes, box_scale=settings.box_scale, line_width=settings.line_width)
+    if key.gaze is not None:
+        frame = draw_gaze(frame, key.gaze, line_width=settings.line_width)
     part = local_view(
         list(key.boxes.values()), width, height, box_scale=settings.box_scale, crop_scale=settings.crop_scale
     )
     shown = {"global": PixelRect(0, 0, width, height), "local": part}
+    for role in ROLES:  # one road user alone, so that a small one is seen as large as a near one
+        shown[role] = part
+        if role in key.boxes:
+            shown[role] = local_view(
+                [key.boxes[role]], width, height, box_scale=settings.box_scale, crop_scale=settings.crop_scale
+            )
     return [frame[r.top : r.bottom, r.left : r.right] for r in (shown[kind] for kind in settings.images)]
 
 

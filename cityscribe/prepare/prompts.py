@@ -19,6 +19,8 @@ from cityscribe.records import PHASES, ROLES, InputError
 
 OF_PREFIX = frozenset({"phase"})
 OF_QUESTION = frozenset(ROLES)
+GAZE = "gaze"
+"""The name of the gaze arrow among what is marked on images."""
 
 
 class _Entry(BaseModel):
@@ -69,6 +71,7 @@ class Prompts(_Entry):
     """The whole file."""
 
     prefix: str
+    gaze: str = ""
     phases: PhaseWords
     overhead: ViewPrompts
     vehicle: ViewPrompts
@@ -119,7 +122,7 @@ def _fill(prompts: Prompts, view_kind: str, phase: int, marked: Sequence[str], t
     names = _of_view(prompts, view_kind).names.model_dump()
     words = {role: names[role]["marked" if role in marked else "unmarked"] for role in ROLES}
     prefix = prompts.prefix.format(phase=prompts.phases.model_dump()[PHASES[phase]])
-    return prefix + text.format(**words)
+    return prefix + (prompts.gaze if GAZE in marked else "") + text.format(**words)
 
 
 def _wrong_placeholders(prompts: Prompts) -> list[str]:

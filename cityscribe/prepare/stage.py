@@ -6,24 +6,21 @@
     OUT/prepare.json                               counts
 
 Training takes every phase of every view that passes Eq. 2. Evaluation takes every phase of every scenario once, from
-its best view, and from the next best one where a video turns out to be broken. Videos are worked on in processes; equal
-scenarios and settings give equal bytes, whatever their order and the number of processes.
+its best view, and from the next best one where a video turns out to be broken. Videos are worked on in processes or on
+a Ray cluster (`engines`); equal scenarios and settings give equal bytes, whatever their order and who worked on them.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import multiprocessing
-import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from cityscribe.prepare.engines import ENGINES
 from cityscribe.prepare.labeller import Labels, label_captions
 from cityscribe.prepare.pictures import Picture, VideoJob, picture_video
 from cityscribe.prepare.prompts import Prompts, load_prompts
@@ -47,9 +44,6 @@ from cityscribe.prepare.views import (
 from cityscribe.records import ROLES, InputError, Phase, Sample, Scenario, View, write_json, write_samples
 from cityscribe.settings import PrepareSettings, Settings
 from cityscribe.video import VideoError
-
-VIDEOS_A_PROCESS = 8
-"""Fewer are done before a process has started."""
 
 Progress = Callable[[int, int], None]
 
@@ -78,11 +72,18 @@ class _Wanted:
 
 
 def prepare(
-    scenarios: list[Scenario], settings: Settings, out: Path, *, progress: Progress | None = None
+    scenarios: list[Scenario],
+    settings: Settings,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
 ) -> PrepareReport:
     """Write the prepared data of scenarios into the folder `out`, which is made if it is missing.
 
-    `progress` is called with what is done and what is to be done: captions to label, then videos to picture.
+    With `resume` the images that are already there are kept: a killed call with the same scenarios and settings left
+    them, each whole. `progress` is called with what is done and what is to be done: captions to label, then videos to
+    picture.
 
     Raises InputError for a prompt file or labelling server that cannot be used, for scenarios or views of one name, and
     for files that cannot be written. A broken video is left out and named in `skipped.jsonl`.
@@ -94,35 +95,36 @@ def prepare(
     ordered = sorted(scenarios, key=lambda scenario: (scenario.split, scenario.name))
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return _prepare(ordered, settings, prompts, out, progress or (lambda done, total: None))
+        return _prepare(ordered, settings, prompts, out, resume, progress or (lambda done, total: None))
     except OSError as error:
         raise InputError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error
 
 
 def _prepare(
-    scenarios: list[Scenario], settings: Settings, prompts: Prompts, out: Path, progress: Progress
+    scenarios: list[Scenario], settings: Settings, prompts: Prompts, out: Path, resume: bool, progress: Progress
 ) -> PrepareReport:
     skips: list[Skip] = []
     wanted = [group for scenario in scenarios for group in _wanted_groups(scenario, settings, skips)]
     tally = _Tally(progress)
     labels = _label(wanted, settings.prepare, tally)
-    groups = _picture(wanted, settings.prepare, out, tally, skips)
+    groups = _picture(wanted, settings.prepare, out, resume, tally, skips)
 
-    samples, short_counts = _samples(groups, labels, prompts, settings)
     splits = Counter[str](scenario.split for scenario in scenarios)
-    if not splits["test"]:
-        del samples["test"]
-    for split, entries in samples.items():
-        write_samples(out / f"{split}.parquet", entries)
+    written_splits = ("train", "val", "test") if splits["test"] else ("train", "val")
+    kinds: dict[str, Counter[str]] = {split: Counter() for split in written_splits}
+    short_counts = Counter(possible=0, drawn=0)
+    for split, of_split in kinds.items():
+        written = _samples([g for g in groups if g.scenario.split == split], labels, prompts, settings, short_counts)
+        write_samples(out / f"{split}.parquet", _counted(written, of_split))
     write_skipped(out / "skipped.jsonl", skips)
     report = PrepareReport(
         scenarios=dict(splits),
         groups=dict(Counter(group.scenario.split for group in groups)),
-        samples={split: dict(Counter(sample.meta.kind for sample in entries)) for split, entries in samples.items()},
+        samples={split: dict(of_split) for split, of_split in kinds.items()},
         images=sum(len(group.picture.images) for group in groups),
         raw_frames=sum(bool(group.picture.note) for group in groups),
         skipped=dict(Counter(skip.what for skip in set(skips))),
-        short_questions=short_counts,
+        short_questions=dict(short_counts),
         sentences={role: _dimensions(labels, role) for role in ROLES},
         labeller={
             "captions": len(labels.by_caption),
@@ -135,23 +137,24 @@ def _prepare(
 
 
 def _samples(
-    groups: Sequence[Group], labels: Labels, prompts: Prompts, settings: Settings
-) -> tuple[dict[str, list[Sample]], dict[str, int]]:
-    """The samples of all groups by split, and how many short questions were possible and drawn."""
-    samples: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
-    counts = {"possible": 0, "drawn": 0}
+    groups: Sequence[Group], labels: Labels, prompts: Prompts, settings: Settings, counts: Counter[str]
+) -> Iterator[Sample]:
+    """The samples of groups, in their order; `counts` takes how many short questions were possible and drawn."""
     for group in groups:
-        split = group.scenario.split
-        if split != "train":
-            samples[split] += evaluation_samples(group, prompts)
+        if group.scenario.split != "train":
+            yield from evaluation_samples(group, prompts)
             continue
         possible = possible_short_questions(group, labels.by_caption, prompts)
         long = len(captioned_roles(group.phase))
         drawn = draw(possible, long, settings.prepare.short_per_long, f"{settings.seed}/{group.id}")
-        samples[split] += training_samples(group, drawn, prompts, settings.prepare.rounds)
-        counts["possible"] += len(possible)
-        counts["drawn"] += len(drawn)
-    return samples, counts
+        counts.update(possible=len(possible), drawn=len(drawn))
+        yield from training_samples(group, drawn, prompts, settings.prepare.rounds)
+
+
+def _counted(samples: Iterator[Sample], kinds: Counter[str]) -> Iterator[Sample]:
+    for sample in samples:
+        kinds[sample.meta.kind] += 1
+        yield sample
 
 
 def _check_names(scenarios: Sequence[Scenario]) -> None:
@@ -242,7 +245,7 @@ def _dimensions(labels: Labels, role: str) -> dict[str, int]:
 
 
 def _picture(
-    wanted: Sequence[_Wanted], settings: PrepareSettings, out: Path, tally: _Tally, skips: list[Skip]
+    wanted: Sequence[_Wanted], settings: PrepareSettings, out: Path, resume: bool, tally: _Tally, skips: list[Skip]
 ) -> list[Group]:
     """Make the images of all wanted groups, in their order; those for which no candidate gives any are left out."""
     groups: dict[int, Group] = {}
@@ -256,9 +259,10 @@ def _picture(
             _job([(wanted[place].scenario, *open_groups[place][0]) for place in places]) for places in by_view.values()
         ]
         tally.expect(len(jobs))
-        for job, places, (pictures, skipped) in zip(
-            jobs, by_view.values(), _run(jobs, settings, out, tally), strict=True
-        ):
+        work = functools.partial(picture_video, settings=settings, out=out, resume=resume)
+        results = ENGINES[settings.engine](jobs, work, settings.workers)
+        for job, places, (pictures, skipped) in zip(jobs, by_view.values(), results, strict=True):
+            tally.step()
             skips += skipped
             by_phase: dict[int, Picture] = {picture.phase: picture for picture in pictures}
             for place in places:
@@ -283,34 +287,6 @@ def _job(phases: Sequence[tuple[Scenario, View, Phase]]) -> VideoJob:
         folder=f"images/{scenario.split}/{safe_name(scenario.name)}/{safe_name(view.name)}",
         raw_frames=scenario.split != "train",
     )
-
-
-def _run(
-    jobs: Sequence[VideoJob], settings: PrepareSettings, out: Path, tally: _Tally
-) -> list[tuple[list[Picture], list[Skip]]]:
-    """The results of all jobs in their order, from as many processes as are worth starting."""
-    work = functools.partial(picture_video, settings=settings, out=out)
-    processes = min(settings.workers or _cores(), len(jobs) // VIDEOS_A_PROCESS)
-    results = []
-    if processes <= 1:
-        for job in jobs:
-            results.append(work(job))
-            tally.step()
-        return results
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        for pending in [pool.submit(work, job) for job in jobs]:
-            results.append(pending.result())
-            tally.step()
-    except BrokenProcessPool as error:
-        raise InputError("prepare.workers: a worker process died, most likely for want of memory; set fewer") from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return results
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def safe_name(name: str) -> str:

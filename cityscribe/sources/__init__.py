@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from cityscribe.records import Problem
+from cityscribe.sources.animal_kingdom import read_animal_kingdom
 from cityscribe.sources.bddx import read_bddx
 from cityscribe.sources.check import check_samples, check_wts
 from cityscribe.sources.drivelm import read_drivelm
@@ -41,6 +42,7 @@ SAMPLE_SOURCES = {
     "jaad": read_jaad,
     "video-qa": read_video_qa,
     "ucf-crime": read_ucf_crime,
+    "animal-kingdom": read_animal_kingdom,
 }
 CHECKS: dict[str, Callable[..., list[Problem]]] = {
     "wts": check_wts,

@@ -11,11 +11,15 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from cityscribe.records import PHASES, Problem, Sample, View
-from cityscribe.sources.wts import VIDEO_SUFFIXES, Origin, read_with_origins, relative_name
+from cityscribe.sources.videos import VIDEO_SUFFIXES
+from cityscribe.sources.wts import Origin, read_with_origins, relative_name
 from cityscribe.video import VideoError, VideoInfo, frame_index, probe
 
 OVERHANG_PIXELS = 1.0
 """How far a box may reach over the frame by rounding."""
+
+FRAME = re.compile(r"#(t|image_id)=.*")
+"""The end of a reference to a frame of a video."""
 
 IN_TABLE = re.compile(r"#[^/]+/\d+/\d+$")
 """The end of a reference to an image that is stored in a table."""
@@ -98,7 +102,7 @@ def check_samples(
     samples, problems = read(root)
     if not open_videos:
         return problems
-    shown = list(dict.fromkeys(re.sub(r"#t=.*", "", image) for sample in samples for image in sample.images))
+    shown = list(dict.fromkeys(FRAME.sub("", image) for sample in samples for image in sample.images))
     files = [name for name in shown if not IN_TABLE.search(name)]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for done, (name, why) in enumerate(

@@ -9,7 +9,7 @@ in an empty message.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,16 @@ class Entry:
         self.note("error", place, why)
 
 
+def entries_of(intake: Intake, path: Path, values: Iterable[tuple[str, Any]], expected: str) -> Iterator[Entry]:
+    """The objects among the values of a file, each with its place; anything else is noted. `expected` says what an
+    object is, such as "a question"."""
+    for place, value in values:
+        if isinstance(value, dict):
+            yield Entry(intake, path, place, value)
+        else:
+            intake.add("error", path, place, f"is {shown(value)}, expected {expected}")
+
+
 def blocks_of_marks(text: str, *, newline: bool) -> list[Block]:
     """The blocks of a text with marks. With `newline`, one line break after a mark belongs to it (LLaVA JSON)."""
     blocks: list[Block] = []
@@ -107,6 +117,12 @@ def frames_of(video: str, frames: int, start_s: float | None = None, end_s: floa
     if start_s is None or end_s is None:
         return [f"{video}#t={100 * share:.6g}%" for share in shares]
     return [f"{video}#t={start_s + share * (end_s - start_s):.3f}" for share in shares]
+
+
+def boxed_frame(video: str, image_id: int, boxes: Mapping[str, Sequence[float]]) -> str:
+    """A reference to the frame of an annotation, with the boxes to draw on it by role: x, y, width, height, pixels."""
+    drawn = "".join(f"&{role}={','.join(f'{number:g}' for number in xywh)}" for role, xywh in boxes.items())
+    return f"{video}#image_id={image_id}{drawn}"
 
 
 def media(entry: Entry, key: str) -> list[str] | None:
@@ -292,7 +308,7 @@ def check_writable(samples: Sequence[Sample], write: Any) -> list[Any]:
     """What `write` makes of each sample. Raises InputError that names all that it refuses with a ValueError."""
     written, refused = [], []
     for sample in samples:
-        if any("#" in image and re.search(r"#(t=|.+/\d+/\d+$)", image) for image in sample.images):
+        if any("#" in image and re.search(r"#(t=|image_id=|.+/\d+/\d+$)", image) for image in sample.images):
             refused.append(f"{sample.meta.scenario}: shows a frame of a video or an image of a table; prepare it first")
             continue
         try:

@@ -24,6 +24,7 @@ from cityscribe.sources.conversation import (
     Entry,
     build_sample,
     check_writable,
+    entries_of,
     media,
     meta_to_write,
     own_meta,
@@ -101,11 +102,8 @@ def _drawn(entries: list[tuple[str, Any]], asked: re.Match[str], name: str) -> l
 def _samples(intake: Intake, path: Path, entries: list[tuple[str, Any]], frames: int) -> list[Sample]:
     split = split_named(intake.relative(path)) or ""
     samples = []
-    for place, row in entries:
-        if not isinstance(row, dict):
-            intake.add("error", path, place, f"is {shown(row)}, expected an entry with conversations")
-            continue
-        entry = Entry(intake, path, place, row)
+    for entry in entries_of(intake, path, entries, "an entry with conversations"):
+        row = entry.row
         turns = turns_of(
             entry, "conversations", role_keys=("from", "role"), text_keys=("value", "content"), newline=True
         )
@@ -117,7 +115,7 @@ def _samples(intake: Intake, path: Path, entries: list[tuple[str, Any]], frames:
             entry.error("video", "stands beside images; which of them a mark <image> means cannot be told")
             continue
         meta, group = own_meta(row)
-        name = name_of(row.get("id")) or f"{intake.relative(path)}{place}"
+        name = name_of(row.get("id")) or f"{intake.relative(path)}{entry.place}"
         sample = build_sample(
             entry, turns, images, videos, frames=frames, name=name, split=split, meta=meta, group=group
         )

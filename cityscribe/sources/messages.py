@@ -26,6 +26,7 @@ from cityscribe.sources.conversation import (
     build_sample,
     check_writable,
     content_blocks,
+    entries_of,
     media,
     meta_to_write,
     own_meta,
@@ -46,11 +47,8 @@ def read_messages(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES
     intake = open_intake(root)
     samples = []
     for path in intake.data_files(files, (".jsonl", ".json")):
-        for place, row in intake.entries(path):
-            if not isinstance(row, dict):
-                intake.add("error", path, place, f"is {shown(row)}, expected an object with messages")
-                continue
-            sample = sample_of_row(Entry(intake, path, place, row), frames)
+        for entry in entries_of(intake, path, intake.entries(path), "an object with messages"):
+            sample = sample_of_row(entry, frames)
             if sample is not None:
                 samples.append(sample)
     return samples, intake.problems

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.records import Problem, Sample, SampleMeta, image_block, text_block
-from cityscribe.sources.conversation import FRAMES, Block, Entry, Turn, build_sample
+from cityscribe.sources.conversation import FRAMES, Block, Entry, Turn, build_sample, entries_of
 from cityscribe.sources.intake import UNREADABLE, Intake, name_of, open_intake, plain_text, shown
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_by_stem
@@ -47,12 +47,9 @@ def read_nuscenes_qa(
         if not isinstance(asked, list):
             intake.add("error", path, "questions", f"is {shown(asked)}, expected a list of questions")
             continue
-        for number, row in enumerate(asked):
-            place = f"questions[{number}]"
-            if not isinstance(row, dict):
-                intake.add("error", path, place, f"is {shown(row)}, expected a question")
-                continue
-            sample = _question(Entry(intake, path, place, row), shots, number)
+        placed = ((f"questions[{number}]", row) for number, row in enumerate(asked))
+        for number, entry in enumerate(entries_of(intake, path, placed, "a question")):
+            sample = _question(entry, shots, number)
             samples += [sample] if sample is not None else []
     return samples, intake.problems
 

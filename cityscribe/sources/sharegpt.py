@@ -23,6 +23,7 @@ from cityscribe.sources.conversation import (
     blocks_of_marks,
     build_sample,
     check_writable,
+    entries_of,
     media,
     meta_to_write,
     own_meta,
@@ -100,18 +101,14 @@ def _data_set(intake: Intake, path: Path, name: str, description: Any, frames: i
         note("warning", f"{name}.ranking", "rejected answers are not trained on; the chosen ones are read")
     split = split_named(name) or split_named(intake.relative(file)) or ""
     samples = []
-    for place, row in intake.entries(file):
-        if not isinstance(row, dict):
-            intake.add("error", file, place, f"is {shown(row)}, expected an object")
-            continue
-        entry = Entry(intake, file, place, row)
+    for entry in entries_of(intake, file, intake.entries(file), "an object"):
         turns = _alpaca(entry, columns) if formatting == "alpaca" else _sharegpt(entry, columns, tags)
         images = media(entry, columns["images"]) if "images" in columns else []
         videos = media(entry, columns["videos"]) if "videos" in columns else []
         if turns is None or images is None or videos is None:
             continue
-        meta, group = own_meta(row)
-        named = name_of(row.get("id")) or f"{name}{place}"
+        meta, group = own_meta(entry.row)
+        named = name_of(entry.row.get("id")) or f"{name}{entry.place}"
         sample = build_sample(
             entry, turns, images, videos, frames=frames, name=named, split=split, meta=meta, group=group
         )

@@ -1,6 +1,6 @@
 """Boxes that annotation tools and trackers wrote, by video, and how they join the views of scenarios.
 
-    found, problems = read_tracks(Path("boxes/"))       # CVAT XML, COCO or Label Studio JSON, MOT or YOLO text
+    found, problems = read_tracks(Path("boxes/"))   # CVAT XML, COCO, FiftyOne or Label Studio JSON, MOT or YOLO text
     scenarios = with_tracks(scenarios, found)
 
 A track is one object through a video; a format without tracks gives each class of a video as one. Its boxes have no
@@ -10,6 +10,7 @@ phase: `prepare` finds the phases by time, as it does for the generated boxes of
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,9 @@ from cityscribe.sources.intake import MAX_PIXELS, Intake, Note, shown
 from cityscribe.video import VideoError, frame_index, probe
 
 MAX_FRAME = 10_000_000
+
+FIFTYONE = re.compile(r'[\s\ufeff]*\{\s*"(?:samples|classes|labels)"')
+"""How the JSON files of a FiftyOne export begin."""
 
 ROLE_OF_LABEL = {
     **dict.fromkeys(("pedestrian", "ped", "person", "people", "human", "walker", "child", "adult"), "pedestrian"),
@@ -57,6 +61,7 @@ def read_tracks(path: Path) -> tuple[Tracks, list[Problem]]:
     """
     from cityscribe.sources.boxes_coco import read_coco
     from cityscribe.sources.boxes_cvat import read_cvat
+    from cityscribe.sources.boxes_fiftyone import read_fiftyone
     from cityscribe.sources.boxes_label_studio import read_label_studio
     from cityscribe.sources.boxes_mot import read_mot
     from cityscribe.sources.boxes_yolo import read_yolo
@@ -74,6 +79,10 @@ def read_tracks(path: Path) -> tuple[Tracks, list[Problem]]:
         one: Callable[[Intake, Path], Tracks]
         if suffix == ".xml":
             one = read_cvat
+        elif suffix == ".json" and FIFTYONE.match(head):
+            one = read_fiftyone
+        elif suffix == ".json" and file.name != "samples.json" and file.with_name("samples.json").is_file():
+            continue  # frames.json and metadata.json belong to it
         elif suffix == ".json":
             one = read_label_studio if head.lstrip("\ufeff \t\r\n").startswith("[") else read_coco
         elif suffix == ".txt" and "," in head.partition("\n")[0]:
@@ -89,7 +98,8 @@ def read_tracks(path: Path) -> tuple[Tracks, list[Problem]]:
     for video, found in read_yolo(intake, yolo).items():
         tracks.setdefault(video, []).extend(found)
     if not read and not yolo:
-        raise InputError(f"{path}: has no boxes; expected CVAT XML, COCO or Label Studio JSON, MOT or YOLO text")
+        kinds = "CVAT XML, COCO, FiftyOne or Label Studio JSON, MOT or YOLO text"
+        raise InputError(f"{path}: has no boxes; expected {kinds}")
     return tracks, intake.problems
 
 

@@ -37,6 +37,7 @@ CLASSES = {
     "Vandalism": "vandalism",
     "Normal": "nothing unusual",
 }
+NORMAL = CLASSES["Normal"]
 OPTIONS = 4
 QUESTION = "What happens in this video of a surveillance camera?"
 

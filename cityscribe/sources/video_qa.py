@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.records import Problem, Sample
-from cityscribe.sources.conversation import FRAMES, Entry, frames_of, question_sample
+from cityscribe.sources.conversation import FRAMES, entries_of, frames_of, question_sample
 from cityscribe.sources.intake import Intake, name_of, open_intake, shown
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_by_stem, stem_of
@@ -42,20 +42,17 @@ def read_video_qa(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES
         beside = path.with_name(path.stem[:-2] + "_a.json")
         answers = _answers(intake, beside) if path.stem.endswith("_q") and beside.is_file() else {}
         split = split_named(intake.relative(path)) or ""
-        for place, row in intake.entries(path):
-            if not isinstance(row, dict):
-                intake.add("error", path, place, f"is {shown(row)}, expected a question")
-                continue
-            entry = Entry(intake, path, place, row)
+        for entry in entries_of(intake, path, intake.entries(path), "a question"):
+            row = entry.row
             if not frames:
                 entry.error("", "shows a video; set data.frames to show some of its frames")
                 continue
             named = name_of(_first(row, VIDEO_KEYS))
-            video = _found(videos, named)
+            video = video_named(videos, named)
             if named is None or video is None:
                 entry.error("video_id", f"is {shown(_first(row, VIDEO_KEYS))}, which is no video below the data folder")
                 continue
-            name = name_of(_first(row, NAME_KEYS)) or place
+            name = name_of(_first(row, NAME_KEYS)) or entry.place
             answer = _first(row, ANSWER_KEYS)
             sample = question_sample(
                 entry,
@@ -74,7 +71,8 @@ def _first(row: dict[str, Any], keys: Sequence[str]) -> Any:
     return next((row[key] for key in keys if row.get(key) is not None), None)
 
 
-def _found(videos: dict[str, str], name: str | None) -> str | None:
+def video_named(videos: dict[str, str], name: str | None) -> str | None:
+    """The file of a video, of those by stem, under the name that a question gives; None where there is none."""
     stem = stem_of(name) if name else ""
     return next((videos[key] for key in (stem, f"video{stem}", f"vid{stem}", f"v_{stem}") if key in videos), None)
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cityscribe.sources.wts import VIDEO_SUFFIXES
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")
 
 
 def files_below(root: Path, suffixes: Sequence[str]) -> Iterator[str]:

@@ -6,6 +6,7 @@
     external/BDD_PC_5K/annotations/{caption,bbox_annotated,bbox_generated}/SPLIT/videoN_{caption,bbox}.json
     external/BDD_PC_5K/videos/SPLIT/videoN.mp4
     view_used_as_main_reference_for_multiview_scenario.csv
+    annotations/{3D_gaze,head}/SPLIT/SCENARIO/...        as `wts_gaze` reads them
 
 The test set puts `public_challenge/` or `public/` below SPLIT, its boxes into a folder WTS_DATASET_PUBLIC_TEST_BBOX
 beside WTS_DATASET_PUBLIC_TEST, and (2025) both into SubTask1-Caption. The folder that is read may be any of these parts
@@ -26,6 +27,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from cityscribe.records import ROLES, Box, Domain, InputError, Problem, Scenario, Split, View, ViewKind
+from cityscribe.sources.videos import VIDEO_SUFFIXES
+from cityscribe.sources.wts_gaze import GazeFiles, find_gaze, read_gaze
 from cityscribe.sources.wts_json import CaptionFile, Note, read_box_file, read_caption_file
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -42,7 +45,6 @@ NORMAL = "normal_trimmed"
 VIEW_FOLDERS: dict[str, ViewKind] = {"overhead_view": "overhead", "vehicle_view": "vehicle"}
 CAPTION_SUFFIX = "_caption.json"
 BOX_SUFFIX = "_bbox.json"
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")
 
 
 class Origin(NamedTuple):
@@ -84,6 +86,7 @@ def read_with_origins(root: Path, *, splits: Sequence[Split] = SPLITS) -> WtsRea
     inventory = _inventory(parts, [split for split in SPLITS if split in splits], log)
     whole = Path(os.path.abspath(root))
     references = _references([*parts, whole.parent] if PARTS.fullmatch(whole.name) else parts, log)
+    gaze = find_gaze(parts)
     scenarios: list[Scenario] = []
     origins: dict[Origin, str] = {}
     first_places: dict[str, Path] = {}
@@ -99,10 +102,28 @@ def read_with_origins(root: Path, *, splits: Sequence[Split] = SPLITS) -> WtsRea
             log.add("error", captions[0], "", f"scenario {key.name} is already in {place}; this one is left out")
         else:
             first_places[key.name] = captions[0]
-            scenario = _scenario(key, files, references.get(key.name), origins, log)
+            scenario = _scenario(key, files, references.get(key.name), gaze, origins, log)
             if scenario is not None:
                 scenarios.append(scenario)
     return WtsReading(scenarios, log.problems, origins)
+
+
+def captioned_phases(root: Path, split: Split) -> dict[str, tuple[int, ...]]:
+    """The phases that the caption files of a split name, by scenario; where an overhead view has one, its own count.
+
+    Videos are not needed. Raises InputError where the root is no folder.
+    """
+    if not os.path.isdir(root):
+        raise InputError(f"{root}: no such folder; give the folder of a WTS data set")
+    log = _Log(root, [])
+    phases: dict[str, tuple[int, ...]] = {}
+    for key, files in sorted(_inventory(_parts(root, log), [split], log).items()):
+        for kind in VIEW_FOLDERS.values():
+            path = _caption_path(key.name, files.captions.get(kind, []), log)
+            read = None if path is None else read_caption_file(path, log.note(path), withheld=True)
+            if read is not None and read.phases:
+                phases.setdefault(key.name, tuple(phase.number for phase in read.phases))
+    return phases
 
 
 def relative_name(path: Path, root: Path) -> str:
@@ -290,6 +311,7 @@ def _scenario(
     key: _Key,
     files: _Files,
     references: dict[str, tuple[Path, str]] | None,
+    gaze: GazeFiles,
     origins: dict[Origin, str],
     log: _Log,
 ) -> Scenario | None:
@@ -319,6 +341,7 @@ def _scenario(
                     phases=() if caption is None else caption.phases,
                     boxes={role: tuple(found) for (of, role), found in boxes.items() if of == stem},
                     reference=_is_reference(stem, kind, references),
+                    gaze=read_gaze(stem, gaze, log.note),
                 )
             )
     for stem, (path, place) in (references or {}).items():

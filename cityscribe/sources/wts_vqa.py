@@ -4,6 +4,8 @@
     external/BDD_PC_5K/annotations/vqa/SPLIT/videoN*.json
     WTS_VQA_PUBLIC_TEST.json                         the test questions, each with an id and `"correct": ""`
 
+    annotations/bbox_annotated/...                   as in `wts`: the boxes that are drawn on a frame of a phase
+
 A file is a list of records (one of a training file): the questions about each phase under
 `event_phase[].conversations`, those about the place under `environment` or `conversations`. Answers are handed in by
 `choices.write_submission`.
@@ -13,20 +15,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
-from cityscribe.records import PHASES, Domain, Problem, Sample, SampleMeta, Split, ViewKind
+from cityscribe.records import PHASES, ROLES, Box, Domain, Problem, Sample, SampleMeta, Split, ViewKind
 from cityscribe.sources.choices import LETTERS, choice_turns
-from cityscribe.sources.conversation import FRAMES, Entry, build_sample, frames_of
-from cityscribe.sources.intake import UNREADABLE, finite, name_of, open_intake, plain_text, shown
+from cityscribe.sources.conversation import FRAMES, Entry, boxed_frame, build_sample, frames_of
+from cityscribe.sources.intake import UNREADABLE, Intake, finite, name_of, open_intake, plain_text, shown
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_below, files_by_stem, stem_of
-from cityscribe.sources.wts_json import MAX_TIME_S, phase_number
+from cityscribe.sources.wts import BOX_SUFFIX
+from cityscribe.sources.wts_json import MAX_TIME_S, phase_number, read_box_file
 
 VIDEO_KEYS = ("videos", "overhead_videos", "vehicle_view", "vehicle_views", "video_name")
 TEST_FILE = "wts_vqa"
+
+XYWH = tuple[float, float, float, float]
 VIEWS: dict[str, tuple[str, ViewKind | str]] = {
     "environment": ("environment", ""),
     "overhead_view": ("", "overhead"),
@@ -38,11 +43,13 @@ def read_wts_vqa(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES)
     """The questions as samples of kind "choice", and everything that is wrong with their files.
 
     A question about a phase shows `frames` frames of it, one about the place as many of the whole video, of the first
-    named video that exists below the root. Questions about the same frames are one group. Raises InputError where the
+    named video that exists below the root. Where the phase has annotated boxes, the first frame is the annotated one,
+    to be shown with the boxes. Questions about the same frames are one group. Raises InputError where the
     root is no folder.
     """
     intake = open_intake(root)
     videos = files_by_stem(root)
+    boxes = _BoxFiles(intake)
     paths = intake.data_files(files, (".json",)) if files else sorted(_question_files(root))
     if not paths and not files:
         intake.add("error", root, "", "has no questions: neither annotations/vqa/ nor WTS_VQA_PUBLIC_TEST.json")
@@ -55,10 +62,38 @@ def read_wts_vqa(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES)
         for number, record in enumerate(records):
             place = f"[{number}]" if isinstance(value, list) else ""
             if isinstance(record, dict):
-                samples += _record(Entry(intake, path, place, record), videos, frames)
+                samples += _record(Entry(intake, path, place, record), videos, boxes, frames)
             else:
                 intake.add("error", path, place, f"is {shown(record)}, expected a record with questions")
     return samples, intake.problems
+
+
+def questions_by_id(root: Path) -> dict[str, int]:
+    """The questions of WTS_VQA_PUBLIC_TEST.json by id, in their order, each with how many options it has.
+
+    Raises InputError where the root is no folder.
+    """
+    intake = open_intake(root)
+    found: dict[str, int] = {}
+    for path in sorted(_question_files(root)):
+        value = intake.json(path) if path.name.lower().startswith(TEST_FILE) else []
+        for record in value if isinstance(value, list) else []:
+            parts = [record, *_dicts(record.get("event_phase"))] if isinstance(record, dict) else []
+            for row in (row for part in parts for row in _dicts(part.get("conversations"))):
+                name = name_of(row.get("id"))
+                if name is not None:
+                    found.setdefault(name, len(_options(row)))
+    return found
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def _options(row: dict[str, Any]) -> list[str]:
+    """The texts under a, b, ... up to the first letter that has none."""
+    texts = (plain_text(row.get(letter)) for letter in LETTERS)
+    return [text for text in takewhile(lambda text: text is not None, texts) if text is not None]
 
 
 def _question_files(root: Path) -> Iterator[Path]:
@@ -66,6 +101,35 @@ def _question_files(root: Path) -> Iterator[Path]:
         *folders, name = path.split("/")
         if ("annotations", "vqa") in pairwise(folders) or name.lower().startswith(TEST_FILE):
             yield root / path
+
+
+class _BoxFiles:
+    """The annotated boxes below the root; a file is read when it is first asked for."""
+
+    def __init__(self, intake: Intake) -> None:
+        self.intake = intake
+        self.files: dict[str, dict[str, Path]] = {}
+        self.read: dict[str, dict[str, tuple[Box, ...]]] = {}
+        for path in files_below(intake.root, (BOX_SUFFIX,)):
+            *folders, name = path.split("/")
+            if "bbox_annotated" in folders:
+                role = "vehicle" if "vehicle" in folders else "pedestrian"
+                self.files.setdefault(name[: -len(BOX_SUFFIX)], {}).setdefault(role, intake.root / path)
+
+    def of_phase(self, video: str, phase: int) -> tuple[int, dict[str, XYWH]] | None:
+        """The annotated frame of a phase, as its image_id, and the boxes on it by role; None where there is none."""
+        if video not in self.read:
+            files = self.files.get(video, {})
+            self.read[video] = {
+                role: read_box_file(path, self.intake.note(path), generated=False) for role, path in files.items()
+            }
+        boxes = self.read[video]
+        for role in ROLES:  # the frame of the pedestrian's first box, else of the vehicle's
+            first = next((box.image_id for box in boxes.get(role, ()) if box.phase == phase), None)
+            if first is not None:
+                on_frame = {r: b.xywh for r in reversed(ROLES) for b in boxes.get(r, ()) if b.image_id == first}
+                return first, {r: on_frame[r] for r in ROLES if r in on_frame}
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +143,7 @@ class _About:
     view_kind: str
 
 
-def _record(entry: Entry, videos: dict[str, str], frames: int) -> list[Sample]:
+def _record(entry: Entry, videos: dict[str, str], boxes: _BoxFiles, frames: int) -> list[Sample]:
     if not frames:
         entry.error("", "shows a video; set data.frames to show some of its frames")
         return []
@@ -90,7 +154,7 @@ def _record(entry: Entry, videos: dict[str, str], frames: int) -> list[Sample]:
     phases = entry.row.get("event_phase")
     for key in ("environment", "conversations"):
         if entry.row.get(key) is not None:
-            samples += _questions(entry, key, entry.row[key], about, -1, frames_of(about.video, frames))
+            samples += _questions(entry, key, entry.row[key], about, -1, frames_of(about.video, frames), ())
     if phases is not None and not isinstance(phases, list):
         entry.error("event_phase", f"is {shown(phases)}, expected a list of phases")
     for number, phase in enumerate(phases if isinstance(phases, list) else []):
@@ -110,8 +174,12 @@ def _record(entry: Entry, videos: dict[str, str], frames: int) -> list[Sample]:
         if label is None:
             entry.error(f"{place}.labels", f"is {shown(labels)}, expected one of 0 to 4 or {', '.join(PHASES)}")
             continue
-        shots = frames_of(about.video, frames, start_s, end_s)
-        samples += _questions(entry, f"{place}.conversations", phase.get("conversations"), about, label, shots)
+        marked = boxes.of_phase(stem_of(about.video), label)
+        shots = frames_of(about.video, frames - bool(marked), start_s, end_s)
+        if marked is not None:
+            shots.insert(0, boxed_frame(about.video, *marked))
+        roles = () if marked is None else tuple(marked[1])
+        samples += _questions(entry, f"{place}.conversations", phase.get("conversations"), about, label, shots, roles)
     if not samples and phases is None and not any(key in entry.row for key in ("environment", "conversations")):
         entry.error("", "has no questions: neither event_phase nor environment nor conversations")
     return samples
@@ -142,7 +210,9 @@ def _about(entry: Entry, videos: dict[str, str]) -> _About | None:
     )
 
 
-def _questions(entry: Entry, place: str, value: Any, about: _About, phase: int, images: Sequence[str]) -> list[Sample]:
+def _questions(
+    entry: Entry, place: str, value: Any, about: _About, phase: int, images: Sequence[str], marked: tuple[str, ...]
+) -> list[Sample]:
     if not isinstance(value, list):
         entry.error(place, f"is {shown(value)}, expected a list of questions")
         return []
@@ -153,12 +223,7 @@ def _questions(entry: Entry, place: str, value: Any, about: _About, phase: int, 
         if question is None:
             entry.error(here, f"is {shown(row)}, expected a question with options")
             continue
-        options = []
-        for letter in LETTERS:
-            text = plain_text(row.get(letter))
-            if text is None:
-                break
-            options.append(text)
+        options = _options(row)
         correct = row.get("correct", "")
         correct = correct.strip().lower() if isinstance(correct, str) else correct
         if len(options) < 2:
@@ -180,6 +245,7 @@ def _questions(entry: Entry, place: str, value: Any, about: _About, phase: int, 
             view_kind=about.view_kind,
             phase=phase,
             kind="choice",
+            marked=marked,
             question=name_of(row.get("id")) or fallback,
             options=tuple(options),
         )

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cityscribe.prepare.drawing import draw_boxes
+from cityscribe.prepare.drawing import GAZE_SHARE, draw_boxes, draw_gaze
 from cityscribe.prepare.geometry import scale_box, to_pixels
+from cityscribe.records import Gaze
 
-GREEN, BLUE, GREY = (0, 255, 0), (0, 0, 255), (90, 90, 90)
+GREEN, BLUE, RED, GREY = (0, 255, 0), (0, 0, 255), (255, 0, 0), (90, 90, 90)
 
 
 def grey_frame(width=120, height=80):
@@ -82,3 +83,26 @@ def test_each_road_user_has_its_colour(role):
     drawn = draw_boxes(grey_frame(), {role: (20, 20, 20, 20)}, box_scale=1.2, line_width=3)
     assert bool(painted(drawn, GREEN)) == (role == "pedestrian")
     assert bool(painted(drawn, BLUE)) == (role == "vehicle")
+
+
+@pytest.mark.parametrize(("direction", "towards"), [((1, 0, 0), (0, 1)), ((0, 2, 0), (-1, 0)), ((-3, -3, 0), (1, -1))])
+def test_the_arrow_starts_at_the_head_and_points_as_opengl_axes_say(direction, towards):
+    frame = np.full((240, 360, 3), GREY[0], np.uint8)
+    drawn = draw_gaze(frame, Gaze(0, (180.0, 120.0), direction), line_width=3)
+    pixels = np.array(sorted(painted(drawn, RED)))
+    assert (frame == GREY).all()
+    offsets = pixels + 0.5 - (120, 180)  # rows, columns
+    unit = np.array(towards) / np.hypot(*towards)
+    along = offsets @ unit
+    assert abs(along.max() - GAZE_SHARE * 240) < 2
+    assert along.min() > -2.5
+    assert np.abs(offsets @ (-unit[1], unit[0])).max() <= 6.5
+
+
+def test_a_gaze_along_the_optical_axis_is_a_dot_and_one_out_of_the_frame_is_cut():
+    frame = np.full((240, 360, 3), GREY[0], np.uint8)
+    dot = painted(draw_gaze(frame, Gaze(0, (50.0, 60.0), (0, 0, -1)), line_width=4), RED)
+    assert dot
+    assert all(np.hypot(row + 0.5 - 60, column + 0.5 - 50) <= 2 for row, column in dot)
+    edge = painted(draw_gaze(frame, Gaze(0, (359.0, 1.0), (1, 1, 0)), line_width=4), RED)
+    assert 0 < len(edge) < 40

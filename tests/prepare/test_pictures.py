@@ -8,7 +8,7 @@ from PIL import Image
 
 from cityscribe.prepare.keyframe import KeyFrame
 from cityscribe.prepare.pictures import VideoJob, fit, picture_video, render
-from cityscribe.records import InputError
+from cityscribe.records import Gaze, InputError
 from tests.numbered_video import number_of
 from tests.prepare.made import box, first_frame, make_video, phases, settings, view
 
@@ -138,3 +138,14 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
     boxed = view("v", make_video(tmp_path / "v.mp4"), pedestrian=ALL)
     with pytest.raises(InputError, match=r"images.*cannot be written"):
         picture_video(job(boxed), settings().prepare, tmp_path)
+
+
+def test_the_gaze_of_the_key_frame_is_drawn_where_it_is_asked_for(tmp_path):
+    gazes = tuple(Gaze(frame, (20.0, 30.0), (1.0, 0.0, 0.0)) for frame in (first_frame(1), first_frame(3) + 1))
+    looking = replace(view("v", make_video(tmp_path / "v.mp4"), pedestrian=ALL), gaze=gazes)
+    pictures, _ = picture_video(job(looking), settings(draw_gaze=True, draw_boxes=False).prepare, tmp_path)
+    assert [picture.marked for picture in pictures] == [(), ("gaze",), (), (), ()]
+    red = [int((np.abs(shown(tmp_path, p.images[1]).astype(int) - (255, 0, 0)).max(-1) < 60).sum()) for p in pictures]
+    assert [bool(count) for count in red] == [False, True, False, False, False]
+    plain, _ = picture_video(job(looking), settings().prepare, tmp_path)
+    assert {picture.marked for picture in plain} == {("pedestrian",)}

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from cityscribe.prepare import prepare, stage
-from cityscribe.prepare.stage import VIDEOS_A_PROCESS, safe_name
+from cityscribe.prepare.engines import VIDEOS_A_PROCESS
+from cityscribe.prepare.stage import safe_name
 from cityscribe.records import PHASES, InputError, read_samples, text_of
 from cityscribe.sources import read_wts
 from tests.prepare.made import CAPTIONS, box, make_video, phases, scenario, settings, view

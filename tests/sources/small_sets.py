@@ -163,6 +163,12 @@ def wts_vqa(root: Path, empty: bool = True) -> None:
     dump(place / "environment" / f"{name}.json", [{**overhead, "environment": [weather]}])
     phase = {"start_time": "0.5", "end_time": "2.0", "labels": ["avoidance"], "conversations": [speed]}
     dump(place / "overhead_view" / f"{name}.json", [{**overhead, "event_phase": [phase]}])
+    boxes = root / "annotations" / "bbox_annotated"
+    for role, xywh in (("pedestrian", [20, 28, 10, 16]), ("vehicle", [60, 26, 30, 14])):
+        dump(
+            boxes / role / "train" / name / "overhead_view" / f"{name}_Camera1_0_bbox.json",
+            {"annotations": [{"image_id": 6, "bbox": xywh, "auto-generated": False, "phase_number": "4"}]},
+        )
     asked = {"id": UUID, "question": "Where?", "a": "left", "b": "right", "c": "ahead", "correct": ""}
     dump(
         root / "WTS_VQA_PUBLIC_TEST.json",
@@ -191,6 +197,7 @@ def lingoqa(root: Path, empty: bool = True) -> None:
     images = [f"images/val/s1/{number}.png" for number in range(2)]
     row = {"question_id": "q1", "segment_id": "s1", "images": images, "question": "Is it wet?", "answer": "Yes."}
     pq.write_table(pa.Table.from_pylist([row, {**row, "answer": "It is."}]), root / "val.parquet")
+    pq.write_table(pa.Table.from_pylist([{**row, "question_id": "q2", "images": images[:1]}]), root / "train.parquet")
 
 
 def nuscenes_qa(root: Path, empty: bool = True) -> None:
@@ -259,6 +266,25 @@ def ucf_crime(root: Path, empty: bool = True) -> None:
     )
 
 
+def animal_kingdom(root: Path, empty: bool = True) -> None:
+    for name in ("AANNQNXN", "ABASTCVX", "BJVSVGCS"):
+        clip(root / "dataset" / f"{name}.mp4", empty=empty)
+    write(
+        root / "annotation" / "train.txt",
+        "AANNQNXN 1.0 2.0##The jellyfish is swimming.\nAANNQNXN 0.2 0.9##The bird dips its face into the water.\n"
+        "ABASTCVX 0.0 1.5##The whooper swan is flying.\nABASTCVX 1.5 2.5##The whooper swan makes a landing.\n",
+    )
+    write(
+        root / "annotation" / "test.txt",
+        "BJVSVGCS 0.5 1.0##The lion is walking.\nBJVSVGCS 1.0 2.0##The lion is keeping still.\n",
+    )
+    write(
+        root / "AR_metadata.csv",
+        "video_id,labels,list_animal_parent_class\nAANNQNXN,1,\"['Bird', 'Sea-animal']\"\n"
+        "ABASTCVX,3,['Bird']\nBJVSVGCS,4,['Mammal']\n",
+    )
+
+
 SMALL_SETS: dict[str, tuple[str, Callable[[Path, bool], None]]] = {
     "llava": ("llava", llava),
     "mixture": ("llava", mixture),
@@ -273,6 +299,7 @@ SMALL_SETS: dict[str, tuple[str, Callable[[Path, bool], None]]] = {
     "jaad": ("jaad", jaad),
     "video-qa": ("video-qa", video_qa),
     "ucf-crime": ("ucf-crime", ucf_crime),
+    "animal-kingdom": ("animal-kingdom", animal_kingdom),
 }
 """By name: the source that reads it, and what writes it (with empty videos or real ones)."""
 
@@ -319,6 +346,29 @@ def label_studio(root: Path) -> None:
     dump(root / "export.json", [{"data": {"video": "/data/upload/clip.mp4"}, "annotations": [{"result": [result]}]}])
 
 
+def fiftyone(root: Path) -> None:
+    """As `FiftyOneDataset` is exported: a video, its boxes frame by frame in a file of their own."""
+    oid = {"$oid": "6527f0a1c0ffee0000000001"}
+    size = {"_cls": "VideoMetadata", "frame_width": 200, "frame_height": 100, "total_frame_count": 30}
+    sample = {"_id": oid, "filepath": "data/clip.mp4", "_media_type": "video", "tags": [], "metadata": size}
+    dump(root / "metadata.json", {"version": "1.5", "media_type": "video", "sample_fields": []})
+    dump(root / "samples.json", {"samples": [sample]})
+    detection = {"_cls": "Detection", "label": "car", "bounding_box": [0.1, 0.2, 0.3, 0.4], "index": 7, "tags": []}
+    moved = {**detection, "bounding_box": [0.2, 0.2, 0.3, 0.4]}
+    frames = [
+        {"_sample_id": oid, "frame_number": number, "detections": {"_cls": "Detections", "detections": [box]}}
+        for number, box in ((1, detection), (2, moved))
+    ]
+    dump(root / "frames.json", {"frames": frames})
+
+
+def fiftyone_images(root: Path) -> None:
+    """As `FiftyOneImageDetectionDataset` is exported: images, and the boxes of all in one file."""
+    picture(root / "data" / "clip_000003.png", size=(200, 100))
+    boxes = [{"label": 1, "bounding_box": [0.1, 0.2, 0.3, 0.4], "confidence": 0.9}]
+    dump(root / "labels.json", {"classes": ["person", "car"], "labels": {"clip_000003": boxes}})
+
+
 def cvat(root: Path) -> None:
     write(root / "clip.xml", cvat_xml())
 
@@ -329,4 +379,6 @@ BOXES: dict[str, Callable[[Path], None]] = {
     "mot": mot,
     "yolo": yolo,
     "label-studio": label_studio,
+    "fiftyone": fiftyone,
+    "fiftyone-images": fiftyone_images,
 }

@@ -128,14 +128,14 @@ def damage(root: Path, draw: random.Random) -> str:
 
 def survives(root: Path, read: Callable[[], tuple[list[Sample], list[Problem]]], what: str) -> tuple[int, int]:
     """Read and look at what came out. Returns how many samples and problems there were."""
-    began = time.monotonic()
+    began = time.process_time()  # a busy machine is no hang
     try:
         samples, problems = read()
     except InputError as error:
         return 0, len(str(error))
     except Exception as error:
         raise AssertionError(f"{type(error).__name__}: {error}, from {what}") from error
-    assert time.monotonic() - began < LIMIT_S, what
+    assert time.process_time() - began < LIMIT_S, what
     for problem in problems:
         assert problem.file, what
         assert len(str(problem).encode()) < 20_000, what

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from cityscribe.records import Problem, Sample, text_of
 from cityscribe.sources import CHECKS, SAMPLE_SOURCES
-from cityscribe.sources.choices import accuracy, drawn_options, write_submission
+from cityscribe.sources.choices import drawn_options, in_all_rotations, write_submission
 from tests.sources import small_sets
 from tests.sources.conversations import dump, dump_lines, picture
 from tests.sources.small_sets import SMALL_SETS, UUID
@@ -186,7 +187,11 @@ def test_wts_questions(tmp_path: Path) -> None:
         "'avoidance' phase. How fast?\na. 5\nb. 10\nc. 20\nd. 30\nAnswer with the letter of the right option."
     )
     assert said(speed)[1] == ("assistant", "c")
-    assert [image.partition("#")[2] for image in speed.images] == ["t=0.688", "t=1.062", "t=1.438", "t=1.812"]
+    assert [image.partition("#")[2] for image in speed.images] == [
+        "image_id=6&pedestrian=20,28,10,16&vehicle=60,26,30,14",
+        *("t=0.750", "t=1.250", "t=1.750"),
+    ]
+    assert speed.meta.marked == ("pedestrian", "vehicle")
     assert (speed.meta.phase, speed.meta.options, speed.meta.view_kind) == (4, ("5", "10", "20", "30"), "overhead")
     assert (weather.meta.phase, weather.meta.kind, weather.meta.split) == (-1, "choice", "train")
     assert weather.images[0].endswith("#t=12.5%")
@@ -194,7 +199,7 @@ def test_wts_questions(tmp_path: Path) -> None:
     assert len(phase.messages) == len(place.messages) == 1
 
 
-def test_answers_are_handed_in_and_counted_as_the_official_script_does(tmp_path: Path) -> None:
+def test_answers_are_handed_in(tmp_path: Path) -> None:
     lines = [{"id": "1", "chosen": "b"}, {"id": "2", "chosen": ""}]
     dump_lines(tmp_path / "predictions.jsonl", lines)
     assert write_submission(tmp_path / "predictions.jsonl", tmp_path / "submission.json") == 2
@@ -202,8 +207,31 @@ def test_answers_are_handed_in_and_counted_as_the_official_script_does(tmp_path:
         {"id": "1", "correct": "b"},
         {"id": "2", "correct": ""},
     ]
-    found = accuracy({"1": "B", "2": "a", "3": "c", "4": "d"}, {"1": "b", "2": "", "4": "D", "9": "a"})
-    assert found == {"accuracy": 0.5, "correct": 2, "wrong": 1, "missing": 1}
+
+
+def test_a_question_is_asked_in_every_rotation_of_its_options(tmp_path: Path) -> None:
+    found = read("wts-vqa", tmp_path)[0]
+    assert in_all_rotations([replace(sample, meta=replace(sample.meta, split="train")) for sample in found]) == [
+        replace(sample, meta=replace(sample.meta, split="train")) for sample in found
+    ]
+    asked = [replace(sample, meta=replace(sample.meta, split="val")) for sample in found]
+    everything = in_all_rotations(asked)
+    assert len(everything) == sum(len(sample.meta.options) for sample in asked)
+    speed = [sample for sample in everything if sample.meta.options[:1] and "How fast?" in said(sample)[0][1]]
+    for by, sample in enumerate(speed):
+        assert sample.meta.options == ("5", "10", "20", "30", "5", "10", "20", "30")[by : by + 4]
+        words, (_, letter) = said(sample)[0][1], said(sample)[1]
+        assert words.splitlines()[1:5] == [f"{x}. {o}" for x, o in zip("abcd", sample.meta.options, strict=True)]
+        assert sample.meta.options["abcd".index(letter)] == "20"
+        assert (sample.images, sample.group, sample.meta.question) == (
+            speed[0].images,
+            speed[0].group,
+            speed[0].meta.question,
+        )
+    lines = [{"id": sample.meta.question, "chosen": "ab"[n % 2]} for n, sample in enumerate(speed)]
+    dump_lines(tmp_path / "predictions.jsonl", lines)
+    assert write_submission(tmp_path / "predictions.jsonl", tmp_path / "submission.json") == 1
+    assert json.loads((tmp_path / "submission.json").read_text())[0]["correct"] == "a"
 
 
 def test_drivelm(tmp_path: Path) -> None:
@@ -270,3 +298,31 @@ def test_a_check_opens_what_the_files_name(tmp_path: Path) -> None:
     assert (problems[0].file, problems[0].message) == ("coco/1.png", "not an image")
     assert [p.file for p in problems] == ["coco/1.png", "clips/v.mp4"]
     assert CHECKS["llava"](tmp_path, open_videos=False) == []
+
+
+def test_animals_are_asked_for_by_species_class_and_action(tmp_path: Path) -> None:
+    found = read("animal-kingdom", tmp_path)[0]
+    asked = {(sample.meta.scenario, sample.meta.dimension or "all"): sample for sample in found}
+    assert said(asked["AANNQNXN", "all"])[1] == (
+        "assistant",
+        "The bird dips its face into the water. The jellyfish is swimming.",
+    )
+    # Two classes, and a sentence that tells no species apart: only what is certain is asked.
+    assert {dimension for clip, dimension in asked if clip == "AANNQNXN"} == {"all", "action"}
+    assert {dimension for clip, dimension in asked if clip == "BJVSVGCS"} == {"all", "species", "class", "action"}
+    assert asked["BJVSVGCS", "species"].meta.split == "test"
+    for clip, dimension, right in (
+        ("AANNQNXN", "action", "swimming"),
+        ("BJVSVGCS", "species", "lion"),
+        ("BJVSVGCS", "class", "mammal"),
+        ("ABASTCVX", "class", "bird"),
+    ):
+        sample = asked[clip, dimension]
+        assert sample.meta.options["abcd".index(said(sample)[1][1])] == right
+        assert len(set(sample.meta.options)) == len(sample.meta.options) >= 2
+    truths = {"walking", "keeping still"}
+    for sample in (sample for sample in found if sample.meta.question.startswith("BJVSVGCS/action")):
+        right = sample.meta.options["abcd".index(said(sample)[1][1])]
+        assert set(sample.meta.options) & truths == {right}  # what it does later is no wrong answer
+    assert asked["BJVSVGCS", "all"].group == asked["BJVSVGCS", "class"].group != asked["BJVSVGCS", "action"].group
+    assert asked["BJVSVGCS", "action"].images[0].endswith("#t=1.125")

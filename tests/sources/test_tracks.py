@@ -27,6 +27,8 @@ def boxes(track: Track) -> list[tuple[int, XYWH]]:
         ("mot", "pedestrian", [(0, (10, 20, 30, 40)), (1, (12, 20, 30, 40))]),
         ("label-studio", "Car", [(n, (20 + 10 * n, 10, 40, 30)) for n in range(4)] + [(8, (100, 10, 40, 30))]),
         ("cvat", "pedestrian", [(n, (10 + 10 * n, 20, 20, 40)) for n in range(5)]),
+        ("fiftyone", "car", [(0, (20, 20, 60, 40)), (1, (40, 20, 60, 40))]),
+        ("fiftyone-images", "car", [(3, (20, 20, 60, 40))]),
         ("yolo", "car", [(0, (40, 15, 20, 20))]),
     ],
 )
