@@ -1,0 +1,113 @@
+"""A benchmark answered by a checkpoint: what `cityscribe benchmark NAME --model CHECKPOINT` does before it scores.
+
+    OUT/answers.jsonl    a line an answer, in the order of the questions; a stopped run goes on where it was
+    OUT/images/          frames of videos, and images that the file of the questions holds
+
+Images are read where they lie in the data folder. The questions go through the same engine as every prediction: those
+about one image share it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from cityscribe.evaluate.benchmarks.asking import asked
+from cityscribe.evaluate.benchmarks.question import Benchmark, Question
+from cityscribe.predict.conversations import predict_conversations
+from cityscribe.prepare.conversations import prepare_conversations
+from cityscribe.records import InputError, Sample, SampleMeta, image_block, message, read_samples, text_block
+from cityscribe.settings import Settings
+from cityscribe.sources.conversation import frames_of
+from cityscribe.sources.video_qa import video_named
+from cityscribe.sources.videos import files_by_stem
+
+Progress = Callable[[int, int], None]
+
+
+def answer_benchmark(
+    benchmark: Benchmark,
+    questions: Sequence[Question],
+    data: Path,
+    model_dir: str | Path,
+    settings: Settings,
+    out: Path,
+    *,
+    prompts: Mapping[str, str],
+    frames: int = 8,
+    images: bool = True,
+    progress: Progress | None = None,
+) -> Path:
+    """Ask a model every question and return the file of its answers.
+
+    A video is shown by `frames` frames; `images=False` asks without them (the blind line). Raises InputError for
+    images and videos that are not there or cannot be read, and as `predict_conversations`.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    samples, root = samples_of(questions, data, prompts[benchmark.prompt], out, frames=frames, images=images)
+    answers = out / "answers.jsonl"
+    if any("#" in image for sample in samples for image in sample.images):
+        report = prepare_conversations(samples, root, settings.prepare, out)
+        if report.skipped:
+            raise InputError(f"{out / 'skipped.jsonl'}: {report.skipped} questions cannot be shown; it says why")
+        samples, root = read_samples(out / "test.parquet"), out
+    predict_conversations(samples, root, model_dir, settings, answers, images=images, progress=progress)
+    return answers
+
+
+def samples_of(
+    questions: Sequence[Question], data: Path, prompt: str, out: Path, *, frames: int, images: bool = True
+) -> tuple[list[Sample], Path]:
+    """The questions as samples, and the folder that their images are relative to.
+
+    Frames of videos are named, not taken out; images in base64 are written to `out`. Raises InputError naming what is
+    not there, unless no images are shown.
+    """
+    videos = files_by_stem(data) if images and any(question.video for question in questions) else {}
+    encoded = any(question.encoded_image for question in questions)
+    if encoded and any(question.images or question.video for question in questions):
+        raise AssertionError("images in base64 beside files")
+    samples, missing = [], []
+    for question in questions:
+        shown: tuple[str, ...] = ()
+        if images and question.video:
+            video = video_named(videos, question.video)
+            if video is None:
+                missing.append(question.video)
+                continue
+            shown = tuple(frames_of(video, frames))
+        elif images and question.encoded_image:
+            shown = (_write_image(question, out),)
+        elif images:
+            missing += [image for image in question.images if not (data / image).is_file()]
+            shown = question.images
+        samples.append(_sample(question, prompt, shown))
+    if missing:
+        names = list(dict.fromkeys(missing))
+        raise InputError(f"{data}: {len(names)} images or videos are not there, the first is {names[0]}")
+    return samples, out if encoded else data
+
+
+def _sample(question: Question, prompt: str, images: tuple[str, ...]) -> Sample:
+    turn = message("user", *(image_block() for _ in images), text_block(asked(question, prompt)))
+    # Not of the kind "choice": the rule of the benchmark reads the text as it comes.
+    meta = SampleMeta(scenario=question.id, split="test", kind="chat", question=question.id)
+    return Sample((turn,), images, "|".join(images) or question.id, meta)
+
+
+def _write_image(question: Question, out: Path) -> str:
+    try:
+        content = base64.b64decode(question.encoded_image, validate=True)
+    except binascii.Error as error:
+        raise InputError(f"question {question.id}: its image is not base64: {error}") from error
+    name = f"images/{hashlib.sha256(content).hexdigest()[:24]}"
+    path = out / name
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        partial.write_bytes(content)
+        partial.replace(path)
+    return name

@@ -1,0 +1,209 @@
+"""Commands about published benchmarks and about hallucinated objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from cityscribe.cli.shell import Overrides, app, complaints, console, watch
+from cityscribe.records import InputError
+
+Vocabulary = Annotated[
+    Path | None, typer.Option(help="YAML file of objects and synonyms; by default, those of traffic")
+]
+
+
+@app.command()
+def benchmark(
+    name: Annotated[str, typer.Argument(help="gqa, vqav2, pope, mme, ...: docs/benchmarks.md lists them")],
+    data: Annotated[Path, typer.Option(help="folder of the benchmark, as its authors publish it")],
+    answers: Annotated[Path | None, typer.Option(help="file of answers to score")] = None,
+    model: Annotated[str | None, typer.Option(help="folder or hub id of a model that answers first")] = None,
+    output: Annotated[Path | None, typer.Option(help="file for the scores; beside it one line a question")] = None,
+    split: Annotated[str | None, typer.Option(help="of the benchmark; by default, the usual one")] = None,
+    verdicts: Annotated[Path | None, typer.Option(help="file of a judge's verdicts")] = None,
+    judge: Annotated[str | None, typer.Option(help="a chat model that judges, here or on a server")] = None,
+    base_url: Annotated[str | None, typer.Option(help="OpenAI-compatible server of --judge; none: here")] = None,
+    judge_prompts: Annotated[Path | None, typer.Option(help="YAML file that replaces the prompts of the judge")] = None,
+    prompts: Annotated[Path | None, typer.Option(help="YAML file with other prompts")] = None,
+    work: Annotated[Path | None, typer.Option(help="folder for the answers; runs/benchmarks/NAME")] = None,
+    frames: Annotated[int, typer.Option(min=1, help="that show a video")] = 8,
+    blind: Annotated[bool, typer.Option("--blind", help="ask without images")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="score only the questions that have an answer")] = False,
+    overrides: Overrides = None,
+) -> None:
+    """Score answers to a benchmark by its official rule; with --model, let a checkpoint answer it first."""
+    from cityscribe.evaluate.benchmarks.asking import read_prompts
+    from cityscribe.evaluate.benchmarks.score import find_benchmark, score_benchmark
+    from cityscribe.evaluate.benchmarks.verdicts import read_verdicts
+    from cityscribe.settings import settings_without_project
+
+    if (answers is None) == (model is None):
+        raise InputError("benchmark: give --answers or --model, and not both")
+    found = find_benchmark(name)
+    if verdicts is not None and judge is not None:
+        raise InputError("benchmark: give --verdicts or --judge, and not both")
+    if blind and model is None:
+        raise InputError("benchmark: --blind says how --model is asked")
+    questions = found.read(data, found.split if split is None else split)
+    if model is not None:
+        from cityscribe.benchmark import answer_benchmark
+
+        settings = settings_without_project(overrides or [])
+        home = work or settings.runs / "benchmarks" / (f"{name}-blind" if blind else name)
+        wording = read_prompts(prompts)
+        with watch(name) as progress:
+            answers = answer_benchmark(
+                found,
+                questions,
+                data,
+                model,
+                settings,
+                home,
+                prompts=wording,
+                frames=frames,
+                images=not blind,
+                progress=progress,
+            )
+        console.print(f"answers: {answers}")
+        if found.judged == "always" and verdicts is None and judge is None:
+            return
+    if answers is None:
+        raise AssertionError("neither answers nor a model")
+    given = read_verdicts(verdicts) if verdicts is not None else None
+    judged_by: dict[str, Any] = {}
+    if judge is not None:
+        given, judged_by = _judged(name, questions, answers, judge, base_url, judge_prompts, partial)
+    scores = score_benchmark(name, questions, answers, split=split, partial=partial, verdicts=given)
+    _finish(name, scores.total, scores.rows, scores.warnings, output, {**scores.provenance, **judged_by})
+
+
+def _judged(
+    name: str,
+    questions: Any,
+    answers: Path,
+    model: str,
+    base_url: str | None,
+    prompts: Path | None,
+    partial: bool,
+) -> tuple[Any, dict[str, Any]]:
+    """Verdicts by id, and who made them with which words. What was said is kept beside the answers."""
+    from cityscribe.evaluate.benchmarks.judging import judge_answers, read_rubrics
+    from cityscribe.evaluate.benchmarks.score import find_benchmark, read_matched
+    from cityscribe.evaluate.judge import Judge
+    from cityscribe.evaluate.judge_models import LocalJudge, ServerJudge
+
+    benchmark = find_benchmark(name)
+    if benchmark.judged == "never":
+        raise InputError(f"{name}: has a rule of its own and needs no judge")
+    rubrics = read_rubrics(name, prompts)
+    said, _ = read_matched(benchmark, questions, answers, partial=partial)
+    asked: Judge = LocalJudge(model) if base_url is None else ServerJudge(base_url, model)
+    cache = answers.parent / "judge" / "cache.jsonl"
+    with watch(f"judge {name}") as progress:
+        found = judge_answers(name, questions, said, asked, rubrics, cache=cache, progress=progress)
+    hashes = {rubric: entry.sha256 for rubric, entry in rubrics.items()}
+    return found, {"judge": {**asked.identity, **asked.seen}, "judge_prompts_sha256": hashes}
+
+
+@app.command("pope-questions")
+def pope_questions(
+    objects: Annotated[Path, typer.Argument(help='JSON file {"image.jpg": ["car", "person"], ...}')],
+    folder: Annotated[Path, typer.Argument(help="folder to write; the images belong into it or its images/")],
+    vocabulary: Vocabulary = None,
+    images: Annotated[int, typer.Option(min=1, help="that are asked about")] = 500,
+    per_image: Annotated[int, typer.Option(min=1, help="objects of each image, and as many that are not there")] = 3,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Build POPE's questions (random, popular, adversarial) from the objects of images, for `benchmark pope`."""
+    import json
+
+    from cityscribe.evaluate.hallucination.objects import read_objects, read_vocabulary
+    from cityscribe.evaluate.hallucination.pope import CATEGORIES, build_questions
+    from cityscribe.records import write_text
+
+    words = read_vocabulary(vocabulary)
+    truth, warnings = read_objects(objects, words)
+    folder.mkdir(parents=True, exist_ok=True)
+    for category in CATEGORIES:
+        questions = build_questions(truth, category, words, images=images, per_image=per_image, seed=seed)
+        path = folder / f"{objects.stem}_pope_{category}.json"
+        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in questions))
+        console.print(f"{path}: {len(questions)} questions")
+    _warn(warnings)
+
+
+@app.command()
+def chair(
+    captions: Annotated[Path, typer.Argument(help="captions: {image: text}, JSON lines of predict, or a submission")],
+    objects: Annotated[Path | None, typer.Option(help='the truth, {"image.jpg": ["car", ...], ...}')] = None,
+    references: Annotated[Path | None, typer.Option(help="reference captions that say more of the truth")] = None,
+    vocabulary: Vocabulary = None,
+    output: Annotated[Path | None, typer.Option(help="file for the scores; beside it one line a caption")] = None,
+) -> None:
+    """Count the objects that captions name and that are not there: CHAIRs, CHAIRi, recall.
+
+    The truth is in --objects, in --references (captions by image, or the folder of a WTS data set), or in both.
+    """
+    from cityscribe.evaluate.hallucination.captions import read_captions, truth_of_references
+    from cityscribe.evaluate.hallucination.chair import chair as score
+    from cityscribe.evaluate.hallucination.objects import read_objects, read_vocabulary
+
+    if objects is None and references is None:
+        raise InputError("chair: give the truth with --objects or --references")
+    words = read_vocabulary(vocabulary)
+    truth, warnings = read_objects(objects, words) if objects is not None else ({}, [])
+    for image, named in (truth_of_references(references, words) if references is not None else {}).items():
+        truth[image] = (*truth.get(image, ()), *named)
+    found = score(read_captions(captions), truth, words)
+    _finish("chair", found.total, found.rows, warnings, output, {})
+
+
+def _finish(
+    title: str,
+    total: dict[str, Any],
+    rows: list[dict[str, Any]],
+    warnings: Any,
+    output: Path | None,
+    provenance: dict[str, Any],
+) -> None:
+    """Write scores, lines and provenance, and print the measures."""
+    import json
+
+    from cityscribe.records import write_json, write_text
+
+    _warn(warnings)
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        write_text(output.with_name(f"{output.stem}.rows.jsonl"), lines)
+        if provenance:
+            write_json(output.with_name(f"{output.stem}.provenance.json"), {**provenance, "warnings": list(warnings)})
+        write_json(output, total)
+    table = Table(title, "")
+    for name, value in total.items():
+        if isinstance(value, dict):
+            for part, measured in value.items():
+                if not isinstance(measured, dict):
+                    table.add_row(escape(f"{name}: {part}"), _shown(measured))
+                    continue
+                for inner, deeper in measured.items():
+                    table.add_row(escape(f"{name}: {part}: {inner}"), _shown(deeper))
+        elif name != "benchmark":
+            table.add_row(escape(name), _shown(value))
+    console.print(table)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return "" if value is None else escape(str(value))
+
+
+def _warn(warnings: Any) -> None:
+    for warning in warnings:
+        complaints.print(f"[yellow]warning:[/] {escape(warning)}")

@@ -1,0 +1,39 @@
+"""How a question of a benchmark is put to a model: its words, its options and the form of answer that is asked for."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from cityscribe.evaluate.benchmarks.question import LETTERS, Question
+from cityscribe.records import InputError
+
+
+def read_prompts(path: Path | None = None) -> dict[str, str]:
+    """The prompts by name: ours, and in their place those of a YAML file. Raises InputError."""
+    ours = yaml.safe_load((resources.files(__package__) / "prompts.yaml").read_text("utf-8"))
+    prompts: dict[str, str] = dict(ours)
+    if path is None:
+        return prompts
+    try:
+        given = TypeAdapter(dict[str, str]).validate_python(yaml.safe_load(path.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        raise InputError(f"{path}: expected YAML with {', '.join(prompts)}: {error}") from error
+    for name, text in given.items():
+        if name not in prompts:
+            raise InputError(f"{path}: {name}: no such prompt; there are {', '.join(prompts)}")
+        for part in ("{question}", "{options}") if name == "choice" else ("{question}",):
+            if part not in text:
+                raise InputError(f"{path}: {name}: does not hold {part}")
+    return prompts | given
+
+
+def asked(question: Question, prompt: str) -> str:
+    """The text that a model gets."""
+    listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, question.options, strict=False))
+    # One after the other would put options into a question that holds the mark itself.
+    before, _, after = prompt.partition("{question}")
+    return before.replace("{options}", listed) + question.text + after.replace("{options}", listed)

@@ -1,0 +1,87 @@
+"""A question of a benchmark, and what its scorer says: what every benchmark reads and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import fsum
+from pathlib import Path
+from typing import Any, Literal
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question that is asked and scored."""
+
+    id: str
+    text: str  # in the benchmark's words, without the request for a form of answer
+    truth: tuple[str, ...] = ()  # the right answer or, of several annotators, theirs; empty where a test set hides it
+    options: tuple[str, ...] = ()  # in the order of their letters A, B, C, ...
+    images: tuple[str, ...] = ()  # files, relative to the data folder
+    video: str = ""  # the file or the name of a video below the data folder
+    encoded_image: str = ""  # in base64, where the file of the questions holds it
+    shared_id: str = ""  # an id that other toolkits give to all questions about an image
+    optional: bool = False  # it counts only in measures beside the score, and its answer may be missing
+    facts: Mapping[str, Any] = field(default_factory=dict)  # by which the score is broken down
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer as it was written down."""
+
+    place: str  # in its file
+    id: str  # empty where the file counts on the order
+    text: str
+    prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a rule found. `total` holds shares in percent and counts, `rows` one entry a question with its `score`."""
+
+    total: dict[str, Any]
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a judge says of one answer: yes or no, and a grade (0 to 5; in MM-Vet 0 to 1). None: it cannot be read."""
+
+    correct: bool | None
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A benchmark: how its folder is read, how it is asked and what its rule is.
+
+    `read` takes the data folder and the name of a split. `score` takes the questions, the answers by id, and verdicts
+    by id where `judged` is not "never". `missing` says what a question without an answer is: by the official script it
+    is wrong, or else nothing can be scored until it is there.
+    """
+
+    read: Callable[[Path, str], list[Question]]
+    score: Callable[..., Scored]
+    prompt: str  # the entry of prompts.yaml
+    split: str  # that is scored where none is named
+    rule: str  # where the rule comes from
+    judged: Literal["never", "also", "always"] = "never"
+    missing: Literal["refused", "wrong"] = "refused"
+    read_answers: Callable[[Path], list[Answer]] | None = None  # where it has a form of its own
+
+
+def percent(values: Sequence[float]) -> float:
+    """The mean of shares, in percent; 0 of nothing."""
+    return 100 * fsum(values) / len(values) if values else 0.0
+
+
+def percent_by(questions: Sequence[Question], values: Sequence[float], fact: str) -> dict[str, float]:
+    """`percent` of each value that a fact has, by name. A fact with a list of values counts under each of them."""
+    groups: dict[str, list[float]] = {}
+    for question, value in zip(questions, values, strict=True):
+        found = question.facts[fact]
+        for name in found if isinstance(found, list | tuple) else [found]:
+            groups.setdefault(str(name), []).append(value)
+    return {name: percent(groups[name]) for name in sorted(groups)}

@@ -1,0 +1,133 @@
+"""A checkpoint answers benchmarks, and the command scores what it said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cityscribe.benchmark import answer_benchmark, samples_of
+from cityscribe.cli import app
+from cityscribe.evaluate.benchmarks import BENCHMARKS
+from cityscribe.evaluate.benchmarks.asking import read_prompts
+from cityscribe.evaluate.benchmarks.score import score_benchmark
+from cityscribe.records import InputError
+from cityscribe.settings import settings_without_project
+from cityscribe.video import write_video
+from tests.evaluate.benchmarks.small_benchmarks import SMALL, dump, dump_lines
+from tests.numbered_video import numbered_frame
+
+Checkpoint = Callable[[str], Path]
+SETTINGS = settings_without_project(["predict.max_new_tokens=4", "predict.precision=fp32", "predict.batch_size=2"])
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("name", ["pope", "mmbench", "activitynet-qa"])
+def test_images_base64_and_videos_are_answered_and_scored(name: str, tiny: Checkpoint, tmp_path: Path) -> None:
+    data, out = tmp_path / "data", tmp_path / "out"
+    SMALL[name](data)
+    if name == "activitynet-qa":
+        (data / "v_xyz.mp4").unlink()
+        write_video(data / "v_xyz.mp4", map(numbered_frame, range(20)), 10)
+    benchmark = BENCHMARKS[name]
+    questions = benchmark.read(data, benchmark.split)
+    answers = answer_benchmark(
+        benchmark, questions, data, tiny("llava"), SETTINGS, out, prompts=read_prompts(), frames=2
+    )
+    rows = lines(answers)
+    assert [row["id"] for row in rows] == [question.id for question in questions]
+    assert {len(row["images"]) for row in rows} == ({2} if name == "activitynet-qa" else {1})
+    assert len(score_benchmark(name, questions, answers).rows) == len(questions)
+    again = answer_benchmark(
+        benchmark, questions, data, tiny("llava"), SETTINGS, tmp_path / "b", prompts=read_prompts(), frames=2
+    )
+    assert again.read_bytes() == answers.read_bytes()
+
+
+def test_the_blind_line_is_asked_without_images(tiny: Checkpoint, tmp_path: Path) -> None:
+    SMALL["pope"](tmp_path / "data")
+    (tmp_path / "data" / "val2014" / "COCO_val2014_000000310196.jpg").unlink()
+    questions = BENCHMARKS["pope"].read(tmp_path / "data", "")
+    options = {"prompts": read_prompts(), "images": False}
+    out = answer_benchmark(
+        BENCHMARKS["pope"], questions, tmp_path / "data", tiny("llava"), SETTINGS, tmp_path / "o", **options
+    )
+    assert {tuple(row["images"]) for row in lines(out)} == {()}
+
+
+@pytest.mark.parametrize("name", ["pope", "msvd-qa"])
+def test_images_and_videos_that_are_not_there_are_named(name: str, tmp_path: Path) -> None:
+    SMALL[name](tmp_path)
+    for path in (*tmp_path.rglob("*.jpg"), *tmp_path.rglob("*.avi")):
+        path.unlink()
+    questions = BENCHMARKS[name].read(tmp_path, BENCHMARKS[name].split)
+    with pytest.raises(InputError, match="1 images or videos are not there, the first is"):
+        samples_of(questions, tmp_path, "{question}", tmp_path / "out", frames=2)
+
+
+def test_questions_about_an_image_share_it(tmp_path: Path) -> None:
+    SMALL["pope"](tmp_path)
+    questions = BENCHMARKS["pope"].read(tmp_path, "")
+    samples, root = samples_of(questions, tmp_path, "{question} In a word.", tmp_path / "out", frames=2)
+    assert (len({sample.group for sample in samples}), root) == (1, tmp_path)
+    assert samples[0].messages[0]["content"][-1]["text"] == "Is there a car? In a word."
+
+
+def test_the_command_scores_answers_and_writes_what_made_them(tmp_path: Path) -> None:
+    answers = dump(tmp_path / "a.json", SMALL["mme"](tmp_path / "data"))
+    out = tmp_path / "scores" / "mme.json"
+    arguments = ["benchmark", "mme", "--data", str(tmp_path / "data"), "--answers", str(answers)]
+    result = CliRunner().invoke(app, [*arguments, "--output", str(out)])
+    assert result.exit_code == 0, result.output
+    assert json.loads(out.read_text())["score"] == 400
+    assert len(lines(out.with_name("mme.rows.jsonl"))) == 4
+    assert json.loads(out.with_name("mme.provenance.json").read_text())["rule"] == "MME eval_tool/calculation.py"
+    first = {path.name: path.read_bytes() for path in out.parent.iterdir()}
+    CliRunner().invoke(app, [*arguments, "--output", str(out)])
+    assert {path.name: path.read_bytes() for path in out.parent.iterdir()} == first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nosuch", "--data", ".", "--answers", "a"], "no such benchmark; there are gqa"),
+        (["mme", "--data", "."], "give --answers or --model"),
+        (["mme", "--data", ".", "--answers", "a", "--blind"], "--blind says how --model is asked"),
+        (["mme", "--data", "nowhere", "--answers", "a"], "has none of the folders"),
+        (["mm-vet", "--data", ".", "--answers", "a", "--verdicts", "v", "--judge", "m"], "--verdicts or --judge"),
+    ],
+)
+def test_a_command_that_cannot_be_done_says_why(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["benchmark", *arguments])
+    assert isinstance(result.exception, InputError)
+    assert message in str(result.exception)
+
+
+def test_pope_on_ones_own_images_end_to_end(tmp_path: Path) -> None:
+    truth = {f"{n}.jpg": ["car", "tree", "pedestrian"] if n % 2 else ["bus", "bench", "dog"] for n in range(6)}
+    objects = dump(tmp_path / "city.json", truth)
+    folder = tmp_path / "pope"
+    result = CliRunner().invoke(app, ["pope-questions", str(objects), str(folder), "--images", "4"])
+    assert result.exit_code == 0, result.output
+    questions = BENCHMARKS["pope"].read(folder, "")
+    assert len(questions) == 3 * 4 * 3 * 2
+    said = dump_lines(tmp_path / "a.jsonl", [{"id": q.id, "answer": q.truth[0]} for q in questions])
+    assert score_benchmark("pope", questions, said).total["f1"] == 100
+
+
+def test_chair_from_the_command_line(tmp_path: Path) -> None:
+    objects = dump(tmp_path / "objects.json", {"a.jpg": ["car"], "b.jpg": ["bus", "tree"]})
+    captions = dump(tmp_path / "captions.json", {"a.jpg": "A car and a dog.", "b.jpg": "A bus."})
+    out = tmp_path / "chair.json"
+    result = CliRunner().invoke(app, ["chair", str(captions), "--objects", str(objects), "--output", str(out)])
+    assert result.exit_code == 0, result.output
+    total = json.loads(out.read_text())
+    assert (total["chair_s"], round(total["chair_i"], 2), round(total["recall"], 2)) == (50, 33.33, 66.67)
+    assert isinstance(CliRunner().invoke(app, ["chair", str(captions)]).exception, InputError)
