@@ -5,7 +5,8 @@
 A stage is a function from files to files in the run folder. Its output appears whole: it is made under a temporary name
 and renamed. Then a stamp, `state/STAGE.json`, keeps the hash of what the stage was made from (its settings, and the
 hashes of the stages before it); a stage with the right stamp is skipped. What a killed stage left is either not there
-or known as unfinished: training goes on from its last checkpoint, prediction from its journal, the others start again.
+or known as unfinished: preparation keeps the images that are whole, training goes on from its last checkpoint,
+prediction from its journal, the others start again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cityscribe.records import InputError, read_samples, write_json, write_text
+from cityscribe.records import InputError, Problem, Scenario, read_samples, write_json, write_text
 from cityscribe.settings import UNRELATED_TO_WEIGHTS, Settings, dump_settings
 from cityscribe.train import processes
 
@@ -63,10 +64,7 @@ def run(settings: Settings, watch: Watch, tell: Callable[[str], None], stages: t
         resolve_base(settings.model.base)  # before an hour of preparation
     planned = steps(settings)
     if not any(step.stage in stages for step in planned):
-        answers = settings.run_dir / "predictions.jsonl"
-        raise InputError(
-            f"data.source {settings.data.source}: has no stage {stages[0]}; see {answers} for answers and references"
-        )
+        raise InputError(f"predict.split {settings.predict.split}: has no stage {stages[0]}; its captions are withheld")
     folder = settings.run_dir
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder) if processes.is_first() else contextlib.nullcontext():
@@ -96,7 +94,7 @@ def steps(settings: Settings) -> list[Step]:
     """All steps of a run in order, with the hash of what each is made from."""
     folder, split = settings.run_dir, settings.predict.split
     prepared = _hash("prepare", _listing(settings.data.path), settings.seed, _prepare_settings(settings))
-    result = [Step("prepare", "prepare", prepared, (folder / "prepared",), lambda p: _prepare(settings, p))]
+    result = [Step("prepare", "prepare", prepared, (folder / "prepared",), _bind(_prepare, settings, prepared))]
     base = _base_listing(settings.model.base)
     predict_settings = settings.predict.model_dump(mode="json", exclude={"baselines"})
     evaluated = []
@@ -120,16 +118,28 @@ def steps(settings: Settings) -> list[Step]:
                 _bind(_predict, own, home, settings.model.base if variant == "untuned" else home / "model"),
             )
         )
-        if split == "test" or _brings_samples(settings):
-            continue  # its captions are withheld; or the answers have no profile, and stand beside their references
+        if _brings_samples(settings):
+            scored = _hash("evaluate", predicted, settings.evaluate, settings.data.source)
+            outputs = (home / "scores.json", home / "segments.json")
+            make = _bind(_evaluate_questions, settings, home)
+            result.append(Step(_named("evaluate", variant), "evaluate", scored, outputs, make))
+            continue
+        if split == "test":
+            continue  # its captions are withheld
+        if settings.evaluate.profile not in ("auto", "wts", "coco"):
+            raise InputError(f"evaluate.profile {settings.evaluate.profile}: is of questions; scenarios: wts or coco")
         references = settings.evaluate.references or settings.data.path
         scored = _hash("evaluate", predicted, settings.evaluate, _listing(references, ".json"))
         evaluated.append(scored)
         result.append(
-            Step(_named("evaluate", variant), "evaluate", scored, (home / "scores.json",), _bind(_evaluate, own, home))
+            Step(
+                _named("evaluate", variant),
+                "evaluate",
+                scored,
+                (home / "scores.json", home / "attributes.json"),
+                _bind(_evaluate, own, home),
+            )
         )
-    if _brings_samples(settings):
-        return _in_order(result)
     reported = _hash("report", *(step.made_from for step in result), settings.report, settings.name)
     result.append(Step("report", "report", reported, (folder / "report",), lambda p: _report(settings, p)))
     return _in_order(result)
@@ -161,12 +171,12 @@ def _bind(make: Callable[..., None], *given: Any) -> Callable[[Progress], None]:
 # The stages
 
 
-def _prepare(settings: Settings, progress: Progress) -> None:
+def _prepare(settings: Settings, made_from: str, progress: Progress) -> None:
     from cityscribe.prepare import prepare
     from cityscribe.prepare.conversations import prepare_conversations
-    from cityscribe.sources import SAMPLE_SOURCES, SOURCES
+    from cityscribe.sources import SAMPLE_SOURCES
+    from cityscribe.sources.choices import in_all_rotations
     from cityscribe.sources.splits import divide
-    from cityscribe.sources.tracks import read_tracks, with_tracks
 
     data = settings.data
     if data.source in SAMPLE_SOURCES:
@@ -175,20 +185,30 @@ def _prepare(settings: Settings, progress: Progress) -> None:
             first = f"; {problems[0]}" if problems else ""
             raise InputError(f"{data.path}: no conversation can be used; see `cityscribe check`{first}")
         samples = divide(samples, data.val_share, settings.seed)
-        with _whole(settings.run_dir / "prepared") as out:
-            prepare_conversations(samples, data.path, settings.prepare, out, progress=progress)
+        if settings.prepare.rotate_options:
+            samples = in_all_rotations(samples)
+        with _whole(settings.run_dir / "prepared", made_from) as (out, resume):
+            prepare_conversations(samples, data.path, settings.prepare, out, resume=resume, progress=progress)
             _write_problems(out, problems)
         return
-    scenarios, problems = SOURCES[data.source](data.path)
-    if data.tracks is not None:
-        tracks, more = read_tracks(data.tracks)
-        scenarios, problems = with_tracks(scenarios, tracks), [*problems, *more]
+    scenarios, problems = _scenarios(settings)
     if not scenarios:
         first = f"; {problems[0]}" if problems else ""
         raise InputError(f"{settings.data.path}: no scenario can be used; see `cityscribe check`{first}")
-    with _whole(settings.run_dir / "prepared") as out:
-        prepare(scenarios, settings, out, progress=progress)
+    with _whole(settings.run_dir / "prepared", made_from) as (out, resume):
+        prepare(scenarios, settings, out, resume=resume, progress=progress)
         _write_problems(out, problems)
+
+
+def _scenarios(settings: Settings) -> tuple[list[Scenario], list[Problem]]:
+    from cityscribe.sources import SOURCES
+    from cityscribe.sources.tracks import read_tracks, with_tracks
+
+    scenarios, problems = SOURCES[settings.data.source](settings.data.path)
+    if settings.data.tracks is not None:
+        tracks, more = read_tracks(settings.data.tracks)
+        scenarios, problems = with_tracks(scenarios, tracks), [*problems, *more]
+    return scenarios, problems
 
 
 def _write_problems(out: Path, problems: list[Any]) -> None:
@@ -263,24 +283,69 @@ def _predict(settings: Settings, home: Path, model: Path | str, progress: Progre
 
 def _evaluate(settings: Settings, home: Path, progress: Progress) -> None:
     from cityscribe.evaluate import PROFILES
+    from cityscribe.evaluate.attribute_scores import evaluate_attributes
+    from cityscribe.evaluate.box_sizes import box_areas
+    from cityscribe.evaluate.majority import write_majority
 
     references = settings.evaluate.references or settings.data.path
-    scores = PROFILES[settings.evaluate.profile](
-        references,
-        home / "predictions.json",
-        split=settings.predict.split,
-        official_quirks=settings.evaluate.official_quirks,
+    homes = [home]
+    if home == settings.run_dir:  # what needs no model comes with the model of the run
+        majority = _majority_home(settings)
+        majority.mkdir(parents=True, exist_ok=True)
+        prepared = settings.run_dir / "prepared"
+        training, asked = (read_samples(prepared / f"{split}.parquet") for split in ("train", settings.predict.split))
+        write_majority(training, references, majority / "predictions.json", split=settings.predict.split)
+        write_json(home / "boxes.json", box_areas(_scenarios(settings)[0], asked))
+        homes.append(majority)
+    for place in homes:
+        predictions = place / "predictions.json"
+        scores = PROFILES[settings.evaluate.caption_profile](
+            references,
+            predictions,
+            split=settings.predict.split,
+            official_quirks=settings.evaluate.official_quirks,
+            backend=settings.evaluate.backend,
+        )
+        attributes = evaluate_attributes(references, predictions, split=settings.predict.split)
+        write_json(place / "attributes.json", attributes)
+        write_json(place / "segments.json", scores.segments)
+        write_json(place / "scores.provenance.json", {**scores.provenance, "warnings": list(scores.warnings)})
+        write_json(place / "scores.json", scores.total)
+
+
+def _evaluate_questions(settings: Settings, home: Path, progress: Progress) -> None:
+    from cityscribe.evaluate.questions import evaluate_questions
+    from cityscribe.sources.ucf_crime import NORMAL
+
+    prepared, split = settings.run_dir / "prepared", settings.predict.split
+    usual = NORMAL if settings.data.source == "ucf-crime" else ""
+    scores = evaluate_questions(
+        home / "predictions.jsonl",
+        read_samples(prepared / f"{split}.parquet"),
+        learned=read_samples(prepared / "train.parquet"),
+        profile=settings.evaluate.profile,
         backend=settings.evaluate.backend,
+        split=split,
+        against=settings.evaluate.against or usual,
+        seed=settings.seed,
     )
     write_json(home / "segments.json", scores.segments)
     write_json(home / "scores.provenance.json", {**scores.provenance, "warnings": list(scores.warnings)})
     write_json(home / "scores.json", scores.total)
 
 
+def _majority_home(settings: Settings) -> Path:
+    return settings.run_dir / "baselines" / "majority"
+
+
 def _report(settings: Settings, progress: Progress) -> None:
     from cityscribe.report import write_report
+    from cityscribe.report.questions import write_question_report
 
-    with _whole(settings.run_dir / "report") as out:
+    with _whole(settings.run_dir / "report") as (out, _):
+        if _brings_samples(settings):
+            write_question_report(settings.run_dir, settings, out)
+            return
         write_report(settings.run_dir, settings, out)
 
 
@@ -288,8 +353,8 @@ def _report(settings: Settings, progress: Progress) -> None:
 
 
 def _prepare_settings(settings: Settings) -> dict[str, Any]:
-    """Everything that changes what `prepare` writes: not how many processes write it, but what a prompt file says."""
-    values = settings.prepare.model_dump(mode="json", exclude={"workers", "prompts"})
+    """Everything that changes what `prepare` writes: not who writes it, but what a prompt file says."""
+    values = settings.prepare.model_dump(mode="json", exclude={"workers", "engine", "prompts"})
     prompts = settings.prepare.prompts
     words = prompts.read_bytes().hex() if prompts is not None and prompts.is_file() else str(prompts)
     data = settings.data.model_dump(mode="json", exclude={"path", "tracks"})
@@ -351,17 +416,23 @@ def _stamped(stamp: Path) -> str:
 
 
 @contextlib.contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
-    """A temporary folder that takes the place of `folder` once the block ends well."""
+def _whole(folder: Path, made_from: str = "") -> Iterator[tuple[Path, bool]]:
+    """A temporary folder that takes the place of `folder` once the block ends well, and whether it holds what a killed
+    block left that was to be made from the same (never, where that is not said)."""
     partial, old = folder.with_name(folder.name + ".partial"), folder.with_name(folder.name + ".old")
-    for leftover in (partial, old):
+    begun = folder.with_name(folder.name + ".begun.json")  # beside it, so that it never becomes a part of it
+    resume = made_from != "" and partial.is_dir() and _stamped(begun) == made_from
+    for leftover in (old, *(() if resume else (partial,))):
         shutil.rmtree(leftover, ignore_errors=True)
-    partial.mkdir(parents=True)
-    yield partial
+    partial.mkdir(parents=True, exist_ok=True)
+    if made_from:
+        write_json(begun, {"made_from": made_from})
+    yield partial, resume
     if folder.exists():
         os.replace(folder, old)
     os.replace(partial, folder)
     shutil.rmtree(old, ignore_errors=True)
+    begun.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

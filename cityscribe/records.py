@@ -11,15 +11,17 @@ annotation does; `cityscribe.video.frame_index` maps it to a frame of the video.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PHASES = ("prerecognition", "recognition", "judgement", "action", "avoidance")
 """The five phases of a WTS event in the order in which they happen; a phase's number is its index here."""
@@ -67,6 +69,15 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Gaze:
+    """Where the pedestrian of an event looks, on the frame that `image_id` names."""
+
+    image_id: int
+    head: tuple[float, float]  # x, y in pixels of the frame
+    direction: tuple[float, float, float]  # in the axes of the camera as OpenGL has them: right, up, backward
+
+
+@dataclass(frozen=True, slots=True)
 class Phase:
     """One phase of an event in one view's own time. A caption is empty where a test set withholds it."""
 
@@ -86,6 +97,7 @@ class View:
     phases: tuple[Phase, ...] = ()  # in the order of PHASES, at most one each
     boxes: dict[str, tuple[Box, ...]] = field(default_factory=dict)  # role -> boxes in order of image_id
     reference: bool | None = None  # listed as a reference view of its scenario; None where no list names the scenario
+    gaze: tuple[Gaze, ...] = ()  # in order of image_id
 
     def boxes_of(self, role: str, phase: int) -> tuple[Box, ...]:
         """The boxes of one road user that are labelled with a phase, in order of image_id."""
@@ -117,7 +129,7 @@ class SampleMeta:
     # conversation that a source brings), "choice" (a question with options, answered with their letter)
     target: str = ""  # the role that the question is about
     dimension: str = ""  # of a short question
-    marked: tuple[str, ...] = ()  # the roles whose boxes are drawn on the images
+    marked: tuple[str, ...] = ()  # the roles whose boxes are drawn on the images, and "gaze" for its arrow
     note: str = ""  # such as "no boxes: raw frame at the start of the phase"
     question: str = ""  # the name of the question in its data set
     options: tuple[str, ...] = ()  # of a choice, in the order of their letters a, b, ...
@@ -132,7 +144,8 @@ class Sample:
     `group` share their images, in the same order.
 
     A source that yields samples names images relative to the folder of its data set, and may name a frame of a video
-    (`clip.mp4#t=12.5`: at 12.5 s; `clip.mp4#t=25%`: after a quarter of it) or an image inside a table
+    (`clip.mp4#t=12.5`: at 12.5 s; `clip.mp4#t=25%`: after a quarter of it; `clip.mp4#image_id=96&vehicle=5,8,40,30`:
+    that of an annotation, with a box x, y, width, height to draw) or an image inside a table
     (`train.parquet#images/7/0`: the first one of row 7 of a column); `prepare` makes image files of them.
     """
 
@@ -159,68 +172,89 @@ def text_of(entry: dict[str, Any]) -> str:
     return "".join(block["text"] for block in entry["content"] if block["type"] == "text")
 
 
-BLOCK = pa.struct([("type", pa.string()), ("text", pa.string())])
-SAMPLE_SCHEMA = pa.schema(
-    [
-        ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.list_(BLOCK))]))),
-        ("images", pa.list_(pa.string())),
-        ("group", pa.string()),
-        (
-            "meta",
-            pa.struct(
-                [
-                    ("scenario", pa.string()),
-                    ("domain", pa.string()),
-                    ("split", pa.string()),
-                    ("view", pa.string()),
-                    ("view_kind", pa.string()),
-                    ("phase", pa.int32()),
-                    ("kind", pa.string()),
-                    ("target", pa.string()),
-                    ("dimension", pa.string()),
-                    ("marked", pa.list_(pa.string())),
-                    ("note", pa.string()),
-                    ("question", pa.string()),
-                    ("options", pa.list_(pa.string())),
-                ]
+@cache
+def sample_schema() -> pa.Schema:
+    """The columns of `train.parquet` and its kin. `messages` and `images` are what TRL and ms-swift train on."""
+    import pyarrow as pa  # which takes longer to import than a hundred captions to score
+
+    block = pa.struct([("type", pa.string()), ("text", pa.string())])
+    return pa.schema(
+        [
+            ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.list_(block))]))),
+            ("images", pa.list_(pa.string())),
+            ("group", pa.string()),
+            (
+                "meta",
+                pa.struct(
+                    [
+                        ("scenario", pa.string()),
+                        ("domain", pa.string()),
+                        ("split", pa.string()),
+                        ("view", pa.string()),
+                        ("view_kind", pa.string()),
+                        ("phase", pa.int32()),
+                        ("kind", pa.string()),
+                        ("target", pa.string()),
+                        ("dimension", pa.string()),
+                        ("marked", pa.list_(pa.string())),
+                        ("note", pa.string()),
+                        ("question", pa.string()),
+                        ("options", pa.list_(pa.string())),
+                    ]
+                ),
             ),
-        ),
-    ]
-)
-"""The columns of `train.parquet` and its kin. `messages` and `images` are what TRL and ms-swift train on."""
+        ]
+    )
+
+
+ROW_GROUP = 4096
+"""Samples in a row group of a Parquet file."""
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> int:
-    """Write samples as Parquet, whole or not at all; equal samples give equal bytes. Returns how many."""
-    rows = [
-        {
-            **asdict(sample),
-            "meta": {
-                **asdict(sample.meta),
-                "marked": list(sample.meta.marked),
-                "options": list(sample.meta.options),
-            },
-        }
-        for sample in samples
-    ]
+    """Write samples as Parquet, whole or not at all; equal samples give equal bytes. Returns how many.
+
+    A row group is held in memory at a time, so that a generator can write any number of samples.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     partial = path.with_name(path.name + ".partial")
-    pq.write_table(pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA), partial, compression="zstd", store_schema=True)
+    count = 0
+    left = iter(samples)
+    with pq.ParquetWriter(partial, sample_schema(), compression="zstd", store_schema=True) as writer:
+        while rows := [_row(sample) for sample in itertools.islice(left, ROW_GROUP)]:
+            writer.write_table(pa.Table.from_pylist(rows, schema=sample_schema()), row_group_size=ROW_GROUP)
+            count += len(rows)
     os.replace(partial, path)
-    return len(rows)
+    return count
+
+
+def _row(sample: Sample) -> dict[str, Any]:
+    lists = {name: list(value) for name, value in asdict(sample.meta).items() if isinstance(value, tuple)}
+    return {**asdict(sample), "meta": {**asdict(sample.meta), **lists}}
 
 
 def read_samples(path: Path) -> list[Sample]:
     """Read what `write_samples` wrote. Raises InputError naming a file that is missing, torn or of another shape."""
+    return [_sample(row) for row in read_sample_table(path).to_pylist()]
+
+
+def read_sample_table(path: Path) -> pa.Table:
+    """What `read_samples` reads, with the columns of `sample_schema`, for those who need some rows of many."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     if not path.is_file():
         raise InputError(f"{path}: no such file; run `cityscribe prepare` first")
     try:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: not a readable Parquet file: {error}") from error
-    for column in SAMPLE_SCHEMA:
+    for column in sample_schema():
         if column.name not in table.schema.names or table.schema.field(column.name).type != column.type:
             raise InputError(f"{path}: column {column.name}: expected {column.type}; run `cityscribe prepare` again")
-    return [_sample(row) for row in table.to_pylist()]
+    return table
 
 
 def _sample(row: dict[str, Any]) -> Sample:

@@ -42,6 +42,7 @@ Source = Literal[
     "jaad",
     "video-qa",
     "ucf-crime",
+    "animal-kingdom",
 ]
 """The formats of data sets; each is a module of `cityscribe.sources`."""
 
@@ -76,10 +77,13 @@ class LabellerSettings(Section):
 class PrepareSettings(Section):
     pedestrian_threshold: float = Field(1000.0, ge=0, description="thr_p of Eq. 2, pixels squared")
     vehicle_threshold: float = Field(1000.0, ge=0, description="thr_v of Eq. 2, pixels squared")
-    images: tuple[Literal["global", "local"], ...] = Field(
-        ("local", "global"), min_length=1, description="which images a sample shows, in order"
+    images: tuple[Literal["global", "local", "pedestrian", "vehicle"], ...] = Field(
+        ("local", "global"),
+        min_length=1,
+        description="which images a sample shows, in order; pedestrian and vehicle show one road user alone",
     )
     draw_boxes: bool = Field(True, description="draw the boxes on the images (the visual prompt)")
+    draw_gaze: bool = Field(False, description="draw an arrow from the pedestrian's head to where the person looks")
     box_scale: Rate = Field(1.2, description="c of Eq. 3")
     crop_scale: Rate = Field(1.5, description="c* of Eq. 5")
     line_width: Positive = Field(4, description="of a drawn box, pixels of the frame")
@@ -91,7 +95,13 @@ class PrepareSettings(Section):
         1.0, ge=0, description="short questions for each long one, drawn by the seed; null keeps all"
     )
     labeller: LabellerSettings = LabellerSettings()
-    workers: int = Field(0, ge=0, description="processes; 0 takes one a core")
+    engine: Literal["local", "ray"] = Field(
+        "local", description="who works on the videos: processes here, or a Ray cluster (extra [ray])"
+    )
+    workers: int = Field(0, ge=0, description="processes, or tasks of Ray, at once; 0 takes one a core")
+    rotate_options: bool = Field(
+        False, description="ask questions with options in all rotations, but for training (circular evaluation)"
+    )
 
 
 class BlockExpansionSettings(Section):
@@ -206,22 +216,45 @@ class PredictSettings(Section):
     max_new_tokens: Positive = 256
     batch_size: Positive = Field(8, description="scenes answered together")
     drafts: bool = Field(True, description="propose phrases of the training captions; same answers, fewer steps")
+    choices: Literal["text", "letters", "likelihood"] = Field(
+        "text",
+        description="a question with options: said freely and the letter read from it, or only letters can be said "
+        "(extra [serve]), or the likeliest letter",
+    )
     temperature: float = Field(0.0, ge=0, description="0 is greedy")
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     baselines: tuple[Literal["untuned", "blind"], ...] = Field(
         (), description="also predicted and scored: the model before tuning; the same training without images"
     )
 
+    @model_validator(mode="after")
+    def _remote_or_not(self) -> PredictSettings:
+        if self.engine == "remote" and self.baselines:
+            raise PydanticCustomError(
+                "conflict", "baselines are other models than the one on the server: ask them with engine local"
+            )
+        if self.engine == "remote" and self.choices != "text":
+            raise PydanticCustomError("conflict", "a server is asked for text only: choices must be text")
+        return self
+
 
 class EvaluateSettings(Section):
-    profile: Literal["wts", "coco"] = Field(
-        "wts", description="the rules: those of the challenge, or those of pycocoevalcap (extra [coco])"
+    profile: Literal["auto", "wts", "coco", "choices", "answers"] = Field(
+        "auto",
+        description="the rules: of captions those of the challenge (wts) or of pycocoevalcap (coco, extra [coco]); of "
+        "questions options (choices) and short answers (answers); auto takes wts for scenarios, else by the answers",
     )
+    against: str = Field("", description="a class of questions with options that is also set against all others")
     backend: Literal["python", "java"] = Field(
         "python", description="java audits the profile coco with the original tokenizer and scorers"
     )
     references: Path | None = Field(None, description="folder of the references; null takes data.path")
     official_quirks: bool = Field(False, description="leave out what the official evaluator overlooks")
+
+    @property
+    def caption_profile(self) -> str:
+        """The rules for the captions of scenarios."""
+        return "wts" if self.profile == "auto" else self.profile
 
 
 class ReportSettings(Section):

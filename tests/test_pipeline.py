@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from cityscribe import pipeline
-from cityscribe.records import InputError
+from cityscribe.records import InputError, read_json
 from cityscribe.settings import Settings, dump_settings, resolve
 from cityscribe.world.dataset import WorldSettings, write_dataset
 
@@ -122,6 +122,9 @@ def test_baselines_are_trained_predicted_and_scored(city: Path, tiny: Callable[[
     assert made[:3] == ["prepare", "train", "train blind"]
     for name in ("untuned", "blind"):
         assert (settings.run_dir / "baselines" / name / "scores.json").is_file()
+    for name in ("untuned", "blind", "majority"):
+        assert read_json(settings.run_dir / "baselines" / name / "attributes.json")["segments"]
+    assert min(read_json(settings.run_dir / "boxes.json").values()) > 0
     assert not (settings.run_dir / "baselines" / "untuned" / "model").exists()
     assert (settings.run_dir / "baselines" / "blind" / "model" / "model.safetensors").is_file()
 
@@ -176,3 +179,29 @@ def test_killed_at_random_moments_it_ends_as_if_never_killed(finished: Settings,
     assert finish.returncode == 0, finish.stderr.decode()
     assert time.monotonic() - began < 600
     assert _results(settings.run_dir) == _results(finished.run_dir)
+
+
+def test_what_a_killed_step_left_is_kept_for_the_same_work_only(tmp_path):
+    folder = tmp_path / "prepared"
+
+    def killed(made_from):
+        found = []
+
+        def work():
+            with pipeline._whole(folder, made_from) as (out, resume):
+                found.extend((resume, [path.name for path in out.iterdir()]))
+                (out / made_from).write_text("")
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        return tuple(found)
+
+    assert killed("a") == (False, [])
+    assert killed("a") == (True, ["a"])
+    assert killed("b") == (False, [])
+    assert not folder.exists()
+    with pipeline._whole(folder, "b") as (_, resume):
+        assert resume
+    assert [path.name for path in tmp_path.iterdir()] == ["prepared"]
+    assert [path.name for path in folder.iterdir()] == ["b"]

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from cityscribe.cli.shell import Overrides, app, complaints, console, watch
+from cityscribe.cli.questions import brings_samples, compare_questions, evaluate_file, write_scores
+from cityscribe.cli.shell import Overrides, app, console, watch
 from cityscribe.cli.stages import run_stages
 from cityscribe.records import InputError
 
@@ -19,36 +19,55 @@ Backend = Literal["python", "java"]
 @app.command()
 def evaluate(
     project: Annotated[Path | None, typer.Argument(help="project file; or none, and the options below")] = None,
-    profile: Annotated[str, typer.Option(help="the rules that apply")] = "wts",
-    references: Annotated[Path | None, typer.Option(help="folder of a data set with captions")] = None,
-    predictions: Annotated[Path | None, typer.Option(help="file in the submission format")] = None,
+    profile: Annotated[str, typer.Option(help="the rules that apply")] = "auto",
+    references: Annotated[Path | None, typer.Option(help="folder of a data set with captions or conversations")] = None,
+    predictions: Annotated[Path | None, typer.Option(help="file in the submission format, or answers (.jsonl)")] = None,
     output: Annotated[Path | None, typer.Option(help="file for the scores")] = None,
     segments: Annotated[Path | None, typer.Option(help="file for the values of each segment")] = None,
+    attributes: Annotated[Path | None, typer.Option(help="file for what captions state, right and wrong")] = None,
     split: Annotated[str | None, typer.Option(help="score this split only: train, val or test")] = None,
     official_quirks: Annotated[bool, typer.Option(help="leave out what the official evaluator overlooks")] = False,
     backend: Annotated[Backend, typer.Option(help="java audits the profile `coco`")] = "python",
+    source: Annotated[str | None, typer.Option(help="format of references that are conversations")] = None,
+    against: Annotated[str, typer.Option(help="a class of options that is also set against all others")] = "",
+    captions: Annotated[Path | None, typer.Option(help="scores.json of captions, for S2 of profile wts-vqa")] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Score predictions: those of a run (PROJECT.YAML), or any file against any references."""
+    """Score predictions: those of a run (PROJECT.YAML), or any file against any references.
+
+    Captions go by the profiles wts and coco; answers in JSON lines by auto, choices, answers, wts and coco, against the
+    references beside them if --references is not given; submissions of the question-answering sub-task by wts-vqa.
+    """
     if project is not None:
         run_stages(project, overrides, ("evaluate",))
+        return
+    if predictions is not None and predictions.suffix == ".jsonl":
+        evaluate_file(predictions, references, source, profile, backend, split, against, output, segments)
         return
     if references is None or predictions is None:
         raise InputError("evaluate: give a project file, or --references and --predictions")
     from cityscribe.evaluate import PROFILES
-    from cityscribe.records import write_json
 
+    if profile == "wts-vqa":
+        from cityscribe.evaluate.wts_vqa import evaluate_vqa
+
+        found = evaluate_vqa(references, predictions, captions)
+        write_scores(found, output, segments)
+        console.print(f"accuracy: {100 * found.total['accuracy']:.4f}")
+        if "s2" in found.total:
+            console.print(f"S1: {found.total['s1']:.4f}, S2: {found.total['s2']:.4f}")
+        return
+    profile = "wts" if profile == "auto" else profile
     if profile not in PROFILES:
         raise InputError(f"--profile {profile}: expected one of {', '.join(PROFILES)}")
     scores = PROFILES[profile](references, predictions, split=split, official_quirks=official_quirks, backend=backend)
-    for warning in scores.warnings:
-        complaints.print(f"[yellow]warning:[/] {escape(warning)}")
-    for path, value in ((output, scores.total), (segments, scores.segments)):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, value)
-    if output is not None:
-        write_json(output.with_name(f"{output.stem}.provenance.json"), scores.provenance)
+    write_scores(scores, output, segments)
+    if attributes is not None:
+        from cityscribe.evaluate.attribute_scores import evaluate_attributes
+        from cityscribe.records import write_json
+
+        attributes.parent.mkdir(parents=True, exist_ok=True)
+        write_json(attributes, evaluate_attributes(references, predictions, split=split))
     console.print(f"score: {scores.total['score']:.4f}")
 
 
@@ -66,6 +85,9 @@ def compare(
     names = [one.name for one in settings]
     if len(set(names)) < len(names):
         names = [str(one.run_dir) for one in settings]
+    if brings_samples(settings[0]):
+        compare_questions(dict(zip(names, settings, strict=True)), output)
+        return
     runs = {name: read_run(one.run_dir, one) for name, one in zip(names, settings, strict=True)}
     found = compare_runs(runs, settings[0].seed)
     write_comparison(found, settings[0].run_dir / "prepared", settings[0], output)

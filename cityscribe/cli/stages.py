@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.markup import escape
 from rich.table import Table
 
+from cityscribe.cli.questions import brings_samples, print_question_scores
 from cityscribe.cli.shell import Overrides, ProjectFile, app, console, watch
 from cityscribe.train import processes
 
@@ -35,7 +37,7 @@ def _summary(settings: Any, stages: tuple[str, ...]) -> None:
     if "report" in stages and page.exists():
         console.print(f"report: {page}")
     elif stages[-1] in ("predict", "report"):
-        lines = folder / "predictions.jsonl"  # of conversations, which have no report
+        lines = folder / "predictions.jsonl"  # of conversations
         console.print(f"predictions: {lines if lines.exists() else folder / 'predictions.json'}")
 
 
@@ -48,8 +50,11 @@ def homes_of(settings: Any) -> list[tuple[str, Path]]:
 def print_scores(settings: Any) -> None:
     from cityscribe.records import read_json
 
+    if brings_samples(settings):
+        print_question_scores(homes_of(settings))
+        return
     table = Table("model", "domain", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "score")
-    for name, home in homes_of(settings):
+    for name, home in [*homes_of(settings), ("majority", settings.run_dir / "baselines" / "majority")]:
         file = home / "scores.json"
         if not file.exists():
             continue
@@ -76,9 +81,14 @@ def run_command(project: ProjectFile, overrides: Overrides = None) -> None:
 
 
 @app.command()
-def prepare(project: ProjectFile, overrides: Overrides = None) -> None:
+def prepare(
+    project: ProjectFile,
+    engine: Annotated[str | None, typer.Option(help="local, or ray: prepare.engine for this call")] = None,
+    overrides: Overrides = None,
+) -> None:
     """Select views, draw boxes, crop, and build questions: data set → runs/NAME/prepared."""
-    run_stages(project, overrides, ("prepare",))
+    chosen = [] if engine is None else [f"prepare.engine={engine}"]
+    run_stages(project, [*(overrides or []), *chosen], ("prepare",))
 
 
 @app.command()

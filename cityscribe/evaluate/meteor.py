@@ -45,18 +45,21 @@ def meteor(reference: Sequence[str], prediction: Sequence[str]) -> float:
 def _positions(words: Iterable[tuple[int, str]]) -> Free:
     free: Free = {}
     for position, word in words:
-        free.setdefault(word, []).append(position)
+        if word in free:
+            free[word].append(position)
+        else:
+            free[word] = [position]
     return free
 
 
 def _match_equal(words: Iterable[tuple[int, str]], free: Free, matches: Matches) -> list[tuple[int, str]]:
     """Match words with equal words; they go from `free` to `matches`. Returns the words without a match."""
     unmatched = []
-    for entry in words:
-        if positions := free.get(entry[1]):
-            matches[entry[0]] = positions.pop()
+    for position, word in words:
+        if positions := free.get(word):
+            matches[position] = positions.pop()
         else:
-            unmatched.append(entry)
+            unmatched.append((position, word))
     return unmatched
 
 

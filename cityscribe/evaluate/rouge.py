@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 
 from cityscribe.evaluate.words import REMEMBERED_WORDS, stem
 
@@ -27,12 +28,13 @@ def rouge_l(reference: str, prediction: str) -> float:
 
 
 def _stems(text: str) -> list[str]:
-    return list(map(_stem, WORD.findall(text.lower())))
+    return list(chain.from_iterable(map(_stems_in, text.split())))
 
 
 @lru_cache(maxsize=REMEMBERED_WORDS)
-def _stem(word: str) -> str:
-    return stem(word) if len(word) > LONGEST_UNSTEMMED else word
+def _stems_in(word: str) -> tuple[str, ...]:
+    """The stems of what stands between two spaces, where no token goes on beyond."""
+    return tuple(stem(run) if len(run) > LONGEST_UNSTEMMED else run for run in WORD.findall(word.lower()))
 
 
 def common_length(first: Sequence[str], second: Sequence[str]) -> int:
@@ -47,5 +49,5 @@ def common_length(first: Sequence[str], second: Sequence[str]) -> int:
     everywhere = row = (1 << len(first)) - 1
     for token in second:
         if here := row & places.get(token, 0):
-            row = (row + here | row - here) & everywhere
-    return len(first) - row.bit_count()
+            row = row + here | row - here  # what is carried beyond the last place meets no token
+    return len(first) - (row & everywhere).bit_count()

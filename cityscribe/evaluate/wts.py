@@ -23,6 +23,7 @@ scenario.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
@@ -105,7 +106,7 @@ def evaluate_wts(
     total["score"] = fsum(part["score"] for part in total.values()) / len(total)
     profile = "wts, official quirks" if official_quirks else "wts"
     made_by = {
-        **provenance(profile, split, expected, predictions, ("nltk",)),
+        **provenance(profile, split, expected, predictions, ()),
         "wordnet": SOURCE,
         "wordnet_sha256": table_sha256(),
     }
@@ -117,24 +118,33 @@ def score_caption(reference: str, prediction: str) -> dict[str, float]:
 
     Raises ValueError where the reference holds no word.
     """
-    reference_tokens, prediction_tokens = treebank_tokens(reference), treebank_tokens(prediction)
-    if not reference_tokens:
+    return score_captions([(reference, prediction)])[0]
+
+
+def score_captions(pairs: Sequence[tuple[str, str]]) -> list[dict[str, float]]:
+    """`score_caption` of each pair of a reference and a prediction."""
+    tokens = [(treebank_tokens(reference), treebank_tokens(prediction)) for reference, prediction in pairs]
+    if not all(reference for reference, _ in tokens):
         raise ValueError("a reference without a word cannot be scored")
-    overlaps = ngram_overlaps(reference_tokens, prediction_tokens)
-    return {
-        "bleu": bleu(overlaps),
-        "meteor": meteor(reference_tokens, prediction_tokens),
-        "rouge-l": rouge_l(reference, prediction),
-        "cider": cider(overlaps),
-    }
+    return [
+        {
+            "bleu": bleu(overlaps),
+            "meteor": meteor(reference_tokens, prediction_tokens),
+            "rouge-l": rouge_l(reference, prediction),
+            "cider": cider(overlaps),
+        }
+        for (reference, prediction), (reference_tokens, prediction_tokens), overlaps in zip(
+            pairs, tokens, ngram_overlaps(tokens), strict=True
+        )
+    ]
 
 
 def _score_domain(paired: Paired, segments: dict[str, dict[str, float]]) -> dict[str, Any]:
     """A domain's means and score; adds to the segments. Empty where no reference holds a word."""
     means = {}
     for role, captions in paired.captions.items():
-        said = {key: pair for key, pair in captions.items() if pair[1] is not None}
-        segments |= {key: score_caption(reference, prediction or "") for key, (reference, prediction) in said.items()}
+        said = {key: (reference, given) for key, (reference, given) in captions.items() if given is not None}
+        segments |= zip(said, score_captions(list(said.values())), strict=True)
         if captions:
             means[role] = _means([segments.get(key, ZERO) for key in captions])
     if not means:

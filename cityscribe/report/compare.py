@@ -10,15 +10,21 @@ more than one comparison.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from cityscribe.evaluate.resampling import holm
 from cityscribe.records import InputError, write_json, write_text
 from cityscribe.report.bootstrap import Interval, paired_interval, paired_p_value, score
+from cityscribe.report.breakdowns import breakdowns
+from cityscribe.report.moves import Move, attribute_moves, kind_moves
 from cityscribe.report.page import render
 from cityscribe.report.run_files import Run, SegmentKey
-from cityscribe.report.tables import breakdowns, reference_domains, segment_points
+from cityscribe.report.tables import reference_domains, segment_points
 from cityscribe.settings import Settings
 
 CHANGES = 10
@@ -45,6 +51,8 @@ class Against:
     p_value: float | None  # of exchanging the two runs, corrected over all comparisons
     gained: tuple[Change, ...]  # segments in which it is better, most first
     lost: tuple[Change, ...]
+    attributes: tuple[Move, ...]  # by how far accuracy moved, in percent
+    kinds: tuple[Move, ...]  # by how far the points of a kind of segment moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,7 @@ class Comparison:
     first: str
     score: float
     others: tuple[Against, ...]
+    settings: dict[str, tuple[str, ...]]  # those that differ, by run; empty for a run without `project.yaml`
 
 
 def compare_runs(runs: Mapping[str, Run], seed: int = 0) -> Comparison:
@@ -69,6 +78,7 @@ def compare_runs(runs: Mapping[str, Run], seed: int = 0) -> Comparison:
     points = {model.name: _points(model.name, segment_points(model)) for model in joined.models}
     (first, own), *rest = points.items()
     p_values = holm([paired_p_value(own, other, domains, seed) for _, other in rest])
+    attributes, kinds = attribute_moves(joined, seed), kind_moves(joined, seed)
     return Comparison(
         run=joined,
         first=first,
@@ -82,21 +92,13 @@ def compare_runs(runs: Mapping[str, Run], seed: int = 0) -> Comparison:
                 p_value=p_value,
                 gained=_changes(own, other, domains, 1),
                 lost=_changes(own, other, domains, -1),
+                attributes=attributes[name],
+                kinds=kinds[name],
             )
             for (name, other), p_value in zip(rest, p_values, strict=True)
         ),
+        settings=_different_settings(list(runs.values())),
     )
-
-
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's correction: the chance of any false alarm among all comparisons stays below the level. None stays."""
-    known = sorted((value, place) for place, value in enumerate(p_values) if value is not None)
-    corrected: list[float | None] = [None] * len(p_values)
-    largest = 0.0
-    for rank, (value, place) in enumerate(known):
-        largest = max(largest, min(1.0, value * (len(known) - rank)))
-        corrected[place] = largest
-    return corrected
 
 
 def write_comparison(comparison: Comparison, image_root: Path, settings: Settings, out: Path) -> None:
@@ -106,13 +108,16 @@ def write_comparison(comparison: Comparison, image_root: Path, settings: Setting
     names = {tuple(segment.rsplit("/", 2)[:2]) for segment in moved}
     run = comparison.run
     most = tuple(phase for phase in run.phases if (phase.scenario, str(phase.phase)) in names)
-    page = render(run, image_root, settings, shown=most)
+    page = render(run, image_root, settings, shown=most, comparison=comparison)
     write_json(
         out / "compare.json",
         {
             "first": {"name": comparison.first, "score": comparison.score},
             "others": [asdict(other) for other in comparison.others],
-            "breakdowns": {kind: [asdict(row) for row in rows] for kind, rows in breakdowns(run).items()},
+            "breakdowns": {
+                kind: [asdict(row) for row in rows] for kind, rows in breakdowns(run, settings.seed).items()
+            },
+            "settings": comparison.settings,
         },
     )
     write_text(out / "index.html", page.encode("utf-8", "backslashreplace").decode("utf-8"))
@@ -126,6 +131,20 @@ def _join(runs: Mapping[str, Run]) -> Run:
             raise InputError(f"{other}: is not about the same phases and references as {name}; compare equal splits")
     models = tuple(replace(run.tuned, name=each) for each, run in runs.items())
     return replace(first, models=models)
+
+
+def _different_settings(runs: list[Run]) -> dict[str, tuple[str, ...]]:
+    """The settings in which runs differ, but for their names and where they lie."""
+    flat = [dict(_flat("", yaml.safe_load(run.project) if run.project is not None else {})) for run in runs]
+    names = dict.fromkeys(name for settings in flat for name in settings if name not in ("name", "runs"))
+    values = {name: tuple(settings.get(name, "") for settings in flat) for name in names}
+    return {name: row for name, row in values.items() if len(set(row)) > 1}
+
+
+def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, dict):
+        return [entry for name, inner in value.items() for entry in _flat(f"{prefix}.{name}".lstrip("."), inner)]
+    return [(prefix, str(value))]
 
 
 def _points(name: str, points: dict[SegmentKey, float] | None) -> dict[SegmentKey, float]:

@@ -14,19 +14,27 @@ import math
 import os
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from cityscribe.records import PHASES, InputError
+from cityscribe.report.attribute_tables import (
+    AttributeRow,
+    attribute_rows,
+    changing_rows,
+    fixed_rows,
+    mean_accuracies,
+)
 from cityscribe.report.bootstrap import CONFIDENCE, RESAMPLES
+from cityscribe.report.breakdowns import breakdowns
 from cityscribe.report.curves import Line, line_chart
+from cityscribe.report.dots import DotRow, constant_mark, dot_plot, legend_mark
 from cityscribe.report.run_files import AskedPhase, Model, Run, read_run
 from cityscribe.report.samples import sample_cards
 from cityscribe.report.tables import (
-    breakdowns,
     headline,
     reference_domains,
     score_groups,
@@ -36,12 +44,22 @@ from cityscribe.report.tables import (
 )
 from cityscribe.settings import Settings
 
-METRICS = {"bleu": "BLEU-4", "meteor": "METEOR", "rouge-l": "ROUGE-L", "cider": "CIDEr-D"}
+METRICS = {
+    "bleu-1": "BLEU-1",
+    "bleu-2": "BLEU-2",
+    "bleu-3": "BLEU-3",
+    "bleu": "BLEU-4",
+    "meteor": "METEOR",
+    "rouge-l": "ROUGE-L",
+    "cider": "CIDEr-D",
+}
+"""In the order of the page; a profile may have no BLEU of shorter n-grams."""
 
 DESCRIPTIONS = {
     "tuned": "the model of this run",
     "untuned": "the same model before tuning",
     "blind": "the same training without the images",
+    "majority": "the most typical training caption of each phase, whatever is seen",
 }
 
 PROBLEMS = {
@@ -49,6 +67,9 @@ PROBLEMS = {
     "cut": "cut off at the longest answer that is allowed",
     "non-finite": "broken off: the model gave no finite numbers",
 }
+
+if TYPE_CHECKING:
+    from cityscribe.report.compare import Comparison
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -74,37 +95,86 @@ def write_report(run_dir: Path, settings: Settings, out: Path) -> Path:
     return target
 
 
-def render(run: Run, image_root: Path, settings: Settings, shown: tuple[AskedPhase, ...] | None = None) -> str:
+def render(
+    run: Run,
+    image_root: Path,
+    settings: Settings,
+    shown: tuple[AskedPhase, ...] | None = None,
+    comparison: Comparison | None = None,
+) -> str:
     """The page as HTML. `image_root` is the folder that the images of the prepared data are relative to; `shown` are
-    the sample phases, None for some from the best to the worst."""
+    the sample phases, None for some from the best to the worst. With `comparison` the page is about several runs."""
     package = resources.files("cityscribe.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(signed=signed, said=said, opening=opening)
     environment.tests.update(flat_table=is_flat_table)
     template = environment.from_string((package / "template.html.jinja").read_text("utf-8"))
     segments = reference_domains(run)
+    groups = score_groups(run, settings.seed)
+    attributes = attribute_rows(run, settings.seed)
+    cards = sample_cards(run, image_root, settings, shown)
+    present = {metric for group in groups for row in group.rows for metric in row.metrics}
     return template.render(
         run=run,
         settings=settings,
         style=Markup((package / "style.css").read_text("utf-8")),
-        headline=headline(run),
-        groups=score_groups(run, settings.seed),
+        headline=headline(run) if comparison is None else comparison_headline(comparison),
+        comparison=comparison,
+        groups=groups,
         segments=len(segments),
         answered=[sum(key in (model.segments or {}) for key in segments) for model in run.models],
         unexplained=unexplained(run),
-        breakdowns=breakdowns(run),
+        breakdowns=breakdowns(run, settings.seed),
+        attributes=attributes,
+        mean_accuracies=mean_accuracies(attributes),
+        attribute_plot=attribute_plot(attributes),
+        fixed=fixed_rows(run),
+        changing=changing_rows(run),
+        attribute_reading=next((one.attributes.reading for one in run.models if one.attributes is not None), {}),
+        anchors={card.phase.key: place for place, card in enumerate(cards, start=1)},
+        marks=[legend_mark(number) for number in range(len(run.models))],
+        constant_mark=constant_mark(),
         charts=charts(run.models),
-        cards=sample_cards(run, image_root, settings, shown),
+        cards=cards,
         skips=skip_groups(run.skipped or ()),
         versions=versions(),
         project=run.project or yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
         scenarios=len({phase.scenario for phase in run.phases}),
         confidence=f"{CONFIDENCE:.0%}".replace("%", " %"),
         resamples=RESAMPLES,
-        metric_names=METRICS,
+        metric_names={metric: name for metric, name in METRICS.items() if metric in present},
         model_descriptions=DESCRIPTIONS,
         problem_words=PROBLEMS,
         phase_words=PHASES,
+    )
+
+
+def comparison_headline(comparison: Comparison) -> str:
+    """How the runs stand to the first, in one sentence."""
+    stands = [f"{other.name} {abs(other.difference):.1f} {_side(other.difference)}" for other in comparison.others]
+    return f"{', '.join(stands)} {comparison.first}"
+
+
+def _side(difference: float) -> str:
+    return "points above" if difference > 0 else "points below"
+
+
+def attribute_plot(rows: list[AttributeRow]) -> Markup | None:
+    """The accuracy of every model by attribute; None where there is none."""
+    if not rows:
+        return None
+    return dot_plot(
+        "Accuracy by attribute",
+        [
+            DotRow(
+                name=row.attribute.replace("_", " "),
+                shares=[None if counts is None else counts.share("right") for counts in row.models],
+                constant=row.constant,
+                bar=None if row.interval is None else (row.interval.low, row.interval.high),
+            )
+            for row in rows
+        ],
+        "captions that have it right",
     )
 
 

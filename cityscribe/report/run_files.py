@@ -13,13 +13,14 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from cityscribe.evaluate.attribute_scores import Facts
 from cityscribe.evaluate.wts import POINTS
 from cityscribe.evaluate.wts_files import read_predictions
 from cityscribe.records import PHASES, ROLES, InputError, Sample, read_json, read_samples, text_of
 from cityscribe.settings import Settings
 
 TUNED = "tuned"
-BASELINES = ("untuned", "blind")
+BASELINES = ("untuned", "blind", "majority")
 """The baselines that the project knows, in the order of the page; any other folder of `baselines/` follows by name."""
 
 T = TypeVar("T")
@@ -36,17 +37,26 @@ class _Entry(BaseModel):
 
 
 class Metrics(_Entry):
-    """The four metrics as the evaluation writes them: CIDEr-D in [0, 10], the others in [0, 1]."""
+    """The metrics as the evaluation writes them: CIDEr-D in [0, 10], the others in [0, 1]. The four of the score, and
+    what a profile has beyond them."""
 
+    bleu_1: float | None = Field(None, alias="bleu-1")
+    bleu_2: float | None = Field(None, alias="bleu-2")
+    bleu_3: float | None = Field(None, alias="bleu-3")
     bleu: float
     meteor: float
     rouge_l: float = Field(alias="rouge-l")
     cider: float
 
     def points(self) -> dict[str, float]:
-        """Each metric in points of the score, which is their mean."""
+        """Each metric of the score in its points; the score is their mean."""
         values = {"bleu": self.bleu, "meteor": self.meteor, "rouge-l": self.rouge_l, "cider": self.cider}
         return {metric: worth * values[metric] for metric, worth in POINTS.items()}
+
+    def all_points(self) -> dict[str, float]:
+        """Those of the score after the shorter BLEUs, where the profile has them."""
+        shorter = {"bleu-1": self.bleu_1, "bleu-2": self.bleu_2, "bleu-3": self.bleu_3}
+        return {name: POINTS["bleu"] * value for name, value in shorter.items() if value is not None} | self.points()
 
     def score(self) -> float:
         points = self.points()
@@ -73,6 +83,72 @@ class Scores(_Entry):
     def domains(self) -> dict[str, DomainScores]:
         both = {"internal": self.internal, "external": self.external}
         return {name: scores for name, scores in both.items() if scores is not None}
+
+
+class AttributeCounts(_Entry):
+    """One attribute in `attributes.json`: counts of segments."""
+
+    attribute: str
+    about: str
+    stated: int = Field(gt=0)
+    right: int
+    contradicted: int
+    omitted: int
+    extra: int
+    unclear: int
+    constant: int
+    confusions: tuple[tuple[str, str, int], ...]
+
+    def share(self, kind: Literal["right", "contradicted", "omitted", "constant"]) -> float:
+        """Of what the references state, in [0, 1]."""
+        counts = {
+            "right": self.right,
+            "contradicted": self.contradicted,
+            "omitted": self.omitted,
+            "constant": self.constant,
+        }
+        return counts[kind] / self.stated
+
+
+class Kept(_Entry):
+    """Of how many scenarios that state a fixed attribute more than once all statements agree."""
+
+    predictions: int
+    predictions_kept: int
+    references: int
+    references_kept: int
+
+
+class Steps(_Entry):
+    """What steps from a phase to the next do to an attribute that can change."""
+
+    steps: int
+    together: int
+    missed: int
+    invented: int
+    changes: int
+
+
+class Consistency(_Entry):
+    fixed: dict[str, Kept]
+    changing: dict[str, Steps]
+
+
+class Reading(_Entry):
+    """How many sentences there were, and in how many nothing was read."""
+
+    sentences: int
+    unread: int
+
+
+class Attributes(_Entry):
+    """`attributes.json`."""
+
+    attributes: tuple[AttributeCounts, ...]
+    mean: dict[str, float]
+    consistency: Consistency
+    reading: dict[Literal["references", "predictions"], Reading]
+    segments: dict[str, Facts]
 
 
 class CurvePoint(_Entry):
@@ -151,6 +227,7 @@ class Model:
     captions: dict[PhaseKey, dict[str, str]] | None  # by role; None where it has not predicted
     scores: Scores | None
     segments: dict[SegmentKey, Metrics] | None
+    attributes: Attributes | None
     problems: dict[SegmentKey, str]
     curve: tuple[CurvePoint, ...]
 
@@ -168,6 +245,7 @@ class Run:
     training_facts: Any
     evaluation: Evaluation | None
     provenance: Any
+    box_areas: dict[str, float] | None  # square pixels by SCENARIO/PHASE/ROLE
     project: str | None  # project.yaml
 
     @property
@@ -189,12 +267,13 @@ def read_run(run_dir: Path, settings: Settings) -> Run:
         split=settings.predict.split,
         models=_read_models(run_dir),
         phases=_read_phases(prepared / f"{settings.predict.split}.parquet"),
-        skipped=_read_lines(prepared / "skipped.jsonl", Skipped),
+        skipped=read_lines(prepared / "skipped.jsonl", Skipped),
         prepared=_read(counts, Prepared),
         prepare_counts=_read(counts, dict),
         training_facts=_read(run_dir / "training" / "report.json", dict),
         evaluation=_read(provenance, Evaluation),
         provenance=_read(provenance, dict),
+        box_areas=_read(run_dir / "boxes.json", dict[str, float]),
         project=_read_text(run_dir / "project.yaml"),
     )
 
@@ -220,8 +299,9 @@ def _read_model(name: str, folder: Path) -> Model:
         captions=captions,
         scores=_read(folder / "scores.json", Scores),
         segments=None if metrics is None else {_segment_key(key, segments): metrics[key] for key in metrics},
+        attributes=_read(folder / "attributes.json", Attributes),
         problems={(note.scenario, note.phase, note.target): note.problem for note in notes.answers},
-        curve=_read_lines(folder / "training" / "curve.jsonl", CurvePoint) or (),
+        curve=read_lines(folder / "training" / "curve.jsonl", CurvePoint) or (),
     )
 
 
@@ -260,7 +340,8 @@ def _read(path: Path, kind: type[T]) -> T | None:
     return _checked(path, read_json(path), kind) if path.is_file() else None
 
 
-def _read_lines(path: Path, kind: type[T]) -> tuple[T, ...] | None:
+def read_lines(path: Path, kind: type[T]) -> tuple[T, ...] | None:
+    """The lines of a JSON-lines file, None where there is no file. Raises InputError naming a line of another shape."""
     text = _read_text(path)
     if text is None:
         return None

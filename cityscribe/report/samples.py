@@ -163,7 +163,8 @@ def _card(
         points=points,
         rank=rank,
         images=tuple(
-            _shown(image_root, path, name, title, phase.marked) for path, name in zip(phase.images, names, strict=True)
+            shown_image(image_root, path, name, title, phase.marked)
+            for path, name in zip(phase.images, names, strict=True)
         ),
         roles=tuple(_role_card(run, phase, role) for role in order if role in phase.questions),
     )
@@ -192,7 +193,8 @@ def _said(number: int, model: Model, key: SegmentKey, reference: str) -> Said:
     )
 
 
-def _shown(image_root: Path, path: str, name: str, title: str, marked: Sequence[str]) -> Shown:
+def shown_image(image_root: Path, path: str, name: str, title: str, marked: Sequence[str]) -> Shown:
+    """An image of the prepared data to be embedded in a page. Raises InputError for a file that is no image."""
     alt = f"{name} of {title}"
     if marked:
         alt += f", with boxes around the {_listed(f'{role} ({COLOURS[role]})' for role in ROLES if role in marked)}"

@@ -1,4 +1,4 @@
-"""What the numbers of a run say: the sentence at the top, the score tables, the breakdowns, what was left out.
+"""What the numbers of a run say: the sentence at the top, the score tables, what was left out.
 
 All scores are in points: BLEU-4, METEOR and ROUGE-L times 100, CIDEr-D times 10; the score is their mean.
 """
@@ -9,12 +9,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from statistics import fmean
 from typing import get_args
 
 from cityscribe.records import PHASES, ROLES, Domain
 from cityscribe.report.bootstrap import Interval, paired_interval, score
-from cityscribe.report.run_files import AskedPhase, Model, Run, Scores, SegmentKey, Skipped
+from cityscribe.report.run_files import Model, Run, Scores, SegmentKey, Skipped
 
 EXAMPLES = 3
 """Of each reason in the table of what was left out."""
@@ -47,15 +46,6 @@ class ScoreGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class BreakdownRow:
-    """The mean over the segments of one kind for each model; None where a model is not scored."""
-
-    title: str
-    segments: int
-    points: tuple[float | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class SkipGroup:
     """What was left out for one reason. Where its reasons differ in numbers or files only, `why` leaves these open."""
 
@@ -81,7 +71,7 @@ def headline(run: Run) -> str:
     own = run.tuned.scores.score
     scored = [(model.name, model.scores.score) for model in run.baselines if model.scores is not None]
     leads = [
-        f"{_compared(own - other)} the {name} {'one' if place else 'model'}"
+        f"{_compared(own - other)} the {name} {'line' if name == 'majority' else 'one' if place else 'model'}"
         for place, (name, other) in enumerate(scored)
     ]
     points = f"{own:.1f} points"
@@ -112,9 +102,9 @@ def _part(scores: Scores, domain: str, who: str) -> tuple[float, Mapping[str, fl
     if found is None:
         return None
     if who == "both":
-        return found.score, found.mean.points()
+        return found.score, found.mean.all_points()
     metrics = found.pedestrian if who == "pedestrian" else found.vehicle
-    return None if metrics is None else (metrics.score(), metrics.points())
+    return None if metrics is None else (metrics.score(), metrics.all_points())
 
 
 def _phases(run: Run, domain: str) -> int:
@@ -170,28 +160,6 @@ def unexplained(run: Run) -> float:
         return 0.0
     difference = run.tuned.scores.score - score(own, domains)
     return difference if abs(difference) > ROUNDING else 0.0
-
-
-def breakdowns(run: Run) -> dict[str, list[BreakdownRow]]:
-    """The mean over segments by phase and by kind of view; a segment without prediction counts as zero."""
-    phases = {phase.key: phase for phase in run.phases}
-    segments = sorted(reference_domains(run))
-    points = [segment_points(model) for model in run.models]
-
-    def rows(kind_of: Callable[[AskedPhase], str], kinds: Sequence[str]) -> list[BreakdownRow]:
-        found = []
-        for kind in kinds:
-            keys = [key for key in segments if kind_of(phases[key[:2]]) == kind]
-            if keys:
-                means = (None if own is None else fmean(own.get(key, 0.0) for key in keys) for own in points)
-                found.append(BreakdownRow(kind, len(keys), tuple(means)))
-        return found
-
-    kinds = sorted({phase.view_kind for phase in run.phases})
-    return {
-        "Phase": rows(lambda phase: PHASES[phase.phase], PHASES),
-        "View": rows(lambda phase: phase.view_kind, kinds),
-    }
 
 
 def skip_groups(skipped: Sequence[Skipped]) -> list[SkipGroup]:

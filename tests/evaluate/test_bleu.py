@@ -9,7 +9,7 @@ from tests.evaluate.strategies import tokens
 
 
 def score(reference: list[str], prediction: list[str]) -> float:
-    return bleu(ngram_overlaps(reference, prediction))
+    return bleu(*ngram_overlaps([(reference, prediction)]))
 
 
 @settings(deadline=None)

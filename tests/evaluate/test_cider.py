@@ -11,7 +11,7 @@ from tests.evaluate.strategies import tokens
 
 
 def score(reference: list[str], prediction: list[str]) -> float:
-    return cider(ngram_overlaps(reference, prediction))
+    return cider(*ngram_overlaps([(reference, prediction)]))
 
 
 @given(tokens)

@@ -74,7 +74,7 @@ def test_provenance_names_rules_versions_and_data() -> None:
     provenance = evaluate_wts(CASE / "references", CASE / "predictions.json", split="val").provenance
     assert (provenance["profile"], provenance["split"], provenance["wordnet"]) == ("wts", "val", "WordNet 3.0")
     assert provenance["wordnet_sha256"] == "64b34d0fded9c727a7405a9f85ab914cc0ef2d8afa9552cc942377517a60144e"
-    assert provenance.keys() >= {"nltk", "references_sha256", "predictions_sha256"}
+    assert provenance.keys() >= {"cityscribe", "references_sha256", "predictions_sha256"}
 
 
 @settings(deadline=None)

@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 
 from cityscribe.evaluate import evaluate_wts
+from cityscribe.evaluate.attribute_scores import evaluate_attributes
 from cityscribe.prepare.drawing import draw_boxes
 from cityscribe.prepare.geometry import local_view
 from cityscribe.records import (
@@ -179,6 +180,7 @@ def write_model(folder: Path, tree: Path, captions: Captions) -> None:
         },
     )
     scores = evaluate_wts(tree, folder / "predictions.json")
+    write_json(folder / "attributes.json", evaluate_attributes(tree, folder / "predictions.json"))
     write_json(folder / "scores.json", scores.total)
     write_json(folder / "segments.json", scores.segments)
     write_json(folder / "scores.provenance.json", {**scores.provenance, "warnings": list(scores.warnings)})

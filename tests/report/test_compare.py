@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from cityscribe.cli import app
+from cityscribe.evaluate.resampling import holm
 from cityscribe.records import InputError
 from cityscribe.report.bootstrap import paired_p_value, score
-from cityscribe.report.compare import compare_runs, holm, write_comparison
+from cityscribe.report.compare import compare_runs, write_comparison
 from cityscribe.report.run_files import read_run
 from tests.report.run_folder import settings as settings_of
 from tests.report.test_bootstrap import segments
@@ -86,6 +89,55 @@ def test_runs_are_compared_and_shown(finished: Path, run_dir: Path, tmp_path: Pa
     write_comparison(compare_runs(runs), finished / "prepared", settings, tmp_path / "out")
     assert (tmp_path / "out" / "compare.json").read_bytes() == before
     assert json.loads(before)["others"][0]["name"] == "poor"
+
+
+def test_what_moved_is_found_and_what_did_not_is_not(finished: Path, run_dir: Path) -> None:
+    """The second run differs from the first in one way: it says of every weather that it is clear."""
+    rename(run_dir / "attributes.json", "weather", "clear")
+    runs = {"good": read_run(finished, settings_of(finished)), "other": read_run(run_dir, settings_of(run_dir))}
+    (other,) = compare_runs(runs).others
+    moved = {move.name: move for move in other.attributes if move.moved}
+    assert list(moved) == ["weather"]
+    weather = moved["weather"]
+    assert weather.other == pytest.approx(100 * share_of(finished / "attributes.json", "weather", "clear"))
+    assert weather.difference == weather.other - weather.first
+    assert weather.interval is not None
+    assert weather.interval.low <= weather.difference <= weather.interval.high
+    # None: stated in one scenario only.
+    assert {move.p_value for move in other.attributes if not move.moved} <= {1.0, None}
+    assert not any(move.moved for move in other.kinds)  # whose points are those of the scores, which are the same
+
+
+def rename(file: Path, attribute: str, value: str) -> None:
+    """Let every prediction say one value of an attribute."""
+    found = json.loads(file.read_text())
+    for segment in found["segments"].values():
+        segment["said"][attribute] = value
+    file.write_text(json.dumps(found))
+
+
+def share_of(file: Path, attribute: str, value: str) -> float:
+    stated = [segment["stated"] for segment in json.loads(file.read_text())["segments"].values()]
+    return fmean(facts[attribute] == value for facts in stated if attribute in facts)
+
+
+def test_the_command_compares_runs_and_names_the_settings_that_differ(
+    finished: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    project = run_dir / "project.yaml"
+    moved = project.read_text().replace(str(finished.parent), str(run_dir.parent))
+    project.write_text(moved.replace("method: block-expansion", "method: lora"))
+    paths = [str(finished / "project.yaml"), str(project)]
+    result = CliRunner().invoke(app, ["compare", *paths, "--output", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    found = json.loads((tmp_path / "out" / "compare.json").read_text())
+    assert found["settings"] == {"model.method": ["block-expansion", "lora"]}
+    assert found["others"][0]["difference"] == 0
+    assert {move["name"] for move in found["others"][0]["kinds"]} >= {"Light: bright", "Phase: action", "View: vehicle"}
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "What moved" in page
+    assert "lora" in page
+    assert "index.html" in result.output
 
 
 def test_runs_that_cannot_be_compared_are_refused(finished: Path, run_dir: Path) -> None:

@@ -9,6 +9,7 @@ import shutil
 from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,7 +90,7 @@ def test_the_page_can_be_read_without_eyes_or_mouse(html: str) -> None:
     assert {name for article in page.all("article") for name in article["aria-labelledby"].split()} <= set(ids)
     assert all(image["alt"] for image in page.all("img"))
     assert all(header["scope"] for header in page.all("th"))
-    assert all(svg["aria-label"] for svg in page.all("svg"))
+    assert all(svg.get("aria-label") or svg.get("aria-hidden") for svg in page.all("svg"))
     assert all(scrolled.get("tabindex") == "0" for scrolled in page.all("div") if scrolled.get("class") == "scroll")
     levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h\d", tag)]
     assert levels[0] == 1
@@ -157,6 +158,7 @@ def test_text_of_the_run_is_inert(run_dir: Path, tmp_path: Path) -> None:
         ("scores.json", "The run is not scored"),
         ("segments.json", "There is nothing to break down"),
         ("scores.provenance.json", "has no scores.provenance.json"),
+        ("attributes.json", "Attributes"),
         ("predictions.json", "There is none."),
         ("predictions.json.notes.json", "Sample phases"),
         ("project.yaml", "has no project.yaml"),
@@ -178,8 +180,42 @@ def test_a_missing_part_is_named_and_the_rest_is_there(run_dir: Path, tmp_path: 
     page = Page(write(run_dir, tmp_path / "out", report={"samples": 2}))
     assert said in " ".join(page.text.split())
     assert [section["id"] for section in page.all("section") if "id" in section] == [
-        "scores", "breakdown", "training", "samples", "left-out", "settings", "provenance"
+        "scores", "attributes", "consistency", "breakdown", "training", "samples", "left-out", "settings", "provenance"
     ]  # fmt: skip
+
+
+def test_a_run_without_attributes_says_so(run_dir: Path, tmp_path: Path) -> None:
+    for file in run_dir.rglob("attributes.json"):
+        file.unlink()
+    page = Page(write(run_dir, tmp_path / "out", report={"samples": 0}))
+    text = " ".join(page.text.split())
+    assert "No caption is read into attributes: the run has no attributes.json" in text
+    assert "There is nothing to compare over phases" in text
+
+
+def test_all_metrics_of_the_profile_coco_are_shown(run_dir: Path, tmp_path: Path) -> None:
+    """Its scores hold three metrics more; the pages of the profile wts have no empty columns for them."""
+    assert "BLEU-2" not in write(run_dir, tmp_path / "wts", report={"samples": 0})
+    for name in ("scores.json", "segments.json"):
+        for file in run_dir.rglob(name):
+            with_shorter_bleus(file)
+    html = write(run_dir, tmp_path / "coco", report={"samples": 1}, evaluate={"profile": "coco"})
+    heads = re.findall(r'<th scope="col" class="number">([A-Z][A-Z1-4a-z-]+)</th>', html)
+    assert heads[heads.index("BLEU-1") :][:7] == [
+        *("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr-D")
+    ]
+    for points in ("93.0", "92.0", "91.0"):
+        assert points in Page(html).text
+    assert "By the profile coco" in Page(html).text
+
+
+def with_shorter_bleus(file: Path) -> None:
+    def add(value: Any) -> Any:
+        if isinstance(value, dict) and "bleu" in value:
+            return {**value, "bleu-1": 0.93, "bleu-2": 0.92, "bleu-3": 0.91}
+        return {key: add(inner) for key, inner in value.items()} if isinstance(value, dict) else value
+
+    write_json(file, add(json.loads(file.read_text())))
 
 
 def test_an_empty_run_has_a_page(tmp_path: Path) -> None:

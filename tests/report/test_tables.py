@@ -9,11 +9,9 @@ import pytest
 
 from cityscribe.report.run_files import Run, Scores, Skipped, read_run
 from cityscribe.report.tables import (
-    breakdowns,
     headline,
     reference_domains,
     score_groups,
-    segment_points,
     signed,
     skip_groups,
     unexplained,
@@ -39,6 +37,10 @@ def test_headline_says_how_the_run_stands_to_each_baseline(run: Run) -> None:
     assert (
         headline(scored(run, tuned=78.12, untuned=47.1, blind=80.0, other=78.15))
         == "78.1 points, 31.0 above the untuned model, 1.9 below the blind one and level with the other one"
+    )
+    assert (
+        headline(scored(run, tuned=78.12, blind=70.0, majority=50.12))
+        == "78.1 points, 8.1 above the blind model and 28.0 above the majority line"
     )
 
 
@@ -88,19 +90,6 @@ def test_a_domain_that_only_a_baseline_has_is_shown(run: Run) -> None:
     (external,) = [group for group in groups if (group.domain, group.who) == ("external", "both")]
     assert external.rows[0].score is None
     assert external.rows[1].lead is None
-
-
-def test_breakdowns_average_every_segment_once_and_count_missing_ones_as_zero(run: Run) -> None:
-    dropped = next(iter(run.tuned.segments or {}))
-    segments = {key: metrics for key, metrics in (run.tuned.segments or {}).items() if key != dropped}
-    run = replace(run, models=(replace(run.tuned, segments=segments), *run.baselines))
-    points = segment_points(run.tuned)
-    assert points is not None
-    for rows in breakdowns(run).values():
-        assert sum(row.segments for row in rows) == 50
-        total = sum(row.segments * (row.points[0] or 0.0) for row in rows)
-        assert total == pytest.approx(sum(points.values()))
-    assert [row.title for row in breakdowns(run)["View"]] == ["overhead", "vehicle"]
 
 
 def test_segments_that_only_the_scores_know_a_reference_for_count(run: Run) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from functools import cache, lru_cache
-from importlib.resources import files
+from pathlib import Path
 
 SOURCE = "WordNet 3.0"
 TABLE = "synonyms-3.0.txt.gz"
@@ -92,7 +92,7 @@ def _fields(lemma: str) -> list[str]:
 
 @cache
 def _read_table() -> bytes:
-    return gzip.decompress(files(__name__).joinpath(TABLE).read_bytes())
+    return gzip.decompress(Path(__file__).with_name(TABLE).read_bytes())
 
 
 @cache

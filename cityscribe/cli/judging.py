@@ -1,0 +1,129 @@
+"""Commands that let a language model judge answers, and that compare judges."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from cityscribe.cli.shell import app, console, watch
+from cityscribe.records import InputError
+
+
+@app.command()
+def judge(
+    target: Annotated[Path, typer.Argument(help="project file, or a file of answers", metavar="PROJECT.YAML|ANSWERS")],
+    model: Annotated[str, typer.Option(help="folder or hub id of a chat model, or its name on the server")],
+    base_url: Annotated[str | None, typer.Option(help="OpenAI-compatible server; none judges on this machine")] = None,
+    rubric: Annotated[str, typer.Option(help="what is judged: one of the prompt file")] = "answer",
+    prompts: Annotated[Path | None, typer.Option(help="YAML file that replaces the prompts of the package")] = None,
+    output: Annotated[Path | None, typer.Option(help="folder; by default `judge` beside the answers")] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="requests under way at once")] = 8,
+    tries: Annotated[int, typer.Option(min=1, help="of each request, with growing pauses between them")] = 6,
+    batch_size: Annotated[int, typer.Option(min=1, help="answers judged together on this machine")] = 8,
+    seed: Annotated[int, typer.Option(help="of the intervals")] = 0,
+) -> None:
+    """Let a language model judge open answers as Video-ChatGPT does: yes or no, and 0 to 5.
+
+    Reads predictions.jsonl of a run and its baselines, or any file of that form or of Video-ChatGPT's. Replies are
+    kept: the same command goes on where it was stopped. A server's key is OPENAI_API_KEY.
+    """
+    from cityscribe.evaluate.judge import Judge, load_rubrics
+    from cityscribe.evaluate.judge_models import LocalJudge, ServerJudge
+
+    rubrics = load_rubrics(prompts)
+    if rubric not in rubrics:
+        raise InputError(f"--rubric {rubric}: expected one of {', '.join(rubrics)}")
+    answers = _answers(target)
+    asked: Judge = (
+        LocalJudge(model, batch_size=batch_size)
+        if base_url is None
+        else ServerJudge(base_url, model, concurrency=concurrency, tries=tries)
+    )
+    cache = (output or answers[0][1].parent / "judge") / "cache.jsonl"
+    table = Table("answers", "items", "yes %", "of all %", "score", "unparsed")
+    for name, path in answers:
+        folder = path.parent / "judge" if output is None else output
+        file = folder / f"{path.stem}.{rubric}.{re.sub('[^A-Za-z0-9._-]+', '-', model).strip('-')[-60:]}.json"
+        if output is not None and len(answers) > 1:
+            file = file.with_name(f"{name}.{file.name}")
+        with watch(f"judge {name}") as progress:
+            found = _judge_file(path, asked, rubrics[rubric], rubric, cache, file, seed, progress)
+        right = [f"{100 * found[key]:.1f}" if key in found else "" for key in ("accuracy", "accuracy_over_all")]
+        score = "" if found["score"] is None else f"{found['score']:.2f}"
+        table.add_row(name, str(found["items"]), *right, score, str(found["unparsed"]))
+    console.print(table)
+    console.print(f"verdicts: {file.with_suffix('.jsonl')}")
+
+
+def _answers(target: Path) -> list[tuple[str, Path]]:
+    """The files of answers: one, or those of a run and its baselines."""
+    from cityscribe.cli.stages import homes_of
+    from cityscribe.settings import load_settings
+
+    if target.suffix not in (".yaml", ".yml"):
+        return [(target.stem, target)]
+    homes = homes_of(load_settings(target))
+    found = [(name, home / "predictions.jsonl") for name, home in homes if (home / "predictions.jsonl").is_file()]
+    if not found:
+        raise InputError(f"{homes[0][1]}: has no predictions.jsonl; run `cityscribe predict {target}` first")
+    return found
+
+
+def _judge_file(
+    path: Path, asked: Any, rubric: Any, name: str, cache: Path, out: Path, seed: int, progress: Any
+) -> dict[str, Any]:
+    """Judge a file of answers; write the numbers with what made them, and each verdict as a JSON line."""
+    from cityscribe.evaluate.judge import judge_items, read_items, summarise
+    from cityscribe.evaluate.provenance import provenance
+    from cityscribe.records import write_json, write_text
+
+    items = read_items(path)
+    if "{second_answer}" in rubric.user and not all(item.second_answer for _, _, item in items):
+        raise InputError(f"{path}: has one answer an item, but the rubric {name} compares two (pred1 and pred2)")
+    verdicts = judge_items([item for _, _, item in items], asked, rubric, cache=cache, progress=progress)
+    summary = summarise(verdicts, [group for _, group, _ in items], seed)
+    references = {f"{n}/{key}": [item.question, item.reference] for n, (key, _, item) in enumerate(items)}
+    made_by = {
+        **provenance(f"judge: {name}", None, references, path, ()),
+        "judge": {**asked.identity, **asked.seen},
+        "prompt_sha256": rubric.sha256,
+        "seed": str(seed),
+    }
+    lines = [
+        {"id": key, "group": group, "correct": verdict.correct, "score": verdict.score, "reply": verdict.reply}
+        for (key, group, _), verdict in zip(items, verdicts, strict=True)
+    ]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    write_text(out.with_suffix(".jsonl"), text.encode("utf-8", "backslashreplace").decode("utf-8"))
+    write_json(out, {**summary, "provenance": made_by})
+    return summary
+
+
+@app.command()
+def agreement(
+    first: Annotated[Path, typer.Argument(help="verdicts of one judge, as `judge` writes them (.jsonl)")],
+    second: Annotated[Path, typer.Argument(help="verdicts of another one on the same answers")],
+    output: Annotated[Path | None, typer.Option(help="file for the numbers")] = None,
+) -> None:
+    """How far two judges agree: Cohen's kappa on yes and no, correlation of the scores."""
+    from cityscribe.evaluate import agreement as measured
+    from cityscribe.evaluate.judge import read_verdicts
+    from cityscribe.records import write_json
+
+    one, other = read_verdicts(first), read_verdicts(second)
+    if [name for name, _ in one] != [name for name, _ in other]:
+        raise InputError(f"{second}: does not judge the same answers in the same order as {first}")
+    found = measured.agreement([verdict for _, verdict in one], [verdict for _, verdict in other])
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_json(output, found)
+    table = Table("read by both", "agree", "kappa", "Pearson", "Spearman", "second - first")
+    values = [found[key] for key in ("agreement", "kappa", "pearson", "spearman", "difference")]
+    table.add_row(f"{found['both_read']} of {found['items']}", *("" if v is None else f"{v:.3f}" for v in values))
+    console.print(table)

@@ -1,0 +1,162 @@
+"""What commands say and do about answered questions: their scores, on the terminal and for any file of answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from cityscribe.cli.shell import complaints, console
+from cityscribe.records import InputError, Sample
+
+
+def brings_samples(settings: Any) -> bool:
+    """Whether a project is of conversations, whose answers are scored as questions, rather than of scenarios."""
+    from cityscribe.sources import SAMPLE_SOURCES
+
+    return settings.data.source in SAMPLE_SOURCES
+
+
+def compare_questions(runs: dict[str, Any], output: Path) -> None:
+    """Compare runs that answered the same questions, by name: print what separates them, write page and JSON."""
+    from cityscribe.report.questions import write_question_comparison
+
+    found = write_question_comparison(runs, output)
+    table = Table("run", "score", f"against {found.first.name}", "95 % of draws", "p (Holm)")
+    table.add_row(found.first.name, _points(found.first.scores["score"]))
+    for model, lead in zip(found.models[1:], found.leads, strict=True):
+        interval = "" if lead.interval is None else f"{lead.interval.low:+.2f} to {lead.interval.high:+.2f}"
+        p_value = "" if lead.p_value is None else f"{lead.p_value:.4f}"
+        table.add_row(model.name, _points(model.scores["score"]), f"{lead.points:+.2f}", interval, p_value)
+    console.print(table)
+    console.print(f"page: {output / 'index.html'}")
+
+
+def _points(score: float | None) -> str:
+    return "none" if score is None else f"{score:.2f}"
+
+
+def print_question_scores(homes: list[tuple[str, Path]]) -> None:
+    """A line a model and part, from the `scores.json` of each."""
+    from cityscribe.records import read_json
+
+    table = Table("model", *COLUMNS)
+    for name, home in homes:
+        if (home / "scores.json").exists():
+            first, *rest = score_rows(read_json(home / "scores.json"))
+            table.add_row(name, *first)
+            for row in rest:
+                table.add_row("", *row)
+            table.add_section()
+    console.print(table)
+
+
+COLUMNS = ("questions", "", "right %", "95 % of draws", "majority", "unread")
+
+
+def score_rows(scores: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The cells under COLUMNS."""
+    rows: list[tuple[str, ...]] = []
+    if "choices" in scores:
+        part = scores["choices"]
+        majority = f"{100 * part['majority']['accuracy']:.1f}"
+        shown = (_percent(part["accuracy"]), _between(part["interval"]), majority, str(part["unparsed"]))
+        rows.append(("options", str(part["questions"]), *shown))
+        if "balanced" in part:
+            shown = (_percent(part["balanced"]), _between(part["balanced_interval"]), "", "")
+            rows.append(("mean of classes", str(len(part["classes"])), *shown))
+        if "circular" in part:
+            turned = part["circular"]
+            shown = (_percent(turned["accuracy"]), _between(turned["interval"]), "", str(turned["unparsed"]))
+            rows.append(("all rotations", str(turned["questions"]), *shown))
+    if "answers" in scores:
+        part = scores["answers"]
+        majority = f"{100 * part['majority']['exact']:.1f}"
+        shown = (_percent(part["exact"]), _between(part["exact_interval"]), majority, "")
+        rows.append(("exact", str(part["questions"]), *shown))
+        rows.append(("token F1", "", _percent(part["f1"]), _between(part["f1_interval"]), "", ""))
+    if "captions" in scores:
+        part = scores["captions"]
+        rows.append(("captions, points", str(part["questions"]), f"{part['score']:.1f}", "", "", ""))
+    return rows or [("no references", str(scores["questions"]), "", "", "", "")]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _between(interval: list[float] | None) -> str:
+    return "" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
+
+
+def evaluate_file(
+    predictions: Path,
+    references: Path | None,
+    source: str | None,
+    profile: str,
+    backend: Any,
+    split: str | None,
+    against: str,
+    output: Path | None,
+    segments: Path | None,
+) -> None:
+    """Score a file of answers and print and write what came out. Without references those beside the answers count."""
+    from cityscribe.evaluate.question_files import read_lines
+    from cityscribe.evaluate.questions import evaluate_questions
+    from cityscribe.sources.choices import in_all_rotations
+
+    samples, learned = _references(references, source, split)
+    if samples is not None:
+        names = [(line.scenario, line.id) for line in read_lines(predictions)]
+        if len(set(names)) < len(names) and len(samples) < len(names):
+            samples = in_all_rotations(samples)  # the answers are to several orders of the options
+    scores = evaluate_questions(
+        predictions, samples, learned=learned, profile=profile, backend=backend, split=split, against=against
+    )
+    write_scores(scores, output, segments)
+    table = Table(*COLUMNS)
+    for row in score_rows(scores.total):
+        table.add_row(*row)
+    console.print(table)
+
+
+def write_scores(scores: Any, output: Path | None, segments: Path | None) -> None:
+    """Tell the warnings of an evaluation; write its scores, what made them beside, and the values of each segment."""
+    from cityscribe.records import write_json
+
+    for warning in scores.warnings:
+        complaints.print(f"[yellow]warning:[/] {escape(warning)}")
+    for path, value in ((output, scores.total), (segments, scores.segments)):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, value)
+    if output is not None:
+        write_json(output.with_name(f"{output.stem}.provenance.json"), scores.provenance)
+
+
+def _references(
+    references: Path | None, source: str | None, split: str | None
+) -> tuple[list[Sample] | None, list[Sample]]:
+    """The samples to score by, of one split where that is said, and those of training; None without references."""
+    from cityscribe.records import read_samples
+    from cityscribe.sources import SAMPLE_SOURCES
+    from cityscribe.sources.convert import guess_source
+
+    if references is None:
+        return None, []
+    if references.suffix == ".parquet":
+        return read_samples(references), []
+    named = source or guess_source(references)
+    if named not in SAMPLE_SOURCES:
+        raise InputError(f"--source {named}: expected one of {', '.join(SAMPLE_SOURCES)}")
+    samples, problems = SAMPLE_SOURCES[named](references)
+    if not samples:
+        first = f"; {problems[0]}" if problems else ""
+        raise InputError(f"{references}: no conversation can be used{first}")
+    wanted = [sample for sample in samples if split is None or sample.meta.split == split]
+    learned = [sample for sample in samples if sample.meta.split == "train"] if split not in (None, "train") else []
+    if not wanted:
+        raise InputError(f"{references}: has no conversations of the split {split}")
+    return wanted, learned

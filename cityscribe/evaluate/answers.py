@@ -1,0 +1,146 @@
+"""Open questions: exact match and token F1 of short answers, caption metrics of long ones.
+
+Short answers are compared as the evaluation script of SQuAD 1.1 does: lower case, without punctuation and articles,
+white space as one. `exact` is equality of what is left, `f1` that of its words. A question without an answer is wrong,
+and so is an answer without a word to a reference that has one. Two kinds of answers are told apart by the reference,
+as VQA v2 does: `yes/no`, `number`, `other`.
+
+Long answers are scored as captions are, by the metrics of the profile `wts` (mean over answers) or of `coco` (the
+corpus), with the score that the challenge makes of them.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from math import fsum
+from typing import Any
+
+from cityscribe.evaluate import resampling
+from cityscribe.evaluate.question_files import Question
+from cityscribe.evaluate.wts import POINTS, Backend, score_caption
+
+ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+LONG_WORDS = 12
+"""References of more words in the mean are captions rather than short answers."""
+
+
+def normalised(text: str) -> str:
+    """What is compared of a short answer."""
+    return " ".join(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())
+
+
+def token_f1(answer: str, reference: str) -> float:
+    """The harmonic mean of precision and recall over the words of two normalised texts, counted with repeats."""
+    said, right = answer.split(), reference.split()
+    if not said or not right:
+        return float(said == right)
+    common = (Counter(said) & Counter(right)).total()
+    return 2 * common / (len(said) + len(right))
+
+
+def are_long(questions: Sequence[Question]) -> bool:
+    """Whether their references are captions rather than short answers."""
+    return sum(len(question.reference.split()) for question in questions) > LONG_WORDS * len(questions)
+
+
+def short_outcomes(questions: Sequence[Question]) -> list[dict[str, Any]]:
+    """What `segments.json` says of each question: `exact` and `f1`, the former being its outcome."""
+    found = []
+    for question in questions:
+        said, right = normalised(question.answer or ""), normalised(question.reference)
+        exact = float(question.answer is not None and said == right)
+        f1 = token_f1(said, right) if question.answer is not None else 0.0
+        found.append({"kind": "answer", "outcome": exact, "f1": f1, "type": answer_type(right)})
+    return found
+
+
+def answer_type(reference: str) -> str:
+    """The kind of a normalised reference."""
+    if reference in ("yes", "no"):
+        return "yes/no"
+    return "number" if reference.isdigit() else "other"
+
+
+def score_short(questions: Sequence[Question], learned: Sequence[Question] = (), seed: int = 0) -> dict[str, Any]:
+    """Means over questions with references, of which there is at least one. `learned` are the training data: the line
+    `majority` says of each question the commonest answer to it there, or of all where it was never asked."""
+    outcomes = short_outcomes(questions)
+    exact, f1 = ([each[name] for each in outcomes] for name in ("outcome", "f1"))
+    groups = [question.group for question in questions]
+    common, origin = _majority(questions, learned)
+    kinds: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for each in outcomes:
+        kinds[each["type"]].append(each)
+    return {
+        "questions": len(questions),
+        "exact": fsum(exact) / len(exact),
+        "exact_interval": _interval(groups, exact, seed),
+        "f1": fsum(f1) / len(f1),
+        "f1_interval": _interval(groups, f1, seed),
+        "missing": sum(question.answer is None for question in questions),
+        "empty": sum(question.answer is not None and not question.answer.strip() for question in questions),
+        "majority": {
+            "exact": fsum(
+                normalised(said) == normalised(question.reference)
+                for said, question in zip(common, questions, strict=True)
+            )
+            / len(questions),
+            "from": origin,
+        },
+        "types": [
+            {
+                "type": name,
+                "questions": len(part),
+                "exact": fsum(each["outcome"] for each in part) / len(part),
+                "f1": fsum(each["f1"] for each in part) / len(part),
+            }
+            for name, part in sorted(kinds.items())
+        ],
+    }
+
+
+def _interval(groups: Sequence[str], outcomes: Sequence[float], seed: int) -> list[float] | None:
+    found = resampling.interval([resampling.stratum(groups, [""] * len(groups), outcomes)], seed)
+    return None if found is None else [found.low, found.high]
+
+
+def _majority(questions: Sequence[Question], learned: Sequence[Question]) -> tuple[list[str], str]:
+    known = learned or questions
+    to_it: dict[str, Counter[str]] = defaultdict(Counter)
+    to_any = Counter(normalised(question.reference) for question in known)
+    for question in known:
+        to_it[question.stem][normalised(question.reference)] += 1
+
+    def commonest(counts: Counter[str]) -> str:
+        return min(counts, key=lambda text: (-counts[text], -to_any[text], text))
+
+    ever = commonest(to_any)
+    best = {stem: commonest(counts) for stem, counts in to_it.items()}
+    return [best.get(question.stem, ever) for question in questions], "train" if learned else "references"
+
+
+def score_long(
+    questions: Sequence[Question], profile: str, backend: Backend = "python"
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Caption metrics of questions whose references hold words, by `wts` or `coco`, and what `segments.json` says of
+    each: its outcome is its score by those metrics, in [0, 1]."""
+    if profile == "coco":
+        from cityscribe.evaluate.coco.profile import score_corpus
+
+        scores = score_corpus([q.answer or "" for q in questions], [[q.reference] for q in questions], backend)
+        each, mean = scores.captions, scores.corpus
+    else:
+        each = [score_caption(question.reference, question.answer or "") for question in questions]
+        mean = {metric: fsum(values[metric] for values in each) / len(each) for metric in POINTS}
+    segments = [{"kind": "caption", "outcome": _points(values) / 100, **values} for values in each]
+    missing = sum(question.answer is None for question in questions)
+    return {"questions": len(questions), "missing": missing, **mean, "score": _points(mean)}, segments
+
+
+def _points(values: dict[str, float]) -> float:
+    return fsum(worth * values[metric] for metric, worth in POINTS.items()) / len(POINTS)

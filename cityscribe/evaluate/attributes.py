@@ -1,0 +1,179 @@
+"""Reading a traffic caption into facts, by rules: which attributes of the road users and the scene it states.
+
+    read_attributes("The pedestrian, a male in his 30s, ...") == {"sex": "male", "age": "30s", ...}
+
+The rules are `attributes.yaml`: for each attribute its values and the wordings that state them, those of the captions
+of WTS and BDD_PC_5K first of all. Nothing is guessed. An attribute that a caption does not state in these words is
+absent, one that it states in two ways is UNCLEAR, and `unread_sentences` gives the sentences in which nothing was read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+UNCLEAR = "?"
+"""The value of an attribute that a caption states in two ways."""
+
+RULES = "attributes.yaml"
+
+SENTENCE_END = re.compile(r"(?<=[.!?])[\"”')]*(?:\s+|(?=[A-Z][a-z]))")
+"""White space after a full stop; or nothing, where the space was forgotten ("present.Overall")."""
+
+CLAUSE_START = re.compile(
+    r",? (?:and|but|while|when|although|though|as) (?=(?:the (?:pedestrian|vehicle|cyclist|driver|car)|he|she|it)\b)"
+    r"|,? (?=(?:who|which) )"
+)
+MENTION = re.compile(
+    r"\b(?:(?P<pedestrian>pedestrian|cyclist|victim|who|he|she|him|his|her|person|man|woman|male|female)"
+    r"|(?P<vehicle>vehicle|car|driver|it|its))\b"
+)
+QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " "})
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute and the wordings that state it."""
+
+    name: str
+    about: str  # "pedestrian", "vehicle" or "scene"
+    of: str  # the road user whose clauses count, empty for all
+    fixed: bool  # cannot change within a scenario
+    covers: Mapping[str, tuple[str, ...]]  # a vague value -> what it is compatible with
+    says: tuple[tuple[str | None, re.Pattern[str]], ...]  # value with {1} for groups; None: says nothing
+
+
+@cache
+def attributes() -> dict[str, Attribute]:
+    """All attributes by name, in the order of the rules."""
+    rules = _rules()
+    return {
+        name: Attribute(
+            name=name,
+            about=rule["about"],
+            of=rule.get("of", ""),
+            fixed=rule.get("fixed", False),
+            covers={value: tuple(map(str, others)) for value, others in rule.get("covers", {}).items()},
+            says=tuple(
+                (None if value is None else str(value), re.compile(_with_words(pattern, rules["words"])))
+                for entry in rule["says"]
+                for value, pattern in entry.items()
+            ),
+        )
+        for name, rule in rules["attributes"].items()
+    }
+
+
+def read_attributes(caption: str) -> dict[str, str]:
+    """What a caption states, by attribute; UNCLEAR where it states it in two ways that do not go together."""
+    found: dict[str, set[str]] = {}
+    for sentence in _sentences(caption):
+        for name, value in _read_sentence(sentence):
+            found.setdefault(name, set()).add(value)
+    known = attributes()
+    return {name: _one_value(found[name], known[name].covers) for name in known if name in found}
+
+
+def unread_sentences(caption: str) -> tuple[str, ...]:
+    """The sentences of a caption in which no attribute was read, lower-cased."""
+    return tuple(sentence for sentence in _sentences(caption) if not _read_sentence(sentence))
+
+
+def sentence_counts(captions: Iterable[str]) -> dict[str, int]:
+    """How many sentences captions have together, and in how many of them nothing was read."""
+    counts = {"sentences": 0, "unread": 0}
+    for caption in captions:
+        counts["sentences"] += len(_sentences(caption))
+        counts["unread"] += len(unread_sentences(caption))
+    return counts
+
+
+def agrees(name: str, first: str, other: str) -> bool:
+    """Whether two values of an attribute go together: equal, or one covers the other. UNCLEAR agrees with nothing."""
+    covers = attributes()[name].covers
+    return first == other != UNCLEAR or other in covers.get(first, ()) or first in covers.get(other, ())
+
+
+def rules_sha256() -> str:
+    """The SHA-256 of the rules, in hexadecimal: attribute scores by other rules are not comparable."""
+    return hashlib.sha256(_rules_text()).hexdigest()
+
+
+def _one_value(values: set[str], covers: Mapping[str, tuple[str, ...]]) -> str:
+    """The value of a set, less the vague ones that go with another; UNCLEAR where more than one is left."""
+    precise = {value for value in values if not values.intersection(covers.get(value, ()))}
+    return precise.pop() if len(precise) == 1 else UNCLEAR
+
+
+@lru_cache(maxsize=1 << 14)
+def _sentences(caption: str) -> tuple[str, ...]:
+    tidy = " ".join(caption.translate(QUOTES).split())
+    return tuple(sentence.rstrip(".!? ").lower() for sentence in SENTENCE_END.split(tidy) if sentence.strip(".!? "))
+
+
+@lru_cache(maxsize=1 << 16)  # annotators repeat themselves, and models more so
+def _read_sentence(sentence: str) -> tuple[tuple[str, str], ...]:
+    """The attributes that one sentence states, each with every value that it gives."""
+    same: Mapping[str, str] = _rules()["same"]
+    clauses = list(_clauses(sentence))
+    found: dict[tuple[str, str], None] = {}
+    for attribute in attributes().values():
+        for subject, clause in clauses if attribute.of else [("", sentence)]:
+            if subject != attribute.of:
+                continue
+            for value, pattern in attribute.says:
+                for match in pattern.finditer(clause):
+                    if value is not None:
+                        stated = value.format(match[0], *(same.get(group, group) for group in match.groups()))
+                        found[attribute.name, same.get(stated, stated)] = None
+                clause = pattern.sub(_blank, clause)
+    return tuple(found)
+
+
+def _clauses(sentence: str) -> Iterator[tuple[str, str]]:
+    """The clauses of a sentence, each with the road user that it is about: the first that it names, for "which" the
+    last of the clause before, and where it names none the one of the clause before."""
+    subject = last = ""
+    start = 0
+    for end in [*(match.end() for match in CLAUSE_START.finditer(sentence)), len(sentence)]:
+        clause = sentence[start:end]
+        mentions = [mention.lastgroup or "" for mention in MENTION.finditer(clause)]
+        if clause.startswith("which "):
+            subject = last
+        elif mentions:
+            subject = mentions[0]
+        last = mentions[-1] if mentions else last
+        yield subject, clause.removesuffix(" ")
+        start = end
+
+
+def _blank(match: re.Match[str]) -> str:
+    # A sign that no pattern asks for, so that what stood on both sides does not grow together.
+    return "|" * len(match[0])
+
+
+@cache
+def _rules() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(_rules_text())
+    return loaded
+
+
+@cache
+def _rules_text() -> bytes:
+    return files("cityscribe.evaluate").joinpath(RULES).read_bytes()
+
+
+def _with_words(pattern: str, words: Mapping[str, str]) -> str:
+    """A pattern with the alternatives of its words, the longest first: "navy blue" before "navy"."""
+    for name, alternatives in words.items():
+        if f"{{{name}}}" in pattern:
+            longest = "|".join(sorted(alternatives.split("|"), key=len, reverse=True))
+            pattern = pattern.replace(f"{{{name}}}", longest if "(?:" not in alternatives else alternatives)
+    return pattern

@@ -1,0 +1,127 @@
+"""Runs of questions as their folders hold them, and what separates the models in them.
+
+The models are those of one run (tuned, then its baselines) or the tuned ones of several runs. The first is what the
+others are compared with: intervals come from drawing groups (the questions of a clip), p-values from exchanging the two
+models group by group, corrected by Holm's method where there is more than one comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cityscribe.evaluate import resampling
+from cityscribe.evaluate.question_files import Question, read_questions
+from cityscribe.evaluate.resampling import Interval, Paired
+from cityscribe.records import InputError, read_json, read_samples
+from cityscribe.report.run_files import BASELINES, TUNED, CurvePoint, read_lines
+from cityscribe.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweringModel:
+    """One model: its `scores.json`, `segments.json`, `scores.provenance.json` and its answers by question."""
+
+    name: str
+    scores: dict[str, Any]
+    segments: dict[str, dict[str, Any]]
+    provenance: dict[str, Any]
+    answers: dict[str, str | None]
+    curve: tuple[CurvePoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """By how many points another model scores above the first; None where it cannot be known."""
+
+    points: float
+    interval: Interval | None
+    p_value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionRun:
+    """Models that answered the same questions, the first before the others."""
+
+    questions: dict[str, Question]
+    models: tuple[AnsweringModel, ...]
+    leads: tuple[Lead, ...]  # of all models but the first
+
+    @property
+    def first(self) -> AnsweringModel:
+        return self.models[0]
+
+
+def read_question_run(run_dir: Path, settings: Settings) -> QuestionRun:
+    """The models of one run. Raises InputError for a folder or a file that is missing or malformed."""
+    if not run_dir.is_dir():
+        raise InputError(f"{run_dir}: no such run; `cityscribe run` makes it")
+    prepared = run_dir / "prepared" / f"{settings.predict.split}.parquet"
+    homes = {TUNED: run_dir}
+    homes |= {name: run_dir / "baselines" / name for name in BASELINES}
+    questions: dict[str, Question] = {}
+    models = []
+    for name, home in homes.items():
+        if (home / "scores.json").is_file() or name == TUNED:
+            model, asked = _read_model(name, home, prepared)
+            models.append(model)
+            questions = questions or asked
+    return QuestionRun(questions, tuple(models), _leads(models, settings.seed))
+
+
+def join_question_runs(runs: Mapping[str, QuestionRun], seed: int = 0) -> QuestionRun:
+    """The first models of several runs side by side. Raises InputError where they did not answer the same questions."""
+    if len(runs) < 2:
+        raise InputError("compare: give two runs or more")
+    (name, first), *rest = runs.items()
+    for other, run in rest:
+        if run.first.segments.keys() != first.first.segments.keys():
+            raise InputError(f"{other}: did not answer the same questions as {name}; compare equal splits")
+    models = [replace(run.first, name=name) for name, run in runs.items()]
+    return QuestionRun(first.questions, tuple(models), _leads(models, seed))
+
+
+def _read_model(name: str, home: Path, prepared: Path) -> tuple[AnsweringModel, dict[str, Question]]:
+    scores, segments = (read_json(home / file) for file in ("scores.json", "segments.json"))
+    if not isinstance(scores, dict) or "score" not in scores or "questions" not in scores:
+        raise InputError(f"{home / 'scores.json'}: is not of questions; run `cityscribe evaluate` again")
+    samples = read_samples(prepared) if prepared.is_file() else None
+    asked, _ = read_questions(home / "predictions.jsonl", samples)
+    model = AnsweringModel(
+        name=name,
+        scores=scores,
+        segments=segments,
+        provenance=read_json(home / "scores.provenance.json"),
+        answers={question.key: question.answer for question in asked},
+        curve=read_lines(home / "training" / "curve.jsonl", CurvePoint) or (),
+    )
+    return model, {question.key: question for question in asked}
+
+
+def _leads(models: Sequence[AnsweringModel], seed: int) -> tuple[Lead, ...]:
+    first, *others = models
+    tables = [_paired(other, first) for other in others]
+    p_values = resampling.holm([resampling.paired_p_value([table], seed) if table else None for table in tables])
+    return tuple(
+        Lead(
+            points=(other.scores["score"] or 0.0) - (first.scores["score"] or 0.0),
+            interval=resampling.paired_interval([table], seed) if table else None,
+            p_value=p_value,
+        )
+        for other, table, p_value in zip(others, tables, p_values, strict=True)
+    )
+
+
+def _paired(model: AnsweringModel, other: AnsweringModel) -> Paired | None:
+    """The outcomes of two models in points, [groups, 1] each; None where nothing is scored."""
+    keys = sorted(model.segments.keys() & other.segments.keys())
+    if not keys:
+        return None
+    groups = [model.segments[key]["group"] for key in keys]
+    first, second = (
+        resampling.stratum(groups, [""] * len(keys), [100 * each.segments[key]["outcome"] for key in keys])
+        for each in (model, other)
+    )
+    return Paired(first.sums, second.sums, first.counts)

@@ -1,0 +1,205 @@
+"""The page about answered questions: how good each model is, which classes it confuses, what it says.
+
+    OUT/index.html      everything in one file: it loads nothing, runs no script and can be sent by mail
+    OUT/compare.json    of several runs: the numbers of their comparison
+
+The page of a run and that of several are one: the models stand side by side, the first is what the others are compared
+with. `questions.html.jinja` with `style.css` and `questions.css` in it; all that the run holds is untrusted text to it
+and is escaped. Equal run folders give equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from cityscribe.evaluate.question_files import Question
+from cityscribe.evaluate.resampling import CONFIDENCE, RESAMPLES
+from cityscribe.records import InputError, write_json, write_text
+from cityscribe.report.curves import Line, line_chart
+from cityscribe.report.page import DESCRIPTIONS, is_flat_table, opening, said, signed, versions
+from cityscribe.report.question_charts import confusion_chart, recall_chart
+from cityscribe.report.question_runs import AnsweringModel, QuestionRun, join_question_runs, read_question_run
+from cityscribe.report.run_files import TUNED
+from cityscribe.report.samples import Shown, evenly_spaced, shown_image
+from cityscribe.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class SampleAnswer:
+    """One question as the page shows it, with what each model answered and whether that is right."""
+
+    question: Question
+    images: tuple[Shown, ...]
+    right: str
+    answers: tuple[tuple[str | None, float | None], ...]  # text, outcome
+
+
+def write_question_report(run_dir: Path, settings: Settings, out: Path) -> Path:
+    """Write the page about a run of questions into the folder `out`, made if it is missing, and return its path.
+
+    Raises InputError for a file of the run that is missing or malformed.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    run = read_question_run(run_dir, settings)
+    _write_page(out / "index.html", render_questions(run, run_dir / "prepared", settings, f"Run {settings.name}"))
+    return out / "index.html"
+
+
+def write_question_comparison(runs: Mapping[str, Settings], out: Path) -> QuestionRun:
+    """Compare the tuned models of several runs, by name, and write the page and `compare.json` into `out`.
+
+    Raises InputError for fewer than two runs, for runs that did not answer the same questions, and as
+    `write_question_report`.
+    """
+    settings = next(iter(runs.values()))
+    found = {name: read_question_run(one.run_dir, one) for name, one in runs.items()}
+    joined = join_question_runs(found, settings.seed)
+    out.mkdir(parents=True, exist_ok=True)
+    title = f"Runs {', '.join(runs)}"
+    _write_page(out / "index.html", render_questions(joined, settings.run_dir / "prepared", settings, title))
+    write_json(
+        out / "compare.json",
+        {
+            "first": {"name": joined.first.name, "scores": joined.first.scores},
+            "others": [
+                {"name": model.name, "scores": model.scores, "lead": asdict(lead)}
+                for model, lead in zip(joined.models[1:], joined.leads, strict=True)
+            ],
+        },
+    )
+    return joined
+
+
+def _write_page(path: Path, page: str) -> None:
+    # JSON can name half of a surrogate pair, which no UTF-8 file can hold.
+    write_text(path, page.encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def render_questions(run: QuestionRun, image_root: Path, settings: Settings, title: str) -> str:
+    """The page as HTML. `image_root` is the folder that the images of the prepared data are relative to."""
+    package = resources.files("cityscribe.report")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(said=said, opening=opening, signed=signed)
+    environment.tests.update(flat_table=is_flat_table)
+    template = environment.from_string((package / "questions.html.jinja").read_text("utf-8"))
+    styles = [(package / name).read_text("utf-8") for name in ("style.css", "questions.css")]
+    matrices = [
+        (model, model.scores["choices"]) for model in run.models if "confusion" in model.scores.get("choices", {})
+    ]
+    classes = class_rows(run.models)
+    shares = [tuple(None if each is None else each["recall"] for each in row["models"]) for row in classes]
+    losses = [
+        Line(model.name, number, [point.step for point in model.curve], [point.loss for point in model.curve])
+        for number, model in enumerate(run.models)
+        if model.curve
+    ]
+    return template.render(
+        run=run,
+        settings=settings,
+        title=title,
+        headline=headline(run.first) if run.first.name == TUNED else f"{run.first.name}: {headline(run.first)}",
+        several=run.first.name != TUNED,
+        style=Markup("\n".join(styles)),
+        classes=classes,
+        recalls=recall_chart([row["class"] for row in classes], shares) if classes else None,
+        matrices=[(model, scores, *_charts(model, scores)) for model, scores in matrices],
+        breakdowns=breakdown_rows(run.models),
+        loss=line_chart("Training loss", losses, "step", "loss (nats a token)", smooth=True) if losses else None,
+        samples=sample_answers(run, image_root, settings.report.samples),
+        descriptions=DESCRIPTIONS,
+        versions=versions(),
+        confidence=f"{CONFIDENCE:.0%}".replace("%", " %"),
+        resamples=RESAMPLES,
+    )
+
+
+def _charts(model: AnsweringModel, scores: dict[str, Any]) -> tuple[Markup, Markup | None]:
+    against = scores.get("against")
+    return (
+        confusion_chart(f"Confusion matrix of {model.name}", scores["confusion"]),
+        confusion_chart(f"{against['class']} against the rest, {model.name}", against["confusion"])
+        if against
+        else None,
+    )
+
+
+def headline(model: AnsweringModel) -> str:
+    """The first thing that the page says."""
+    scores = model.scores
+    parts = [part for part in ("choices", "answers", "captions") if part in scores]
+    # Of a question in several orders of its options, one counts.
+    asked = sum(scores[part]["questions"] for part in parts) or scores["questions"]
+    number = f"{asked:,}".replace(",", "\u202f")
+    if scores["score"] is None:
+        return f"{number} questions answered, none of them with a reference"
+    if parts == ["captions"]:
+        return f"{scores['score']:.1f} points over {number} long answers"
+    return f"{scores['score']:.1f} % of {number} questions right"
+
+
+def class_rows(models: Sequence[AnsweringModel]) -> list[dict[str, Any]]:
+    """The classes in order of name, each with its number of questions and each model's entry of `classes`."""
+    tables = [{row["class"]: row for row in model.scores.get("choices", {}).get("classes", [])} for model in models]
+    rows = []
+    for name in sorted({name for table in tables for name in table}):
+        entries = [table.get(name) for table in tables]
+        questions = next(each["questions"] for each in entries if each is not None)
+        rows.append({"class": name, "questions": questions, "models": entries})
+    return rows
+
+
+def breakdown_rows(models: Sequence[AnsweringModel]) -> dict[str, list[dict[str, Any]]]:
+    """Accuracy of choices and exact match of short answers by kinds of questions, each model's beside the others'."""
+    tables: dict[str, list[dict[str, dict[str, Any]]]] = {}
+    for number, model in enumerate(models):
+        parts = dict(model.scores.get("choices", {}).get("breakdowns", {}))
+        types = model.scores.get("answers", {}).get("types", [])
+        if len(types) > 1:
+            parts["kind of answer"] = [{**row, "value": row["type"], "accuracy": row["exact"]} for row in types]
+        for kind, rows in parts.items():
+            tables.setdefault(kind, [{} for _ in models])[number] = {row["value"]: row for row in rows}
+    return {
+        kind: [
+            {
+                "value": value,
+                "questions": next(table[value]["questions"] for table in each if value in table),
+                "models": [table[value]["accuracy"] if value in table else None for table in each],
+            }
+            for value in sorted({value for table in each for value in table})
+        ]
+        for kind, each in tables.items()
+    }
+
+
+def sample_answers(run: QuestionRun, image_root: Path, count: int) -> list[SampleAnswer]:
+    """Questions evenly spaced from those that the first model answers best to those that it answers worst.
+
+    Raises InputError for a file that is no image.
+    """
+    segments = run.first.segments
+    ranked = sorted(segments, key=lambda key: (-segments[key]["outcome"], key)) or sorted(run.questions)
+    found = []
+    for place in evenly_spaced(len(ranked), count) if ranked else []:
+        key = ranked[place]
+        if key not in run.questions:
+            raise InputError(f"{key}: is scored, but not among the prepared questions; run `cityscribe evaluate` again")
+        question = run.questions[key]
+        shown = (
+            shown_image(image_root, path, f"image {number}", question.name, ())
+            for number, path in enumerate(question.images, start=1)
+        )
+        answers = tuple(
+            (model.answers.get(key), model.segments[key]["outcome"] if key in model.segments else None)
+            for model in run.models
+        )
+        found.append(
+            SampleAnswer(question, tuple(shown), segments.get(key, {}).get("truth", question.reference), answers)
+        )
+    return found
