@@ -42,10 +42,11 @@ def world(
     wts: videos, captions, boxes. driving and questions: pictures with questions (data.source messages). surveillance:
     clips with and without an accident (data.source ucf-crime). wildlife: clips of animals (animal-kingdom).
     """
+    from cityscribe.world.clips import ClipSettings
     from cityscribe.world.dataset import WorldSettings, write_dataset
     from cityscribe.world.sets import SetSettings, write_set
-    from cityscribe.world.surveillance import ClipSettings, write_clips
-    from cityscribe.world.wildlife import WildlifeSettings, write_wildlife
+    from cityscribe.world.surveillance import write_clips
+    from cityscribe.world.wildlife import write_wildlife
 
     source = "messages"
     with watch("world") as progress:
@@ -53,14 +54,10 @@ def world(
             city = WorldSettings(train, val, test, external, seed, fps, annotators, masts, renderer)
             write_dataset(folder, city, workers=workers, progress=progress)
             source = "wts"
-        elif kind == "wildlife":
-            animals = WildlifeSettings(train, test, seconds, fps, seed, renderer)
-            write_wildlife(folder, animals, workers=workers, progress=progress)
-            source = "animal-kingdom"
-        elif kind == "surveillance":
+        elif kind in ("surveillance", "wildlife"):
             clips = ClipSettings(train, test, seconds, fps, seed, renderer)
-            write_clips(folder, clips, workers=workers, progress=progress)
-            source = "ucf-crime"
+            write, source = (write_clips, "ucf-crime") if kind == "surveillance" else (write_wildlife, "animal-kingdom")
+            write(folder, clips, workers=workers, progress=progress)
         else:
             pictures = SetSettings(kind, train, val, test, seed, renderer)
             write_set(folder, pictures, workers=workers, progress=progress)

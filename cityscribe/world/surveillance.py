@@ -10,13 +10,14 @@ What tells a near miss from an accident is in a second of the clip, so that a mo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from cityscribe.video import write_video
+from cityscribe.world.clips import ClipJob, ClipSettings, clip_jobs
 from cityscribe.world.event import sample_event
 from cityscribe.world.jobs import Progress, write_whole
 from cityscribe.world.renderers import RENDERERS
@@ -26,62 +27,37 @@ ORDINARY = ("normal", "walking along", "waiting", "near miss", "crossing")
 """Kinds of events that are no anomaly."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClipSettings:
-    """How many clips, and how long."""
-
-    train: int = 40
-    test: int = 12
-    seconds: float = 20.0
-    fps: int = 10
-    seed: int = 0
-    renderer: str = "raster"
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    split: str
-    number: int
-    accident: bool
-    settings: ClipSettings
-
-
 def write_clips(root: Path, settings: ClipSettings, *, workers: int = 0, progress: Progress | None = None) -> None:
     """Write clips into a folder that must not exist yet, as many with an accident as without; whole or not at all."""
-    jobs = list(_jobs(settings))
+    jobs = list(clip_jobs(settings))
     write_whole(root, asdict(settings), jobs, _write_clip, _write_lists, workers=workers, progress=progress)
 
 
-def _jobs(settings: ClipSettings) -> Iterator[_Job]:
-    for number in range(settings.train + settings.test):
-        yield _Job("train" if number < settings.train else "test", number + 1, number % 2 == 0, settings)
-
-
-def _write_clip(root: Path, job: _Job) -> tuple[str, str, str, int, int]:
+def _write_clip(root: Path, job: ClipJob) -> tuple[str, str, str, int, int]:
     """Write a clip; returns its split, class and path, and the first and last frame of the anomaly, -1 for none."""
     settings = job.settings
-    seed = settings.seed * 1_000_003 + job.number
-    rng = np.random.default_rng([seed, 21])
-    kind = "collision" if job.accident else str(rng.choice(ORDINARY))
+    accident = job.number % 2 == 1
+    rng = np.random.default_rng([job.seed, 21])
+    kind = "collision" if accident else str(rng.choice(ORDINARY))
     start = float(rng.uniform(0.15, 0.6)) * settings.seconds
-    event = sample_event(seed, start_s=start, only=kind)
+    event = sample_event(job.seed, start_s=start, only=kind)
     rig = Mast(event, rng)
-    folder, stem = ("RoadAccidents", "RoadAccidents") if job.accident else ("Normal_Videos_event", "Normal_Videos")
+    folder, stem = ("RoadAccidents", "RoadAccidents") if accident else ("Normal_Videos_event", "Normal_Videos")
     path = Path(folder, f"{stem}{job.number:03d}_x264.mp4")
     (root / folder).mkdir(parents=True, exist_ok=True)
     draw = RENDERERS[settings.renderer]
 
     def frames() -> Iterable[np.ndarray]:
-        for i in range(round(settings.seconds * settings.fps)):
+        for i in range(job.frames):
             moment = min(i / settings.fps, event.end_s)  # after the event, what happened lies there
             yield draw(
-                event.scene_at(moment), rig.at(event, moment), seed=seed * 1000 + i, blur=rig.blur, noise=rig.noise
+                event.scene_at(moment), rig.at(event, moment), seed=job.seed * 1000 + i, blur=rig.blur, noise=rig.noise
             )
 
     write_video(root / path, frames(), settings.fps)
-    first = round(event.boundaries_s[2] * settings.fps) if job.accident else -1
-    last = round(settings.seconds * settings.fps) - 1 if job.accident else -1
-    return job.split, "RoadAccidents" if job.accident else "Normal", path.as_posix(), first, last
+    first = round(event.boundaries_s[2] * settings.fps) if accident else -1
+    last = job.frames - 1 if accident else -1
+    return job.split, "RoadAccidents" if accident else "Normal", path.as_posix(), first, last
 
 
 def _write_lists(root: Path, results: list[tuple[str, str, str, int, int]]) -> None:

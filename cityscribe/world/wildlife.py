@@ -11,13 +11,13 @@ A clip shows one animal that does two or three things one after the other.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from cityscribe.video import write_video
+from cityscribe.world.clips import ClipJob, ClipSettings, clip_jobs
 from cityscribe.world.event import sample_street
 from cityscribe.world.jobs import Progress, write_whole
 from cityscribe.world.look import ANIMAL_ACTIONS, ANIMALS
@@ -29,42 +29,16 @@ _PACE = {"walking": 0.9, "running": 3.2}
 """Lengths of its body that an animal moves in a second."""
 
 
-@dataclass(frozen=True, slots=True)
-class WildlifeSettings:
-    """How many clips, and how long."""
-
-    train: int = 40
-    test: int = 12
-    seconds: float = 6.0
-    fps: int = 10
-    seed: int = 0
-    renderer: str = "raster"
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    split: str
-    number: int
-    settings: WildlifeSettings
-
-
-def write_wildlife(
-    root: Path, settings: WildlifeSettings, *, workers: int = 0, progress: Progress | None = None
-) -> None:
+def write_wildlife(root: Path, settings: ClipSettings, *, workers: int = 0, progress: Progress | None = None) -> None:
     """Write clips into a folder that must not exist yet; it appears whole or not at all."""
-    jobs = list(_jobs(settings))
+    jobs = list(clip_jobs(settings))
     write_whole(root, asdict(settings), jobs, _write_clip, _write_lists, workers=workers, progress=progress)
 
 
-def _jobs(settings: WildlifeSettings) -> Iterator[_Job]:
-    for number in range(settings.train + settings.test):
-        yield _Job("train" if number < settings.train else "test", number + 1, settings)
-
-
-def _write_clip(root: Path, job: _Job) -> tuple[str, str, str, list[tuple[float, float, str]]]:
+def _write_clip(root: Path, job: ClipJob) -> tuple[str, str, str, list[tuple[float, float, str]]]:
     """Write a clip; returns its split, name, species, and its spans with what the animal does."""
     settings = job.settings
-    rng = np.random.default_rng([settings.seed * 1_000_003 + job.number, 31])
+    rng = np.random.default_rng([job.seed, 31])
     species = str(rng.choice(list(ANIMALS)))
     count = int(rng.integers(2, 4))
     cuts = [0.0, *sorted(rng.uniform(0.25, 0.75, count - 1) * settings.seconds), settings.seconds]
@@ -74,7 +48,7 @@ def _write_clip(root: Path, job: _Job) -> tuple[str, str, str, list[tuple[float,
     shape = ANIMALS[species]
     heading = float(rng.uniform(0, math.tau))
     start = np.array([street.half_width + 2.6, 8.0])
-    path = [_state(species, spans, start, heading, i / settings.fps) for i in range(_frames(settings))]
+    path = [_state(species, spans, start, heading, i / settings.fps) for i in range(job.frames)]
     middle = (np.array([(s.x, s.y) for s in path]).max(axis=0) + np.array([(s.x, s.y) for s in path]).min(axis=0)) / 2
     reach = max(math.dist((s.x, s.y), middle) for s in path) + shape.length
     away, angle = 2.2 + 2.0 * reach, float(rng.uniform(-0.6, 0.6)) + math.pi
@@ -88,10 +62,6 @@ def _write_clip(root: Path, job: _Job) -> tuple[str, str, str, list[tuple[float,
     frames = (draw(Scene(street, (), (), (), (state,)), camera, seed=number) for number, state in enumerate(path))
     write_video(root / "video" / f"{name}.mp4", frames, settings.fps)
     return job.split, name, species, spans
-
-
-def _frames(settings: WildlifeSettings) -> int:
-    return round(settings.seconds * settings.fps)
 
 
 def _state(

@@ -10,12 +10,13 @@ import pytest
 from cityscribe.sources import SAMPLE_SOURCES, check_wts
 from cityscribe.video import probe
 from cityscribe.world import sets
+from cityscribe.world.clips import ClipSettings
 from cityscribe.world.dataset import WorldSettings, write_dataset
 from cityscribe.world.look import held_out
 from cityscribe.world.sets import KINDS, SetSettings, write_set
-from cityscribe.world.surveillance import ClipSettings, write_clips
+from cityscribe.world.surveillance import write_clips
 from cityscribe.world.tasks import recommended_speed
-from cityscribe.world.wildlife import WildlifeSettings, write_wildlife
+from cityscribe.world.wildlife import write_wildlife
 
 
 def _digests(root: Path) -> dict[str, str]:
@@ -91,7 +92,7 @@ def test_clips_are_a_flawless_ucf_crime_set(tmp_path: Path) -> None:
 
 def test_wildlife_is_a_flawless_animal_kingdom_set(tmp_path: Path) -> None:
     root = tmp_path / "wild"
-    write_wildlife(root, WildlifeSettings(train=4, test=2, seconds=2.0, fps=5), workers=1)
+    write_wildlife(root, ClipSettings(train=4, test=2, seconds=2.0, fps=5), workers=1)
     samples, problems = SAMPLE_SOURCES["animal-kingdom"](root)
     assert not problems
     assert {sample.meta.dimension for sample in samples if sample.meta.kind == "choice"} >= {"species", "action"}
