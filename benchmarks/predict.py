@@ -2,6 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.predict        # a small LLaVA on a CPU, in processor time
     python -m benchmarks.predict --device cuda            # random weights of the shape of LLaVA-1.5-7B, in bf16
+    python -m benchmarks.predict --device cuda --save build/llava-7b
+    python -m benchmarks.predict --device cuda --server http://127.0.0.1:8000/v1
 
 Two long and eight short questions a scene, two images of 576 tokens each. `generate` answers the same questions one by
 one, and in batches of long ones and of short ones, so that none waits for a longer answer. All three read the images
@@ -9,6 +11,13 @@ and tokenise the questions themselves, run on the same model in the same process
 rounds counts. The answers are compared token for token; where two differ, the same model in float64 says how far apart
 their tokens are there: a tie within the rounding of float32 has no right answer. The weights are random: they never
 say an end token before its time, so that every answer has the full length. Drafts have nothing to propose here.
+
+With `--server` the same questions also go to an OpenAI-compatible server of the saved weights, all at once. vLLM brings
+a torch of its own and so needs an environment of its own:
+
+    vllm serve build/llava-7b --dtype bfloat16 --gpu-memory-utilization 0.6 --limit-mm-per-prompt '{"image": 2}'
+
+Its memory is its own to report, and so it is not compared. The part on a GPU has not been run by us.
 """
 
 from __future__ import annotations
@@ -17,24 +26,28 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import openai
 import torch
 import typer
 from PIL import Image
 from transformers import CLIPVisionConfig, GenerationConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from cityscribe.models.build import build_processor
+from cityscribe.models.load import save_model
 from cityscribe.models.tokenizer import train_tokenizer
 from cityscribe.predict.answers import Answer
 from cityscribe.predict.decode import image_inputs_of
 from cityscribe.predict.local import Engine
 from cityscribe.predict.prompts import Conversation, open_image, with_images
+from cityscribe.predict.remote import RemoteEngine
 from cityscribe.records import image_block, message, text_block
-from cityscribe.settings import PredictSettings
+from cityscribe.settings import PredictSettings, RemoteSettings
 
 Device = Literal["cpu", "cuda"]
 
@@ -153,6 +166,21 @@ def generate(model: Any, processor: Any, questions: Sequence[Conversation], rows
     return [said[n] for n in range(len(questions))]
 
 
+def ask_server(url: str, questions: Sequence[Conversation]) -> None:
+    """Print what a server makes of the same questions, the images sent with each of them."""
+    name = openai.OpenAI(base_url=url, api_key="none").models.list().data[0].id
+    remote = RemoteSettings(base_url=url, model=name, concurrency=len(questions), timeout_s=600)
+    engine = RemoteEngine(PredictSettings(engine="remote", remote=remote))
+    engine.answer(questions)  # it may compile for these shapes first, and keep what it has seen
+    fresh = [replace(each, messages=(message("system", text_block("Be exact.")), *each.messages)) for each in questions]
+    (first,) = engine.answer([replace(fresh[0], max_new_tokens=1)])
+    start = time.perf_counter()
+    tokens = sum(each.tokens for each in engine.answer(fresh))
+    seconds = time.perf_counter() - start
+    print(f"{url}: {seconds:.2f} s, {len(questions) / seconds:.2f} answers/s, {tokens / seconds:.0f} tokens/s")
+    print(f"{url}: time to first token of one question: {first.seconds * 1000:.0f} ms")
+
+
 @torch.inference_mode()
 def tie(model: Any, engine: Counting, question: Conversation, first: list[int], second: list[int]) -> float:
     """How far apart in float64 the logits of the first two tokens that differ are, as a share of the largest logit."""
@@ -187,9 +215,13 @@ def main(
     short_tokens: Annotated[int, typer.Option(min=1, help="tokens of an answer to a short question")] = 8,
     rows: Annotated[int, typer.Option(min=1, help="questions in a batch of generate")] = 8,
     repeats: Annotated[int, typer.Option(min=1, help="rounds, of which the best counts")] = 2,
+    save: Annotated[Path | None, typer.Option(help="folder that the model is written to")] = None,
+    server: Annotated[str, typer.Option(help="base URL of a server that serves that folder")] = "",
 ) -> None:
-    """Compare the local engine with `generate` one by one and in batches."""
+    """Compare the local engine with `generate` one by one and in batches, and with a server."""
     model, processor = make_model(device)
+    if save is not None:
+        save_model(model, processor, save)
     sizes = [
         sum(p.numel() for p in part.parameters()) / 1e6
         for part in (model.model.vision_tower, model.model.language_model)
@@ -217,11 +249,12 @@ def main(
                 best[way] = min(clock(device) - start, best.get(way, float("inf")))
                 if device == "cuda":
                     memory[way] = torch.cuda.max_memory_allocated() / 2**30
-        if device == "cuda":
-            first = [Conversation(each.messages, each.images, 1) for each in questions[:1]]
-            start = clock(device)
-            answer(engine, first)
-            print(f"time to first token of one question: {(clock(device) - start) * 1000:.0f} ms")
+        engine.forget()
+        engine.said = []
+        (first,) = Engine.answer(engine, [replace(questions[0], max_new_tokens=1)])
+        print(f"time to first token of one question: {(first.first_s or 0) * 1000:.0f} ms")
+        if server:
+            ask_server(server, questions)
         model = model.double() if device == "cpu" else model
         peers = [way for way in ways if way != "cityscribe"]
         differs = {

@@ -7,7 +7,11 @@ A real service in a process of its own. 16 clients send 500 requests between the
 one in twenty cancelled, while the model is killed twice. Then 1,000 images and videos with bytes changed, cut out or
 repeated. Every well-formed request must be answered once, or told to come again and answered then, with what the same
 request is answered alone; every malformed one must get a 4xx with a reason; the service must be the same process at
-the end. Memory is that of all its processes (proportional set size), after the first fifth and at the end.
+the end.
+
+Then memory: 4,000 requests of ever new lengths, with no image, one, two or three, every fifth of them constrained to a
+schema. Memory is the proportional set size of each process, noted every 250 requests. The first 1,000 warm it up; the
+growth of the rest is the slope of a straight line through what was noted, and must stay below `GROWTH_MB` a thousand.
 """
 
 from __future__ import annotations
@@ -24,6 +28,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -36,38 +43,59 @@ from PIL import Image
 
 from cityscribe.video import write_video
 
+GROWTH_MB = 5.0
+"""Megabytes that a process may grow in 1,000 requests after the warm-up; images that leak would be ten times that."""
+
+WARM_UP, NOTED = 1000, 250
+
+WORDS = ("the", "pedestrian", "vehicle", "road", "near", "far", "left", "right", "behind", "slow", "fast", "wet")
+
 QUESTIONS = ("What is the weather like?", "Where is the pedestrian?", "Describe the vehicle.", "Is the road wet?")
 
 
 def main(
     checkpoint: Annotated[str, typer.Option(help="folder of a model")] = "cityscribe-tiny",
-    requests: Annotated[int, typer.Option(min=20)] = 500,
+    requests: Annotated[int, typer.Option(min=0)] = 500,
     clients: Annotated[int, typer.Option(min=1)] = 16,
     kills: Annotated[int, typer.Option(min=0, help="of the model's process")] = 2,
     files: Annotated[int, typer.Option(min=0, help="broken images and videos")] = 1000,
+    lengths: Annotated[int, typer.Option(min=0, help="requests of differing lengths, for memory")] = 4000,
 ) -> None:
     """Exit status 1 where a promise of the service does not hold."""
+    faults: list[str] = []
+    if lengths:
+        with served(checkpoint, clients, "auto", faults) as service:
+            faults += differing_lengths(service, lengths, clients)
+    # Equal answers in batches of any composition are promised in float32: bfloat16 rounds ties to either side.
+    with served(checkpoint, clients, "fp32", faults) as service:
+        faults += storm(service, requests, clients, kills) if requests else []
+        faults += broken_files(service, files, service.log_file.parent)
+    for fault in faults[:20]:
+        print("FAULT:", fault)
+    sys.exit(bool(faults))
+
+
+@contextmanager
+def served(checkpoint: str, clients: int, precision: str, faults: list[str]) -> Iterator[Service]:
+    """A service that is ready; notes among the faults if it does not stop gracefully."""
+    settings = ["serve.port=0", "predict.drafts=false", "serve.decode_timeout_s=10", f"serve.queue={clients}"]
+    command = [sys.executable, "-m", "cityscribe", "serve", checkpoint]
+    for setting in (*settings, f"predict.precision={precision}"):
+        command += ["--set", setting]
     with tempfile.TemporaryDirectory() as folder:
         log_file = Path(folder) / "log.jsonl"
-        command = [sys.executable, "-m", "cityscribe", "serve", checkpoint]
-        for setting in ("serve.port=0", "predict.drafts=false", "serve.decode_timeout_s=10", f"serve.queue={clients}"):
-            command += ["--set", setting]
         with log_file.open("w") as log:
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         assert process.stdout is not None
         service = Service(process.stdout.readline().strip(), process, log_file)
         try:
             service.wait_ready(1)
-            faults = storm(service, requests, clients, kills)
-            faults += broken_files(service, files, Path(folder))
+            yield service
             process.send_signal(signal.SIGTERM)
             if process.wait(60) != 0:
                 faults.append("the service did not stop gracefully")
         finally:
             process.kill()
-    for fault in faults[:20]:
-        print("FAULT:", fault)
-    sys.exit(bool(faults))
 
 
 class Service:
@@ -102,15 +130,55 @@ class Service:
             return 200, told["choices"][0]["message"]["content"]
         return response.status_code, told["error"]
 
-    def memory(self) -> str:
-        """Proportional set size of the processes."""
+    def memory(self) -> dict[str, float]:
+        """Proportional set size of the processes, in megabytes."""
         root = psutil.Process(self.process.pid)
         model = self.starts()[-1]
         found = {"listening": 0.0, "model": 0.0, "decoder": 0.0}
         for each in (root, *root.children(recursive=True)):
             name = "listening" if each == root else "model" if each.pid == model else "decoder"
             found[name] += each.memory_full_info().pss / 1e6
-        return ", ".join(f"{name} {megabytes:.0f} MB" for name, megabytes in found.items())
+        return found
+
+
+def differing_lengths(service: Service, requests: int, clients: int) -> list[str]:
+    """Well-formed requests of which no two have the same lengths. Returns what was not as promised."""
+    parts = [image_part(picture(number)) for number in range(6)]
+    schema = {"type": "object", "properties": {"lanes": {"enum": [1, 2, 3, 4]}, "wet": {"type": "boolean"}}}
+    constrained = {"type": "json_schema", "json_schema": {"name": "road", "schema": schema}}
+    faults: list[str] = []
+
+    def ask(request: int) -> None:
+        draw = random.Random(request)
+        content = draw.sample(parts, draw.choice((0, 1, 1, 1, 2, 3)))
+        content = [*content, text_part(" ".join(draw.choices(WORDS, k=draw.randint(1, 80))) + f" {request}?")]
+        more = {"response_format": constrained} if request % 5 == 0 else {}
+        status, told = service.chat(service.body(content, max_tokens=draw.randint(1, 24), **more))
+        if status != 200:
+            faults.append(f"request {request}: {status} {told}")
+
+    noted: list[tuple[int, dict[str, float]]] = []
+    began = time.monotonic()
+    with ThreadPoolExecutor(clients) as pool:
+        for start in range(0, requests, NOTED):
+            list(pool.map(ask, range(start, min(start + NOTED, requests))))
+            # Between two batches: in one, memory is that of the requests that it happens to hold.
+            noted.append((min(start + NOTED, requests), service.memory()))
+            print(f"  memory after {noted[-1][0]:5d}: {told_megabytes(noted[-1][1])}", flush=True)
+    print(f"{requests} requests of differing lengths by {clients} clients in {time.monotonic() - began:.0f} s")
+    flat = [(count, memory) for count, memory in noted if count >= WARM_UP]
+    if len(flat) > 2:
+        for name in flat[0][1]:
+            slope = np.polyfit([count / 1000 for count, _ in flat], [memory[name] for _, memory in flat], 1)[0]
+            print(f"  {name}: {slope:+.2f} MB in 1,000 requests after the first {WARM_UP:,}")
+            if slope > GROWTH_MB:
+                faults.append(f"the memory of {name} grows by {slope:.1f} MB in 1,000 requests")
+    print(f"  faults: {len(faults)}")
+    return faults
+
+
+def told_megabytes(memory: dict[str, float]) -> str:
+    return ", ".join(f"{name} {megabytes:.0f} MB" for name, megabytes in memory.items())
 
 
 def storm(service: Service, requests: int, clients: int, kills: int) -> list[str]:
@@ -157,7 +225,7 @@ def storm(service: Service, requests: int, clients: int, kills: int) -> list[str
     for thread in threads:
         thread.start()
     done = lambda: sum(counts[kind] for kind in shares)  # noqa: E731
-    memory = ""
+    memory: dict[str, float] = {}
     for kill in range(kills + 1):
         while done() < requests * (kill + 1) / (kills + 2) and any(thread.is_alive() for thread in threads):
             time.sleep(0.05)
@@ -181,8 +249,8 @@ def storm(service: Service, requests: int, clients: int, kills: int) -> list[str
     print("  " + ", ".join(f"{name}: {count}" for name, count in sorted(counts.items())))
     waits_s.sort()
     print(f"  wait for an answer: median {waits_s[len(waits_s) // 2]:.1f} s, longest {waits_s[-1]:.1f} s")
-    print(f"  memory after a fifth of them: {memory}")
-    print(f"  memory at the end:            {service.memory()}")
+    print(f"  memory after a fifth of them: {told_megabytes(memory)}")
+    print(f"  memory at the end:            {told_megabytes(service.memory())}")
     print(f"  faults: {len(faults)}")
     return faults
 
@@ -198,7 +266,7 @@ def broken_files(service: Service, count: int, folder: Path) -> list[str]:
     counts: Counter[str] = Counter()
     faults: list[str] = []
     began = time.monotonic()
-    memory = ""
+    memory: dict[str, float] = {}
     for number in range(count):
         draw = random.Random(number)
         kind, content = whole[number % len(whole)]
@@ -215,8 +283,8 @@ def broken_files(service: Service, count: int, folder: Path) -> list[str]:
             memory = service.memory()
     print(f"{count} broken files in {time.monotonic() - began:.0f} s")
     print("  " + ", ".join(f"{name}: {found}" for name, found in sorted(counts.items())))
-    print(f"  memory after a fifth of them: {memory}")
-    print(f"  memory at the end:            {service.memory()}")
+    print(f"  memory after a fifth of them: {told_megabytes(memory)}")
+    print(f"  memory at the end:            {told_megabytes(service.memory())}")
     print(f"  faults: {len(faults)}")
     return faults
 

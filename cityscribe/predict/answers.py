@@ -13,8 +13,9 @@ from cityscribe.predict.prompts import Conversation
 class Answer:
     """What a model answered. `problem` says why the text may be less than an answer.
 
-    empty: nothing was said; cut: it was still talking after `max_new_tokens`; non-finite: its logits overflowed or were
-    not numbers, the text is what it had said until then.
+    empty: nothing was said; cut: it was still talking after `max_new_tokens`, or its grammar grew too large to follow;
+    non-finite: its logits overflowed or were not numbers, the text is what it had said until then. Times are seconds
+    from when its batch was begun, images that are not known yet included; they do not count when answers are compared.
     """
 
     text: str
@@ -22,6 +23,8 @@ class Answer:
     tokens: int  # the end token counted
     problem: Literal["", "empty", "cut", "non-finite"] = ""
     steps: int = field(default=0, compare=False)  # passes of the model that it took; fewer than tokens with drafts
+    first_s: float | None = field(default=None, compare=False)  # to the first token; None where it came as a whole
+    seconds: float = field(default=0.0, compare=False)  # to the last token
 
 
 class Answering(Protocol):

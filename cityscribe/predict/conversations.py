@@ -4,32 +4,31 @@
     OUT.partial.jsonl    the journal, while the prediction runs
 
 The last answer of each conversation is asked for, after what was really said before it. Of a choice the answer is a
-letter: `chosen` is that of the option which the model names, empty where it names none.
+letter: `chosen` is that of the option which the model names, empty where it names none. `predict.choices` says how it
+is asked: freely (text), so that nothing but a letter can be said (letters), or not at all (likelihood): then `scores`
+has the log-likelihood of each letter as the whole answer, and the likeliest is chosen.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-import transformers
-
-from cityscribe.models.load import resolve_base
-from cityscribe.models.precision import resolve_dtype
+from cityscribe.letters import LETTERS, read_choice
 from cityscribe.predict.answers import Answer, Answering
+from cityscribe.predict.batches import Progress, answer_batches, whole_groups
+from cityscribe.predict.fingerprint import fingerprint
+from cityscribe.predict.grammars import one_of
 from cityscribe.predict.journal import Journal
+from cityscribe.predict.local import Engine
+from cityscribe.predict.options import score_options
 from cityscribe.predict.prompts import Conversation
-from cityscribe.predict.stage import UNDECIDING, load_engine
+from cityscribe.predict.stage import load_engine
 from cityscribe.records import InputError, Sample, text_of, write_text
 from cityscribe.settings import Settings
-
-Progress = Callable[[int, int], None]
 
 
 def predict_conversations(
@@ -44,63 +43,54 @@ def predict_conversations(
 ) -> int:
     """Answer every sample with the model in `model_dir`, a folder or hub id, and write one line each, in their order.
 
-    Images are read relative to `image_root`; `images=False` asks without them. A prediction that was stopped goes on
-    where it was. Returns how many answers were written. Raises InputError for a checkpoint or an image that cannot be
-    used, and for files that cannot be written.
+    Images are read relative to `image_root`; `images=False` asks without them. A batch holds all samples of an image,
+    so that none is encoded twice. A prediction that was stopped goes on where it was. Returns how many answers were
+    written. Raises InputError for a checkpoint or an image that cannot be used, and for files that cannot be written.
     """
-    report = progress or (lambda done, total: None)
-    size = settings.predict.batch_size
-    batches = [samples[start : start + size] for start in range(0, len(samples), size)]
+    choices = settings.predict.choices
+    places = whole_groups(
+        range(len(samples)), lambda n: samples[n].images or samples[n].group, settings.predict.batch_size
+    )
+
+    def ask(engine: Answering, batch: Sequence[int]) -> list[dict[str, Any]]:
+        asked = {n: _conversation(samples[n], image_root, images, choices) for n in batch}
+        scored = [n for n in batch if choices == "likelihood" and samples[n].meta.options]
+        free = [n for n in batch if n not in scored]
+        answers = engine.answer([asked[n] for n in free])
+        entries = {n: {"answer": asdict(answer), "scores": []} for n, answer in zip(free, answers, strict=True)}
+        if scored:  # behind the answers, whose images are still known
+            told = _likeliest(engine, [asked[n] for n in scored], [samples[n] for n in scored])
+            entries |= zip(scored, told, strict=True)
+        return [entries[n] for n in batch]
+
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        journal = Journal(
-            out.with_name(out.name + ".partial.jsonl"), _key(samples, image_root, model_dir, settings, images)
+        key = fingerprint(samples, image_root, model_dir, settings, images)
+        journal = Journal(out.with_name(out.name + ".partial.jsonl"), key)
+        told, _ = answer_batches(
+            places, journal, lambda: load_engine(model_dir, image_root, settings), ask, progress or (lambda *_: None)
         )
-        try:
-            answers = [Answer(**answer) for batch in journal.finished for answer in batch]
-            report(len(answers), len(samples))
-            engine: Answering | None = None
-            for batch in batches[len(journal.finished) :]:
-                engine = engine or load_engine(model_dir, image_root, settings)
-                engine.forget()
-                said = engine.answer([_conversation(sample, image_root, images) for sample in batch])
-                journal.append([asdict(answer) for answer in said])
-                answers += said
-                report(len(answers), len(samples))
-        finally:
-            journal.close()
-        rows = [_row(sample, answer) for sample, answer in zip(samples, answers, strict=True)]
+        entries = dict(zip((n for batch in places for n in batch), told, strict=True))
+        rows = [_row(sample, entries[n]) for n, sample in enumerate(samples)]
         write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         journal.discard()
     except OSError as error:
         raise InputError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error
-    return len(answers)
+    return len(rows)
 
 
-LETTER = r"(?<![^\W_])([{letters}])(?![^\W_])"
-SAYS_LETTER = (
-    r"^\W*" + LETTER + r"(?:\W*$|\s*[.):,])",
-    r"\(" + LETTER + r"\)|(?:answer|option|letter|choice)(?: is)?\W+" + LETTER,
-    LETTER + r"[.):]",
-)
-"""Ways of saying a letter, the clearest first; a lone `a` may be an article."""
-
-
-def chosen_letter(text: str, options: Sequence[str]) -> str:
-    """The letter of the option that an answer names, by its letter or else by its words; empty where it names none.
-
-    Examples are `b`, `(B)`, `b. walking`, `The answer is B.` and `walking`; words count where they are those of one
-    option only.
-    """
-    letters = "abcdefghijklmnopqrstuvwxyz"[: len(options)]
-    for pattern in SAYS_LETTER if options else ():
-        found = re.search(pattern.replace("{letters}", letters), text, re.IGNORECASE)
-        if found:
-            return next(group for group in found.groups() if group).lower()
-    said = [
-        letter for letter, option in zip(letters, options, strict=True) if option and option.lower() in text.lower()
-    ]
-    return said[0] if len(said) == 1 else ""
+def _likeliest(
+    engine: Answering, conversations: Sequence[Conversation], samples: Sequence[Sample]
+) -> list[dict[str, Any]]:
+    """The likeliest letter of each choice as its answer, and the log-likelihoods of all of them."""
+    assert isinstance(engine, Engine), "the settings allow this with the local engine only"
+    letters = [LETTERS[: len(sample.meta.options)] for sample in samples]
+    entries = []
+    for each, found in zip(letters, score_options(engine, conversations, letters, ended=True), strict=True):
+        totals = [score.total for score in found]
+        best = each[totals.index(max(totals))]
+        entries.append({"answer": asdict(Answer(best, 0, 0)), "scores": [round(total, 4) for total in totals]})
+    return entries
 
 
 def _asked(sample: Sample) -> list[dict[str, Any]]:
@@ -108,16 +98,20 @@ def _asked(sample: Sample) -> list[dict[str, Any]]:
     return messages[:-1] if messages and messages[-1]["role"] == "assistant" else messages
 
 
-def _conversation(sample: Sample, image_root: Path, images: bool) -> Conversation:
+def _conversation(sample: Sample, image_root: Path, images: bool, choices: str) -> Conversation:
+    options = sample.meta.options
+    grammar = one_of(LETTERS[: len(options)]) if choices == "letters" and options else ""
     if images:
-        return Conversation(tuple(_asked(sample)), tuple(image_root / image for image in sample.images))
+        shown = tuple(image_root / image for image in sample.images)
+        return Conversation(tuple(_asked(sample)), shown, grammar=grammar)
     blind = [{**e, "content": [b for b in e["content"] if b["type"] != "image"]} for e in _asked(sample)]
-    return Conversation(tuple(blind))
+    return Conversation(tuple(blind), grammar=grammar)
 
 
-def _row(sample: Sample, answer: Answer) -> dict[str, Any]:
+def _row(sample: Sample, entry: dict[str, Any]) -> dict[str, Any]:
     asked = _asked(sample)
     meta = sample.meta
+    answer = Answer(**entry["answer"])
     row: dict[str, Any] = {
         "id": meta.question or meta.scenario,
         "scenario": meta.scenario,
@@ -129,28 +123,7 @@ def _row(sample: Sample, answer: Answer) -> dict[str, Any]:
         "problem": answer.problem,
     }
     if meta.options:
-        row |= {"options": list(meta.options), "chosen": chosen_letter(answer.text, meta.options)}
+        row |= {"options": list(meta.options), "chosen": read_choice(answer.text, meta.options).letter}
+    if entry["scores"]:
+        row["scores"] = entry["scores"]
     return row
-
-
-def _key(samples: Sequence[Sample], image_root: Path, model_dir: Path | str, settings: Settings, images: bool) -> str:
-    """A hash of everything that decides the answers: questions, images, weights, settings and versions."""
-    told = hashlib.blake2b(digest_size=16)
-
-    def tell(value: Any) -> None:
-        told.update(json.dumps(value, sort_keys=True).encode() + b"\n")
-
-    tell([torch.__version__, transformers.__version__, str(resolve_dtype(settings.predict.precision))])
-    tell([settings.seed, images, settings.predict.model_dump(mode="json", exclude=UNDECIDING)])
-    tell([asdict(sample) for sample in samples])
-    files = sorted({image for sample in samples for image in sample.images}) if images else []
-    paths = [image_root / file for file in files]
-    folder = Path(resolve_base(str(model_dir)))
-    if settings.predict.engine == "local" and folder.is_dir():
-        paths += sorted(path for path in folder.rglob("*") if path.is_file())
-    else:
-        tell(str(model_dir))
-    for path in paths:
-        with path.open("rb") as content:
-            tell([path.name, hashlib.file_digest(content, "blake2b").hexdigest()])
-    return told.hexdigest()

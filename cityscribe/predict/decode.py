@@ -11,6 +11,7 @@ the model agrees. Rows that are finished drop out. Positions are always given ex
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,11 +23,12 @@ from transformers import DynamicCache, PreTrainedModel
 
 from cityscribe.models.attention import decoder_attention
 from cityscribe.predict.attention import NAME, KeyValues, SharedCache, next_step
+from cityscribe.predict.constrain import Guide
 from cityscribe.predict.drafts import Drafts
 from cityscribe.predict.prompts import Prompt
 
 Pick = Callable[["Talk", Tensor], int]
-"""Chooses the next token of a talk from its logits [vocabulary]."""
+"""Chooses the next token of a talk from its logits [vocabulary]; what its grammar forbids is at minus infinity."""
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +41,9 @@ class Talk:
     steps: int = 0  # passes of the model in which tokens were chosen
     bad: bool = False  # its logits overflowed or were not numbers; an end token was put in their place
     generator: torch.Generator | None = None  # where tokens are drawn
+    guide: Guide | None = None  # where its grammar allows only some tokens
+    first_s: float = 0.0  # from when its batch was begun to its first token
+    seconds: float = 0.0  # to its last
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,9 +153,10 @@ def answer_prompts(
 
     Drafts change how many steps it takes, and nothing else. `memory` is read, and left with this batch.
     """
+    began = time.perf_counter()
     begun = begin(model, [talk.prompt for talk in talks], memory)
     with decoder_attention(model, NAME):
-        memory.scenes = _decode(model, talks, begun, ends, pick, drafts)
+        memory.scenes = _decode(model, talks, begun, ends, pick, drafts, began)
 
 
 def _decode(
@@ -160,6 +166,7 @@ def _decode(
     ends: Sequence[int],
     pick: Pick | None,
     drafts: Drafts | None,
+    began: float,
 ) -> dict[bytes, list[Past]]:
     """Talk until all is said. Returns what was computed, by scene."""
     cache = begun.cache
@@ -168,9 +175,7 @@ def _decode(
     alive = list(talks)
     fed = begun.fed
     while alive:
-        proposed = [
-            drafts.propose(talk.said, talk.limit - len(talk.said) - 1) if drafts is not None else [] for talk in alive
-        ]
+        proposed = [_draft(talk, drafts) for talk in alive]
         tokens = [[*_sequence(talk)[start:], *draft] for talk, start, draft in zip(alive, fed, proposed, strict=True)]
         positions = [
             positions_from(talk.prompt, start, len(each)) for talk, start, each in zip(alive, fed, tokens, strict=True)
@@ -189,12 +194,22 @@ def _decode(
                 if not finite[place + n]:
                     talk.bad = True
                     talk.said.append(ends[0])
-                else:
+                elif talk.guide is None:
                     talk.said.append(greedy[place + n] if pick is None else pick(talk, logits[place + n]))
+                else:
+                    masked = talk.guide.mask(logits[place + n])
+                    if masked is None:
+                        done = True
+                        break
+                    talk.said.append(int(masked.argmax()) if pick is None else pick(talk, masked))
                 done = talk.said[-1] in ends or len(talk.said) >= talk.limit
+                if talk.guide is not None and not done:
+                    talk.guide.take(talk.said[-1])
                 if done or n == len(draft) or talk.said[-1] != draft[n]:
                     break
                 accepted += 1
+            talk.seconds = time.perf_counter() - began
+            talk.first_s = talk.first_s or talk.seconds
             place += 1 + len(draft)
             new = len(tokens[row]) - len(draft) + accepted
             cache.lengths[row] += new
@@ -209,6 +224,14 @@ def _decode(
             if going:
                 cache.keep(going)
     return computed
+
+
+def _draft(talk: Talk, drafts: Drafts | None) -> list[int]:
+    """What may be said next, for the model to verify."""
+    longest = talk.limit - len(talk.said) - 1
+    if talk.guide is not None:
+        return talk.guide.forced(longest)
+    return drafts.propose(talk.said, longest) if drafts is not None else []
 
 
 def common_length(first: np.ndarray, second: np.ndarray) -> int:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -22,6 +23,8 @@ from transformers import PreTrainedModel, ProcessorMixin, RepetitionPenaltyLogit
 
 from cityscribe.models.precision import ROUNDING_BF16, ROUNDING_FLOAT32
 from cityscribe.predict.answers import Answer
+from cityscribe.predict.batches import whole_groups
+from cityscribe.predict.constrain import Guide, Guides
 from cityscribe.predict.decode import Memory, Talk, answer_prompts
 from cityscribe.predict.drafts import Drafts
 from cityscribe.predict.plain import (
@@ -31,9 +34,6 @@ from cityscribe.predict.plain import (
 )
 from cityscribe.predict.prompts import Conversation, Prompt, read_prompts
 from cityscribe.settings import PredictSettings
-
-ROWS = 16
-"""Conversations about one scene that are answered together at most, on average over the scenes of a batch."""
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +62,7 @@ class Engine:
         if ends is None:
             ends = tokenizer.eos_token_id
         self.ends: list[int] = [ends] if isinstance(ends, int) else list(ends)
+        self._guides: Guides | None = None
         self._shares: bool | None = None  # whether the model decodes on shared prefixes; None until the first prompt
 
     @torch.inference_mode()
@@ -72,17 +73,36 @@ class Engine:
         """
         prompts = self.read(conversations)
         limits = [conversation.max_new_tokens or self.settings.max_new_tokens for conversation in conversations]
-        talks: dict[tuple[bytes, int], Talk] = {}
-        for prompt, limit in zip(prompts, limits, strict=True):
-            talks.setdefault((prompt.key, limit), Talk(prompt, limit))
-        for batch in self._batches(list(talks.values())):
+        keys = [
+            (prompt.key, limit, conversation.grammar)
+            for prompt, limit, conversation in zip(prompts, limits, conversations, strict=True)
+        ]
+        talks: dict[tuple[bytes, int, str], Talk] = {}
+        for prompt, key in zip(prompts, keys, strict=True):
+            if key not in talks:
+                talks[key] = Talk(prompt, key[1], guide=self.guide(key[2]))
+        for batch in whole_groups(list(talks.values()), lambda talk: talk.prompt.images, self.settings.batch_size):
             self._answer_batch(batch)
-        asked = [talks[prompt.key, limit] for prompt, limit in zip(prompts, limits, strict=True)]
-        return [self._decode(talk.said, len(talk.prompt.input_ids), talk.bad, talk.steps) for talk in asked]
+        return [
+            replace(
+                self._decode(talk.said, len(talk.prompt.input_ids), talk.bad, talk.steps),
+                first_s=talk.first_s,
+                seconds=talk.seconds,
+            )
+            for talk in (talks[key] for key in keys)
+        ]
 
     def read(self, conversations: Sequence[Conversation]) -> list[Prompt]:
         """Conversations as prompts. Raises InputError as `answer` does."""
         return read_prompts(self.model, self.processor, conversations)
+
+    def guide(self, grammar: str) -> Guide | None:
+        """The beginning of a grammar; None for an empty one. Raises InputError for one that cannot be followed."""
+        if not grammar:
+            return None
+        if self._guides is None:
+            self._guides = Guides(self.processor, self.ends)
+        return self._guides.begin(grammar)
 
     def forget(self) -> None:
         """Free what the last call computed, and let the next one start as the first."""
@@ -106,24 +126,6 @@ class Engine:
                 log.warning("%s answers one conversation at a time, without shared prefixes: %s", name, reason)
             self._shares = not reason
         return self._shares
-
-    def _batches(self, talks: list[Talk]) -> list[list[Talk]]:
-        """Scenes stay together, in the order of their first questions; a batch is full with so many scenes or rows."""
-        scenes: dict[bytes, list[Talk]] = {}
-        for talk in talks:
-            scenes.setdefault(talk.prompt.images, []).append(talk)
-        most = ROWS * self.settings.batch_size
-        batches: list[list[Talk]] = []
-        count = self.settings.batch_size
-        for members in scenes.values():
-            for start in range(0, len(members), most):
-                part = members[start : start + most]
-                if count == self.settings.batch_size or len(batches[-1]) + len(part) > most:
-                    batches.append([])
-                    count = 0
-                batches[-1] += part
-                count += 1
-        return batches
 
     def _answer_batch(self, batch: list[Talk]) -> None:
         temperature = self.settings.temperature

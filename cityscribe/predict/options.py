@@ -18,6 +18,7 @@ from torch import Tensor
 
 from cityscribe.models.attention import decoder_attention
 from cityscribe.predict.attention import NAME
+from cityscribe.predict.batches import whole_groups
 from cityscribe.predict.decode import begin, feed, image_inputs_of, positions_from
 from cityscribe.predict.local import Engine
 from cityscribe.predict.prompts import Conversation, Prompt
@@ -48,25 +49,21 @@ def score_options(
     """
     tokenizer = engine.processor.tokenizer
     prompts = engine.read(conversations)
-    scores: list[list[OptionScore]] = []
-    size = engine.settings.batch_size
-    branches = []
+    scores: list[list[OptionScore]] = [[] for _ in prompts]
+    branches: list[list[tuple[Prompt, list[int]]]] = []
     for prompt, texts in zip(prompts, options, strict=True):
         ids = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
         for text, each in zip(texts, ids, strict=True):
             if not each:
                 raise InputError(f"option `{text}`: has no tokens")
         branches.append([(prompt, [*each, engine.ends[0]] if ended else each) for each in ids])
-    for start in range(0, len(branches), size):
-        part = branches[start : start + size]
-        flat = [branch for each in part for branch in each]
-        if not flat:
-            scores += [[] for _ in part]
-            continue
+    asked = [n for n, each in enumerate(branches) if each]
+    for part in whole_groups(asked, lambda n: prompts[n].images, engine.settings.batch_size):
+        flat = [branch for n in part for branch in branches[n]]
         shared = engine.shares(flat[0][0])
-        found = _together(engine, flat) if shared else [_alone(engine, *branch) for branch in flat]
-        remaining = iter(found)
-        scores += [[OptionScore(next(remaining), len(ids)) for _, ids in each] for each in part]
+        remaining = iter(_together(engine, flat) if shared else [_alone(engine, *branch) for branch in flat])
+        for n in part:
+            scores[n] = [OptionScore(next(remaining), len(ids)) for _, ids in branches[n]]
     return scores
 
 

@@ -6,6 +6,7 @@ first prompt, because a mask or a position that is not understood is wrong witho
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -92,8 +93,9 @@ def generate_one(
     """Fill in what is said to one prompt, by `generate` alone. A checkpoint may bring settings for sampling of its own;
     `temperature` takes their place, 0 is greedy."""
     prompt = talk.prompt
+    began = time.perf_counter()
     ids = torch.from_numpy(prompt.input_ids[None]).to(model.device)
-    check = _FiniteCheck(ends[0])
+    check = _Check(talk, ends, began)
     sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_k": None, "top_p": None, "num_beams": 1}
     if temperature > 0:
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0, "num_beams": 1}
@@ -113,21 +115,36 @@ def generate_one(
         )
     tokens = said[0, ids.shape[1] :].tolist()
     until = next((n + 1 for n, token in enumerate(tokens) if token in ends), len(tokens))
-    talk.said, talk.bad, talk.steps = tokens[:until], check.bad, until
+    if check.stuck_at:
+        until = check.stuck_at  # the end token behind it was not the model's
+    talk.said, talk.bad, talk.steps = tokens[:until], talk.bad, until
+    talk.seconds = time.perf_counter() - began
 
 
-class _FiniteCheck(LogitsProcessor):
-    """Ends an answer whose logits are infinite or not numbers, and remembers it: `argmax` would take any token."""
+class _Check(LogitsProcessor):
+    """Keeps to a talk's grammar, and ends an answer whose logits are infinite or not numbers: `argmax` would take any
+    token. Notes when the first token is chosen."""
 
-    def __init__(self, end: int) -> None:
-        self.bad = False
-        self.end = end
+    def __init__(self, talk: Talk, ends: Sequence[int], began: float) -> None:
+        self.talk, self.ends, self.began = talk, ends, began
+        self.steps = 0
+        self.stuck_at = 0  # how many tokens were said when the grammar could not be followed any more
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # [1, tokens], [1, vocabulary]
+        talk = self.talk
+        talk.first_s = talk.first_s or time.perf_counter() - self.began
+        self.steps += 1
         # The comparison is false for NaN as well. Minus infinity is how tokens are forbidden.
-        self.bad |= not bool((scores < float("inf")).all())
-        if not self.bad:
+        talk.bad |= not bool((scores < float("inf")).all())
+        if not talk.bad and talk.guide is None:
             return scores
+        if not talk.bad and talk.guide is not None:
+            if self.steps > 1:
+                talk.guide.take(int(input_ids[0, -1]))
+            masked = talk.guide.mask(scores[0])
+            if masked is not None:
+                return masked[None]
+            self.stuck_at = self.steps - 1
         ending = torch.full_like(scores, float("-inf"))
-        ending[:, self.end] = 0.0
+        ending[:, self.ends[0]] = 0.0
         return ending

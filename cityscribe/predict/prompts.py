@@ -26,6 +26,7 @@ class Conversation:
     messages: tuple[dict[str, Any], ...]
     images: tuple[Path, ...] = ()
     max_new_tokens: int = 0  # of its answer; 0 takes that of the settings
+    grammar: str = ""  # what its answer can be (`cityscribe.predict.grammars`); empty: anything
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 import openai
@@ -72,8 +73,10 @@ class RemoteEngine:
         request = self._request(conversation)
         tries = self.settings.remote.tries
         for n in range(tries):
+            began = time.perf_counter()
             try:
-                return self._read(self.client.chat.completions.create(**request))
+                reply = self.client.chat.completions.create(**request)
+                return replace(self._read(reply), seconds=time.perf_counter() - began)
             except openai.APIStatusError as error:
                 status, problem = error.status_code, f"{error.status_code}: {' '.join(str(error).split())[:300]}"
                 if status < 500 and status not in PASSING:

@@ -10,35 +10,26 @@ prediction goes on where it was and ends with the same bytes as an uninterrupted
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 
-from cityscribe.models.load import load_model, load_processor, resolve_base
+from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.precision import resolve_dtype
 from cityscribe.predict.answers import Answer, Answering
+from cityscribe.predict.batches import Progress, answer_batches
 from cityscribe.predict.drafts import Drafts
+from cityscribe.predict.fingerprint import TRAINED, fingerprint
 from cityscribe.predict.journal import Journal
 from cityscribe.predict.local import Engine
 from cityscribe.predict.remote import RemoteEngine
 from cityscribe.predict.sequential import Scene, ask
 from cityscribe.records import ROLES, InputError, Sample, read_samples, text_of, write_json
 from cityscribe.settings import Settings
-
-Progress = Callable[[int, int], None]
-
-UNDECIDING: Any = {"split": True, "baselines": True, "remote": {"concurrency", "tries", "timeout_s"}}
-"""Settings of the section that change no answer."""
-
-TRAINED = "train.parquet"
-"""Beside the images, the samples whose answers drafts are taken from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +77,20 @@ def predict(
     report = progress or (lambda done, total: None)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        key = _key(phases, image_root, str(model_dir), settings, images)
+        asked = [sample for phase in phases for sample in phase.samples.values()]
+        key = fingerprint(asked, image_root, model_dir, settings, images)
         journal = Journal(out.with_name(out.name + ".partial.jsonl"), key)
-        try:
-            answers, resumed = _answer(phases, image_root, model_dir, settings, images, journal, report)
-        finally:
-            journal.close()
+        size = settings.predict.batch_size
+        batches = [phases[start : start + size] for start in range(0, len(phases), size)]
+
+        def ask_batch(engine: Answering, batch: Sequence[_Phase]) -> list[dict[str, Any]]:
+            said = ask(engine, [_scene(phase, image_root, images) for phase in batch], settings.predict.order)
+            return [{role: asdict(answer) for role, answer in entry.items()} for entry in said]
+
+        entries, resumed = answer_batches(
+            batches, journal, lambda: load_engine(model_dir, image_root, settings), ask_batch, report
+        )
+        answers = [{role: Answer(**answer) for role, answer in entry.items()} for entry in entries]
         _refuse_noise(answers, model_dir)
         write_json(out.with_name(out.name + ".notes.json"), _notes(phases, answers))
         write_json(out, _submission(phases, answers))
@@ -135,32 +134,6 @@ def _phases(samples: list[Sample]) -> list[_Phase]:
     return [phases[place] for place in sorted(phases)]
 
 
-def _answer(
-    phases: list[_Phase],
-    image_root: Path,
-    model_dir: Path | str,
-    settings: Settings,
-    images: bool,
-    journal: Journal,
-    progress: Progress,
-) -> tuple[list[dict[str, Answer]], int]:
-    """Role -> answer for each phase, and how many phases were in the journal. Loads the model where one is missing."""
-    size = settings.predict.batch_size
-    batches = [phases[start : start + size] for start in range(0, len(phases), size)]
-    answers = [_from_journal(entry) for batch in journal.finished for entry in batch]
-    resumed = len(answers)
-    progress(resumed, len(phases))
-    engine: Answering | None = None
-    for batch in batches[len(journal.finished) :]:
-        engine = engine or load_engine(model_dir, image_root, settings)
-        engine.forget()
-        said = ask(engine, [_scene(phase, image_root, images) for phase in batch], settings.predict.order)
-        journal.append([{role: asdict(answer) for role, answer in entry.items()} for entry in said])
-        answers += said
-        progress(len(answers), len(phases))
-    return answers, resumed
-
-
 def load_engine(model_dir: Path | str, image_root: Path, settings: Settings) -> Answering:
     """What answers by these settings: a server, or the model in a folder with drafts of the training answers."""
     if settings.predict.engine == "remote":
@@ -184,10 +157,6 @@ def _scene(phase: _Phase, image_root: Path, images: bool) -> Scene:
     """The questions as `prepare` wrote them: the text of the user's first message, word for word."""
     shown = tuple(image_root / image for image in phase.first.images) if images else ()
     return Scene(shown, {role: text_of(sample.messages[0]) for role, sample in phase.samples.items()})
-
-
-def _from_journal(entry: dict[str, Any]) -> dict[str, Answer]:
-    return {role: Answer(**answer) for role, answer in entry.items()}
 
 
 def _submission(phases: list[_Phase], answers: list[dict[str, Answer]]) -> dict[str, list[dict[str, Any]]]:
@@ -216,39 +185,3 @@ def _refuse_noise(answers: list[dict[str, Answer]], model_dir: Path | str) -> No
     """A model whose every answer broke off in numbers that are none has not predicted anything."""
     if all(answer.problem == "non-finite" for entry in answers for answer in entry.values()):
         raise InputError(f"{model_dir}: gives no finite numbers; if it runs in bf16, try predict.precision=fp32")
-
-
-def _key(phases: list[_Phase], image_root: Path, model_dir: str, settings: Settings, images: bool) -> str:
-    """A hash of everything that decides the answers: questions, images, weights, settings and versions."""
-    told = hashlib.blake2b(digest_size=16)
-    corpus = image_root / TRAINED
-
-    def tell(value: Any) -> None:
-        told.update(json.dumps(value, sort_keys=True).encode() + b"\n")
-
-    tell([field.name for field in fields(Answer)])
-    tell([torch.__version__, transformers.__version__, str(resolve_dtype(settings.predict.precision))])
-    tell([settings.seed, images, settings.predict.model_dump(mode="json", exclude=UNDECIDING)])
-    if settings.predict.drafts and corpus.is_file():
-        tell(_digest(corpus))  # in bf16, steps of another length may round to another token
-    folder = Path(resolve_base(model_dir))
-    if settings.predict.engine == "remote":
-        tell("the weights are on the server")
-    elif folder.is_dir():
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            tell([path.relative_to(folder).as_posix(), _digest(path)])
-    else:
-        tell(model_dir)
-    for phase in phases:
-        tell([asdict(sample) for sample in phase.samples.values()])
-        if images:
-            tell([_digest(image_root / image) for image in phase.first.images])
-    return told.hexdigest()
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "blake2b").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error

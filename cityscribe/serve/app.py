@@ -29,6 +29,7 @@ from cityscribe.serve.media import check_kind
 from cityscribe.serve.metrics import CONTENT_TYPE, Metrics
 from cityscribe.serve.model_process import ModelProcess
 from cityscribe.serve.refusal import Refusal
+from cityscribe.serve.replies import Completion, Description, Model, Models, State, events, refusals
 from cityscribe.settings import Settings
 
 PAGE = {"index.html": "text/html", "style.css": "text/css", "page.js": "text/javascript"}
@@ -107,40 +108,51 @@ def serving(
         redoc_url=None,
         telemetry=NO_TELEMETRY,
         exception_handlers={RequestValidationError: _invalid, HTTPException: _refused},
-        responses={code: {"description": "refused, with the reason in `error`"} for code in ("4XX", 503)},
     )
 
     def parts() -> Service:
         return service[-1]
 
-    @app.get("/v1/models", summary="The model that is served")
+    @app.get("/v1/models", summary="The model that is served", response_model=Models, responses=refusals())
     async def models() -> dict[str, Any]:
         found: dict[str, Any] = app.state.chat.models()
         return found
 
-    @app.get("/v1/models/{name}", summary="One model")
+    @app.get("/v1/models/{name}", summary="One model", response_model=Model, responses=refusals(404, 422))
     async def model(name: str) -> dict[str, Any]:
         if name != app.state.chat.name:
             raise Refusal(404, "model_not_found", f"there is no model of this name here, only {app.state.chat.name}")
         found: dict[str, Any] = app.state.chat.described()
         return found
 
-    @app.post("/v1/chat/completions", summary="Answer a conversation about images, as OpenAI's API does")
+    @app.post(
+        "/v1/chat/completions",
+        summary="Answer a conversation about images, as OpenAI's API does",
+        response_model=Completion,
+        responses={200: events("the answer; with `stream` its pieces"), **refusals(400, 404, 415, 422, body=True)},
+    )
     async def chat(body: ChatRequest, request: Request) -> Response:
         answered: Response = await app.state.chat.complete(body, request)
         return answered
 
-    @app.post("/v1/describe", status_code=202, summary="Describe the phases of a clip, as a job")
+    @app.post(
+        "/v1/describe",
+        status_code=202,
+        summary="Describe the phases of a clip, as a job",
+        response_model=Description,
+        responses=refusals(400, 415, 422, body=True),
+    )
     async def describe(
         video: Annotated[UploadFile, File(description="MP4, MOV, WebM, Matroska or AVI")],
         phases: Annotated[str, Form(description='JSON: [{"phase", "start_s", "end_s"}]; none: five equal parts')] = "",
         boxes: Annotated[str, Form(description='JSON: [{"role", "time_s", "xywh"}], pixels of the frame')] = "",
         view: Annotated[ViewKind, Form(description="where the camera is")] = "overhead",
+        facts: Annotated[bool, Form(description="also the facts of each phase, as a table of fixed fields")] = False,
     ) -> JSONResponse:
         wanted, marks = given_phases(phases), given_boxes(boxes)
         check_kind(await video.read(16), "video", "video")
         await video.seek(0)
-        job = parts().jobs.new()
+        job = parts().jobs.new(facts=facts)
         clip = job.folder / "clip"
         try:
             await asyncio.to_thread(_copy, video, clip)
@@ -151,12 +163,23 @@ def serving(
         parts().jobs.start(job, lambda job: describer.describe(job, clip, wanted, marks, view))
         return JSONResponse(_job(job, limits.keep_s), 202, {"Location": f"/v1/jobs/{job.id}"})
 
-    @app.get("/v1/jobs/{id}", summary="A job: how far it is, and what was said so far")
+    @app.get(
+        "/v1/jobs/{id}",
+        summary="A job: how far it is, and what was said so far",
+        response_model=Description,
+        response_model_exclude_unset=True,
+        responses=refusals(404, 422),
+    )
     async def job(id: str) -> dict[str, Any]:
         return _job(parts().jobs.get(id), limits.keep_s)
 
-    @app.get("/v1/jobs/{id}/events", summary="What happens to a job, as server-sent events")
-    async def events(id: str, request: Request, after: int = 0) -> StreamingResponse:
+    @app.get(
+        "/v1/jobs/{id}/events",
+        summary="What happens to a job, as server-sent events",
+        response_class=StreamingResponse,
+        responses={200: events("status, phases, answer, facts"), **refusals(404, 422)},
+    )
+    async def happenings(id: str, request: Request, after: int = 0) -> StreamingResponse:
         followed = parts().jobs.get(id)
         last = request.headers.get("last-event-id", "")
         seen = int(last) if last.isascii() and last.isdigit() and len(last) < 10 else max(after, 0)
@@ -167,30 +190,46 @@ def serving(
 
         return StreamingResponse(stream(), media_type=STREAM, headers={"Cache-Control": "no-store"})
 
-    @app.get("/v1/jobs/{id}/images/{number}", summary="An image that the model was shown")
+    @app.get(
+        "/v1/jobs/{id}/images/{number}",
+        summary="An image that the model was shown",
+        response_class=FileResponse,
+        responses={200: {"content": {"image/jpeg": {}}}, **refusals(404, 422)},
+    )
     async def image(id: str, number: int) -> FileResponse:
         images = parts().jobs.get(id).images
         if not 0 <= number < len(images):
             raise Refusal(404, "no_such_image", "the job has no such image")
         return FileResponse(images[number], media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
-    @app.delete("/v1/jobs/{id}", summary="Cancel a job that is under way; forget one that is over")
+    @app.delete(
+        "/v1/jobs/{id}",
+        summary="Cancel a job that is under way; forget one that is over",
+        response_model=Description,
+        response_model_exclude_unset=True,
+        responses=refusals(404, 422),
+    )
     async def delete(id: str) -> dict[str, Any]:
         jobs = parts().jobs
         ended = jobs.get(id)
         await jobs.cancel(ended)
         return _job(ended, limits.keep_s)
 
-    @app.get("/healthz", summary="The service runs")
+    @app.get("/healthz", summary="The service runs", response_model=State)
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/readyz", summary="The service answers")
+    @app.get("/readyz", summary="The service answers", response_model=State, responses={503: {"model": State}})
     async def readyz() -> JSONResponse:
         ready = parts().model.ready and not parts().stopping
         return JSONResponse({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
 
-    @app.get("/metrics", summary="Counters in the text format of Prometheus", response_class=PlainTextResponse)
+    @app.get(
+        "/metrics",
+        summary="Counters in the text format of Prometheus",
+        response_class=PlainTextResponse,
+        responses=refusals(),
+    )
     async def counted() -> Response:
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
@@ -219,7 +258,7 @@ def _copy(upload: UploadFile, target: Path) -> None:
 
 
 def _job(job: Job, keep_s: float) -> dict[str, Any]:
-    answers = [phase[role] for phase in job.phases for role in ("pedestrian", "vehicle")]
+    answers = [phase[part] for phase in job.phases for part in job.parts]
     return {
         "id": job.id,
         "object": "description",

@@ -20,7 +20,8 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from cityscribe.records import image_block, message, text_block
+from cityscribe.predict.grammars import json_schema, one_of
+from cityscribe.records import InputError, image_block, message, text_block
 from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.decoding import decode_frames, decode_image
 from cityscribe.serve.log import log_bug
@@ -73,8 +74,33 @@ class StreamOptions(_Part):
     include_obfuscation: bool = False
 
 
-class ResponseFormat(_Part):
+class TextFormat(_Part):
     type: Literal["text"]
+
+
+class ObjectFormat(_Part):
+    type: Literal["json_object"]
+
+
+class Schema(_Part):
+    name: str = Field("", max_length=64, description="taken and passed over")
+    description: str | None = Field(None, description="taken and passed over")
+    schema_: dict[str, Any] = Field(alias="schema", description="a JSON schema; one that cannot be kept to is refused")
+    strict: bool | None = Field(None, description="taken and passed over: the answer always keeps to the schema")
+
+
+class SchemaFormat(_Part):
+    type: Literal["json_schema"]
+    json_schema: Schema
+
+
+ResponseFormat = Annotated[TextFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")]
+
+
+class Structure(_Part):
+    choice: list[Annotated[str, Field(min_length=1, max_length=256)]] = Field(
+        min_length=1, max_length=256, description="the answer is one of these"
+    )
 
 
 class ChatRequest(BaseModel):
@@ -93,7 +119,8 @@ class ChatRequest(BaseModel):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Literal[1] | None = None
-    response_format: ResponseFormat | None = None
+    response_format: ResponseFormat | None = Field(None, description="what the answer must be; its tokens are masked")
+    structured_outputs: Structure | None = Field(None, description="as vLLM names a choice of answers")
     logprobs: Literal[False] | None = None
     presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
     frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
@@ -160,6 +187,7 @@ class Chat:
         stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
         if len(stop) > 4 or "" in stop:
             raise Refusal(422, "stop", "expected one to four strings that are not empty", param="stop")
+        grammar = await asyncio.to_thread(_grammar, body, limits.max_characters)
         if body.messages[-1].role != "user":
             raise Refusal(422, "messages", "the last message must be the user's", param="messages")
         messages: list[dict[str, Any]] = []
@@ -192,6 +220,7 @@ class Chat:
             body.temperature or 0.0,
             1.0 if body.top_p is None else body.top_p,
             body.seed or 0,
+            grammar,
         )
 
     async def _images(self, part: ImagePart | VideoPart, place: str, folder: Path, before: int) -> list[Path]:
@@ -218,6 +247,26 @@ class Chat:
             raise
         finally:
             source.unlink(missing_ok=True)
+
+
+def _grammar(body: ChatRequest, most: int) -> str:
+    """What the answer of a request can be; empty for anything. Raises Refusal (400) with the reason."""
+    param, form = "response_format", body.response_format
+    try:
+        if body.structured_outputs is not None:
+            param = "structured_outputs"
+            if form is not None and not isinstance(form, TextFormat):
+                raise Refusal(422, "invalid", "give response_format or structured_outputs, not both", param=param)
+            return one_of(body.structured_outputs.choice)
+        if isinstance(form, ObjectFormat):
+            return json_schema({"type": "object"})
+        if isinstance(form, SchemaFormat):
+            if len(json.dumps(form.json_schema.schema_)) > most:
+                raise Refusal(422, "too_much_text", f"a schema of up to {most} characters is taken", param=param)
+            return json_schema(form.json_schema.schema_)
+    except InputError as error:
+        raise Refusal(400, "bad_schema", str(error), param=param) from error
+    return ""
 
 
 async def until_gone(request: Request, work: Awaitable[T]) -> T:

@@ -6,6 +6,7 @@ The questions, their order and the images follow the settings that the model was
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from cityscribe.prepare.prompts import Prompts, long_question
 from cityscribe.records import PHASES, Phase, ViewKind, image_block, message, text_block
 from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.decoding import Shown, TimedBox, decode_phases
-from cityscribe.serve.jobs import Job
+from cityscribe.serve.facts import facts_grammar, facts_question, most_tokens
+from cityscribe.serve.jobs import FACTS, Job
 from cityscribe.serve.model_child import Asked, Piece, Said
 from cityscribe.serve.model_process import ModelProcess
 from cityscribe.serve.refusal import Refusal
@@ -80,30 +82,60 @@ class Describer:
                     "images": [f"/v1/jobs/{job.id}/images/{place}" for place in places],
                     "marked": list(each.marked),
                     "note": each.note,
-                    "pedestrian": None,
-                    "vehicle": None,
+                    **dict.fromkeys(job.parts),
                 }
             )
         job.tell("phases", {"phases": [dict(phase) for phase in job.phases]})
         try:
             async with asyncio.TaskGroup() as group:
                 for n, each in enumerate(shown):
-                    for roles in ORDERS[self.settings.predict.order]:
-                        group.create_task(self._ask(job, n, each, roles, view))
+                    group.create_task(self._describe_phase(job, n, each, view))
         except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+            first: Exception = errors
+            while isinstance(first, ExceptionGroup):
+                first = first.exceptions[0]
+            raise first from None
+
+    async def _describe_phase(self, job: Job, place: int, shown: Shown, view: ViewKind) -> None:
+        """What is said about each road user, and behind all of it the facts."""
+        conversations = ORDERS[self.settings.predict.order]
+        async with asyncio.TaskGroup() as group:
+            for roles in conversations:
+                group.create_task(self._ask(job, place, shown, roles, view))
+        if FACTS in job.parts:
+            said: tuple[dict[str, Any], ...] = ()
+            for role in (role for roles in conversations for role in roles):
+                answered = message("assistant", text_block(job.phases[place][role]["text"]))
+                said += (self._question(said, shown, role, view), answered)
+            await self._ask_facts(job, place, shown, said)
+
+    def _question(self, said: tuple[dict[str, Any], ...], shown: Shown, role: str, view: ViewKind) -> dict[str, Any]:
+        """The question about a road user; the images stand before the first one."""
+        question = text_block(long_question(self.prompts, view, shown.phase.number, shown.marked, role))
+        return message("user", *[image_block() for _ in shown.images if not said], question)
 
     async def _ask(self, job: Job, place: int, shown: Shown, roles: tuple[str, ...], view: ViewKind) -> None:
         """One conversation about a phase: the earlier answer stays when the later question is asked."""
         said: tuple[dict[str, Any], ...] = ()
         for role in roles:
-            question = text_block(long_question(self.prompts, view, shown.phase.number, shown.marked, role))
-            images = [image_block() for _ in shown.images] if not said else []
-            said += (message("user", *images, question),)
+            said += (self._question(said, shown, role, view),)
             text, finish = await self._answer(Asked(0, said, shown.images, self.settings.predict.max_new_tokens))
             said += (message("assistant", text_block(text)),)
             job.phases[place][role] = {"text": text, "finish": finish}
             job.tell("answer", {"phase": job.phases[place]["phase"], "role": role, "text": text, "finish": finish})
+
+    async def _ask_facts(self, job: Job, place: int, shown: Shown, said: tuple[dict[str, Any], ...]) -> None:
+        """The facts of a phase. A model whose context they exceed leaves them out and says so."""
+        said += (message("user", text_block(facts_question())),)
+        values, finish = None, "context_length_exceeded"
+        try:
+            text, finish = await self._answer(Asked(0, said, shown.images, most_tokens(), grammar=facts_grammar()))
+            values = json.loads(text) if finish == "stop" else None
+        except Refusal as refusal:
+            if refusal.code != finish:
+                raise
+        job.phases[place][FACTS] = {"values": values, "finish": finish}
+        job.tell(FACTS, {"phase": job.phases[place]["phase"], "values": values, "finish": finish})
 
     async def _answer(self, asked: Asked) -> tuple[str, str]:
         for tries_left in reversed(range(TRIES)):

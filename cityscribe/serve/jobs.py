@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from cityscribe.records import ROLES
 from cityscribe.serve.log import log, log_bug
 from cityscribe.serve.metrics import Metrics
 from cityscribe.serve.refusal import Refusal, stopping
@@ -18,6 +19,8 @@ from cityscribe.settings import ServeSettings
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 OVER = ("done", "failed", "cancelled")
+FACTS = "facts"
+"""The part of a phase that is there where it was asked for."""
 
 
 @dataclass(eq=False, slots=True)
@@ -25,6 +28,7 @@ class Job:
     """One clip. `events` only grows; who follows reads on from where it was."""
 
     folder: Path
+    parts: tuple[str, ...] = ROLES  # of each phase: what is answered about it
     id: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     status: Status = "queued"
     created_at: float = field(default_factory=time.time)
@@ -83,8 +87,9 @@ class Jobs:
     def unfinished(self) -> int:
         return sum(not job.over for job in self._jobs.values())
 
-    def new(self) -> Job:
-        """A job with a folder of its own. Raises Refusal (429) where there are too many that are not over."""
+    def new(self, *, facts: bool = False) -> Job:
+        """A job with a folder of its own, with the facts of each phase or without. Raises Refusal (429) where there are
+        too many that are not over."""
         self.expire()
         if len(self._jobs) >= self._settings.jobs:
             old = [job for job in self._jobs.values() if job.over]
@@ -92,7 +97,7 @@ class Jobs:
                 words = f"{len(self._jobs)} clips are being described already"
                 raise Refusal(429, "too_many_jobs", words, retry_after_s=30)
             self._remove(min(old, key=lambda job: job.ended_at or 0))
-        job = Job(self._folder / secrets.token_hex(16))
+        job = Job(self._folder / secrets.token_hex(16), (*ROLES, FACTS) if facts else ROLES)
         job.folder.mkdir()
         self._jobs[job.id] = job
         return job

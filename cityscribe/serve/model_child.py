@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ if TYPE_CHECKING:  # the process that listens imports this module too, and needs
     from cityscribe.predict.local import Engine
     from cityscribe.predict.prompts import Conversation, Prompt
 
+PRIMITIVES = "64"
+"""Matrix products of bfloat16 on a CPU that are kept ready, one for each shape. oneDNN keeps 1,024 unless told
+otherwise, and requests bring ever new lengths: memory would grow by half a gigabyte until that many are there."""
+
 UNFINISHED = "\ufffd"
 """What a tokenizer decodes bytes to that are not yet a whole character."""
 
@@ -48,6 +53,7 @@ class Asked:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    grammar: str = ""  # what the answer can be (`cityscribe.predict.grammars`); empty: anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ class Refused:
 def hold_model(connection: Connection, checkpoint: str, drafts: Path, settings: Settings) -> None:
     """Load a checkpoint, then answer what comes. Drafts are taken from the training answers in `drafts`."""
     logging.disable(logging.WARNING)
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", PRIMITIVES)  # read when the first one is made
     from cityscribe.predict.local import Engine
     from cityscribe.predict.stage import load_engine
 
@@ -153,9 +160,9 @@ class _Batch:
                     return False
         return True
 
-    def _refuse(self, asked: Asked, waiting: dict[int, Asked], code: str, words: str) -> None:
+    def _refuse(self, asked: Asked, waiting: dict[int, Asked], code: str, words: str, status: int = 422) -> None:
         del waiting[asked.id]
-        self.connection.send(Refused(asked.id, 422, code, words))
+        self.connection.send(Refused(asked.id, status, code, words))
 
     def _answer(self, batch: Sequence[Asked], waiting: dict[int, Asked]) -> None:
         from cityscribe.predict.decode import Talk, answer_prompts
@@ -167,7 +174,12 @@ class _Batch:
                 words = f"{len(prompt.input_ids)} tokens with max_tokens {asked.max_tokens} exceed {self.context}"
                 self._refuse(asked, waiting, "context_length_exceeded", words)
                 continue
-            talk = Talk(prompt, asked.max_tokens)
+            try:
+                guide = self.engine.guide(asked.grammar)
+            except InputError as error:
+                self._refuse(asked, waiting, "bad_schema", str(error), status=400)
+                continue
+            talk = Talk(prompt, asked.max_tokens, guide=guide)
             self.voices[id(talk)] = _Voice(asked, talk, self)
             talks.append(talk)
         if not talks:

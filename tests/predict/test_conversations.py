@@ -5,55 +5,34 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from cityscribe.predict.conversations import chosen_letter, predict_conversations
+from cityscribe.predict.conversations import predict_conversations
+from cityscribe.predict.options import score_options
+from cityscribe.predict.prompts import Conversation
 from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
 from cityscribe.settings import Settings, resolve
-
-
-@pytest.mark.parametrize(
-    ("text", "letter"),
-    [
-        ("b", "b"),
-        ("B.", "b"),
-        (" (c) ", "c"),
-        ("b. walking", "b"),
-        ("The answer is B.", "b"),
-        ("Answer: c", "c"),
-        ("A car is seen, so (b).", "b"),
-        ("He is walking", "b"),
-        ("walking or standing", ""),
-        ("d", ""),
-        ("e) none", ""),
-        ("", ""),
-        ("abc", ""),
-    ],
-)
-def test_the_option_that_is_meant(text: str, letter: str) -> None:
-    assert chosen_letter(text, ["standing", "walking", "running"]) == letter
-
-
-def test_without_options_nothing_is_chosen() -> None:
-    assert chosen_letter("a", []) == ""
+from tests.predict.test_local import engine_of
 
 
 def _samples(root: Path) -> list[Sample]:
     Image.new("RGB", (32, 32), (200, 0, 0)).save(root / "a.png")
+    Image.new("RGB", (40, 32), (0, 0, 200)).save(root / "b.png")
     asked = [message("user", image_block(), text_block("What?")), message("assistant", text_block("A bus."))]
     more = [*asked, message("user", text_block("Which?")), message("assistant", text_block("The red one."))]
     choice = SampleMeta(kind="choice", question="q3", options=("yes", "no"))
     return [
         Sample(tuple(asked), ("a.png",), "g", SampleMeta(kind="chat", scenario="s1")),
         Sample(tuple(more), ("a.png",), "g", SampleMeta(kind="chat", scenario="s2")),
-        Sample(tuple(asked[:1]), ("a.png",), "g", choice),
+        Sample(tuple(asked[:1]), ("b.png",), "h", choice),
     ]
 
 
-def _settings(tmp_path: Path) -> Settings:
-    predict = {"max_new_tokens": 3, "precision": "fp32", "batch_size": 1}
+def _settings(tmp_path: Path, **changed: Any) -> Settings:
+    predict = {"max_new_tokens": 3, "precision": "fp32", "batch_size": 1, **changed}
     return resolve({"data": {"path": str(tmp_path)}, "predict": predict})
 
 
@@ -82,3 +61,40 @@ def test_a_stopped_prediction_goes_on_and_ends_with_the_same_bytes(tmp_path: Pat
         ("q3", "What?", ""),
     ]
     assert rows[2]["options"] == ["yes", "no"]
+
+
+def test_a_batch_holds_all_that_is_asked_about_an_image(tmp_path: Path, tiny: Callable[[str], Path]) -> None:
+    first, second, choice = _samples(tmp_path)
+    seen: list[int] = []
+    predict_conversations(
+        [first, choice, second],
+        tmp_path,
+        tiny("llava"),
+        _settings(tmp_path),
+        tmp_path / "out.jsonl",
+        progress=lambda done, total: seen.append(done),
+    )
+    assert seen == [0, 2, 3], "the two about one image go together though another stands between them"
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in rows] == ["s1", "q3", "s2"]
+
+
+@pytest.mark.parametrize("choices", ["letters", "likelihood"])
+def test_a_choice_is_one_of_its_letters(choices: str, tmp_path: Path, tiny: Callable[[str], Path]) -> None:
+    samples = _samples(tmp_path)
+    settings = _settings(tmp_path, choices=choices)
+    predict_conversations(samples, tmp_path, tiny("llava"), settings, tmp_path / "out.jsonl")
+    predict_conversations(samples, tmp_path, tiny("llava"), _settings(tmp_path), tmp_path / "free.jsonl")
+    rows, free = (
+        [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
+        for name in ("out.jsonl", "free.jsonl")
+    )
+    assert rows[:2] == free[:2], "what is no choice is answered as before"
+    assert free[2]["chosen"] == "", "a random model names no option by itself, or the test proves nothing"
+    talk = Conversation(samples[2].messages, (tmp_path / "b.png",))
+    engine = engine_of(tiny("llava"))
+    (scores,) = score_options(engine, [talk], ["ab"], ended=choices == "likelihood")
+    best = "ab"[scores[1].total > scores[0].total]
+    assert (rows[2]["answer"], rows[2]["chosen"]) == (best, best)
+    if choices == "likelihood":
+        assert rows[2]["scores"] == pytest.approx([score.total for score in scores], abs=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.parts import decoder, vision_tower
@@ -17,6 +19,7 @@ from cityscribe.predict import attention
 from cityscribe.predict.answers import Answer
 from cityscribe.predict.decode import common_length
 from cityscribe.predict.drafts import Drafts
+from cityscribe.predict.grammars import json_schema, one_of
 from cityscribe.predict.local import Engine
 from cityscribe.predict.prompts import Conversation, open_image
 from cityscribe.records import InputError, image_block, message, text_block
@@ -67,7 +70,9 @@ def plain(engine: Engine, talk: Conversation) -> list[int]:
     text = engine.processor.apply_chat_template(list(talk.messages), add_generation_prompt=True)
     images = [[open_image(path) for path in talk.images]] if talk.images else None
     inputs = engine.processor(text=[text], images=images, return_tensors="pt")
-    ids = engine.model.generate(**inputs, max_new_tokens=engine.settings.max_new_tokens, do_sample=False)
+    most = talk.max_new_tokens or engine.settings.max_new_tokens
+    masked = LogitsProcessorList([Masked(engine, talk.grammar)] if talk.grammar else [])
+    ids = engine.model.generate(**inputs, max_new_tokens=most, do_sample=False, logits_processor=masked)
     return ids[0, inputs["input_ids"].shape[1] :].tolist()
 
 
@@ -208,6 +213,66 @@ def test_drafts_take_fewer_steps_and_change_no_answer(family: str, tiny: Checkpo
     steps, tokens = sum(answer.steps for answer in answers), sum(answer.tokens for answer in answers)
     assert steps < 0.7 * tokens
     assert all(answer.steps == answer.tokens for answer in alone)
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "weather": {"enum": ["clear", "rain", "snow"]},
+        "lanes": {"type": "integer", "minimum": 0, "maximum": 9},
+    },
+    "required": ["weather", "lanes"],
+    "additionalProperties": False,
+}
+GRAMMARS = (json_schema(SCHEMA), "", one_of(["on the left", "on the right", "far away"]))
+
+
+class Masked(LogitsProcessor):
+    """What a grammar allows, for plain `generate`."""
+
+    def __init__(self, engine: Engine, grammar: str) -> None:
+        guide = engine.guide(grammar)
+        assert guide is not None
+        self.guide, self.begun = guide, False
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if self.begun:
+            self.guide.take(int(input_ids[0, -1]))
+        self.begun = True
+        masked = self.guide.mask(scores[0])
+        assert masked is not None
+        return masked[None]
+
+
+@pytest.mark.parametrize("drafts", [False, True], ids=["alone", "drafts"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_constrained_rows_beside_free_ones_equal_plain_generate(
+    family: str, drafts: bool, tiny: Checkpoint, talks: list[Conversation]
+) -> None:
+    engine = engine_of(tiny(family), max_new_tokens=60)
+    asked = [replace(talk, grammar=GRAMMARS[n % 3]) for n, talk in enumerate(talks)]
+    asked = [talk if talk.grammar else replace(talk, max_new_tokens=10) for talk in asked]
+    expected = [plain(engine, talk) for talk in asked]
+    if drafts:
+        engine.drafts = draft_from([said for said, talk in zip(expected, asked, strict=True) if not talk.grammar])
+    answers = engine.answer(asked)
+    assert tokens_of(engine, answers) == expected
+    for answer, talk in zip(answers, asked, strict=True):
+        if talk.grammar == GRAMMARS[0]:
+            assert set(json.loads(answer.text)) == {"weather", "lanes"}
+        elif talk.grammar:
+            assert answer.text in ("on the left", "on the right", "far away")
+    if family in SHARING:
+        guided = [answer for answer, talk in zip(answers, asked, strict=True) if talk.grammar == GRAMMARS[0]]
+        assert all(answer.steps <= answer.tokens for answer in answers)
+        assert min(answer.steps for answer in guided) < min(answer.tokens for answer in guided)
+
+
+def test_answers_say_how_long_they_took(tiny: Checkpoint, talks: list[Conversation]) -> None:
+    for family in ("llava", "gemma3"):
+        for answer in engine_of(tiny(family)).answer(talks[:6]):
+            assert answer.first_s is not None
+            assert 0 < answer.first_s <= answer.seconds
 
 
 @pytest.mark.parametrize("family", ["llava", "qwen2.5-vl"])

@@ -20,7 +20,7 @@ from cityscribe.predict.prompts import Conversation
 from cityscribe.predict.remote import RemoteEngine
 from cityscribe.predict.stage import predict
 from cityscribe.records import InputError, Sample, SampleMeta, image_block, message, text_block
-from cityscribe.settings import PredictSettings, Settings
+from cityscribe.settings import PredictSettings, Settings, resolve
 from tests.models.test_load import picture
 
 
@@ -236,3 +236,11 @@ def test_a_stage_that_failed_goes_on_and_writes_the_same_file(
     assert run("killed.json", 2).resumed == 1
     assert (tmp_path / "killed.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
     assert "assistant: data:image" in (tmp_path / "whole.json").read_text()
+
+
+@pytest.mark.parametrize("changed", [{"baselines": ["untuned"]}, {"baselines": ["blind"]}, {"choices": "letters"}])
+def test_what_a_server_cannot_be_asked_is_refused_before_it_is(changed: dict[str, Any]) -> None:
+    predict = {"engine": "remote", "remote": {"model": "m"}, **changed}
+    with pytest.raises(InputError, match=next(iter(changed))) as refused:
+        resolve({"data": {"path": "x"}, "predict": predict})
+    assert "\n" not in str(refused.value)

@@ -68,7 +68,7 @@ class Running:
         os.kill([line["pid"] for line in self.log() if line["event"] == "model-ready"][-1], signal.SIGKILL)
 
     def wait_ready(self, least_starts: int = 1) -> None:
-        for _ in range(600):
+        for _ in range(3000):  # a busy machine is not a failure
             starts = sum(line["event"] == "model-ready" for line in self.log())
             if starts >= least_starts and self.http.get("/readyz").status_code == 200:
                 return

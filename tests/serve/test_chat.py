@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from cityscribe.models.load import load_model, load_processor
+from cityscribe.predict.grammars import json_schema
 from cityscribe.predict.local import Engine
 from cityscribe.predict.prompts import Conversation
 from cityscribe.records import image_block, message, text_block
@@ -91,6 +93,46 @@ def test_draws_repeat_by_their_seed(service: Running) -> None:
     assert draw(5, top_p=1e-6) == greedy, "the likeliest token alone makes up so little"
 
 
+SCHEMA = {
+    "type": "object",
+    "properties": {"wet": {"type": "boolean"}, "lanes": {"type": "integer", "minimum": 0, "maximum": 9}},
+    "required": ["wet", "lanes"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_an_answer_keeps_to_its_schema(service: Running, engine: Engine, stream: bool) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "road", "strict": True, "schema": SCHEMA}}
+    answer = ask(service, user("Describe the road."), max_tokens=60, response_format=form, stream=stream)
+    if stream:
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in answer)
+    else:
+        text = answer.choices[0].message.content
+        assert answer.choices[0].finish_reason == "stop"
+    value = json.loads(text)
+    assert type(value["wet"]) is bool
+    assert 0 <= value["lanes"] <= 9
+    asked = message("user", text_block("Describe the road."))
+    (expected,) = engine.answer([Conversation((asked,), max_new_tokens=60, grammar=json_schema(SCHEMA))])
+    assert text == expected.text
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_an_answer_is_one_of_the_options(service: Running, temperature: float) -> None:
+    options = {"structured_outputs": {"choice": ["a", "b", "c"]}}
+    said = [
+        ask(service, user(f"{n}: a, b or c?"), extra_body=options, temperature=temperature).choices[0] for n in range(6)
+    ]
+    assert {choice.message.content for choice in said} <= {"a", "b", "c"}
+    assert {choice.finish_reason for choice in said} == {"stop"}
+
+
+def test_an_answer_may_have_to_be_an_object(service: Running) -> None:
+    answer = ask(service, user("Describe the road."), max_tokens=20, response_format={"type": "json_object"})
+    assert answer.choices[0].message.content.startswith("{")
+
+
 def test_a_conversation_goes_on(service: Running, engine: Engine) -> None:
     first = user(image_part(encoded(picture(2))), "Describe it.")
     said = ask(service, first).choices[0].message.content
@@ -107,6 +149,10 @@ def test_a_video_is_shown_by_frames(service: Running, tmp_path: Path) -> None:
     assert tokens - none == 3 * (one - none)
 
 
+def schema(content: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "x", "schema": content}}
+
+
 BAD: list[tuple[str, int, str, dict[str, Any]]] = [
     ("no model of this name", 404, "model_not_found", {"model": "another"}),
     ("no messages", 422, "invalid", {"messages": []}),
@@ -119,6 +165,17 @@ BAD: list[tuple[str, int, str, dict[str, Any]]] = [
     ("an image without an end", 422, "undecodable", {"url": "data:image/png;base64,iVBORw0KGgoAAAANSUhEUg=="}),
     ("audio", 422, "invalid", {"messages": [user({"type": "input_audio", "input_audio": {}})]}),
     ("a tool", 422, "invalid", {"tools": [{"type": "function"}]}),
+    ("a schema of no kind", 400, "bad_schema", {"response_format": schema({"type": "objekt"})}),
+    ("a schema not known", 400, "bad_schema", {"response_format": schema({"not": {"type": "string"}})}),
+    ("a schema elsewhere", 400, "bad_schema", {"response_format": schema({"$ref": "http://localhost/a"})}),
+    ("a schema too long", 422, "too_much_text", {"response_format": schema({"enum": ["a" * 3000]})}),
+    ("no options", 422, "invalid", {"structured_outputs": {"choice": []}}),
+    (
+        "a schema and options",
+        422,
+        "invalid",
+        {"structured_outputs": {"choice": ["a"]}, "response_format": {"type": "json_object"}},
+    ),
     ("two answers", 422, "invalid", {"n": 2}),
     ("too many tokens", 422, "max_tokens", {"max_tokens": 501}),
     ("no tokens", 422, "invalid", {"max_tokens": 0}),

@@ -16,6 +16,7 @@ from PIL import Image
 
 from cityscribe.records import PHASES
 from cityscribe.serve.describe import given_boxes, given_phases
+from cityscribe.serve.facts import FIELDS, facts_question, most_tokens
 from cityscribe.serve.refusal import Refusal
 from tests.numbered_video import number_of
 from tests.serve.running import Running, clip, encoded, picture
@@ -37,7 +38,7 @@ def finished(service: Running, id_: str) -> dict[str, Any]:
 
 def test_orders_are_those_of_prediction_and_need_no_library_of_models() -> None:
     read = (
-        "import sys, cityscribe.serve.describe as ours, cityscribe.predict.orders as theirs;"
+        "import sys, cityscribe.serve.describe as ours, cityscribe.predict.orders as theirs; ours.facts_grammar();"
         "print(ours.ORDERS is theirs.ORDERS, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True)
@@ -64,6 +65,35 @@ def test_each_phase_is_described_with_its_own_images(service: Running, tmp_path:
     shown = [Image.open(io.BytesIO(service.http.get(url).content)) for url in action["images"]]
     assert [image.size for image in shown] == [(72, 18), (112, 48)], "the local view first, as `prepare` has it"
     assert number_of(np.array(shown[1])) == 12
+
+
+def test_the_facts_of_each_phase_fit_their_table(service: Running, tmp_path: Path) -> None:
+    phases = [
+        {"phase": "action", "start_s": 1.0, "end_s": 1.5},
+        {"phase": "recognition", "start_s": 0.0, "end_s": 0.9},
+    ]
+    job = finished(service, post(service, clip(tmp_path), phases=phases, facts="true").json()["id"])
+    assert (job["status"], job["progress"]) == ("done", {"done": 6, "total": 6})
+    for phase in job["phases"]:
+        assert phase["facts"]["finish"] == "stop"
+        found = phase["facts"]["values"]
+        assert {subject: list(fields) for subject, fields in found.items()} == {
+            subject: list(fields) for subject, fields in FIELDS.items()
+        }
+        for subject, fields in found.items():
+            assert all(fact in (*FIELDS[subject][field], "unknown") for field, fact in fields.items())
+    told = service.http.get(f"/v1/jobs/{job['id']}/events").text
+    assert told.count("event: facts") == 2
+
+
+def test_no_facts_take_more_tokens_than_are_allowed() -> None:
+    asked = facts_question()
+    for subject, fields in FIELDS.items():
+        for field, values in fields.items():
+            assert field in asked
+            assert all(value in asked for value in values), (subject, field)
+    longest = {s: {f: max((*v, "unknown"), key=len) for f, v in fields.items()} for s, fields in FIELDS.items()}
+    assert most_tokens() > len(json.dumps(longest).encode())
 
 
 def test_without_phases_the_clip_has_five_equal_parts(service: Running, tmp_path: Path) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from cityscribe.records import PHASES
+from tests.numbered_video import number_of
 from tests.serve.chromium import CHROMIUM, Page, browser
 from tests.serve.running import Running, clip
 
@@ -43,7 +48,7 @@ def test_a_clip_is_described_and_asked_about(service: Running, opened: Page) -> 
     assert (box["role"], box["time_s"]) == ("pedestrian", pytest.approx(1.25, abs=0.05))
     assert box["xywh"] == pytest.approx([28, 12, 28, 12], abs=1)
     page.run("document.querySelector('#describe').click()")
-    page.wait("document.querySelector('#status').textContent == 'Described'")
+    page.wait("document.querySelector('#status').textContent == 'Described'", seconds=120)
     result = page.run("state.result")
     assert [phase["phase"] for phase in result["phases"]] == list(PHASES)
     for phase in result["phases"]:
@@ -53,13 +58,37 @@ def test_a_clip_is_described_and_asked_about(service: Running, opened: Page) -> 
     assert [phase["marked"] for phase in result["phases"]] == [[], [], [], ["pedestrian"], []]
     page.wait("[...document.querySelectorAll('#answers img')].every(i => i.complete && i.naturalWidth > 0)")
     page.wait("document.querySelector('#caption').textContent.startsWith('action: ')")
+    for phase in result["phases"]:
+        rows = page.run(
+            f"[...document.querySelectorAll('#{phase['phase']}-facts tbody td')].map(cell => cell.textContent)"
+        )
+        assert rows == [fact for fields in phase["facts"]["values"].values() for fact in fields.values()]
+        assert len(rows) > 10
+    assert page.complaints == []
+    assert {url for url in page.requested if not url.startswith((service.address, "blob:", "data:"))} <= {"about:blank"}
+
+
+def test_a_question_is_asked_about_the_shown_moment(service: Running, opened: Page) -> None:
+    page = opened
+    page.run("seek(1.55)")
+    page.wait("!video.seeking && video.currentTime > 1.5")
+    page.run("globalThis.sent = []; const real = fetch; fetch = (p, o) => (sent.push(o && o.body), real(p, o))")
     page.run("document.querySelector('#question').focus()")
     page.type("What is the weather like?")
     page.press("Enter")
     page.wait("document.querySelector('#said dd') && document.querySelector('#said dd').textContent.length > 3")
     assert not page.run("document.querySelector('#said dd').className")
+    assert page.run("document.querySelector('#said dt').textContent") == "1.55 s What is the weather like?"
+    picture, question = json.loads(page.run("sent[0]"))["messages"][0]["content"]
+    assert question["text"] == "What is the weather like?"
+    shown = Image.open(io.BytesIO(base64.b64decode(picture["image_url"]["url"].partition(",")[2])))
+    assert number_of(np.array(shown.convert("RGB"))) == 15, "the frame at 1.55 s of 10 a second"
+    page.run("seek(0.2)")
+    page.wait("!video.seeking && video.currentTime < 0.3")
+    page.run("document.querySelector('#said dt button').focus()")
+    page.press("Enter")
+    page.wait("!video.seeking && video.currentTime > 1.5")
     assert page.complaints == []
-    assert {url for url in page.requested if not url.startswith((service.address, "blob:", "data:"))} <= {"about:blank"}
 
 
 def test_all_of_it_can_be_done_with_the_keyboard(opened: Page) -> None:
@@ -69,7 +98,7 @@ def test_all_of_it_can_be_done_with_the_keyboard(opened: Page) -> None:
     for _ in range(45):
         page.press("Tab")
         reached.append(page.run("document.activeElement.id"))
-    assert {"play", "seek", "overlay", "middle", "view", "describe", "question"} <= set(reached)
+    assert {"play", "seek", "overlay", "middle", "view", "facts", "describe", "question"} <= set(reached)
     page.run("document.querySelector('#middle').focus()")
     page.press("Enter")
     before = page.run("state.boxes[0].xywh")

@@ -4,6 +4,7 @@
 
 const PHASES = ["prerecognition", "recognition", "judgement", "action", "avoidance"];
 const COLOURS = { pedestrian: "rgb(0,255,0)", vehicle: "rgb(0,0,255)" };
+const PARTS = ["pedestrian", "vehicle", "facts"];
 const $ = (id) => document.getElementById(id);
 const video = $("video"), overlay = $("overlay");
 const state = { file: null, boxes: [], chosen: -1, job: null, result: null, model: "", token: "", drag: null };
@@ -258,6 +259,7 @@ async function describe() {
   form.append("phases", JSON.stringify(phases()));
   form.append("boxes", JSON.stringify(state.boxes));
   form.append("view", $("view").value);
+  form.append("facts", $("facts").checked);
   $("describe").disabled = true;
   say("Sending the clip");
   try {
@@ -283,7 +285,7 @@ async function describe() {
 async function happened(event, value) {
   if (event === "phases") {
     state.result = { model: state.model, clip: state.file.name, boxes: state.boxes, phases: value.phases };
-    $("progress").max = 2 * value.phases.length;
+    $("progress").max = value.phases.reduce((sum, phase) => sum + PARTS.filter((part) => part in phase).length, 0);
     $("about").textContent = `${state.file.name}, described by ${state.model}`;
     $("answers").replaceChildren(...value.phases.map(article));
     say("Describing");
@@ -293,6 +295,11 @@ async function happened(event, value) {
     $(`${value.phase}-${value.role}`).textContent = value.text + (value.finish === "length" ? " […]" : "");
     $("progress").value += 1;
     moved();
+  } else if (event === "facts") {
+    const phase = state.result.phases.find((each) => each.phase === value.phase);
+    phase.facts = { values: value.values, finish: value.finish };
+    $(`${value.phase}-facts`).replaceChildren(factTables(phase));
+    $("progress").value += 1;
   } else if (["done", "failed", "cancelled"].includes(value.status)) {
     say(value.status === "done" ? "Described" : value.error ? value.error.message : "Cancelled", value.status === "failed");
     $("download").disabled = $("print").disabled = !state.result;
@@ -319,7 +326,25 @@ function article(phase) {
     list.append(element("dt", each), element("dd", "…", { id: `${phase.phase}-${each}` }));
   }
   made.append(head, images, element("p", phase.note, { className: "quiet" }), list);
+  if ("facts" in phase) made.append(element("div", "", { id: `${phase.phase}-facts`, className: "facts" }));
   return made;
+}
+
+function factTables(phase) {
+  const { values, finish } = phase.facts;
+  if (!values) return element("p", finish === "length" ? "The facts were cut off." : "The model cannot take in a question this long.", { className: "quiet" });
+  const tables = element("div", "", { className: "row" });
+  for (const [subject, fields] of Object.entries(values)) {
+    const table = element("table"), body = element("tbody");
+    for (const [field, fact] of Object.entries(fields)) {
+      const row = element("tr");
+      row.append(element("th", field, { scope: "row" }), element("td", fact));
+      body.append(row);
+    }
+    table.append(element("caption", `Facts: ${subject}`), body);
+    tables.append(table);
+  }
+  return tables;
 }
 
 function download(name, value) {
@@ -346,7 +371,13 @@ async function ask(event) {
     { type: "text", text: question },
   ];
   const answer = element("dd", "…");
-  $("said").prepend(element("dt", `${video.currentTime.toFixed(2)} s: ${question}`), answer);
+  const moment = video.currentTime;
+  const go = element("button", `${moment.toFixed(2)} s`, { type: "button" });
+  go.setAttribute("aria-label", `Show the frame at ${moment.toFixed(2)} s`);
+  go.addEventListener("click", () => seek(moment));
+  const asked = element("dt");
+  asked.append(go, ` ${question}`);
+  $("said").prepend(asked, answer);
   try {
     const response = await call("/v1/chat/completions", {
       method: "POST",

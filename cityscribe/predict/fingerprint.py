@@ -1,0 +1,63 @@
+"""A hash of everything that decides the answers of a prediction, so that a journal of another one is not continued."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from cityscribe.models.load import resolve_base
+from cityscribe.models.precision import resolve_dtype
+from cityscribe.predict.answers import Answer
+from cityscribe.records import InputError, Sample
+from cityscribe.settings import Settings
+
+UNDECIDING: Any = {"split": True, "baselines": True, "remote": {"concurrency", "tries", "timeout_s"}}
+"""Settings of the section that change no answer."""
+
+TRAINED = "train.parquet"
+"""Beside the images, the samples whose answers drafts are taken from."""
+
+
+def fingerprint(
+    samples: Sequence[Sample], image_root: Path, model_dir: Path | str, settings: Settings, images: bool
+) -> str:
+    """Of the questions in their order, images, weights, settings and versions. Raises InputError for a missing file."""
+    told = hashlib.blake2b(digest_size=16)
+    corpus = image_root / TRAINED
+
+    def tell(value: Any) -> None:
+        told.update(json.dumps(value, sort_keys=True).encode() + b"\n")
+
+    tell([field.name for field in fields(Answer)])
+    tell([torch.__version__, transformers.__version__, str(resolve_dtype(settings.predict.precision))])
+    tell([settings.seed, images, settings.predict.model_dump(mode="json", exclude=UNDECIDING)])
+    if settings.predict.drafts and corpus.is_file():
+        tell(_digest(corpus))  # in bf16, steps of another length may round to another token
+    folder = Path(resolve_base(str(model_dir)))
+    if settings.predict.engine == "remote":
+        tell("the weights are on the server")
+    elif folder.is_dir():
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            tell([path.relative_to(folder).as_posix(), _digest(path)])
+    else:
+        tell(str(model_dir))
+    tell([asdict(sample) for sample in samples])
+    if images:
+        shown = dict.fromkeys(image for sample in samples for image in sample.images)
+        tell([_digest(image_root / image) for image in shown])
+    return told.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error

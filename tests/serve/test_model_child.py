@@ -1,0 +1,78 @@
+"""What the process that holds the model keeps from one batch to the next: nothing that grows."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+
+from cityscribe.models.load import load_model, load_processor
+from cityscribe.predict.grammars import one_of
+from cityscribe.predict.local import Engine
+from cityscribe.records import image_block, message, text_block
+from cityscribe.serve.model_child import Asked, Refused, Said, _Batch
+from cityscribe.settings import PredictSettings
+from tests.serve.running import picture
+
+
+class Pipe:
+    """The other end of it, as `_Batch` sees it."""
+
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+
+    def send(self, event: Any) -> None:
+        self.said.append(event)
+
+    def poll(self) -> bool:
+        return False
+
+
+def alive() -> Counter[str]:
+    """How many objects of each kind there are. The collector does not run: what only it could free would stay for long
+    where every object of it holds images."""
+    return Counter(type(each).__name__ for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("family", ["llava", "gemma3"])
+def test_batches_leave_nothing_behind(family: str, tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    model = load_model(tiny(family), dtype=torch.float32)
+    engine = Engine(model, load_processor(tiny(family)), PredictSettings(max_new_tokens=4))
+    special = engine.processor.tokenizer.all_special_tokens[0]
+    images = [tmp_path / f"{n}.png" for n in range(3)]
+    for n, path in enumerate(images):
+        picture(n).save(path)
+
+    def round_of(number: int) -> None:
+        pipe = Pipe()
+        asked = []
+        for n, path in enumerate(images):
+            told = (message("user", image_block(), text_block(f"{number} {'where? ' * (n + 1)}")),)
+            grammar = one_of(["left", "right"]) if n == 1 else ""
+            more: Any = {"stop": ("never said",), "temperature": float(n == 2), "grammar": grammar}
+            asked.append(Asked(3 * number + n, told, (path,), 5, **more))
+        asked.append(Asked(-number, (message("user", text_block(f"a {special} of nothing")),), (), 5))
+        asked.append(Asked(-1000 - number, (message("user", text_block("what?")),), (), 5, grammar="start: /("))
+        _Batch(cast(Connection, pipe), engine, 0).answer(asked)
+        assert Counter(type(event) for event in pipe.said if not hasattr(event, "text")) == {Said: 3, Refused: 2}
+
+    for number in range(1, 4):
+        round_of(number)
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        for number in range(4, 10):
+            round_of(number)
+        if family == "gemma3":
+            gc.collect()  # `generate` of transformers leaves circles of its own
+        grown = {name: count - before[name] for name, count in alive().items() if count - before[name] >= 6}
+    finally:
+        gc.enable()
+    assert not grown, "six batches more, and one object or more of each stays"
