@@ -22,7 +22,13 @@ def write_demo(runs: Path, seed: int, watch: Watch) -> Path:
             "runs": str(runs),
             "seed": seed,
             "data": {"path": str(data)},
-            "prepare": {"short_per_long": 0.5, "pedestrian_threshold": 300.0, "vehicle_threshold": 300.0},
+            "prepare": {
+                # At 160 pixels a pedestrian is seen well only in an image of its own.
+                "images": ["pedestrian", "local", "global"],
+                "short_per_long": 0.5,
+                "pedestrian_threshold": 300.0,
+                "vehicle_threshold": 300.0,
+            },
             "model": {"base": "cityscribe-tiny", "block_expansion": {"blocks": 4}},
             # Many scenarios once: of few that come again and again it learns the captions by heart.
             "train": {"epochs": 1.0, "lr": 1.1e-3, "batch_groups": 1, "save_steps": 200},

@@ -40,7 +40,7 @@ TIGHT = {
     "serve.receive_timeout_s": "2",
     "serve.timeout_s": "60",
     "serve.queue": "12",
-    "serve.grace_s": "5",
+    "serve.grace_s": "20",
 }
 
 
