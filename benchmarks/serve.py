@@ -10,7 +10,7 @@ request is answered alone; every malformed one must get a 4xx with a reason; the
 the end.
 
 Then memory: 4,000 requests of ever new lengths, with no image, one, two or three, every fifth of them constrained to a
-schema. Memory is the proportional set size of each process, noted every 250 requests. The first 1,000 warm it up; the
+schema. Memory is the proportional set size of each process, noted every 250 requests. The first 2,000 warm it up; the
 growth of the rest is the slope of a straight line through what was noted, and must stay below `GROWTH_MB` a thousand.
 """
 
@@ -46,7 +46,7 @@ from cityscribe.video import write_video
 GROWTH_MB = 5.0
 """Megabytes that a process may grow in 1,000 requests after the warm-up; images that leak would be ten times that."""
 
-WARM_UP, NOTED = 1000, 250
+WARM_UP, NOTED = 2000, 250
 
 WORDS = ("the", "pedestrian", "vehicle", "road", "near", "far", "left", "right", "behind", "slow", "fast", "wet")
 

@@ -65,7 +65,7 @@ def most_typical(captions: Sequence[str]) -> str:
     The mean cosine with all is the cosine with the sum of the normalised counts, so that the time grows with the number
     of captions and not with its square.
     """
-    centre: dict[str, float] = {}
+    shares: dict[str, list[float]] = {}
     directions: dict[str, dict[str, float]] = {}
     for caption in captions:
         if caption not in directions:
@@ -73,7 +73,8 @@ def most_typical(captions: Sequence[str]) -> str:
             length = sqrt(sum(count * count for count in counts.values())) or 1.0
             directions[caption] = {word: count / length for word, count in counts.items()}
         for word, share in directions[caption].items():
-            centre[word] = centre.get(word, 0.0) + share
+            shares.setdefault(word, []).append(share)
+    centre = {word: fsum(of_word) for word, of_word in shares.items()}  # exact, so that the order does not matter
     nearness = {
         caption: fsum(share * centre[word] for word, share in direction.items())
         for caption, direction in directions.items()
