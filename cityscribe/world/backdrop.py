@@ -40,7 +40,7 @@ def draw_backdrop(scene: Scene, camera: Camera, light: Light) -> np.ndarray:
     if top >= camera.height:
         return image
     region = image[top:]
-    region[:] = _lit(PAVING["plaza" if street.road == "urban road" else "land"], light, street.wet)
+    region[:] = np.array(_lit(PAVING["plaza" if street.road == "urban road" else "land"], light, street.wet), np.uint8)
     _draw_paving(image, street, camera, light)
     gain = _ground_gain(camera, scene, light, top)
     if gain is not None:

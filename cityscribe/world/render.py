@@ -121,7 +121,7 @@ def _draw_parts(image: np.ndarray, parts: Sequence[Part], camera: Camera, light:
     if high[0] < -50 or low[0] > camera.width + 50:
         return
     whole = depth.min() >= NEAR and max(high.max(), -low.min()) <= LIMIT
-    fixed = np.round(np.clip(pixels, -LIMIT, LIMIT) * 16).astype(np.int32)
+    fixed = np.round((pixels if whole else np.clip(pixels, -LIMIT, LIMIT)) * 16).astype(np.int32)
     towards_eye = np.array([camera.x, camera.y, camera.z]) - world[starts]
     for part, start, size, to_eye in zip(parts, starts.tolist(), sizes, towards_eye.tolist(), strict=True):
         here, distance = slice(start, start + size), float(depth[start])
