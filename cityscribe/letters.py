@@ -18,6 +18,15 @@ from typing import Literal
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
+ASK = "Answer with the letter of the right option."
+"""What stands below the options of a question."""
+
+
+def listed(options: Sequence[str]) -> str:
+    """The options as they stand below their question, a line each."""
+    return "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
+
+
 ARTICLE = re.compile(r"^(?:an?|the) ")
 WORDS_APART = re.compile(r"[\W_]+")
 ALSO_WORDS = "ai"

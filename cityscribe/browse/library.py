@@ -68,7 +68,7 @@ class Library:
     problems: int = 0  # found in reading the data set
 
     def samples_of(self, id: str) -> list[dict[str, Any]]:
-        """The samples of an entry as rows of their table (`records.SAMPLE_SCHEMA`)."""
+        """The samples of an entry as rows of their table (`records.sample_schema`)."""
         rows = self.rows.get(id)
         found: list[dict[str, Any]] = self.tables[id.partition("-")[0]].take(rows).to_pylist() if rows else []
         return found

@@ -196,8 +196,9 @@ def _said(number: int, model: Model, key: SegmentKey, reference: str) -> Said:
 def shown_image(image_root: Path, path: str, name: str, title: str, marked: Sequence[str]) -> Shown:
     """An image of the prepared data to be embedded in a page. Raises InputError for a file that is no image."""
     alt = f"{name} of {title}"
-    if marked:
-        alt += f", with boxes around the {_listed(f'{role} ({COLOURS[role]})' for role in ROLES if role in marked)}"
+    boxed = [f"{role} ({COLOURS[role]})" for role in ROLES if role in marked]
+    if boxed:
+        alt += f", with boxes around the {_listed(boxed)}"
     file = image_root / path
     if not file.is_file():
         return Shown(name, path, alt, "", 0, 0)

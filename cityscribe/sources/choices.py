@@ -12,25 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cityscribe.letters import LETTERS, read_choice, rotated
+from cityscribe.letters import ASK, LETTERS, listed, read_choice, rotated
 from cityscribe.records import InputError, Sample, message, text_block, text_of, write_text
 from cityscribe.sources.conversation import Turn
-
-ASK = "Answer with the letter of the right option."
 
 
 def choice_turns(
     question: str, options: Sequence[str], correct: str, visuals: Sequence[dict[str, Any]] = ()
 ) -> list[Turn]:
     """The turns of a question with options; without an answer where `correct` is empty, as in a test set."""
-    turns: list[Turn] = [("user", [*visuals, text_block(f"{question}\n{_listed(options)}\n{ASK}")])]
+    turns: list[Turn] = [("user", [*visuals, text_block(f"{question}\n{listed(options)}\n{ASK}")])]
     if correct:
         turns.append(("assistant", [text_block(correct)]))
     return turns
-
-
-def _listed(options: Sequence[str]) -> str:
-    return "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
 
 
 def in_all_rotations(samples: Iterable[Sample]) -> list[Sample]:
@@ -53,11 +47,11 @@ def in_all_rotations(samples: Iterable[Sample]) -> list[Sample]:
 def _reordered(sample: Sample, order: tuple[str, ...]) -> Sample | None:
     options = sample.meta.options
     asked = [n for n, entry in enumerate(sample.messages) if entry["role"] == "user"]
-    if not asked or _listed(options) not in text_of(sample.messages[asked[-1]]):
+    if not asked or listed(options) not in text_of(sample.messages[asked[-1]]):
         return None
     messages = list(sample.messages)
     blocks = [
-        block if block["type"] == "image" else text_block(block["text"].replace(_listed(options), _listed(order)))
+        block if block["type"] == "image" else text_block(block["text"].replace(listed(options), listed(order)))
         for block in messages[asked[-1]]["content"]
     ]
     messages[asked[-1]] = message("user", *blocks)

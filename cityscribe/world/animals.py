@@ -31,7 +31,7 @@ def animal_parts(state: AnimalState) -> list[Part]:
         for sign in (-1, 1):
             hip = at(end * half * 0.85, sign * shape.girth * 0.6, middle - shape.girth * 0.3)
             if legs == 0.0:
-                stroke(hip, at(end * half * 0.85 + 0.3 * legs + 0.18, sign * shape.girth, 0.04), 0.05, shape.colour)
+                stroke(hip, at(end * half * 0.85 + 0.18, sign * shape.girth, 0.04), 0.05, shape.colour)
                 continue
             step = swing * sign * (end or 1) * legs
             knee = at(end * half * 0.85 + step * 0.5 - 0.04 * legs, sign * shape.girth * 0.6, legs * 0.5)

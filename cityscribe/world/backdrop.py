@@ -17,26 +17,20 @@ from cityscribe.world.scene import AnimalState, Camera, CyclistState, PersonStat
 from cityscribe.world.shapes import Disc
 
 
-@functools.lru_cache(maxsize=64)
-def _sky_column(height: int, weather: str, hour: str, horizon: int) -> np.ndarray:
-    light = light_of(weather, hour)
-    share = np.clip(np.arange(height) / max(horizon, 1), 0, 1)[:, None] ** 1.3
-    return (np.array(light.zenith) * (1 - share) + np.array(light.horizon) * share).astype(np.uint8)
-
-
 @functools.lru_cache(maxsize=16)
 def _sky(camera: Camera, weather: str, hour: str) -> np.ndarray:
-    horizon = int(camera.height / 2 + camera.focal * math.tan(camera.pitch))
-    column = _sky_column(camera.height, weather, hour, min(max(horizon, 0), camera.height * 2))
+    light = light_of(weather, hour)
+    depth = min(max(int(camera.horizon), 1), camera.height * 2)
+    share = np.clip(np.arange(camera.height) / depth, 0, 1)[:, None] ** 1.3
+    column = (np.array(light.zenith) * (1 - share) + np.array(light.horizon) * share).astype(np.uint8)
     return np.repeat(column[:, None, :], camera.width, axis=1)
 
 
 def draw_backdrop(scene: Scene, camera: Camera, light: Light) -> np.ndarray:
     """The picture without solids: RGB uint8 [height, width, 3]."""
-    street = scene.street
-    image = _sky(_level(camera), light.weather, light.hour).copy()
-    horizon = camera.height / 2 + camera.focal * math.tan(camera.pitch)
-    top = int(min(max(math.ceil(horizon), 0), camera.height))
+    street, level = scene.street, _level(camera)
+    image = _sky(level, light.weather, light.hour).copy()
+    top = int(min(max(math.ceil(camera.horizon), 0), camera.height))
     if top >= camera.height:
         return image
     region = image[top:]
@@ -47,7 +41,7 @@ def draw_backdrop(scene: Scene, camera: Camera, light: Light) -> np.ndarray:
         cv2.multiply(region, cv2.merge([gain, gain, gain]), dst=region, scale=1 / 128)
     if street.wet:
         _puddles(region, light, street)
-    clear, hazy, colour = _haze(_level(camera), light.weather, light.hour, top)
+    clear, hazy, colour = _haze(level, light.weather, light.hour, top)
     cv2.blendLinear(region, colour, clear, hazy, dst=region)
     return image
 
@@ -62,9 +56,8 @@ def _haze(camera: Camera, weather: str, hour: str, top: int) -> tuple[np.ndarray
     """For the rows below `top`: how much of the ground is seen and how much of the air [rows, width], and its colour
     [rows, width, 3]. The distance of the ground grows towards the horizon."""
     light = light_of(weather, hour)
-    horizon = camera.height / 2 + camera.focal * math.tan(camera.pitch)
     rows = np.arange(top, camera.height) + 0.5
-    below = np.maximum((rows - horizon) / camera.focal, 1e-4)
+    below = np.maximum((rows - camera.horizon) / camera.focal, 1e-4)
     distance = np.minimum(camera.z / below, 400.0)
     clear = np.repeat(np.exp(-distance / light.visibility).astype(np.float32)[:, None], camera.width, axis=1)
     colour = np.empty((*clear.shape, 3), np.uint8)

@@ -19,7 +19,7 @@ from cityscribe.video import write_video
 from cityscribe.world.event import Event, sample_event
 from cityscribe.world.facts import facts_at
 from cityscribe.world.jobs import Progress, dump, write_whole
-from cityscribe.world.render import person_box, vehicle_box
+from cityscribe.world.render import box_of
 from cityscribe.world.renderers import RENDERERS
 from cityscribe.world.rigs import Dashboard, Mast
 from cityscribe.world.words import pedestrian_caption, vehicle_caption
@@ -155,9 +155,9 @@ def _film(event: Event, rig: Dashboard | Mast, path: Path, job: _Job, offset: fl
         frame = math.ceil((event.boundaries_s[phase] - offset) * fps - 1e-6)
         moment = frame / fps + offset
         camera = rig.at(event, moment)
-        found = {"pedestrian": person_box(event.person_at(moment), camera)}
+        found = {"pedestrian": box_of(event.person_at(moment), camera)}
         if isinstance(rig, Mast):
-            found["vehicle"] = vehicle_box(event.vehicle_at(moment), camera)
+            found["vehicle"] = box_of(event.vehicle_at(moment), camera)
         for role, box in found.items():
             if box is not None:
                 boxes[role].append(

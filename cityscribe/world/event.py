@@ -314,7 +314,18 @@ def sample_parked(
     return tuple(parked)
 
 
-def out_of_the_way(passers: tuple[Passer, ...], parked: tuple[VehicleState, ...]) -> tuple[Passer, ...]:
+def sample_moving(
+    rng: np.random.Generator,
+    street: Street,
+    count: int,
+    clear_y: tuple[float, float],
+    parked: tuple[VehicleState, ...],
+) -> tuple[Passer, ...]:
+    """All that moves in the background of a street with these parked vehicles."""
+    return _out_of_the_way(sample_passers(rng, street, count, clear_y), parked) + sample_cyclists(rng, street, clear_y)
+
+
+def _out_of_the_way(passers: tuple[Passer, ...], parked: tuple[VehicleState, ...]) -> tuple[Passer, ...]:
     """Without the people who would walk through a parked vehicle: everybody walks along the street."""
 
     def walks_through(passer: Passer, vehicle: VehicleState) -> bool:
@@ -369,16 +380,15 @@ def sample_event(seed: int, *, start_s: float = 0.5, unseen: bool | None = None,
         "crash": (1, 1, 0.9, 0.75, 0.35, 0.0),
     }
     weights = {
-        "crossing": (0.5, 0.3, 0.0, 0.2),
-        "waiting": (0.2, 0.2, 0.5, 0.1),
-        "running out": (0.7, 0.3, 0.0, 0.0),
-        "stepping out": (0.7, 0.3, 0.0, 0.0),
-        "near miss": (1.0, 0.0, 0.0, 0.0),
+        "crossing": (0.5, 0.3, 0.0, 0.2, 0.0),
+        "waiting": (0.2, 0.2, 0.5, 0.1, 0.0),
+        "running out": (0.7, 0.3, 0.0, 0.0, 0.0),
+        "stepping out": (0.7, 0.3, 0.0, 0.0, 0.0),
+        "near miss": (1.0, 0.0, 0.0, 0.0, 0.0),
         "collision": (0.0, 0.0, 0.0, 0.0, 1.0),
-        "normal": (0.0, 0.0, 1.0, 0.0),
+        "normal": (0.0, 0.0, 1.0, 0.0, 0.0),
     }
-    usual = (0.35, 0.35, 0.2, 0.1)
-    choice = str(rng.choice(list(profile), p=(*weights.get(kind, usual), 0.0)[: len(profile)]))
+    choice = str(rng.choice(list(profile), p=weights.get(kind, (0.35, 0.35, 0.2, 0.1, 0.0))))
     if kind == "turning" and choice == "stopped":
         choice = "slow"
     speeds = tuple(cruise * share for share in profile[choice])
@@ -468,7 +478,7 @@ def sample_event(seed: int, *, start_s: float = 0.5, unseen: bool | None = None,
     parked = sample_parked(rng, street, clear)
     if kind == "stepping out":
         parked += _hiding_place(rng, street, meet)
-    passers = out_of_the_way(sample_passers(rng, street, busy, clear), parked) + sample_cyclists(rng, street, clear)
+    passers = sample_moving(rng, street, busy, clear, parked)
     signals = {
         "stop": ("green", "green", "yellow", "red", "red"),
         "stopped": ("red",) * PHASE_COUNT,

@@ -12,11 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cityscribe.world.event import (
-    out_of_the_way,
     placed,
-    sample_cyclists,
+    sample_moving,
     sample_parked,
-    sample_passers,
     sample_person,
     sample_props,
     sample_street,
@@ -33,7 +31,7 @@ from cityscribe.world.facts import (
     regulation,
 )
 from cityscribe.world.look import GAZES, LIGHT_STATES, MOTIONS, VEHICLES
-from cityscribe.world.render import person_box, render, vehicle_box
+from cityscribe.world.render import box_of, render
 from cityscribe.world.scene import (
     Camera,
     CyclistState,
@@ -71,8 +69,8 @@ def sample_picture(seed: int, *, width: int = 640, height: int = 360) -> Picture
     rng = np.random.default_rng([seed, 14])
     boxes = {}
     for role, box in (
-        ("pedestrian", person_box(scene.people[0], camera)),
-        ("vehicle", vehicle_box(scene.vehicles[0], camera) if camera.on_vehicle is None else None),
+        ("pedestrian", box_of(scene.people[0], camera)),
+        ("vehicle", box_of(scene.vehicles[0], camera) if camera.on_vehicle is None else None),
     ):
         if box is not None:
             boxes[role] = box
@@ -90,10 +88,10 @@ def sample_view(
     rng = np.random.default_rng([seed, 4])
     while True:
         scene, camera = _sample_scene(rng, width, height, unseen)
-        box = person_box(scene.people[0], camera)
+        box = box_of(scene.people[0], camera)
         if box is None or box[2] * box[3] < SMALLEST:
             continue
-        if camera.on_vehicle is None and vehicle_box(scene.vehicles[0], camera) is None:
+        if camera.on_vehicle is None and box_of(scene.vehicles[0], camera) is None:
             continue
         if visible_share(scene, camera, "person", 0) >= LEAST_VISIBLE:
             return scene, camera, _facts(scene, camera)
@@ -133,8 +131,7 @@ def _sample_scene(rng: np.random.Generator, width: int, height: int, unseen: boo
         person = replace(person, gaze="ahead")
     clear = (person.y - 2, person.y + 4)
     parked = sample_parked(rng, street, clear)
-    passers = out_of_the_way(sample_passers(rng, street, int(rng.integers(0, 7)), clear), parked)
-    passers += sample_cyclists(rng, street, clear)
+    passers = sample_moving(rng, street, int(rng.integers(0, 7)), clear, parked)
     signal = str(rng.choice(list(LIGHT_STATES), p=[0.4, 0.2, 0.4]))
     props = sample_props(rng, street, person.y, signal, (0.75, 0.2, 0.35))
     own, person = placed(street, own), placed(street, person)
@@ -229,10 +226,8 @@ def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Genera
     ego = camera.on_vehicle is not None
     who = _choose(rng, "the person in the green box", "the person marked green", "the one in the green box")
     car = "our own car" if ego else _choose(rng, "the vehicle in the blue box", "the car marked blue")
-    seen_cars = [
-        v for i, v in enumerate(scene.vehicles) if i != camera.on_vehicle and vehicle_box(v, camera) is not None
-    ]
-    seen_people = [p for p in scene.people if person_box(p, camera) is not None]
+    seen_cars = [v for i, v in enumerate(scene.vehicles) if i != camera.on_vehicle and box_of(v, camera) is not None]
+    seen_people = [p for p in scene.people if box_of(p, camera) is not None]
     he, his = ("he", "his") if facts["sex"] == "male" else ("she", "her")
     noun = _noun(facts)
     where = {

@@ -17,7 +17,7 @@ from cityscribe.world.backdrop import draw_backdrop
 from cityscribe.world.canvas import LIMIT, NEAR, SHIFT, disc, fill, project
 from cityscribe.world.light import Light, light_of
 from cityscribe.world.look import RGB, VEHICLE_COLOURS
-from cityscribe.world.scene import Camera, PersonState, Scene, Street, VehicleState
+from cityscribe.world.scene import Camera, Scene, Street, VehicleState
 from cityscribe.world.shapes import Disc, Panes, Part, Polygon, Stroke
 from cityscribe.world.solids import Mover, Solid, parts_of, solids
 
@@ -63,16 +63,6 @@ def in_order(scene: Scene, camera: Camera, lamps_lit: bool) -> list[Solid]:
             continue
         seen.append((distance, solid))
     return [solid for _, solid in sorted(seen, key=lambda entry: -entry[0])]
-
-
-def person_box(state: PersonState, camera: Camera) -> tuple[float, float, float, float] | None:
-    """The box `xywh` in pixels around a person, clipped to the frame; None where less than half of it is inside."""
-    return box_of(state, camera)
-
-
-def vehicle_box(state: VehicleState, camera: Camera) -> tuple[float, float, float, float] | None:
-    """The box `xywh` in pixels around a vehicle, clipped to the frame; None where less than half of it is inside."""
-    return box_of(state, camera)
 
 
 def box_of(state: Mover, camera: Camera) -> tuple[float, float, float, float] | None:

@@ -185,6 +185,11 @@ class Camera:
         right = np.array([math.sin(self.yaw), -math.cos(self.yaw), 0.0])
         object.__setattr__(self, "axes", np.stack([right, np.cross(forward, right), forward]))
 
+    @property
+    def horizon(self) -> float:
+        """The row of the picture, in pixels, above which the ground is never seen."""
+        return self.height / 2 + self.focal * math.tan(self.pitch)
+
     def to_camera(self, points: np.ndarray) -> np.ndarray:
         """World points [n, 3] in metres to camera axes [n, 3]: right, down, forward (the depth)."""
         return (points - np.array([self.x, self.y, self.z])) @ self.axes.T

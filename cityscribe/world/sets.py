@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from cityscribe.letters import ASK, listed
 from cityscribe.records import InputError, image_block, message, text_block
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import Facts, appearance, facts_at, regulation
@@ -32,7 +33,7 @@ from cityscribe.world.rigs import HEIGHT, WIDTH, Dashboard
 from cityscribe.world.scene import AnimalState, Camera, PersonState, Prop, Scene, VehicleState
 from cityscribe.world.silhouettes import Silhouette, silhouettes
 from cityscribe.world.solids import Mover
-from cityscribe.world.tasks import LETTERS, Task, driving_tasks, question_set
+from cityscribe.world.tasks import Task, driving_tasks, question_set
 
 JPEG_QUALITY = 92
 MARKS = {"person": (0, 200, 0), "vehicle": (0, 80, 255)}
@@ -130,8 +131,7 @@ def _thing(thing: Silhouette, camera: Camera) -> dict[str, Any]:
 def _row(job: _Job, image: str, task: Task) -> dict[str, Any]:
     text = task.question
     if task.options:
-        listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, task.options, strict=False))
-        text = f"{text}\n{listed}\nAnswer with the letter of the right option."
+        text = f"{text}\n{listed(task.options)}\n{ASK}"
     messages = [message("user", image_block(), text_block(text)), message("assistant", text_block(task.answer))]
     meta: dict[str, Any] = {
         "scenario": f"{job.split}-{job.number:05d}",
@@ -183,15 +183,14 @@ def _questions(job: _Job) -> Made:
         for name, value in appearance(person).items():
             others.setdefault(name, []).append(value)
         others.setdefault("motion", []).append(person.motion)
-    own = facts
-    others.setdefault("upper_colour", []).append(own["lower_colour"])
-    others.setdefault("lower_colour", []).append(own["upper_colour"])
+    others.setdefault("upper_colour", []).append(facts["lower_colour"])
+    others.setdefault("lower_colour", []).append(facts["upper_colour"])
     for vehicle in scene.vehicles[1:]:
         others.setdefault("vehicle_colour", []).append(vehicle.vehicle.colour)
         others.setdefault("vehicle_kind", []).append(vehicle.vehicle.kind)
-    if own["vehicle_kind"] == "ego":
-        own = {name: value for name, value in own.items() if name not in ("vehicle_kind", "vehicle_colour")}
-    return scene, camera, facts, question_set(own, others, rng)
+    unseen = ("vehicle_kind", "vehicle_colour") if camera.on_vehicle is not None else ()
+    asked = {name: value for name, value in facts.items() if name not in unseen}
+    return scene, camera, facts, question_set(asked, others, rng)
 
 
 KINDS = {"driving": _driving, "questions": _questions}

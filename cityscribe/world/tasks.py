@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cityscribe.letters import LETTERS
 from cityscribe.world.facts import Facts
 from cityscribe.world.look import (
     AGES,
@@ -30,7 +31,9 @@ from cityscribe.world.look import (
     WEATHERS,
 )
 
-LETTERS = "abcd"
+OPTIONS = 4
+"""Of a choice, where an attribute has as many values."""
+
 BASE_SPEED = {"urban road": 50, "residential road": 30, "parking lot": 10}
 """km/h where no sign says otherwise."""
 
@@ -141,7 +144,7 @@ def question_set(facts: Facts, others: dict[str, list[str]], rng: np.random.Gene
             continue
         tasks.append(Task(name, "short", question, truth))
         wrong = _distractors(truth, values, others.get(name, []), rng)
-        options = [truth, *wrong[: len(LETTERS) - 1]]
+        options = [truth, *wrong[: OPTIONS - 1]]
         order = rng.permutation(len(options))
         shown = [options[i] for i in order]
         tasks.append(

@@ -30,7 +30,7 @@ from cityscribe.records import (
 from cityscribe.settings import Settings
 from cityscribe.world.event import Event, sample_event
 from cityscribe.world.facts import facts_at
-from cityscribe.world.render import person_box, render, vehicle_box
+from cityscribe.world.render import box_of, render
 from cityscribe.world.scene import Camera, dashboard_camera, fixed_camera
 from cityscribe.world.words import pedestrian_caption, vehicle_caption
 
@@ -224,7 +224,7 @@ def _write_images(
     width, height = size
     person, vehicle = event.person_at(moment), event.vehicle_at(moment)
     camera = _camera(event, external, moment, width, height)
-    found = {"pedestrian": person_box(person, camera), "vehicle": None if external else vehicle_box(vehicle, camera)}
+    found = {"pedestrian": box_of(person, camera), "vehicle": None if external else box_of(vehicle, camera)}
     boxes = {role: box for role, box in found.items() if box is not None}
     frame = draw_boxes(
         render(event.scene_at(moment), camera, seed=phase), boxes, box_scale=1.2, line_width=max(1, width // 160)

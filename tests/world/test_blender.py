@@ -12,7 +12,7 @@ from cityscribe.records import InputError
 from cityscribe.world import blender
 from cityscribe.world.blender import mask_blender, render_blender
 from cityscribe.world.event import sample_event
-from cityscribe.world.render import person_box, vehicle_box
+from cityscribe.world.render import box_of
 from cityscribe.world.scene import Camera, Scene, dashboard_camera, fixed_camera
 from cityscribe.world.solids import Solid, solids
 
@@ -47,9 +47,9 @@ def test_boxes_are_those_of_the_raster_renderer_to_a_pixel(seed: int) -> None:
     mast = fixed_camera((middle[0] + 9, middle[1] - 10), middle, mast=5.0, focal=330, width=640, height=360)
     compared = 0
     for camera, kind, box in (
-        (_dashboard(scene, {"width": 640, "height": 360}), "person", person_box),
-        (mast, "person", person_box),
-        (mast, "vehicle", vehicle_box),
+        (_dashboard(scene, {"width": 640, "height": 360}), "person", box_of),
+        (mast, "person", box_of),
+        (mast, "vehicle", box_of),
     ):
         expected = box(person if kind == "person" else vehicle, camera)
         if expected is None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cityscribe.world.event import sample_event
-from cityscribe.world.render import person_box, render, vehicle_box
+from cityscribe.world.render import box_of, render
 from cityscribe.world.scene import Camera, Scene, dashboard_camera, fixed_camera
 
 SIZE = {"width": 640, "height": 360}
@@ -32,7 +32,7 @@ def _painted(scene: Scene, without: Scene, camera: Camera) -> tuple[int, int, in
 def test_a_persons_box_is_where_its_pixels_are(seed: int) -> None:
     scene = _plain(sample_event(seed).scene_at(1.6))
     camera = dashboard_camera(scene.vehicles[0], 0, focal=500, **SIZE)
-    box = person_box(scene.people[0], camera)
+    box = box_of(scene.people[0], camera)
     if box is None:
         return
     left, top, right, bottom = _painted(scene, replace(scene, people=()), camera)
@@ -49,7 +49,7 @@ def test_a_vehicles_box_is_where_its_pixels_are(seed: int) -> None:
     scene = _plain(sample_event(seed).scene_at(1.6))
     vehicle = scene.vehicles[0]
     camera = fixed_camera((vehicle.x + 9, vehicle.y - 8), (vehicle.x, vehicle.y), mast=5.0, focal=420, **SIZE)
-    box = vehicle_box(vehicle, camera)
+    box = box_of(vehicle, camera)
     assert box is not None
     left, top, right, bottom = _painted(replace(scene, people=()), replace(scene, people=(), vehicles=()), camera)
     x, y, w, h = box
@@ -75,7 +75,7 @@ def test_equal_arguments_give_equal_pixels_and_the_seed_moves_noise_only() -> No
 def test_what_is_behind_the_camera_has_no_box() -> None:
     scene = sample_event(2).scene_at(1.0)
     person = replace(scene.people[0], x=scene.vehicles[0].x, y=scene.vehicles[0].y - 30)
-    assert person_box(person, dashboard_camera(scene.vehicles[0], 0, focal=500, **SIZE)) is None
+    assert box_of(person, dashboard_camera(scene.vehicles[0], 0, focal=500, **SIZE)) is None
 
 
 def test_a_camera_that_looks_north_has_east_on_its_right() -> None:
