@@ -2,7 +2,9 @@
 
 The rules are the substitutions of R. MacIntyre's sed script for the Penn Treebank in nltk's form: quotes that open,
 punctuation, brackets, dashes, quotes that close, contractions, in this order; each sees what the ones before it made. A
-period is a token of its own at the end of the text only.
+period is a token of its own at the end of the text only. White space and digits are those of Python's `re`, as in nltk
+3.8.1, with which the official scores are made; nltk 3.10 matches with another engine, to which U+001C to U+001F are no
+white space.
 """
 
 from __future__ import annotations

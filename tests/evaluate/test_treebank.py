@@ -2,11 +2,10 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nltk.tokenize.treebank import TreebankWordTokenizer
 
 from cityscribe.evaluate.treebank import tokenize
+from tests.evaluate.nltk_tokens import TOKENIZER
 
-TOKENIZER = TreebankWordTokenizer()
 PIECES = (
     *("cannot", "gonna", "wanna ", " 'tis", " 'Twas", "d'ye", "more'n", "isn't", "they'LL", "--", "...", "''", "``"),
     *("Gimme", "lemme", "gotta", "car's ", "3,5", "a:b", '"', "'", ".", ",", "?", "(", "]", "{", ">", "&", " ", "\n"),

@@ -3,12 +3,11 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from nltk.stem.porter import PorterStemmer
-from nltk.tokenize.treebank import TreebankWordTokenizer
 
 from cityscribe.evaluate.words import stem, treebank_tokens
+from tests.evaluate.nltk_tokens import TOKENIZER
 from tests.evaluate.strategies import captions, words
 
-TOKENIZER = TreebankWordTokenizer()
 STEMMER = PorterStemmer()
 
 
@@ -20,6 +19,7 @@ STEMMER = PorterStemmer()
 @example("a' ' b' 'c")
 @example("one line.\nand another.")
 @example("\ttabs\tbetween\twords, and driver's\tcar")
+@example("the.\x1f")
 @example(".")
 @example("")
 def test_tokens_are_those_of_nltk(caption: str) -> None:
