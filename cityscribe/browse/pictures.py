@@ -35,7 +35,7 @@ def frame_jpeg(video: Path, number: int) -> bytes:
 
 
 def preview(video: Path, key: KeyFrame, kind: str, settings: PrepareSettings) -> bytes:
-    """The image ("local" or "global") that `prepare` makes of a key frame, as JPEG. Raises VideoError."""
+    """The image, of a kind of `settings.images`, that `prepare` makes of a key frame, as JPEG. Raises VideoError."""
     frame = read_frames(video, [key.frame])[key.frame]
     wanted = settings.model_copy(update={"images": (kind,)})
     return _jpeg(render(frame, key, wanted)[0])
