@@ -88,7 +88,14 @@ def difference(model: PreTrainedModel, prompt: Prompt) -> float:
 
 
 def generate_one(
-    model: PreTrainedModel, talk: Talk, *, ends: Sequence[int], pad: int, temperature: float, seed: int
+    model: PreTrainedModel,
+    talk: Talk,
+    *,
+    ends: Sequence[int],
+    pad: int,
+    temperature: float,
+    seed: int,
+    top_p: float = 1.0,
 ) -> None:
     """Fill in what is said to one prompt, by `generate` alone. A checkpoint may bring settings for sampling of its own;
     `temperature` takes their place, 0 is greedy."""
@@ -98,7 +105,7 @@ def generate_one(
     check = _Check(talk, ends, began)
     sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_k": None, "top_p": None, "num_beams": 1}
     if temperature > 0:
-        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0, "num_beams": 1}
+        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": top_p, "num_beams": 1}
     with torch.random.fork_rng(enabled=temperature > 0):
         if temperature > 0:
             torch.manual_seed(seed)

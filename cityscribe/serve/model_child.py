@@ -199,6 +199,7 @@ class _Batch:
                     ends=self.engine.ends,
                     pad=self.engine.processor.tokenizer.pad_token_id,
                     temperature=voice.asked.temperature,
+                    top_p=voice.asked.top_p,
                     seed=voice.seed,
                 )
             if voice.asked.id in waiting:
