@@ -118,7 +118,7 @@ def steps(settings: Settings) -> list[Step]:
                 _bind(_predict, own, home, settings.model.base if variant == "untuned" else home / "model"),
             )
         )
-        if _brings_samples(settings):
+        if brings_samples(settings):
             scored = _hash("evaluate", predicted, settings.evaluate, settings.data.source)
             outputs = (home / "scores.json", home / "segments.json")
             make = _bind(_evaluate_questions, settings, home)
@@ -149,15 +149,15 @@ def _in_order(made: list[Step]) -> list[Step]:
     return sorted(made, key=lambda step: STAGES.index(step.stage))
 
 
-def _brings_samples(settings: Settings) -> bool:
-    """Whether the source gives conversations rather than scenarios: they have no phases to score or to show."""
+def brings_samples(settings: Settings) -> bool:
+    """Whether the source gives conversations, whose answers are scored as questions, rather than scenarios."""
     from cityscribe.sources import SAMPLE_SOURCES
 
     return settings.data.source in SAMPLE_SOURCES
 
 
 def _predictions_name(settings: Settings) -> str:
-    return "predictions.jsonl" if _brings_samples(settings) else "predictions.json"
+    return "predictions.jsonl" if brings_samples(settings) else "predictions.json"
 
 
 def _named(stage: str, variant: str) -> str:
@@ -268,7 +268,7 @@ def _predict(settings: Settings, home: Path, model: Path | str, progress: Progre
     if not samples:
         raise InputError(f"{prepared / f'{split}.parquet'}: nothing to predict; set `predict.split` to another split")
     images = settings.train.images
-    if _brings_samples(settings):
+    if brings_samples(settings):
         from cityscribe.predict.conversations import predict_conversations
 
         out = home / _predictions_name(settings)
@@ -308,9 +308,7 @@ def _evaluate(settings: Settings, home: Path, progress: Progress) -> None:
         )
         attributes = evaluate_attributes(references, predictions, split=settings.predict.split)
         write_json(place / "attributes.json", attributes)
-        write_json(place / "segments.json", scores.segments)
-        write_json(place / "scores.provenance.json", {**scores.provenance, "warnings": list(scores.warnings)})
-        write_json(place / "scores.json", scores.total)
+        _write_scores(place, scores)
 
 
 def _evaluate_questions(settings: Settings, home: Path, progress: Progress) -> None:
@@ -329,6 +327,11 @@ def _evaluate_questions(settings: Settings, home: Path, progress: Progress) -> N
         against=settings.evaluate.against or usual,
         seed=settings.seed,
     )
+    _write_scores(home, scores)
+
+
+def _write_scores(home: Path, scores: Any) -> None:
+    """The files of one evaluation (`evaluate.wts.Scores`), the one that tells that it is done last."""
     write_json(home / "segments.json", scores.segments)
     write_json(home / "scores.provenance.json", {**scores.provenance, "warnings": list(scores.warnings)})
     write_json(home / "scores.json", scores.total)
@@ -343,7 +346,7 @@ def _report(settings: Settings, progress: Progress) -> None:
     from cityscribe.report.questions import write_question_report
 
     with _whole(settings.run_dir / "report") as (out, _):
-        if _brings_samples(settings):
+        if brings_samples(settings):
             write_question_report(settings.run_dir, settings, out)
             return
         write_report(settings.run_dir, settings, out)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from cityscribe.browse.library import Entry
 
 Filter = Literal["all", "skipped", "no-boxes", "scored"]
 Order = Literal["name", "worst", "best"]
-FILTERS, ORDERS = get_args(Filter), get_args(Order)
 
 TERM = re.compile(r'"([^"]+)"?|(\S+)')
 """A phrase in quotation marks, or a word."""

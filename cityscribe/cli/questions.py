@@ -12,13 +12,6 @@ from cityscribe.cli.shell import complaints, console
 from cityscribe.records import InputError, Sample
 
 
-def brings_samples(settings: Any) -> bool:
-    """Whether a project is of conversations, whose answers are scored as questions, rather than of scenarios."""
-    from cityscribe.sources import SAMPLE_SOURCES
-
-    return settings.data.source in SAMPLE_SOURCES
-
-
 def compare_questions(runs: dict[str, Any], output: Path) -> None:
     """Compare runs that answered the same questions, by name: print what separates them, write page and JSON."""
     from cityscribe.report.questions import write_question_comparison

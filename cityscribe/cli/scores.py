@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from cityscribe.cli.questions import brings_samples, compare_questions, evaluate_file, write_scores
+from cityscribe.cli.questions import compare_questions, evaluate_file, write_scores
 from cityscribe.cli.shell import Overrides, app, console, watch
 from cityscribe.cli.stages import run_stages
 from cityscribe.records import InputError
@@ -77,6 +77,7 @@ def compare(
     output: Annotated[Path, typer.Option(help="folder for compare.json and the page")] = Path("runs/compare"),
 ) -> None:
     """What separates runs on the same references, how surely, and where: tables, the samples that changed most."""
+    from cityscribe.pipeline import brings_samples
     from cityscribe.report.compare import compare_runs, write_comparison
     from cityscribe.report.run_files import read_run
     from cityscribe.settings import load_settings

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cityscribe.cli.questions import brings_samples, print_question_scores
+from cityscribe.cli.questions import print_question_scores
 from cityscribe.cli.shell import Overrides, ProjectFile, app, console, watch
 from cityscribe.train import processes
 
@@ -48,6 +48,7 @@ def homes_of(settings: Any) -> list[tuple[str, Path]]:
 
 
 def print_scores(settings: Any) -> None:
+    from cityscribe.pipeline import brings_samples
     from cityscribe.records import read_json
 
     if brings_samples(settings):

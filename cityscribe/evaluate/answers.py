@@ -20,7 +20,7 @@ from typing import Any
 
 from cityscribe.evaluate import resampling
 from cityscribe.evaluate.question_files import Question
-from cityscribe.evaluate.wts import POINTS, Backend, score_caption
+from cityscribe.evaluate.wts import POINTS, Backend, score_captions
 
 ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -79,9 +79,9 @@ def score_short(questions: Sequence[Question], learned: Sequence[Question] = (),
     return {
         "questions": len(questions),
         "exact": fsum(exact) / len(exact),
-        "exact_interval": _interval(groups, exact, seed),
+        "exact_interval": resampling.mean_interval(groups, exact, seed),
         "f1": fsum(f1) / len(f1),
-        "f1_interval": _interval(groups, f1, seed),
+        "f1_interval": resampling.mean_interval(groups, f1, seed),
         "missing": sum(question.answer is None for question in questions),
         "empty": sum(question.answer is not None and not question.answer.strip() for question in questions),
         "majority": {
@@ -102,11 +102,6 @@ def score_short(questions: Sequence[Question], learned: Sequence[Question] = (),
             for name, part in sorted(kinds.items())
         ],
     }
-
-
-def _interval(groups: Sequence[str], outcomes: Sequence[float], seed: int) -> list[float] | None:
-    found = resampling.interval([resampling.stratum(groups, [""] * len(groups), outcomes)], seed)
-    return None if found is None else [found.low, found.high]
 
 
 def _majority(questions: Sequence[Question], learned: Sequence[Question]) -> tuple[list[str], str]:
@@ -135,7 +130,7 @@ def score_long(
         scores = score_corpus([q.answer or "" for q in questions], [[q.reference] for q in questions], backend)
         each, mean = scores.captions, scores.corpus
     else:
-        each = [score_caption(question.reference, question.answer or "") for question in questions]
+        each = score_captions([(question.reference, question.answer or "") for question in questions])
         mean = {metric: fsum(values[metric] for values in each) / len(each) for metric in POINTS}
     segments = [{"kind": "caption", "outcome": _points(values) / 100, **values} for values in each]
     missing = sum(question.answer is None for question in questions)

@@ -301,7 +301,7 @@ def summarise(verdicts: Sequence[Verdict], groups: Sequence[str], seed: int) -> 
         "unparsed": len(verdicts) - len(read),
         "score": fsum(v.score or 0 for v in read) / len(read) if read else None,
         "score_over_all": fsum(v.score or 0 for v in verdicts) / len(verdicts),
-        "score_interval": _interval(groups, [float(v.score or 0) for v in verdicts], seed),
+        "score_interval": resampling.mean_interval(groups, [float(v.score or 0) for v in verdicts], seed),
     }
     if any(verdict.correct is not None for verdict in verdicts):
         yes = sum(verdict.correct is True for verdict in verdicts)
@@ -310,11 +310,6 @@ def summarise(verdicts: Sequence[Verdict], groups: Sequence[str], seed: int) -> 
             "no": len(read) - yes,
             "accuracy": yes / len(read),
             "accuracy_over_all": yes / len(verdicts),
-            "accuracy_interval": _interval(groups, [float(v.correct is True) for v in verdicts], seed),
+            "accuracy_interval": resampling.mean_interval(groups, [float(v.correct is True) for v in verdicts], seed),
         }
     return summary
-
-
-def _interval(groups: Sequence[str], values: Sequence[float], seed: int) -> list[float] | None:
-    found = resampling.interval([resampling.stratum(groups, [""] * len(groups), values)], seed)
-    return None if found is None else [found.low, found.high]

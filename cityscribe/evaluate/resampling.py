@@ -164,3 +164,9 @@ def _means(sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
     counts = np.broadcast_to(counts, sums.shape)
     each = np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)
     return each.sum(axis=-1) / np.maximum((counts > 0).sum(axis=-1), 1)
+
+
+def mean_interval(groups: Sequence[str], outcomes: Sequence[float], seed: int) -> list[float] | None:
+    """The ends of the interval of a plain mean, as `scores.json` has them; None where `interval` has none."""
+    found = interval([stratum(groups, [""] * len(groups), outcomes)], seed)
+    return None if found is None else [found.low, found.high]

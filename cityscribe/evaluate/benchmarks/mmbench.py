@@ -23,6 +23,7 @@ from typing import Any
 from cityscribe.evaluate.benchmarks.answers import ROTATION
 from cityscribe.evaluate.benchmarks.layout import find_one, read_table
 from cityscribe.evaluate.benchmarks.question import LETTERS, Benchmark, Question, Scored, percent, percent_by
+from cityscribe.letters import rotated
 from cityscribe.records import InputError
 
 COLUMNS = ("index", "question", "A", "B", "answer", "image")
@@ -47,7 +48,7 @@ def read_mmbench(data: Path, split: str) -> list[Question]:
     by_index = {row["index"]: row for row in rows}
     if any(not index.isdecimal() for index in by_index):
         raise InputError(f"{path}: an index is no whole number")
-    rotated = any(int(index) >= ROTATION for index in by_index)
+    has_turns = any(int(index) >= ROTATION for index in by_index)
     questions = []
     for row in rows:
         image = row["image"]
@@ -58,7 +59,7 @@ def read_mmbench(data: Path, split: str) -> list[Question]:
         if right and right not in LETTERS[: len(options)]:
             raise InputError(f"{path}: index {row['index']}: answer {right!r} is no letter of an option")
         hint = row.get("hint", "")
-        for turn in range(1 if rotated else len(options)):
+        for turn in range(1 if has_turns else len(options)):
             place = (LETTERS.index(right) - turn) % len(options) if right else 0
             index = int(row["index"]) + turn * ROTATION
             questions.append(
@@ -66,7 +67,7 @@ def read_mmbench(data: Path, split: str) -> list[Question]:
                     id=str(index),
                     text=row["question"] if _empty(hint) else f"{hint}\n{row['question']}",
                     truth=(LETTERS[place],) if right else (),
-                    options=(*options[turn:], *options[:turn]),
+                    options=rotated(options, turn),
                     encoded_image=image,
                     facts={
                         "base": index % ROTATION,

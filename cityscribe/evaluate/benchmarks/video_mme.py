@@ -37,7 +37,6 @@ BEGINNINGS = (
 )
 """As the official script has them, its two slips included."""
 
-MOST_WORDS = 10
 FACTS = ("duration", "domain", "sub_category", "task_type")
 
 
