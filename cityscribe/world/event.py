@@ -195,7 +195,7 @@ def sample_person(rng: np.random.Generator, unseen: bool | None = None) -> Perso
 def _sample_person(rng: np.random.Generator) -> Person:
     sex = str(rng.choice(["male", "female"]))
     age = str(rng.choice(list(AGES), p=[0.22, 0.56, 0.22]))
-    height = {"child": 1.20, "elderly": 1.60}.get(age, 1.80 if sex == "male" else 1.62) + float(
+    height = {"child": 1.20, "elderly": 1.60}.get(age, 1.80 if sex == "male" else 1.60) + float(
         rng.uniform(-0.04, 0.04)
     )
     upper = str(rng.choice(UPPER_GARMENTS))

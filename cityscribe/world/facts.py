@@ -12,6 +12,8 @@ Facts = dict[str, str]
 
 DISTANCES = ((4.0, "near"), (8.0, "close"), (math.inf, "far"))
 """Bands of metres between the front of the vehicle and the pedestrian: below 4, below 8, more."""
+IN_VIEW = math.radians(30)
+"""Of the way that a pedestrian looks, on each side: what is there is looked at."""
 
 
 def distance_band(metres: float) -> str:
@@ -41,6 +43,14 @@ def facing(person: PersonState, vehicle: VehicleState) -> str:
     if abs(angle) > 3 * math.pi / 4:
         return "opposite"
     return "left" if angle > 0 else "right"
+
+
+def gaze(person: PersonState, vehicle: VehicleState) -> str:
+    """What the eyes are on: "vehicle", "ahead", "phone". Who looks ahead while the vehicle is there looks at it."""
+    if person.gaze != "ahead" or person.motion == "fallen":
+        return person.gaze
+    bearing = math.atan2(vehicle.y - person.y, vehicle.x - person.x)
+    return "vehicle" if abs(math.remainder(bearing - person.heading, math.tau)) < IN_VIEW else "ahead"
 
 
 def environment(scene: Scene) -> Facts:
@@ -114,7 +124,7 @@ def facts_at(event: Event, time_s: float) -> Facts:
         "distance": distance_band(metres_between(person, vehicle)),
         "facing": facing(person, vehicle),
         "motion": person.motion,
-        "gaze": person.gaze,
+        "gaze": gaze(person, vehicle),
         "vehicle_kind": vehicle.vehicle.kind,
         "vehicle_colour": vehicle.vehicle.colour,
         "vehicle_action": action,

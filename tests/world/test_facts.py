@@ -5,7 +5,7 @@ import math
 import pytest
 
 from cityscribe.world.event import sample_event
-from cityscribe.world.facts import distance_band, facing, facts_at, position
+from cityscribe.world.facts import distance_band, facing, facts_at, gaze, position
 from cityscribe.world.scene import PersonState, Vehicle, VehicleState
 from cityscribe.world.words import pedestrian_caption, vehicle_caption
 
@@ -32,6 +32,21 @@ def test_positions_are_seen_from_the_vehicle(x: float, y: float, word: str) -> N
 )
 def test_facing_is_relative_to_the_vehicles_direction(heading: float, word: str) -> None:
     assert facing(PersonState(PERSON, 0, 5, heading, "standing", "ahead"), NORTHBOUND) == word
+
+
+@pytest.mark.parametrize(
+    ("heading", "looks", "word"),
+    [
+        (-math.pi / 2, "ahead", "vehicle"),
+        (-math.pi / 2 + 0.5, "ahead", "vehicle"),
+        (-math.pi / 2 + 0.6, "ahead", "ahead"),
+        (math.pi / 2, "ahead", "ahead"),
+        (math.pi / 2, "vehicle", "vehicle"),
+        (-math.pi / 2, "phone", "phone"),
+    ],
+)
+def test_who_looks_ahead_at_the_vehicle_looks_at_it(heading: float, looks: str, word: str) -> None:
+    assert gaze(PersonState(PERSON, 0, 5, heading, "walking", looks), NORTHBOUND) == word
 
 
 def test_distance_bands() -> None:
