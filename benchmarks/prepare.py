@@ -8,7 +8,8 @@ box of both road users in each, in the same number of processes:
 - `prepare`: the whole stage as a user runs it, captions sorted and samples written, too;
 - CityLLaVA's way: for every annotated frame the video is opened anew with OpenCV, and the picture with the boxes and
   the square cut-out are drawn and written one after the other. VideoCapture finds a frame by reading up to it, which is
-  exact, or by seeking, which is faster; both are measured;
+  exact, or by seeking, which is faster; both are measured. Where decord is installed (`pip install decord`), so is the
+  way of CityLLaVA's release: each video opened once by decord with its own threads, the frames asked for one by one;
 - a bare decode: the same frames found by PyAV's seek, decoded to RGB and thrown away.
 
 Time on the clock and processor time are those of the best of several runs, the start of the processes included. Then
@@ -17,6 +18,7 @@ the memory of `prepare` over few and over many small clips (links to a few files
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -153,11 +155,10 @@ def seek(path: Path, numbers: list[int]) -> Iterator[np.ndarray]:
             yield frame.to_ndarray(format="rgb24", threads=1)
 
 
-def cityllava(job: tuple[Path, dict[int, dict[str, tuple[float, ...]]], Path, bool]) -> None:
-    """Two pictures of each annotated frame as CityLLaVA's scripts make them, its boxes and cut-outs included."""
-    path, frames, out, seeks = job
+def opened_anew(path: Path, numbers: list[int], seeks: bool) -> Iterator[np.ndarray]:
+    """The wanted frames of a clip by OpenCV, which opens it for each."""
     cv2.setNumThreads(1)
-    for phase, (number, boxes) in enumerate(frames.items()):
+    for number in numbers:
         video = cv2.VideoCapture(str(path))
         if seeks:
             video.set(cv2.CAP_PROP_POS_FRAMES, number)
@@ -166,6 +167,23 @@ def cityllava(job: tuple[Path, dict[int, dict[str, tuple[float, ...]]], Path, bo
                 video.grab()
         _, frame = video.read()
         video.release()
+        yield frame
+
+
+def by_decord(path: Path, numbers: list[int]) -> Iterator[np.ndarray]:
+    """The wanted frames of a clip by decord, which opens it once."""
+    import decord
+
+    video = decord.VideoReader(str(path))
+    for number in numbers:
+        yield cv2.cvtColor(video[number].asnumpy(), cv2.COLOR_RGB2BGR)
+
+
+def cityllava(job: tuple[Path, dict[int, dict[str, tuple[float, ...]]], Path, str]) -> None:
+    """Two pictures of each annotated frame as CityLLaVA's scripts make them, its boxes and cut-outs included."""
+    path, frames, out, reader = job
+    shown = by_decord(path, list(frames)) if reader == "decord" else opened_anew(path, list(frames), reader == "seek")
+    for phase, (frame, boxes) in enumerate(zip(shown, frames.values(), strict=True)):
         whole, part = frame.copy(), frame.copy()
         height, width = frame.shape[:2]
         corners = []
@@ -212,17 +230,19 @@ def compare(folder: Path, clips: list[Path], size: tuple[int, int, int], process
         shutil.rmtree(folder / "ours", ignore_errors=True)
         prepare(scenarios_of(clips, *size), settings_of(folder / "ours", processes), folder / "ours")
 
-    def theirs(seeks: bool) -> Callable[[], None]:
-        jobs: list[object] = [(c, f, folder / "theirs", seeks) for c, f in zip(clips, frames, strict=True)]
+    def theirs(reader: str) -> Callable[[], None]:
+        jobs: list[object] = [(c, f, folder / "theirs", reader) for c, f in zip(clips, frames, strict=True)]
         return lambda: in_processes(cityllava, jobs, processes)  # type: ignore[arg-type]
 
     bare_jobs: list[object] = [(clip, list(of)) for clip, of in zip(clips, frames, strict=True)]
     ways: dict[str, Callable[[], None]] = {
         "prepare": ours,
-        "CityLLaVA's way, reading up to the frame": theirs(False),
-        "CityLLaVA's way, seeking": theirs(True),
+        "CityLLaVA's way, reading up to the frame": theirs("read"),
+        "CityLLaVA's way, seeking": theirs("seek"),
         "bare decode": lambda: in_processes(bare, bare_jobs, processes),  # type: ignore[arg-type]
     }
+    if importlib.util.find_spec("decord"):
+        ways["CityLLaVA's release, decord"] = theirs("decord")
     best: dict[str, Cost] = {}
     for _ in range(repeats):
         for name, way in ways.items():

@@ -33,6 +33,7 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from cityscribe.prepare.drawing import draw_boxes
@@ -77,7 +78,6 @@ class Recipe:
     talk_steps: int = 6_000
     talk_batch: int = 6
     talk_lr: float = 1e-3
-    tower_share: float = 0.0  # of the rate, for the vision tower while the model learns to talk; 0 leaves it as it is
     text_tokens: int = 220  # questions and answers of a picture in one visit
     longest: int = 0  # answers of more tokens are not asked for; 0 asks for all
     echo: int = 8  # words of the trade to repeat in one visit
@@ -346,19 +346,62 @@ def forward(model: Any, batch: dict[str, torch.Tensor], journal: Journal) -> tup
 # Training
 
 
-class Heads(torch.nn.Module):
-    """A linear head for each attribute, which reads it from an output token of its own, whatever the view."""
+class Words(torch.nn.Module):
+    """Reads attribute i of a picture from output token i, with one table of words for all attributes.
 
-    def __init__(self, width: int, words: dict[str, list[str]]) -> None:
+    The score of a token for the value `word` of an attribute is its product with the sum of two vectors, that of the
+    attribute and that of the word. So a token says in a part of its own what it is about, which a decoder can look for,
+    and in another, the same for every attribute, what is true of it, which a decoder can repeat.
+    """
+
+    def __init__(self, width: int, known: dict[str, list[str]]) -> None:
         super().__init__()
-        self.outputs = torch.nn.ModuleList(torch.nn.Linear(width, len(known)) for known in words.values())
-        self.words = words
+        words = sorted({word for values in known.values() for word in values})
+        self.index = {name: {word: i for i, word in enumerate(values)} for name, values in known.items()}
+        pairs = [(i, words.index(word)) for i, values in enumerate(known.values()) for word in values]
+        self.first = np.cumsum([0, *(len(values) for values in known.values())])
+        attribute, word = torch.tensor(pairs).T
+        self.register_buffer("attribute", attribute)
+        self.register_buffer("word", word)
+        self.attributes = torch.nn.Parameter(torch.randn(len(known), width) / math.sqrt(width))
+        self.values = torch.nn.Parameter(torch.randn(len(words), width) / math.sqrt(width))
+        self.bias = torch.nn.Parameter(torch.zeros(len(pairs)))
 
-    def forward(self, patches: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Patches [n, patches, width] to logits [n, words] of each attribute."""
-        return {
-            name: output(patches[:, i]) for i, (name, output) in enumerate(zip(self.words, self.outputs, strict=True))
-        }
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        """Patches [n, patches, width] to logits [n, attributes, pairs of an attribute and a word]."""
+        table = self.attributes[self.attribute] + self.values[self.word]
+        return patches[:, : len(self.index)] @ table.T + self.bias
+
+    def targets(self, facts: list[dict[str, str]]) -> torch.Tensor:
+        """The true pair of each picture and attribute [n, attributes]; -100 where there is none to be seen."""
+        found = [
+            [
+                int(first) + index[known[name]] if known.get(name) in index else -100
+                for first, (name, index) in zip(self.first, self.index.items(), strict=False)
+            ]
+            for known in facts
+        ]
+        return torch.tensor(found)
+
+    def hits(self, logits: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
+        """Share of pictures whose value of an attribute is the likeliest among the words of this attribute."""
+        found = {}
+        for i, name in enumerate(self.index):
+            own = logits[:, i, self.first[i] : self.first[i + 1]].argmax(-1) + int(self.first[i])
+            found[name] = round(float((own == targets[:, i]).float().mean()), 3)
+        return found
+
+
+WORDS = "words.safetensors"
+MIRRORED = {"left": "right", "right": "left"}
+
+
+def mirrored(facts: dict[str, str]) -> dict[str, str]:
+    """What is true of a picture whose sides are exchanged. The number on a sign cannot be read in it."""
+    turned = {
+        name: re.sub(r"\b(left|right)\b", lambda side: MIRRORED[side.group()], value) for name, value in facts.items()
+    }
+    return {name: value for name, value in turned.items() if name != "speed_limit"}
 
 
 def see(
@@ -368,35 +411,40 @@ def see(
     device = journal.device
     tower = model.model.vision_tower
     names = sorted(journal.held_out[0].facts)
-    words = {name: sorted({coded.facts[name] for coded in journal.held_out}) for name in names}
-    heads = Heads(tower.config.hidden_size, words).to(device)
-    parameters = [*tower.parameters(), *heads.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=recipe.see_lr, weight_decay=recipe.weight_decay)
+    words = Words(
+        tower.config.hidden_size, {name: sorted({coded.facts[name] for coded in journal.held_out}) for name in names}
+    ).to(device)
+    if (journal.folder / WORDS).exists():  # what the tokens mean stays, so that a decoder still understands them
+        words.load_state_dict(load_file(journal.folder / WORDS))
+        words.requires_grad_(False)
+    optimizers = _optimizers([*tower.named_parameters(), *words.named_parameters()], recipe.see_lr, recipe)
+    parameters = [*tower.parameters(), *words.parameters()]
 
-    def losses(pictures: list[Coded], views: np.ndarray) -> tuple[torch.Tensor, dict[str, float]]:
-        images = np.stack([coded.images[view] for coded, view in zip(pictures, views, strict=True)])
+    def losses(images: np.ndarray, facts: list[dict[str, str]]) -> tuple[torch.Tensor, dict[str, float]]:
         with torch.autocast(device.type, torch.bfloat16):
             patches = tower(journal.pixels(torch.from_numpy(images).to(device))).last_hidden_state[:, 1:]
-        total, hits = torch.zeros((), device=device), {}
-        for name, logits in heads(patches.float()).items():
-            index = {word: i for i, word in enumerate(words[name])}
-            target = torch.tensor([index.get(coded.facts[name], -100) for coded in pictures], device=device)
-            total = total + functional.cross_entropy(logits, target, ignore_index=-100)
-            hits[name] = round(float((logits.argmax(-1) == target).float().mean()), 3)
-        return total / len(words), hits
+        logits, targets = words(patches.float()), words.targets(facts).to(device)
+        loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
+        return loss, words.hits(logits, targets)
 
     for step, (pictures, rng) in enumerate(stream):
-        for group in optimizer.param_groups:
-            group["lr"] = _rate(step, recipe.see_steps, recipe.see_lr, recipe.warmup)
-        loss, _ = losses(pictures, rng.choice(len(VIEWS), size=len(pictures), p=SEEN))
-        _update(loss, optimizer, parameters, recipe)
+        _set_rate(optimizers, _rate(step, recipe.see_steps, recipe.see_lr, recipe.warmup))
+        views = rng.choice(len(VIEWS), size=len(pictures), p=SEEN)
+        turned = rng.random(len(pictures)) < 0.5
+        images = np.stack([coded.images[view] for coded, view in zip(pictures, views, strict=True)])
+        images[turned] = images[turned, :, ::-1]
+        facts = [mirrored(coded.facts) if turn else coded.facts for coded, turn in zip(pictures, turned, strict=True)]
+        loss, _ = losses(images, facts)
+        _update(loss, optimizers, parameters, recipe)
         journal.step("see", step, loss, len(pictures))
         if step % recipe.save_every == recipe.save_every - 1:
             with torch.no_grad():
                 for view, name in enumerate(VIEWS):
-                    hits = losses(journal.held_out, np.full(len(journal.held_out), view))[1]
+                    shown = np.stack([coded.images[view] for coded in journal.held_out])
+                    hits = losses(shown, [coded.facts for coded in journal.held_out])[1]
                     journal.write({"stage": "see", "step": step + 1, "view": name, "held_out": hits})
             journal.save(model, {"stage": "see", "step": step + 1})
+            save_file(words.state_dict(), journal.out / WORDS)
 
 
 def talk(
@@ -404,29 +452,16 @@ def talk(
 ) -> None:
     """The whole model learns to answer."""
     coder = journal.coder
-    tower = list(model.model.vision_tower.parameters())
-    model.model.vision_tower.requires_grad_(recipe.tower_share > 0)
-    inside = {id(p) for p in tower}
-    rest = [p for p in model.parameters() if id(p) not in inside]
-    groups = [(tower, recipe.tower_share), (rest, 1.0)] if recipe.tower_share else [(rest, 1.0)]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in parameters if (p.ndim >= 2) == decays], "share": share, "weight_decay": decay}
-            for parameters, share in groups
-            for decays, decay in ((True, recipe.weight_decay), (False, 0.0))
-        ],
-        lr=recipe.talk_lr,
-        betas=(0.9, 0.98),
-    )
+    model.model.vision_tower.requires_grad_(False)
+    optimizers = _optimizers(list(model.named_parameters()), recipe.talk_lr, recipe)
     for step, (pictures, rng) in enumerate(stream):
         rows = [lay_out(coded, coder, rng, recipe.text_tokens, recipe.longest, recipe.echo) for coded in pictures]
         batch = to_device(collate(rows, coder.tokenizer.pad_token_id), journal.device)
-        for group in optimizer.param_groups:
-            group["lr"] = group["share"] * _rate(step, recipe.talk_steps, recipe.talk_lr, recipe.warmup)
+        _set_rate(optimizers, _rate(step, recipe.talk_steps, recipe.talk_lr, recipe.warmup))
         with torch.autocast(journal.device.type, torch.bfloat16):
             logits, targets = forward(model, batch, journal)
         loss = functional.cross_entropy(logits.float(), targets)
-        _update(loss, optimizer, list(model.parameters()), recipe)
+        _update(loss, optimizers, list(model.parameters()), recipe)
         journal.step("talk", step, loss, len(pictures))
         if step % recipe.save_every == recipe.save_every - 1 or step == recipe.talk_steps - 1:
             report = evaluate(model, journal)
@@ -440,13 +475,33 @@ def _rate(step: int, steps: int, peak: float, warmup: int) -> float:
     return peak * min(1.0, (step + 1) / warmup, max(falling, 0.02))
 
 
+def _optimizers(named: list[tuple[str, torch.nn.Parameter]], lr: float, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, AdamW for all else."""
+    inner = [p for name, p in named if p.requires_grad and p.ndim == 2 and ".layers." in name]
+    outer = [p for name, p in named if p.requires_grad and not (p.ndim == 2 and ".layers." in name)]
+    decay = recipe.weight_decay
+    if os.environ.get("ADAM"):
+        return [torch.optim.AdamW(inner + outer, lr=lr, weight_decay=decay)]
+    return [
+        torch.optim.Muon(inner, lr=lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(outer, lr=lr, weight_decay=decay, betas=(0.9, 0.98)),
+    ]
+
+
+def _set_rate(optimizers: list[torch.optim.Optimizer], rate: float) -> None:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+
 def _update(
-    loss: torch.Tensor, optimizer: torch.optim.Optimizer, parameters: list[torch.Tensor], recipe: Recipe
+    loss: torch.Tensor, optimizers: list[torch.optim.Optimizer], parameters: list[torch.Tensor], recipe: Recipe
 ) -> None:
     loss.backward()
     torch.nn.utils.clip_grad_norm_(parameters, recipe.grad_norm)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
 
 class Journal:
@@ -547,8 +602,6 @@ def evaluate(model: Any, journal: Journal) -> dict[str, float]:
 
 def _save(model: torch.nn.Module, folder: Path, out: Path, record: dict[str, object]) -> None:
     """The checkpoint in bfloat16 with the files of the start folder, and what made it."""
-    from safetensors.torch import save_file
-
     state = {
         name: tensor.detach().to("cpu", torch.bfloat16).contiguous() for name, tensor in model.state_dict().items()
     }
