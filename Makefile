@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check base clean
+.PHONY: demo test check fuzz base clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.ready
@@ -16,6 +16,10 @@ check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# What chance can find: new examples for the property tests, and 500 damaged copies of every kind of data set.
+fuzz: $(VENV)/.ready-dev
+	CITYSCRIBE_MUTATIONS=500 $(BIN)/python -m pytest -n 2 --hypothesis-profile=fuzz
 
 # The base model of the demo from scratch: an hour or two on two cores, minutes on a GPU.
 base: $(VENV)/.ready-dev

@@ -361,8 +361,8 @@ class Words(torch.nn.Module):
         pairs = [(i, words.index(word)) for i, values in enumerate(known.values()) for word in values]
         self.first = np.cumsum([0, *(len(values) for values in known.values())])
         attribute, word = torch.tensor(pairs).T
-        self.register_buffer("attribute", attribute)
-        self.register_buffer("word", word)
+        self.register_buffer("attribute", attribute, persistent=False)
+        self.register_buffer("word", word, persistent=False)
         self.attributes = torch.nn.Parameter(torch.randn(len(known), width) / math.sqrt(width))
         self.values = torch.nn.Parameter(torch.randn(len(words), width) / math.sqrt(width))
         self.bias = torch.nn.Parameter(torch.zeros(len(pairs)))

@@ -11,15 +11,14 @@ rounds differently in batches of another shape). After `forget`, the same calls 
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 import torch
-from torch import Tensor
-from transformers import PreTrainedModel, ProcessorMixin, RepetitionPenaltyLogitsProcessor
+from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.models.precision import ROUNDING_BF16, ROUNDING_FLOAT32
 from cityscribe.predict.answers import Answer
@@ -33,6 +32,7 @@ from cityscribe.predict.plain import (
     reason_against,
 )
 from cityscribe.predict.prompts import Conversation, Prompt, read_prompts
+from cityscribe.predict.sampling import next_token, seed_of
 from cityscribe.settings import PredictSettings
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,8 @@ class Engine:
         if ends is None:
             ends = tokenizer.eos_token_id
         self.ends: list[int] = [ends] if isinstance(ends, int) else list(ends)
+        self.special: tuple[str, ...] = tuple(tokenizer.all_special_tokens)
+        self.penalty: float = model.generation_config.repetition_penalty or 1.0
         self._guides: Guides | None = None
         self._shares: bool | None = None  # whether the model decodes on shared prefixes; None until the first prompt
 
@@ -127,28 +129,26 @@ class Engine:
             self._shares = not reason
         return self._shares
 
+    def text(self, tokens: Sequence[int]) -> str:
+        """What tokens say, without the control tokens."""
+        text = self.processor.tokenizer.decode(tokens, skip_special_tokens=True)
+        for token in self.special:
+            # Spelled out of ordinary tokens, it would become a real one when the answer is part of the next prompt.
+            text = text.replace(token, "")
+        return text
+
     def _answer_batch(self, batch: list[Talk]) -> None:
         temperature = self.settings.temperature
         if not self.shares(batch[0].prompt):
             pad = self.processor.tokenizer.pad_token_id
             for talk in batch:
-                seed = self._seed_of(talk.prompt)
+                seed = seed_of(self.seed, talk.prompt)
                 generate_one(self.model, talk, ends=self.ends, pad=pad, temperature=temperature, seed=seed)
             return
-        penalty = self.model.generation_config.repetition_penalty or 1.0
         for talk in batch:
-            talk.generator = torch.Generator().manual_seed(self._seed_of(talk.prompt))
-
-        def pick(talk: Talk, logits: Tensor) -> int:  # [vocabulary]
-            if penalty != 1.0:
-                ids = torch.tensor([[*talk.prompt.input_ids.tolist(), *talk.said]], device=logits.device)
-                logits = RepetitionPenaltyLogitsProcessor(penalty)(ids, logits[None].float())[0]
-            if temperature == 0:
-                return int(logits.argmax())
-            shares = (logits.float() / temperature).softmax(dim=0).cpu()
-            return int(torch.multinomial(shares, 1, generator=talk.generator))
-
-        plain = temperature == 0 and penalty == 1.0
+            talk.generator = torch.Generator().manual_seed(seed_of(self.seed, talk.prompt))
+        pick = functools.partial(next_token, penalty=self.penalty, temperature=temperature)
+        plain = temperature == 0 and self.penalty == 1.0
         answer_prompts(
             self.model,
             batch,
@@ -160,11 +160,7 @@ class Engine:
 
     def _decode(self, said: list[int], prompt_tokens: int, bad: bool, steps: int = 0) -> Answer:
         length = next((index + 1 for index, token in enumerate(said) if token in self.ends), len(said))
-        text = self.processor.tokenizer.decode(said[:length], skip_special_tokens=True)
-        for token in self.processor.tokenizer.all_special_tokens:
-            # Spelled out of ordinary tokens, it would become a real one when the answer is part of the next prompt.
-            text = text.replace(token, "")
-        text = text.strip()
+        text = self.text(said[:length]).strip()
         problem: Literal["", "empty", "cut", "non-finite"] = ""
         if bad:
             problem = "non-finite"
@@ -173,8 +169,3 @@ class Engine:
         elif not text:
             problem = "empty"
         return Answer(text, prompt_tokens, length, problem, steps)
-
-    def _seed_of(self, prompt: Prompt) -> int:
-        """Of what is asked, so that a draw does not depend on what was drawn before it or beside it."""
-        key = repr(self.seed).encode() + b" " + prompt.key
-        return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> 1

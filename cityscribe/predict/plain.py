@@ -7,7 +7,7 @@ first prompt, because a mask or a position that is not understood is wrong witho
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -96,13 +96,14 @@ def generate_one(
     temperature: float,
     seed: int,
     top_p: float = 1.0,
+    given_up: Callable[[], bool] = lambda: False,
 ) -> None:
     """Fill in what is said to one prompt, by `generate` alone. A checkpoint may bring settings for sampling of its own;
-    `temperature` takes their place, 0 is greedy."""
+    `temperature` takes their place, 0 is greedy. An answer that is given up ends with the token that is due."""
     prompt = talk.prompt
     began = time.perf_counter()
     ids = torch.from_numpy(prompt.input_ids[None]).to(model.device)
-    check = _Check(talk, ends, began)
+    check = _Check(talk, ends, began, given_up)
     sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_k": None, "top_p": None, "num_beams": 1}
     if temperature > 0:
         sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": top_p, "num_beams": 1}
@@ -132,8 +133,8 @@ class _Check(LogitsProcessor):
     """Keeps to a talk's grammar, and ends an answer whose logits are infinite or not numbers: `argmax` would take any
     token. Notes when the first token is chosen."""
 
-    def __init__(self, talk: Talk, ends: Sequence[int], began: float) -> None:
-        self.talk, self.ends, self.began = talk, ends, began
+    def __init__(self, talk: Talk, ends: Sequence[int], began: float, given_up: Callable[[], bool]) -> None:
+        self.talk, self.ends, self.began, self.given_up = talk, ends, began, given_up
         self.steps = 0
         self.stuck_at = 0  # how many tokens were said when the grammar could not be followed any more
 
@@ -143,9 +144,10 @@ class _Check(LogitsProcessor):
         self.steps += 1
         # The comparison is false for NaN as well. Minus infinity is how tokens are forbidden.
         talk.bad |= not bool((scores < float("inf")).all())
-        if not talk.bad and talk.guide is None:
+        going = not talk.bad and not self.given_up()
+        if going and talk.guide is None:
             return scores
-        if not talk.bad and talk.guide is not None:
+        if going and talk.guide is not None:
             if self.steps > 1:
                 talk.guide.take(int(input_ids[0, -1]))
             masked = talk.guide.mask(scores[0])

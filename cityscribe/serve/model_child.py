@@ -13,7 +13,7 @@ Greedy answers are those of `cityscribe.predict.local.Engine`.
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import logging
 import os
 import tempfile
@@ -127,7 +127,6 @@ class _Batch:
         self.connection, self.engine, self.context = connection, engine, context
         self.given_up: set[int] = set()
         self.voices: dict[int, _Voice] = {}  # by id() of the talk
-        self.special = tuple(engine.processor.tokenizer.all_special_tokens)
 
     def answer(self, batch: Sequence[Asked]) -> None:
         """Say all of a batch. A bug ends its requests, not the process."""
@@ -152,7 +151,7 @@ class _Batch:
 
     def _fits_template(self, asked: Asked, waiting: dict[int, Asked]) -> bool:
         for entry in asked.messages:
-            for token in self.special:
+            for token in self.engine.special:
                 # In a prompt it would become a real one: the end of a turn, or an image that is not there.
                 if token in text_of(entry):
                     words = f"a message holds {token}, a control token of the model"
@@ -192,7 +191,6 @@ class _Batch:
         for talk in talks:
             voice = self.voices[id(talk)]
             if not talk.said:  # a model that does not decode on shared prefixes
-                self._poll()
                 generate_one(
                     self.engine.model,
                     talk,
@@ -201,6 +199,7 @@ class _Batch:
                     temperature=voice.asked.temperature,
                     top_p=voice.asked.top_p,
                     seed=voice.seed,
+                    given_up=functools.partial(self._is_given_up, talk),
                 )
             if voice.asked.id in waiting:
                 del waiting[voice.asked.id]
@@ -222,49 +221,36 @@ class _Batch:
         return found
 
     def _pick(self, talk: Talk, logits: Tensor) -> int:  # [vocabulary]
-        self._poll()
-        voice = self.voices[id(talk)]
-        if voice.asked.id in self.given_up:
+        from cityscribe.predict.sampling import next_token
+
+        if self._is_given_up(talk):
             return self.engine.ends[0]
-        token = voice.choose(logits)
+        voice = self.voices[id(talk)]
+        token = next_token(
+            talk, logits, penalty=self.engine.penalty, temperature=voice.asked.temperature, top_p=voice.asked.top_p
+        )
         return self.engine.ends[0] if voice.hears(token) else token
 
-    def _poll(self) -> None:
+    def _is_given_up(self, talk: Talk) -> bool:
         while self.connection.poll():
             self.given_up.add(self.connection.recv())
+        return self.voices[id(talk)].asked.id in self.given_up
 
 
 class _Voice:
-    """One answer as it is said: which token is next, and which part of its text is final."""
+    """One answer as it is said: which part of its text is final."""
 
     def __init__(self, asked: Asked, talk: Talk, batch: _Batch) -> None:
         import torch
 
+        from cityscribe.predict.sampling import seed_of
+
         self.asked, self.talk, self.batch = asked, talk, batch
-        self.tokenizer = batch.engine.processor.tokenizer
         self.ends = batch.engine.ends
         self.sent = ""
         self.stopped = False
-        key = repr(asked.seed).encode() + b" " + talk.prompt.key
-        self.seed = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") >> 1
-        self.generator = torch.Generator().manual_seed(self.seed)
-
-    def choose(self, logits: Tensor) -> int:  # [vocabulary]
-        """The next token: the likeliest, or drawn from the likeliest that make up `top_p` at a temperature."""
-        import torch
-        from transformers import RepetitionPenaltyLogitsProcessor
-
-        penalty = self.batch.engine.model.generation_config.repetition_penalty or 1.0
-        if penalty != 1.0:
-            ids = torch.tensor([[*self.talk.prompt.input_ids.tolist(), *self.talk.said]], device=logits.device)
-            logits = RepetitionPenaltyLogitsProcessor(penalty)(ids, logits[None].float())[0]
-        if self.asked.temperature == 0:
-            return int(logits.argmax())
-        shares = (logits.float() / self.asked.temperature).softmax(dim=0).cpu()
-        if self.asked.top_p < 1:
-            ordered, order = shares.sort(descending=True, stable=True)
-            shares[order[ordered.cumsum(dim=0) - ordered >= self.asked.top_p]] = 0
-        return int(torch.multinomial(shares, 1, generator=self.generator))
+        self.seed = seed_of(asked.seed, talk.prompt)
+        talk.generator = torch.Generator().manual_seed(self.seed)
 
     def hears(self, token: int) -> bool:
         """Take a token and say what is new and final of the text. True where a stop string has been said."""
@@ -293,18 +279,14 @@ class _Voice:
 
     def _text(self, tokens: list[int]) -> tuple[str, bool]:
         """The text of tokens, up to a stop string, and whether there is one."""
-        text = self.tokenizer.decode(tokens, skip_special_tokens=True)
-        for token in self.batch.special:
-            # Spelled out of ordinary tokens, it would become a real one when the answer is part of the next prompt.
-            text = text.replace(token, "")
-        text = text.lstrip()
+        text = self.batch.engine.text(tokens).lstrip()
         places = [place for stop in self.asked.stop if (place := text.find(stop)) >= 0]
         return (text[: min(places)].rstrip(), True) if places else (text, False)
 
     def _held_back(self, text: str) -> int:
         """How many characters at the end may still change: white space, half a character, half a stop string."""
         final = len(text.rstrip().rstrip(UNFINISHED).rstrip())
-        for stop in (*self.asked.stop, *self.batch.special):
+        for stop in (*self.asked.stop, *self.batch.engine.special):
             for length in range(min(len(stop) - 1, len(text)), 0, -1):
                 if text.endswith(stop[:length]):
                     final = min(final, len(text[:-length].rstrip()))

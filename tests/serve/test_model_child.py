@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +17,7 @@ from cityscribe.models.load import load_model, load_processor
 from cityscribe.predict.grammars import one_of
 from cityscribe.predict.local import Engine
 from cityscribe.records import image_block, message, text_block
-from cityscribe.serve.model_child import Asked, Refused, Said, _Batch
+from cityscribe.serve.model_child import Asked, Piece, Refused, Said, _Batch
 from cityscribe.settings import PredictSettings
 from tests.serve.running import picture
 
@@ -24,14 +25,18 @@ from tests.serve.running import picture
 class Pipe:
     """The other end of it, as `_Batch` sees it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *given_up: int) -> None:
         self.said: list[Any] = []
+        self.given_up = list(given_up)  # ids of requests, one of which comes with each poll
 
     def send(self, event: Any) -> None:
         self.said.append(event)
 
     def poll(self) -> bool:
-        return False
+        return bool(self.given_up)
+
+    def recv(self) -> int:
+        return self.given_up.pop(0)
 
 
 def alive() -> Counter[str]:
@@ -76,3 +81,41 @@ def test_batches_leave_nothing_behind(family: str, tiny: Callable[[str], Path], 
     finally:
         gc.enable()
     assert not grown, "six batches more, and one object or more of each stays"
+
+
+@pytest.mark.parametrize("family", ["llava", "gemma3"])
+def test_what_is_given_up_is_not_answered_to_its_end(family: str, tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    said = {said.id: said.tokens for said in answered(tiny(family), tmp_path, Pipe(2), asked(1), asked(2))}
+    assert said == {1: 12, 2: 1}
+
+
+@pytest.mark.parametrize("family", ["llava", "gemma3"])
+def test_draws_come_from_the_likeliest_tokens_that_make_up_top_p(
+    family: str, tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
+    def text(**settings: Any) -> str:
+        pipe = Pipe()
+        answered(tiny(family), tmp_path, pipe, asked(1, **settings))
+        return "".join(event.text for event in pipe.said if isinstance(event, Piece))
+
+    greedy = text()
+    assert text(temperature=2.0, top_p=1e-6, seed=1) == greedy
+    assert text(temperature=2.0, seed=1) != greedy
+
+
+def asked(id_: int, **settings: Any) -> Asked:
+    told = (message("user", image_block(), text_block(f"where is {id_}?")),)
+    return Asked(id_, told, (Path("picture.png"),), 12, **settings)
+
+
+def answered(checkpoint: Path, folder: Path, pipe: Pipe, *batch: Asked) -> list[Said]:
+    """How the answers of a model end that has no token to end with."""
+    picture(0).save(folder / "picture.png")
+    model = load_model(checkpoint, dtype=torch.float32)
+    engine = Engine(model, load_processor(checkpoint), PredictSettings(max_new_tokens=12))
+    engine.ends = [len(engine.processor.tokenizer) - 1]
+    model.get_output_embeddings().weight.data[engine.ends[0]] = 0.0
+    placed = [replace(asked, images=(folder / "picture.png",)) for asked in batch]
+    _Batch(cast(Connection, pipe), engine, 0).answer(placed)
+    assert not [event for event in pipe.said if isinstance(event, Refused)]
+    return [event for event in pipe.said if isinstance(event, Said)]
