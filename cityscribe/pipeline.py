@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cityscribe.records import InputError, Problem, Scenario, read_samples, write_json, write_text
+from cityscribe.records import InputError, read_samples, write_json, write_text
 from cityscribe.settings import UNRELATED_TO_WEIGHTS, Settings, dump_settings
 from cityscribe.train import processes
 
@@ -174,7 +174,7 @@ def _bind(make: Callable[..., None], *given: Any) -> Callable[[Progress], None]:
 def _prepare(settings: Settings, made_from: str, progress: Progress) -> None:
     from cityscribe.prepare import prepare
     from cityscribe.prepare.conversations import prepare_conversations
-    from cityscribe.sources import SAMPLE_SOURCES
+    from cityscribe.sources import SAMPLE_SOURCES, nothing_usable, read_scenarios
     from cityscribe.sources.choices import in_all_rotations
     from cityscribe.sources.splits import divide
 
@@ -182,8 +182,7 @@ def _prepare(settings: Settings, made_from: str, progress: Progress) -> None:
     if data.source in SAMPLE_SOURCES:
         samples, problems = SAMPLE_SOURCES[data.source](data.path, files=data.files, frames=data.frames)
         if not samples:
-            first = f"; {problems[0]}" if problems else ""
-            raise InputError(f"{data.path}: no conversation can be used; see `cityscribe check`{first}")
+            raise nothing_usable(data.path, problems, "conversation")
         samples = divide(samples, data.val_share, settings.seed)
         if settings.prepare.rotate_options:
             samples = in_all_rotations(samples)
@@ -191,24 +190,10 @@ def _prepare(settings: Settings, made_from: str, progress: Progress) -> None:
             prepare_conversations(samples, data.path, settings.prepare, out, resume=resume, progress=progress)
             _write_problems(out, problems)
         return
-    scenarios, problems = _scenarios(settings)
-    if not scenarios:
-        first = f"; {problems[0]}" if problems else ""
-        raise InputError(f"{settings.data.path}: no scenario can be used; see `cityscribe check`{first}")
+    scenarios, problems = read_scenarios(data)
     with _whole(settings.run_dir / "prepared", made_from) as (out, resume):
         prepare(scenarios, settings, out, resume=resume, progress=progress)
         _write_problems(out, problems)
-
-
-def _scenarios(settings: Settings) -> tuple[list[Scenario], list[Problem]]:
-    from cityscribe.sources import SOURCES
-    from cityscribe.sources.tracks import read_tracks, with_tracks
-
-    scenarios, problems = SOURCES[settings.data.source](settings.data.path)
-    if settings.data.tracks is not None:
-        tracks, more = read_tracks(settings.data.tracks)
-        scenarios, problems = with_tracks(scenarios, tracks), [*problems, *more]
-    return scenarios, problems
 
 
 def _write_problems(out: Path, problems: list[Any]) -> None:
@@ -286,6 +271,7 @@ def _evaluate(settings: Settings, home: Path, progress: Progress) -> None:
     from cityscribe.evaluate.attribute_scores import evaluate_attributes
     from cityscribe.evaluate.box_sizes import box_areas
     from cityscribe.evaluate.majority import write_majority
+    from cityscribe.sources import read_scenarios
 
     references = settings.evaluate.references or settings.data.path
     homes = [home]
@@ -295,7 +281,7 @@ def _evaluate(settings: Settings, home: Path, progress: Progress) -> None:
         prepared = settings.run_dir / "prepared"
         training, asked = (read_samples(prepared / f"{split}.parquet") for split in ("train", settings.predict.split))
         write_majority(training, references, majority / "predictions.json", split=settings.predict.split)
-        write_json(home / "boxes.json", box_areas(_scenarios(settings)[0], asked))
+        write_json(home / "boxes.json", box_areas(read_scenarios(settings.data)[0], asked))
         homes.append(majority)
     for place in homes:
         predictions = place / "predictions.json"

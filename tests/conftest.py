@@ -13,8 +13,8 @@ import pytest
 # imported, and inherited by the processes that tests start.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-# A slow or busy machine is not a failure, and the verdict on a commit is no matter of luck: the examples are the same in
-# every run. New ones are looked for by `make fuzz`.
+# A slow or busy machine is not a failure, and the verdict on a commit is no matter of luck: the examples are the same
+# in every run. New ones are looked for by `make fuzz`.
 hypothesis.settings.register_profile("cityscribe", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("cityscribe")

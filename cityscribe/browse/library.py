@@ -23,9 +23,8 @@ from cityscribe.records import PHASES, InputError, Scenario, read_sample_table
 from cityscribe.report.run_files import Run, Skipped, read_run
 from cityscribe.report.samples import phase_points
 from cityscribe.settings import Settings, load_settings, resolve
-from cityscribe.sources import SAMPLE_SOURCES, SOURCES
+from cityscribe.sources import SAMPLE_SOURCES, read_scenarios
 from cityscribe.sources.intake import open_intake
-from cityscribe.sources.tracks import read_tracks, with_tracks
 
 SPLITS = ("train", "val", "test")
 
@@ -107,13 +106,7 @@ def open_library(target: Path, source: str = "wts", overrides: Sequence[str] = (
 
 
 def _scenarios(settings: Settings, run_dir: Path | None, target: Path) -> Library:
-    scenarios, problems = SOURCES[settings.data.source](settings.data.path)
-    if settings.data.tracks is not None:
-        tracks, more = read_tracks(settings.data.tracks)
-        scenarios, problems = with_tracks(scenarios, tracks), [*problems, *more]
-    if not scenarios:
-        first = f"; {problems[0]}" if problems else ""
-        raise InputError(f"{settings.data.path}: no scenario can be used; see `cityscribe check`{first}")
+    scenarios, problems = read_scenarios(settings.data)
     library = Library(
         title=f"run {run_dir.resolve().name}" if run_dir else target.resolve().name,
         kind="scenarios",

@@ -171,12 +171,11 @@ def detect(
         raise InputError("detect: needs more packages: pip install 'cityscribe[detect]'") from error
     from cityscribe.detect.clips import Options, detect_clips
     from cityscribe.detect.detector import load_detector
-    from cityscribe.sources import read_wts
+    from cityscribe.sources import nothing_usable, read_wts
 
     scenarios, problems = read_wts(data)
     if not scenarios:
-        first = f"; {problems[0]}" if problems else ""
-        raise InputError(f"{data}: no scenario can be used; see `cityscribe check`{first}")
+        raise nothing_usable(data, problems)
     detector = load_detector(model)
     options = Options(threshold=threshold, every=every, batch=batch, all_views=all_views)
     with watch("detect") as progress:

@@ -100,7 +100,7 @@ def _judge_file(
     ]
     out.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    write_text(out.with_suffix(".jsonl"), text.encode("utf-8", "backslashreplace").decode("utf-8"))
+    write_text(out.with_suffix(".jsonl"), text)
     write_json(out, {**summary, "provenance": made_by})
     return summary
 

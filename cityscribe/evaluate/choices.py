@@ -101,7 +101,7 @@ def score_choices(
     scores: dict[str, Any] = {
         "questions": len(first),
         "accuracy": accuracy,
-        "interval": _pair(resampling.interval([resampling.stratum(groups, [""] * len(first), outcomes)], seed)),
+        "interval": resampling.mean_interval(groups, outcomes, seed),
         "correct": int(sum(outcomes)),
         "unparsed": ways["unparsed"],
         "missing": ways["missing"],
@@ -221,11 +221,10 @@ def _circular(rounds: Sequence[Sequence[Answered]], seed: int) -> dict[str, Any]
     outcomes = [float(all(answer.correct for answer in circle)) for circle in rounds]
     groups = [circle[0].question.group for circle in rounds]
     asked = [answer for circle in rounds for answer in circle]
-    table = resampling.stratum(groups, [""] * len(rounds), outcomes)
     return {
         "questions": len(rounds),
         "accuracy": _mean(outcomes),
-        "interval": _pair(resampling.interval([table], seed)),
+        "interval": resampling.mean_interval(groups, outcomes, seed),
         "asked": len(asked),
         "accuracy_of_all_asked": _mean([float(answer.correct) for answer in asked]),
         "unparsed": sum(answer.how == "unparsed" for answer in asked),

@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from cityscribe.evaluate import resampling
 from cityscribe.evaluate.question_files import read_lines
+from cityscribe.evaluate.text_files import text_of_file
 from cityscribe.letters import LETTERS, read_choice
 from cityscribe.records import InputError, read_json
 
@@ -96,12 +97,7 @@ def load_rubrics(path: Path | None = None) -> dict[str, Rubric]:
     if path is None:
         text = (resources.files("cityscribe.evaluate") / "judge_prompts.yaml").read_text("utf-8")
     else:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror or error}") from error
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: byte {error.start}: not UTF-8 text") from error
+        text = text_of_file(path)
     try:
         rubrics = TypeAdapter(dict[str, Rubric]).validate_python(yaml.safe_load(text))
     except (yaml.YAMLError, RecursionError) as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from cityscribe.evaluate.text_files import text_of_file
 from cityscribe.letters import LETTERS
 from cityscribe.records import PHASES, InputError, Sample, text_of
 
@@ -58,15 +59,8 @@ class Question:
 
 def read_lines(path: Path) -> list[Line]:
     """The lines of a file of predictions. Raises InputError naming the file and the line that is malformed."""
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start}: not UTF-8 text") from error
     lines = []
-    # `splitlines` would also cut at separators that JSON allows within a text.
-    for number, text in enumerate(content.split("\n"), start=1):
+    for number, text in enumerate(text_of_file(path).split("\n"), start=1):
         if not text.strip():
             continue
         try:

@@ -128,10 +128,5 @@ def _segment(question: Question, values: dict[str, Any]) -> dict[str, Any]:
 def _interval(segments: dict[str, dict[str, Any]], seed: int) -> list[float] | None:
     if not segments:
         return None
-    table = resampling.stratum(
-        [each["group"] for each in segments.values()],
-        [""] * len(segments),
-        [100 * each["outcome"] for each in segments.values()],
-    )
-    found = resampling.interval([table], seed)
-    return None if found is None else [found.low, found.high]
+    groups = [each["group"] for each in segments.values()]
+    return resampling.mean_interval(groups, [100 * each["outcome"] for each in segments.values()], seed)

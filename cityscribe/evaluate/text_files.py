@@ -12,6 +12,7 @@ from cityscribe.records import InputError
 
 def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
     """The values of a file with one JSON value a line, each with its place. Raises InputError."""
+    # `splitlines` would also cut at separators that JSON allows within a text.
     for number, line in enumerate(text_of_file(path).split("\n"), start=1):
         if line.strip():
             try:

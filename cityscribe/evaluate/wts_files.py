@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cityscribe.records import PHASES, ROLES, Domain, InputError, read_json
+from cityscribe.records import PHASES, ROLES, Domain, InputError, printable, read_json
 
 DOMAINS: tuple[Domain, ...] = ("internal", "external")
 SPLITS = ("train", "val", "test")
@@ -132,11 +132,6 @@ def warn_about(warnings: list[str], file: Path, names: list[str], what: str) -> 
     if names:
         more = ", ..." if len(names) > NAMED else ""
         warnings.append(f"{file}: {what}: {len(names)} ({printable(', '.join(names[:NAMED]))}{more})")
-
-
-def printable(text: str) -> str:
-    """The text with what no UTF-8 file can hold written as escapes: JSON may name half of a surrogate pair."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _reference_files(root: Path, split: str | None, official_quirks: bool, warnings: list[str]) -> list[Path]:

@@ -120,7 +120,7 @@ def write_comparison(comparison: Comparison, image_root: Path, settings: Setting
             "settings": comparison.settings,
         },
     )
-    write_text(out / "index.html", page.encode("utf-8", "backslashreplace").decode("utf-8"))
+    write_text(out / "index.html", page)
 
 
 def _join(runs: Mapping[str, Run]) -> Run:

@@ -11,7 +11,6 @@ Equal run folders give equal bytes.
 from __future__ import annotations
 
 import math
-import os
 from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from cityscribe.records import PHASES, InputError
+from cityscribe.records import PHASES, InputError, write_text
 from cityscribe.report.attribute_tables import (
     AttributeRow,
     attribute_rows,
@@ -83,16 +82,26 @@ def write_report(run_dir: Path, settings: Settings, out: Path) -> Path:
     that does not exist, and a page that cannot be written.
     """
     page = render(read_run(run_dir, settings), run_dir / "prepared", settings)
+    return write_page(page, out)
+
+
+def write_page(page: str, out: Path) -> Path:
+    """Write a page as `index.html` into the folder `out`, made if it is missing, and return its path."""
     target = out / "index.html"
-    partial = out / "index.html.partial"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        # JSON can name half of a surrogate pair, which no UTF-8 file can hold.
-        partial.write_bytes(page.encode("utf-8", "backslashreplace"))
-        os.replace(partial, target)
+        write_text(target, page)
     except OSError as error:
         raise InputError(f"{error.filename or target}: cannot be written: {error.strerror or error}") from error
     return target
+
+
+def environment() -> Environment:
+    """What the templates of pages have in common: all is escaped, and nothing may be missing."""
+    found = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    found.filters.update(signed=signed, said=said, opening=opening)
+    found.tests.update(flat_table=is_flat_table)
+    return found
 
 
 def render(
@@ -105,10 +114,7 @@ def render(
     """The page as HTML. `image_root` is the folder that the images of the prepared data are relative to; `shown` are
     the sample phases, None for some from the best to the worst. With `comparison` the page is about several runs."""
     package = resources.files("cityscribe.report")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(signed=signed, said=said, opening=opening)
-    environment.tests.update(flat_table=is_flat_table)
-    template = environment.from_string((package / "template.html.jinja").read_text("utf-8"))
+    template = environment().from_string((package / "template.html.jinja").read_text("utf-8"))
     segments = reference_domains(run)
     groups = score_groups(run, settings.seed)
     attributes = attribute_rows(run, settings.seed)

@@ -15,7 +15,7 @@ from typing import Any
 from cityscribe.evaluate import resampling
 from cityscribe.evaluate.question_files import Question, read_questions
 from cityscribe.evaluate.resampling import Interval, Paired
-from cityscribe.records import InputError, read_json, read_samples
+from cityscribe.records import InputError, Sample, read_json, read_samples
 from cityscribe.report.run_files import BASELINES, TUNED, CurvePoint, read_lines
 from cityscribe.settings import Settings
 
@@ -61,11 +61,12 @@ def read_question_run(run_dir: Path, settings: Settings) -> QuestionRun:
     prepared = run_dir / "prepared" / f"{settings.predict.split}.parquet"
     homes = {TUNED: run_dir}
     homes |= {name: run_dir / "baselines" / name for name in BASELINES}
+    samples = read_samples(prepared) if prepared.is_file() else None
     questions: dict[str, Question] = {}
     models = []
     for name, home in homes.items():
         if (home / "scores.json").is_file() or name == TUNED:
-            model, asked = _read_model(name, home, prepared)
+            model, asked = _read_model(name, home, samples)
             models.append(model)
             questions = questions or asked
     return QuestionRun(questions, tuple(models), _leads(models, settings.seed))
@@ -83,11 +84,10 @@ def join_question_runs(runs: Mapping[str, QuestionRun], seed: int = 0) -> Questi
     return QuestionRun(first.questions, tuple(models), _leads(models, seed))
 
 
-def _read_model(name: str, home: Path, prepared: Path) -> tuple[AnsweringModel, dict[str, Question]]:
+def _read_model(name: str, home: Path, samples: Sequence[Sample] | None) -> tuple[AnsweringModel, dict[str, Question]]:
     scores, segments = (read_json(home / file) for file in ("scores.json", "segments.json"))
     if not isinstance(scores, dict) or "score" not in scores or "questions" not in scores:
         raise InputError(f"{home / 'scores.json'}: is not of questions; run `cityscribe evaluate` again")
-    samples = read_samples(prepared) if prepared.is_file() else None
     asked, _ = read_questions(home / "predictions.jsonl", samples)
     model = AnsweringModel(
         name=name,

@@ -16,14 +16,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from cityscribe.evaluate.question_files import Question
 from cityscribe.evaluate.resampling import CONFIDENCE, RESAMPLES
 from cityscribe.records import InputError, write_json, write_text
 from cityscribe.report.curves import Line, line_chart
-from cityscribe.report.page import DESCRIPTIONS, is_flat_table, opening, said, signed, versions
+from cityscribe.report.page import DESCRIPTIONS, environment, versions
 from cityscribe.report.question_charts import confusion_chart, recall_chart
 from cityscribe.report.question_runs import AnsweringModel, QuestionRun, join_question_runs, read_question_run
 from cityscribe.report.run_files import TUNED
@@ -48,7 +47,7 @@ def write_question_report(run_dir: Path, settings: Settings, out: Path) -> Path:
     """
     out.mkdir(parents=True, exist_ok=True)
     run = read_question_run(run_dir, settings)
-    _write_page(out / "index.html", render_questions(run, run_dir / "prepared", settings, f"Run {settings.name}"))
+    write_text(out / "index.html", render_questions(run, run_dir / "prepared", settings, f"Run {settings.name}"))
     return out / "index.html"
 
 
@@ -63,7 +62,7 @@ def write_question_comparison(runs: Mapping[str, Settings], out: Path) -> Questi
     joined = join_question_runs(found, settings.seed)
     out.mkdir(parents=True, exist_ok=True)
     title = f"Runs {', '.join(runs)}"
-    _write_page(out / "index.html", render_questions(joined, settings.run_dir / "prepared", settings, title))
+    write_text(out / "index.html", render_questions(joined, settings.run_dir / "prepared", settings, title))
     write_json(
         out / "compare.json",
         {
@@ -77,18 +76,10 @@ def write_question_comparison(runs: Mapping[str, Settings], out: Path) -> Questi
     return joined
 
 
-def _write_page(path: Path, page: str) -> None:
-    # JSON can name half of a surrogate pair, which no UTF-8 file can hold.
-    write_text(path, page.encode("utf-8", "backslashreplace").decode("utf-8"))
-
-
 def render_questions(run: QuestionRun, image_root: Path, settings: Settings, title: str) -> str:
     """The page as HTML. `image_root` is the folder that the images of the prepared data are relative to."""
     package = resources.files("cityscribe.report")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(said=said, opening=opening, signed=signed)
-    environment.tests.update(flat_table=is_flat_table)
-    template = environment.from_string((package / "questions.html.jinja").read_text("utf-8"))
+    template = environment().from_string((package / "questions.html.jinja").read_text("utf-8"))
     styles = [(package / name).read_text("utf-8") for name in ("style.css", "questions.css")]
     matrices = [
         (model, model.scores["choices"]) for model in run.models if "confusion" in model.scores.get("choices", {})

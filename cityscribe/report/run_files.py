@@ -6,7 +6,6 @@ two groups about one phase, prediction has refused before: the first one counts 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -14,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from cityscribe.evaluate.attribute_scores import Facts
+from cityscribe.evaluate.text_files import json_lines, text_of_file
 from cityscribe.evaluate.wts import POINTS
 from cityscribe.evaluate.wts_files import read_predictions
 from cityscribe.records import PHASES, ROLES, InputError, Sample, read_json, read_samples, text_of
@@ -263,6 +263,7 @@ def read_run(run_dir: Path, settings: Settings) -> Run:
         raise InputError(f"{run_dir}: no such run; `cityscribe run` makes it")
     prepared = run_dir / "prepared"
     counts, provenance = prepared / "prepare.json", run_dir / "scores.provenance.json"
+    project_file = run_dir / "project.yaml"
     return Run(
         split=settings.predict.split,
         models=_read_models(run_dir),
@@ -274,7 +275,7 @@ def read_run(run_dir: Path, settings: Settings) -> Run:
         evaluation=_read(provenance, Evaluation),
         provenance=_read(provenance, dict),
         box_areas=_read(run_dir / "boxes.json", dict[str, float]),
-        project=_read_text(run_dir / "project.yaml"),
+        project=text_of_file(project_file) if project_file.is_file() else None,
     )
 
 
@@ -342,19 +343,9 @@ def _read(path: Path, kind: type[T]) -> T | None:
 
 def read_lines(path: Path, kind: type[T]) -> tuple[T, ...] | None:
     """The lines of a JSON-lines file, None where there is no file. Raises InputError naming a line of another shape."""
-    text = _read_text(path)
-    if text is None:
+    if not path.is_file():
         return None
-    entries = []
-    # `splitlines` would also cut at separators that JSON allows within a text.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise InputError(f"{path}: line {number}: not JSON: {error}") from error
-            entries.append(_checked(path, value, kind, f"line {number}: "))
-    return tuple(entries)
+    return tuple(_checked(path, value, kind, f"{place}: ") for place, value in json_lines(path))
 
 
 def _checked(path: Path, value: Any, kind: type[T], place: str = "") -> T:
@@ -364,14 +355,3 @@ def _checked(path: Path, value: Any, kind: type[T], place: str = "") -> T:
         faults = [f"{'.'.join(map(str, fault['loc'])) or 'the value'}: {fault['msg']}" for fault in error.errors()]
         more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
         raise InputError(f"{path}: {place}{faults[0]}{more}; write it again with the stage that made it") from error
-
-
-def _read_text(path: Path) -> str | None:
-    if not path.is_file():
-        return None
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start}: not UTF-8 text") from error

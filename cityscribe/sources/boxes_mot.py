@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cityscribe.records import Box
+from cityscribe.records import Box, printable
 from cityscribe.sources.boxes_coco import grouped
-from cityscribe.sources.intake import Intake, finite, printable, shown
+from cityscribe.sources.intake import Intake, finite, shown
 from cityscribe.sources.tracks import Tracks, box_of
 
 CLASSES = {

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from cityscribe.records import Box
+from cityscribe.records import Box, printable
 from cityscribe.sources.boxes_coco import grouped
 from cityscribe.sources.boxes_cvat import frame_of_image
-from cityscribe.sources.intake import UNREADABLE, Intake, finite, plain_text, printable, shown
+from cityscribe.sources.intake import UNREADABLE, Intake, finite, plain_text, shown
 from cityscribe.sources.tracks import Tracks, box_of
 
 COCO_CLASSES = {0: "person", 1: "bicycle", 2: "car", 3: "motorcycle", 5: "bus", 7: "truck"}

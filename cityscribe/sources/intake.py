@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import yaml
 
-from cityscribe.records import InputError, Problem, read_json
+from cityscribe.records import InputError, Problem, printable, read_json
 from cityscribe.sources.splits import split_named
 
 Note = Callable[[Literal["error", "warning"], str, str], None]
@@ -200,11 +200,6 @@ class Intake:
             else:
                 reasons.append(f"the file {shown(name)} does not exist")
         raise ValueError(reasons[-1])
-
-
-def printable(text: str) -> str:
-    """Text fit to print and to store: what is no character is written as its code."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def shown(value: Any) -> str:

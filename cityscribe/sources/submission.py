@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cityscribe.letters import LETTERS
-from cityscribe.records import PHASES, ROLES, InputError, Problem, Split, read_json
-from cityscribe.sources.intake import printable, shown
+from cityscribe.records import PHASES, ROLES, InputError, Problem, Split, printable, read_json
+from cityscribe.sources.intake import shown
 from cityscribe.sources.wts import captioned_phases
 from cityscribe.sources.wts_json import phase_number
 from cityscribe.sources.wts_vqa import questions_by_id

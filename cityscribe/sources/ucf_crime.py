@@ -14,10 +14,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from cityscribe.records import Problem, Sample, SampleMeta, image_block
+from cityscribe.records import Problem, Sample, SampleMeta, image_block, printable
 from cityscribe.sources.choices import LETTERS, choice_turns, drawn_options
 from cityscribe.sources.conversation import FRAMES, Entry, build_sample, frames_of
-from cityscribe.sources.intake import open_intake, printable, shown
+from cityscribe.sources.intake import open_intake, shown
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_by_stem, stem_of
 

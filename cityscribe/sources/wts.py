@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from cityscribe.records import ROLES, Box, Domain, InputError, Problem, Scenario, Split, View, ViewKind
+from cityscribe.records import ROLES, Box, Domain, InputError, Problem, Scenario, Split, View, ViewKind, printable
 from cityscribe.sources.videos import VIDEO_SUFFIXES
 from cityscribe.sources.wts_gaze import GazeFiles, find_gaze, read_gaze
 from cityscribe.sources.wts_json import CaptionFile, Note, read_box_file, read_caption_file
@@ -128,11 +128,7 @@ def captioned_phases(root: Path, split: Split) -> dict[str, tuple[int, ...]]:
 
 def relative_name(path: Path, root: Path) -> str:
     """A file as a problem names it: relative to the root of its data set, fit to print."""
-    return _printable(Path(os.path.relpath(path, root)).as_posix())
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return printable(Path(os.path.relpath(path, root)).as_posix())
 
 
 class _Key(NamedTuple):
@@ -162,7 +158,7 @@ class _Log:
         return relative_name(path, self.root)
 
     def add(self, level: Literal["error", "warning"], path: Path, place: str, message: str) -> None:
-        self.problems.append(Problem(level, self.relative(path), place, _printable(message)))
+        self.problems.append(Problem(level, self.relative(path), place, printable(message)))
 
     def note(self, path: Path) -> Note:
         return lambda level, place, message: self.add(level, path, place, message)
@@ -178,9 +174,9 @@ def _listing(folder: Path, log: _Log) -> list[Path]:
         log.add("error", folder, "", f"cannot be listed: {error.strerror or error}")
         return []
     for name in names:
-        if name != _printable(name):
+        if name != printable(name):
             log.add("error", folder / name, "", "the name is not UTF-8; left out")
-    return [folder / name for name in names if name == _printable(name)]
+    return [folder / name for name in names if name == printable(name)]
 
 
 def _parts(root: Path, log: _Log) -> list[Path]:

@@ -7,19 +7,17 @@ The page loads nothing, runs no script, and escapes all that the data set says. 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from cityscribe.prepare.dimensions import DIMENSIONS
 from cityscribe.records import PHASES, ROLES, InputError, Problem, Scenario, write_json
-from cityscribe.report.page import opening, said
-from cityscribe.sources import SOURCES
+from cityscribe.report.page import environment, write_page
+from cityscribe.sources import SOURCES, nothing_usable
 from cityscribe.stats import counts
 from cityscribe.stats.duplicates import Group, equal_files, equal_names, leaks, near_captions, near_frames
 from cityscribe.stats.plots import bar_chart, bin_labels
@@ -49,17 +47,12 @@ def write_stats(
     """
     scenarios, problems = read_splits(data, source)
     if not scenarios:
-        first = f"; {problems[0]}" if problems else ""
-        raise InputError(f"{data}: no scenario can be used; see `cityscribe check`{first}")
+        raise nothing_usable(data, problems)
     found = measure(scenarios, videos=videos, progress=progress)
     found["problems"] = len(problems)
-    page = render(found, data.resolve().name)
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        write_page(render(found, data.resolve().name), out)
         write_json(out / "stats.json", found)
-        partial = out / "index.html.partial"
-        partial.write_bytes(page.encode("utf-8", "backslashreplace"))
-        os.replace(partial, out / "index.html")
     except OSError as error:
         raise InputError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error
     return found
@@ -112,9 +105,9 @@ def measure(scenarios: Sequence[Scenario], *, videos: bool = True, progress: Pro
 
 def render(found: dict[str, Any], name: str) -> str:
     """The page as HTML."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(said=said, opening=opening)
-    template = environment.from_string((resources.files("cityscribe.stats") / "template.html.jinja").read_text("utf-8"))
+    template = environment().from_string(
+        (resources.files("cityscribe.stats") / "template.html.jinja").read_text("utf-8")
+    )
     return template.render(
         name=name,
         found=found,
