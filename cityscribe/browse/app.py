@@ -133,7 +133,7 @@ def browsing(library: Library) -> ASGIApp:
     @app.get("/api/entries/{id}/views/{place}/phases/{number}/{kind}")
     def phase_image(id: str, place: int, number: int, kind: str) -> Response:
         view = view_of(id, place)
-        key = phase_key_frame(look(view, library), number)
+        key = phase_key_frame(look(view, library), number, with_gaze=library.settings.prepare.draw_gaze)
         if key is None or kind not in library.settings.prepare.images:
             raise HTTPException(404, "there is no such image")
         return Response(preview(view.video, key, kind, library.settings.prepare), media_type="image/jpeg")

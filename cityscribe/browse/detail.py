@@ -18,7 +18,7 @@ from cityscribe.prepare.views import (
     why_view_is_left_out,
     with_boxes,
 )
-from cityscribe.records import PHASES, ROLES, Phase, Scenario, View
+from cityscribe.records import PHASES, ROLES, Phase, Scenario, View, text_of
 from cityscribe.report.differences import Span, compare
 from cityscribe.report.run_files import Run
 from cityscribe.video import VideoError, frame_index
@@ -97,10 +97,10 @@ def conversation_detail(library: Library, id: str) -> dict[str, Any]:
     }
 
 
-def phase_key_frame(looked: Looked, number: int) -> KeyFrame | None:
+def phase_key_frame(looked: Looked, number: int, *, with_gaze: bool = False) -> KeyFrame | None:
     """The frame that `prepare` takes for a phase; None without that phase or a video."""
     phase = next((phase for phase in looked.boxed.phases if phase.number == number), None)
-    return key_frame(looked.boxed, phase, looked.index.info) if phase and looked.index else None
+    return key_frame(looked.boxed, phase, looked.index.info, with_gaze=with_gaze) if phase and looked.index else None
 
 
 def _view(
@@ -266,13 +266,7 @@ def _sample(sample: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _turns(sample: Mapping[str, Any]) -> list[dict[str, str]]:
-    return [
-        {
-            "role": entry["role"],
-            "text": "".join(block["text"] or "" for block in entry["content"] if block["type"] == "text"),
-        }
-        for entry in sample["messages"]
-    ]
+    return [{"role": entry["role"], "text": text_of(entry)} for entry in sample["messages"]]
 
 
 def _answer(sample: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from cityscribe.prepare.stage import safe_name
 from cityscribe.prepare.views import why_phase_is_left_out, why_view_is_left_out
-from cityscribe.records import PHASES, InputError, Scenario, read_sample_table
+from cityscribe.records import PHASES, InputError, Scenario, read_sample_table, text_of
 from cityscribe.report.run_files import Run, Skipped, read_run
 from cityscribe.report.samples import phase_points
 from cityscribe.settings import Settings, load_settings, resolve
@@ -230,7 +230,7 @@ def _json_lines(run_dir: Path, name: str) -> list[dict[str, Any]]:
 def answers_to(library: Library, sample: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The lines of `predictions.jsonl` that answer the last question of a sample."""
     asked = [entry for entry in sample["messages"] if entry["role"] == "user"]
-    question = "".join(block["text"] or "" for block in asked[-1]["content"]) if asked else ""
+    question = text_of(asked[-1]) if asked else ""
     return library.answers.get(_asked(question, sample["images"]), [])
 
 

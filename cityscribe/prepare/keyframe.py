@@ -7,7 +7,7 @@ box the two road users on different frames, and some phases on none; what happen
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cityscribe.prepare.geometry import XYWH, in_frame
 from cityscribe.records import Box, Gaze, Phase, View
@@ -29,8 +29,8 @@ class KeyFrame:
     gaze: Gaze | None = None  # of the pedestrian on this frame, where it is annotated
 
 
-def key_frame(view: View, phase: Phase, info: VideoInfo) -> KeyFrame:
-    """The key frame of a phase of a view whose boxes are labelled with their phases.
+def key_frame(view: View, phase: Phase, info: VideoInfo, *, with_gaze: bool = False) -> KeyFrame:
+    """The key frame of a phase of a view whose boxes are labelled with their phases, and what is to be drawn on it.
 
     - The frame is that of the pedestrian's first box in the phase, else of the vehicle's.
     - On a pedestrian's frame the vehicle's box is the one that the annotation has on this frame, in whatever phase (two
@@ -41,6 +41,11 @@ def key_frame(view: View, phase: Phase, info: VideoInfo) -> KeyFrame:
 
     The frame of a video that is cut short may lie behind its last good one: reading it then fails.
     """
+    key = _key_frame(view, phase, info)
+    return replace(key, gaze=_gaze_on(view, key.frame, info)) if with_gaze else key
+
+
+def _key_frame(view: View, phase: Phase, info: VideoInfo) -> KeyFrame:
     usable = {role: _usable(boxes, info) for role, boxes in view.boxes.items()}
     of_phase = {
         role: [(frame, box.xywh) for frame, box in boxes if box.phase == phase.number] for role, boxes in usable.items()
@@ -64,7 +69,7 @@ def key_frame(view: View, phase: Phase, info: VideoInfo) -> KeyFrame:
     return _raw(view, phase, info)
 
 
-def gaze_on(view: View, frame: int, info: VideoInfo) -> Gaze | None:
+def _gaze_on(view: View, frame: int, info: VideoInfo) -> Gaze | None:
     """Where the pedestrian looks on a frame of a view; None where that is not annotated."""
     return next((gaze for gaze in view.gaze if frame_index(gaze.image_id, info.fps) == frame), None)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from PIL import Image
 
 from cityscribe.prepare.drawing import draw_boxes, draw_gaze
 from cityscribe.prepare.geometry import PixelRect, local_view
-from cityscribe.prepare.keyframe import KeyFrame, gaze_on, key_frame
+from cityscribe.prepare.keyframe import KeyFrame, key_frame
 from cityscribe.prepare.prompts import GAZE
 from cityscribe.prepare.skipped import Skip, What
 from cityscribe.records import PHASES, ROLES, InputError, Phase, View
@@ -61,9 +61,7 @@ def picture_video(
 
     try:
         info = probe(job.view.video)
-        chosen = {phase.number: key_frame(job.view, phase, info) for phase in job.phases}
-        if settings.draw_gaze:
-            chosen = {n: replace(key, gaze=gaze_on(job.view, key.frame, info)) for n, key in chosen.items()}
+        chosen = {phase.number: key_frame(job.view, phase, info, with_gaze=settings.draw_gaze) for phase in job.phases}
     except VideoError as error:
         skip("video", str(error))
         return [], skips

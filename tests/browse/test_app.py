@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from cityscribe.browse.app import browsing
 from cityscribe.browse.library import Library, entry_id, open_library
-from cityscribe.records import read_samples, write_samples
+from cityscribe.records import Gaze, read_samples, write_samples
 from tests.browse.made import ASKED, BARE, BOXED, FRAMES
 from tests.numbered_video import HEIGHT, WIDTH, number_of
 
@@ -56,6 +56,21 @@ def test_a_phase_that_was_not_prepared_is_shown_as_it_would_be(client: TestClien
     with Image.open(io.BytesIO(answer.content)) as picture:
         assert picture.size == (WIDTH, HEIGHT)
         assert number_of(np.asarray(picture)) == 6
+
+
+def test_a_preview_has_the_arrow_of_the_gaze_where_prepare_draws_it(of_run: Library) -> None:
+    id_ = entry_id("train", BARE)
+    scenario = of_run.scenarios[id_]
+    looking = replace(scenario.views[0], gaze=(Gaze(6, (WIDTH / 2, HEIGHT / 2), (1.0, 0.0, 0.0)),))
+    scenarios = {**of_run.scenarios, id_: replace(scenario, views=(looking, *scenario.views[1:]))}
+
+    def shown(draw_gaze: bool) -> bytes:
+        prepare = of_run.settings.prepare.model_copy(update={"draw_gaze": draw_gaze})
+        settings = of_run.settings.model_copy(update={"prepare": prepare})
+        app = browsing(replace(of_run, scenarios=scenarios, settings=settings))
+        return TestClient(app, base_url="http://127.0.0.1").get(f"/api/entries/{id_}/views/0/phases/1/global").content
+
+    assert shown(True) != shown(False)
 
 
 def test_the_prepared_images_are_the_files(client: TestClient, of_run: Library, run_dir: Path) -> None:
