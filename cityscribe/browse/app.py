@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from importlib import resources
 from typing import Annotated, Any, get_args
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Query
 from fastapi.exceptions import RequestValidationError
@@ -23,7 +22,7 @@ from cityscribe.browse.pictures import frame_jpeg, preview
 from cityscribe.browse.search import Filter, Order, find, row, terms_of
 from cityscribe.records import PHASES, View
 from cityscribe.serve.app import NO_TELEMETRY
-from cityscribe.serve.guard import LOOPBACK, host_name
+from cityscribe.serve.guard import LOOPBACK, headers_of, host_name, is_foreign, security_headers
 from cityscribe.video import VideoError
 
 PAGE = {
@@ -36,14 +35,7 @@ PAGE = {
     "dom.js": "text/javascript",
 }
 
-HEADERS = (
-    (b"content-security-policy", b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-     b"img-src 'self' blob: data:; media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cache-control", b"private, max-age=0"),
-)  # fmt: skip
+HEADERS = (*security_headers("'self'"), (b"cache-control", b"private, max-age=0"))
 
 IMAGES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif"}
 
@@ -180,10 +172,8 @@ def _guarded(app: ASGIApp) -> ASGIApp:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        host = headers.get("host", "")
-        foreign = headers.get("origin") is not None and urlsplit(headers["origin"]).netloc != host
-        if foreign or host_name(host) not in LOOPBACK:
+        headers = headers_of(scope)
+        if is_foreign(headers) or host_name(headers) not in LOOPBACK:
             await JSONResponse({"error": "only pages of this machine are served"}, 403)(scope, receive, sending)
             return
         await app(scope, receive, sending)

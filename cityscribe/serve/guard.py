@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -28,13 +28,22 @@ OPEN = ("/", "/healthz", "/readyz", "/page/style.css", "/page/page.js")
 
 UPLOAD = "/v1/describe"
 
-HEADERS = (
-    (b"content-security-policy", b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-     b"img-src 'self' blob: data:; media-src blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-)  # fmt: skip
+
+def security_headers(media: str) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers of every answer: a page loads what this service gives, and videos from `media` only."""
+    policy = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; "
+        f"media-src {media}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return (
+        (b"content-security-policy", policy.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"cross-origin-resource-policy", b"same-origin"),
+    )
+
+
+HEADERS = security_headers("blob:")
 
 
 @dataclass(eq=False, slots=True)
@@ -95,13 +104,11 @@ class Guard:
         self.admitted += 1
 
     def _check(self, scope: Scope) -> None:
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        host = headers.get("host", "")
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        headers = headers_of(scope)
+        if is_foreign(headers):
             raise Refusal(403, "foreign_page", "pages of other sites cannot ask here")
         if not self.token:
-            if host_name(host) not in (*LOOPBACK, self.settings.host):
+            if host_name(headers) not in (*LOOPBACK, self.settings.host):
                 raise Refusal(403, "foreign_host", "without a token only this machine is served, by its own name")
         elif scope["path"] not in OPEN:
             scheme, _, given = headers.get("authorization", "").partition(" ")
@@ -143,8 +150,20 @@ class _Body:
         return message
 
 
-def host_name(host: str) -> str:
-    """The name in a Host header, without port and brackets."""
+def headers_of(scope: Scope) -> dict[str, str]:
+    """The headers of a request by their names in lower case."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def is_foreign(headers: Mapping[str, str]) -> bool:
+    """Whether a page of another site sends the request."""
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host", "")
+
+
+def host_name(headers: Mapping[str, str]) -> str:
+    """The name in the Host header, without port and brackets."""
+    host = headers.get("host", "")
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]
