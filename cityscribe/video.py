@@ -46,13 +46,18 @@ WRITTEN_TIME_BASE = Fraction(1, 90000)
 """Seconds a tick of a file that is written with its own timestamps; the usual frame times are whole multiples."""
 
 
-def frame_index(image_id: int, fps: float) -> int:
-    """The frame number that an `image_id` of a WTS annotation means.
+def ids_a_frame(fps: float) -> int:
+    """How many `image_id`s of a WTS annotation share a frame.
 
     The frames of 60-fps videos were written twice when they were annotated (`frame_extraction.py` of the WTS data set:
-    59 < fps < 61), so that two ids share a frame. The frames of all other videos are numbered as they are.
+    59 < fps < 61). The frames of all other videos are numbered as they are.
     """
-    return image_id // 2 if 59 < fps < 61 else image_id
+    return 2 if 59 < fps < 61 else 1
+
+
+def frame_index(image_id: int, fps: float) -> int:
+    """The frame number that an `image_id` of a WTS annotation means."""
+    return image_id // ids_a_frame(fps)
 
 
 def probe(path: Path) -> VideoInfo:

@@ -27,7 +27,7 @@ from cityscribe.serve.decoding import decode_frames, decode_image
 from cityscribe.serve.log import log_bug
 from cityscribe.serve.media import from_data_url
 from cityscribe.serve.model_child import Asked, Piece, Said
-from cityscribe.serve.model_process import ModelProcess
+from cityscribe.serve.model_process import ModelProcess, whole
 from cityscribe.serve.refusal import Refusal
 from cityscribe.settings import ServeSettings
 
@@ -291,15 +291,10 @@ async def until_gone(request: Request, work: Awaitable[T]) -> T:
 
 
 async def _whole(answer: AsyncGenerator[Piece | Said, None], head: dict[str, Any]) -> dict[str, Any]:
-    text = ""
-    async with aclosing(answer) as events:
-        async for event in events:
-            if isinstance(event, Said):
-                reply = {"role": "assistant", "content": text, "refusal": None}
-                choice = {"index": 0, "message": reply, "finish_reason": event.finish, "logprobs": None}
-                return {**head, "object": "chat.completion", "choices": [choice], "usage": _usage(event)}
-            text += event.text
-    raise AssertionError("an answer ends with Said or a Refusal")
+    text, said = await whole(answer)
+    reply = {"role": "assistant", "content": text, "refusal": None}
+    choice = {"index": 0, "message": reply, "finish_reason": said.finish, "logprobs": None}
+    return {**head, "object": "chat.completion", "choices": [choice], "usage": _usage(said)}
 
 
 async def _streamed(

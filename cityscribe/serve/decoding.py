@@ -23,7 +23,7 @@ from cityscribe.prepare.pictures import VideoJob, picture_video
 from cityscribe.records import PHASES, ROLES, Box, Phase, View, ViewKind
 from cityscribe.serve.refusal import Refusal
 from cityscribe.settings import PrepareSettings
-from cityscribe.video import VideoError, VideoInfo, frame_at, probe, read_frames
+from cityscribe.video import VideoError, VideoInfo, frame_at, ids_a_frame, probe, read_frames
 from cityscribe.video_index import open_video
 
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
@@ -161,8 +161,7 @@ def decode_phases(
 def _boxes(source: Path, timed: TimedBox, place: int, phases: tuple[Phase, ...], info: VideoInfo) -> list[Box]:
     """A box in the numbering of annotations, once for every phase that it is of."""
     frame = frame_at(source, timed.time_s)
-    # The inverse of `cityscribe.video.frame_index`.
-    image_id = 2 * frame if 59 < info.fps < 61 else frame
+    image_id = frame * ids_a_frame(info.fps)
     if timed.phase is not None:
         of = [phase for phase in phases if phase.number == timed.phase]
     else:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,8 +20,8 @@ from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.decoding import Shown, TimedBox, decode_phases
 from cityscribe.serve.facts import facts_grammar, facts_question, most_tokens
 from cityscribe.serve.jobs import FACTS, Job
-from cityscribe.serve.model_child import Asked, Piece, Said
-from cityscribe.serve.model_process import ModelProcess
+from cityscribe.serve.model_child import Asked
+from cityscribe.serve.model_process import ModelProcess, whole
 from cityscribe.serve.refusal import Refusal
 from cityscribe.settings import Settings
 
@@ -139,14 +138,9 @@ class Describer:
 
     async def _answer(self, asked: Asked) -> tuple[str, str]:
         for tries_left in reversed(range(TRIES)):
-            pieces: list[str] = []
             try:
-                async with aclosing(self.model.ask(asked, timeout_s=None)) as events:
-                    async for event in events:
-                        if isinstance(event, Said):
-                            return "".join(pieces), event.finish
-                        assert isinstance(event, Piece)
-                        pieces.append(event.text)
+                text, said = await whole(self.model.ask(asked, timeout_s=None))
+                return text, said.finish
             except Refusal as refusal:
                 if refusal.code != "interrupted" or not tries_left:
                     raise

@@ -11,6 +11,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -195,3 +196,14 @@ class ModelProcess:
             if event.status >= 500:
                 log("model-failed", code=event.code, at=list(event.at))
             ticket.events.put_nowait(Refusal(event.status, event.code, event.message, param="messages"))
+
+
+async def whole(answer: AsyncGenerator[Piece | Said, None]) -> tuple[str, Said]:
+    """The text of an answer and how it ended."""
+    pieces: list[str] = []
+    async with aclosing(answer) as events:
+        async for event in events:
+            if isinstance(event, Said):
+                return "".join(pieces), event
+            pieces.append(event.text)
+    raise AssertionError("an answer ends with Said or a Refusal")
