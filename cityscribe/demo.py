@@ -11,7 +11,7 @@ from cityscribe.world.dataset import WorldSettings, write_dataset
 
 def write_demo(runs: Path, seed: int, watch: Watch) -> Path:
     """Write the city, unless it is there, and the project file of the demo; returns the file."""
-    city = WorldSettings(train=130, val=12, external=0.4, seed=seed, fps=5)
+    city = WorldSettings(train=130, val=16, external=0.3, seed=seed, fps=5, width=960)
     data = runs / f"demo-city-{seed}"
     if not data.exists():
         with watch("world") as progress:
@@ -26,8 +26,8 @@ def write_demo(runs: Path, seed: int, watch: Watch) -> Path:
                 # At 160 pixels a pedestrian is seen well only in an image of its own.
                 "images": ["pedestrian", "local", "global"],
                 "short_per_long": 0.5,
-                "pedestrian_threshold": 300.0,
-                "vehicle_threshold": 300.0,
+                "pedestrian_threshold": 700.0,
+                "vehicle_threshold": 700.0,
             },
             "model": {"base": "cityscribe-tiny", "block_expansion": {"blocks": 4}},
             # Many scenarios once: of few that come again and again it learns the captions by heart.

@@ -33,6 +33,7 @@ def world(
     masts: Annotated[int, typer.Option(min=1, max=4, help="wts: overhead cameras of a scenario")] = 1,
     seconds: Annotated[float, typer.Option(min=4, max=600, help="surveillance and wildlife: length of a clip")] = 20.0,
     fps: Annotated[int, typer.Option(min=2, max=60, help="frames a second")] = 10,
+    width: Annotated[int, typer.Option(min=320, max=3840, help="wts: of the videos in pixels, 16:9")] = 640,
     renderer: Annotated[Renderer, typer.Option(help="blender is slow and needs the extra `blender`")] = "raster",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     workers: Annotated[int, typer.Option(min=0, help="processes; 0 takes one a core")] = 0,
@@ -51,7 +52,7 @@ def world(
     source = "messages"
     with watch("world") as progress:
         if kind == "wts":
-            city = WorldSettings(train, val, test, external, seed, fps, annotators, masts, renderer)
+            city = WorldSettings(train, val, test, external, seed, fps, annotators, masts, renderer, width - width % 32)
             write_dataset(folder, city, workers=workers, progress=progress)
             source = "wts"
         elif kind in ("surveillance", "wildlife"):

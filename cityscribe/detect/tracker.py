@@ -32,7 +32,6 @@ class Tracked:
     """One object: its boxes by frame, and the filter that predicts the next one."""
 
     boxes: dict[int, XYWH]
-    scores: list[float]
     filter: cv2.KalmanFilter = field(repr=False)
 
     @property
@@ -104,7 +103,7 @@ def _begin(detection: Detection, frame: int) -> Tracked:
     spread = [2 * POSITION_NOISE * height] * 4 + [10 * VELOCITY_NOISE * height] * 4
     kalman.errorCovPost = np.diag(np.square(spread))
     kalman.statePost = np.concatenate([_measured(detection.xywh), np.zeros((4, 1))])
-    return Tracked({frame: detection.xywh}, [detection.score], kalman)
+    return Tracked({frame: detection.xywh}, kalman)
 
 
 def _predict(tracked: Tracked, step: int) -> None:
@@ -124,7 +123,6 @@ def _see(tracked: Tracked, detection: Detection, frame: int) -> None:
     kalman.measurementNoiseCov = np.eye(4) * (POSITION_NOISE * height) ** 2
     kalman.correct(_measured(detection.xywh))
     tracked.boxes[frame] = detection.xywh
-    tracked.scores.append(detection.score)
 
 
 def _measured(xywh: XYWH) -> np.ndarray:

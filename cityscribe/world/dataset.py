@@ -21,7 +21,7 @@ from cityscribe.world.facts import facts_at
 from cityscribe.world.jobs import Progress, dump, write_whole
 from cityscribe.world.render import box_of
 from cityscribe.world.renderers import RENDERERS
-from cityscribe.world.rigs import Dashboard, Mast
+from cityscribe.world.rigs import WIDTH, Dashboard, Mast
 from cityscribe.world.words import pedestrian_caption, vehicle_caption
 
 LEAD_S = 0.2  # of video before the first phase and after the last
@@ -40,6 +40,7 @@ class WorldSettings:
     annotators: int = 1  # whose hands the captions are in; see `words`
     masts: int = 1  # overhead cameras of a scenario, 1 to 4
     renderer: str = "raster"
+    width: int = WIDTH  # of the videos, in pixels; they are 16:9
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ def _film(event: Event, rig: Dashboard | Mast, path: Path, job: _Job, offset: fl
     for phase in range(len(event.motions)):
         frame = math.ceil((event.boundaries_s[phase] - offset) * fps - 1e-6)
         moment = frame / fps + offset
-        camera = rig.at(event, moment)
+        camera = rig.at(event, moment).of_width(job.settings.width)
         found = {"pedestrian": box_of(event.person_at(moment), camera)}
         if isinstance(rig, Mast):
             found["vehicle"] = box_of(event.vehicle_at(moment), camera)
@@ -167,8 +168,9 @@ def _film(event: Event, rig: Dashboard | Mast, path: Path, job: _Job, offset: fl
     def frames() -> Iterable[np.ndarray]:
         for i in range(last + 1):
             moment = max(i, first) / fps + offset  # the camera waits before the event: the picture stands
-            scene, camera = event.scene_at(moment), rig.at(event, moment)
-            yield draw(scene, camera, seed=job.seed * 1000 + max(i, first), blur=rig.blur, noise=rig.noise)
+            scene, camera = event.scene_at(moment), rig.at(event, moment).of_width(job.settings.width)
+            seed = job.seed * 1000 + max(i, first)
+            yield draw(scene, camera, seed=seed, blur=rig.blur * job.settings.width / WIDTH, noise=rig.noise)
 
     path.parent.mkdir(parents=True, exist_ok=True)
     write_video(path, frames(), fps)

@@ -8,7 +8,7 @@ Traffic keeps to the left, as in Japan, where WTS was filmed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -184,6 +184,11 @@ class Camera:
         )
         right = np.array([math.sin(self.yaw), -math.cos(self.yaw), 0.0])
         object.__setattr__(self, "axes", np.stack([right, np.cross(forward, right), forward]))
+
+    def of_width(self, width: int) -> Camera:
+        """The same view in more or fewer pixels."""
+        scale = width / self.width
+        return replace(self, width=width, height=round(self.height * scale), focal=self.focal * scale)
 
     @property
     def horizon(self) -> float:
