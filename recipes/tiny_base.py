@@ -437,7 +437,7 @@ def see(
         loss, _ = losses(images, facts)
         _update(loss, optimizers, parameters, recipe)
         journal.step("see", step, loss, len(pictures))
-        if step % recipe.save_every == recipe.save_every - 1:
+        if step % recipe.save_every == recipe.save_every - 1 or step == recipe.see_steps - 1:
             with torch.no_grad():
                 for view, name in enumerate(VIEWS):
                     shown = np.stack([coded.images[view] for coded in journal.held_out])
