@@ -63,9 +63,13 @@ class Engine:
             ends = tokenizer.eos_token_id
         self.ends: list[int] = [ends] if isinstance(ends, int) else list(ends)
         self.special: tuple[str, ...] = tuple(tokenizer.all_special_tokens)
-        self.penalty: float = model.generation_config.repetition_penalty or 1.0
         self._guides: Guides | None = None
         self._shares: bool | None = None  # whether the model decodes on shared prefixes; None until the first prompt
+
+    @property
+    def penalty(self) -> float:
+        """The repetition penalty of the checkpoint; 1 where it has none."""
+        return self.model.generation_config.repetition_penalty or 1.0
 
     @torch.inference_mode()
     def answer(self, conversations: Sequence[Conversation]) -> list[Answer]:
