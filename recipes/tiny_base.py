@@ -6,11 +6,11 @@
 
 The data are general pictures (`cityscribe.world.pictures`), each with some fifty questions of which every visit takes
 as many as fit. First the vision tower learns alone to name attributes: a tower is cheap to train, slow to learn through
-a decoder that cannot talk yet, and spoilt by one. Each attribute is read, by a small linear head that is thrown away,
-from an output token of its own, so that a decoder finds it by looking at one token. Then the decoder and the connector
-learn to answer; the tower stays as it is. All questions of a picture share its image tokens: one row holds them once,
-and each question sees the images and itself only. Step s chooses, by its seed, among the shards that are due by then,
-so that the order does not depend on how fast the workers are.
+a decoder that cannot talk yet, and spoilt by one. Each attribute is read from an output token of its own, by a table of
+words that the finished model does without, so that a decoder finds it by looking at one token. Then the decoder and the
+connector learn to answer; the tower stays as it is. All questions of a picture share its image tokens: one row holds
+them once, and each question sees the images and itself only. Step s chooses, by its seed, among the shards that are due
+by then, so that the order does not depend on how fast the workers are.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class Recipe:
     shards: int = 64  # of the pool that are used
     lead: int = 6  # shards that are due before the first step
     see_steps: int = 18_000
-    see_batch: int = 16  # pictures; small, since steps count for more than pictures at this size
-    see_lr: float = 1e-3
+    see_batch: int = 32
+    see_lr: float = 2e-3
     see_every: int = 100  # steps between shards that become due
     talk_steps: int = 6_000
     talk_batch: int = 6
@@ -420,12 +420,10 @@ def see(
     optimizers = _optimizers([*tower.named_parameters(), *words.named_parameters()], recipe.see_lr, recipe)
     parameters = [*tower.parameters(), *words.parameters()]
 
-    def losses(images: np.ndarray, facts: list[dict[str, str]]) -> tuple[torch.Tensor, dict[str, float]]:
+    def read(images: np.ndarray, facts: list[dict[str, str]]) -> tuple[torch.Tensor, torch.Tensor]:
         with torch.autocast(device.type, torch.bfloat16):
             patches = tower(journal.pixels(torch.from_numpy(images).to(device))).last_hidden_state[:, 1:]
-        logits, targets = words(patches.float()), words.targets(facts).to(device)
-        loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
-        return loss, words.hits(logits, targets)
+        return words(patches.float()), words.targets(facts).to(device)
 
     for step, (pictures, rng) in enumerate(stream):
         _set_rate(optimizers, _rate(step, recipe.see_steps, recipe.see_lr, recipe.warmup))
@@ -434,14 +432,15 @@ def see(
         images = np.stack([coded.images[view] for coded, view in zip(pictures, views, strict=True)])
         images[turned] = images[turned, :, ::-1]
         facts = [mirrored(coded.facts) if turn else coded.facts for coded, turn in zip(pictures, turned, strict=True)]
-        loss, _ = losses(images, facts)
+        logits, targets = read(images, facts)
+        loss = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
         _update(loss, optimizers, parameters, recipe)
         journal.step("see", step, loss, len(pictures))
         if step % recipe.save_every == recipe.save_every - 1 or step == recipe.see_steps - 1:
             with torch.no_grad():
                 for view, name in enumerate(VIEWS):
                     shown = np.stack([coded.images[view] for coded in journal.held_out])
-                    hits = losses(shown, [coded.facts for coded in journal.held_out])[1]
+                    hits = words.hits(*read(shown, [coded.facts for coded in journal.held_out]))
                     journal.write({"stage": "see", "step": step + 1, "view": name, "held_out": hits})
             journal.save(model, {"stage": "see", "step": step + 1})
             save_file(words.state_dict(), journal.out / WORDS)
@@ -477,11 +476,11 @@ def _rate(step: int, steps: int, peak: float, warmup: int) -> float:
 
 def _optimizers(named: list[tuple[str, torch.nn.Parameter]], lr: float, recipe: Recipe) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the layers, AdamW for all else."""
-    inner = [p for name, p in named if p.requires_grad and p.ndim == 2 and ".layers." in name]
-    outer = [p for name, p in named if p.requires_grad and not (p.ndim == 2 and ".layers." in name)]
+    inner, outer = [], []
+    for name, parameter in named:
+        if parameter.requires_grad:
+            (inner if parameter.ndim == 2 and ".layers." in name else outer).append(parameter)
     decay = recipe.weight_decay
-    if os.environ.get("ADAM"):
-        return [torch.optim.AdamW(inner + outer, lr=lr, weight_decay=decay)]
     return [
         torch.optim.Muon(inner, lr=lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(outer, lr=lr, weight_decay=decay, betas=(0.9, 0.98)),

@@ -49,10 +49,12 @@ def world(
     from cityscribe.world.surveillance import write_clips
     from cityscribe.world.wildlife import write_wildlife
 
+    if width % 32:
+        raise InputError(f"--width {width}: is no multiple of 32; take {width - width % 32}")
     source = "messages"
     with watch("world") as progress:
         if kind == "wts":
-            city = WorldSettings(train, val, test, external, seed, fps, annotators, masts, renderer, width - width % 32)
+            city = WorldSettings(train, val, test, external, seed, fps, annotators, masts, renderer, width)
             write_dataset(folder, city, workers=workers, progress=progress)
             source = "wts"
         elif kind in ("surveillance", "wildlife"):
