@@ -10,7 +10,7 @@ ABBREVIATIONS = frozenset("approx appr ca cf dr e.g fig i.e max min mr mrs ms no
 SOMETIMES_LAST = frozenset("a.m p.m etc sec hr ft in km cm mm m h kph mph".split())  # noqa: SIM905
 """Abbreviations that may end a sentence: they do where a capital letter follows. Without a full stop they are words."""
 
-STOP = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s)|(?<=[a-z0-9)])\.(?=[A-Z][a-z])")
+STOP = re.compile(r"(?<![.!?])[.!?]+[\"'”’)\]]*(?=\s)|(?<=[a-z0-9)])\.(?=[A-Z][a-z])")
 """Where a sentence may end: before white space, or where the space after it was forgotten ("present.Overall")."""
 
 

@@ -34,8 +34,10 @@ CLASS = "To which class of animals does the animal in this video belong?"
 ACTION = "What is the {species} doing?"
 
 LINE = re.compile(r"(\S+)\s+(\S+)\s+(\S+?)\s*##\s*(.*\S)")
-SENTENCE = re.compile(r"(?:the|an?)\s+(?P<species>[^,.]+?)\s+(?:is|are)\s+(?P<action>\w+ing\b[^,.]*)\.?", re.IGNORECASE)
+SENTENCE = re.compile(r"(?:the|an?) (?P<species>[^,.]+?) (?:is|are) (?P<action>\w+ing\b[^,.]*)\.?", re.IGNORECASE)
 """A sentence that names a species and what it does; the others are used as they stand."""
+LONGEST = 1000
+"""Characters of a sentence that is looked at for a species: in more it could take hours to find none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def _span(entry: Entry, line: str, videos: dict[str, str], frames: int) -> tuple
         entry.error("", f"{shown(parts[1])} is no video below the data folder")
     else:
         sentence = plain_text(parts[4]) or ""
-        said = SENTENCE.fullmatch(sentence)
+        said = SENTENCE.fullmatch(" ".join(sentence.split())) if len(sentence) <= LONGEST else None
         species, action = (said["species"].lower(), said["action"].lower()) if said else ("", "")
         return parts[1], Span(entry, start_s, end_s, sentence, species, action)
     return "", None

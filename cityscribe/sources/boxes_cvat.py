@@ -19,6 +19,8 @@ from cityscribe.sources.videos import stem_of
 
 MAX_TAG = 1_000_000
 """Bytes of one tag with its text; parsing a much longer one takes minutes."""
+BETWEEN = "-_. "
+"""What stands between the name of a video and the number of a frame."""
 
 
 def read_cvat(intake: Intake, path: Path) -> Tracks:
@@ -83,7 +85,9 @@ def frame_of_image(name: str) -> tuple[str, int | None]:
     found = re.search(r"(\d{1,9})$", last, re.ASCII)
     if found is None:
         return (plain_text(last) or "", None)
-    before = re.sub(r"[-_. ]*(frame|img|image)?[-_. ]*$", "", last[: found.start()], flags=re.IGNORECASE)
+    before = last[: found.start()].rstrip(BETWEEN)
+    word = next((word for word in ("frame", "img", "image") if before.lower().endswith(word)), "")
+    before = before[: len(before) - len(word)].rstrip(BETWEEN)
     return (plain_text(before or folder.rpartition("/")[2]) or "", int(found[1]))
 
 

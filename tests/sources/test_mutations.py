@@ -18,8 +18,10 @@ from typing import Any
 
 import pytest
 
+from cityscribe.prepare.sentences import split_sentences
 from cityscribe.records import InputError, Problem, Sample, write_samples
 from cityscribe.sources import SAMPLE_SOURCES
+from cityscribe.sources.boxes_cvat import frame_of_image
 from cityscribe.sources.tracks import read_tracks
 from tests.sources.small_sets import BOXES, SMALL_SETS
 
@@ -171,3 +173,17 @@ def test_damaged_boxes(name: str, tmp_path: Path) -> None:
         shutil.copytree(tmp_path / "whole", root)
         what = damage(root, random.Random(f"{name}/{seed}"))
         survives(root, lambda: ([], read_tracks(tmp_path / "copy")[1]), what)
+
+
+def test_no_pattern_is_tried_at_every_place_of_a_long_text(tmp_path: Path) -> None:
+    write = SMALL_SETS["animal-kingdom"][1]
+    write(tmp_path, True)
+    path = tmp_path / "annotation" / "train.txt"
+    path.write_text(path.read_text().replace("whooper", "whooper" + 300_000 * " "))
+    began = time.process_time()
+    assert survives(tmp_path, lambda: SAMPLE_SOURCES["animal-kingdom"](tmp_path), "a long sentence")[0] > 0
+    name = "clip" + 100_000 * "-"
+    assert frame_of_image(f"{name}frame_7.png") == ("clip", 7)
+    assert frame_of_image(f"{name}x7.png") == (f"{name}x", 7)
+    assert split_sentences("So" + 100_000 * "!" + "x. Then.") == ["So" + 100_000 * "!" + "x.", "Then."]
+    assert time.process_time() - began < LIMIT_S
