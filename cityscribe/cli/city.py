@@ -100,7 +100,7 @@ def film(
         video.parent.mkdir(parents=True, exist_ok=True)
         write_video(video, frames(), fps)
     for number, start in enumerate(event.boundaries_s[:-1]):
-        facts = facts_at(event, start)
+        facts = facts_at(event, start, [rig.at(event, start)])
         console.print(f"[bold]phase {number}[/], from {start:.2f} s", pedestrian_caption(facts), vehicle_caption(facts))
     console.print(f"{video}: written")
 

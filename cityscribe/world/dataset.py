@@ -7,7 +7,7 @@ vehicle view runs on a clock of its own, and a share of the scenarios are single
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from cityscribe.records import ROLES
 from cityscribe.video import write_video
 from cityscribe.world.event import Event, sample_event
-from cityscribe.world.facts import facts_at
+from cityscribe.world.facts import Facts, facts_at
 from cityscribe.world.jobs import Progress, dump, write_whole
 from cityscribe.world.render import box_of
 from cityscribe.world.renderers import RENDERERS
@@ -94,16 +94,20 @@ def _write_scenario(root: Path, job: _Job) -> tuple[str, list[str]]:
         annotations = base / "annotations"
         boxes = _film(event, Dashboard(), video, job, 0.0)["pedestrian"]
         head = {"id": job.seed % 100_000, "video_name": video.name, "fps": f"{job.settings.fps:.3f}"}
-        captions = {**head, "event_phase": _phases(event, 0.0, hand)}
+        captions = {**head, "event_phase": _phases(event, _tables(event, [Dashboard()]), 0.0, hand)}
         dump(annotations / "caption" / job.split / f"{job.name}_caption.json", captions)
         dump(annotations / "bbox_annotated" / job.split / f"{job.name}_bbox.json", {"annotations": boxes})
         return job.name, []
     overhead = [f"{job.name}_Camera{number + 1}_0" for number in range(job.settings.masts)]
     videos = [f"{stem}.mp4" for stem in overhead]
     own = f"{job.name}_vehicle_view"
-    for stem in overhead:
-        _write_view(root, event, Mast(event, rng), job, stem, 0.0, hand, {"overhead_videos": videos})
-    _write_view(root, event, Dashboard(), job, own, shift, hand, {"vehicle_view": f"{own}.mp4"})
+    rigs = [*(Mast(event, rng) for _ in overhead), Dashboard()]
+    tables = _tables(event, rigs)
+    for stem, rig in zip(overhead, rigs, strict=False):
+        captions = {"overhead_videos": videos, "event_phase": _phases(event, tables, 0.0, hand)}
+        _write_view(root, event, rig, job, stem, 0.0, captions)
+    captions = {"vehicle_view": f"{own}.mp4", "event_phase": _phases(event, tables, shift, hand)}
+    _write_view(root, event, rigs[-1], job, own, shift, captions)
     return job.name, videos
 
 
@@ -114,25 +118,28 @@ def _write_view(
     job: _Job,
     stem: str,
     offset: float,
-    hand: int,
-    head: dict[str, Any],
+    captions: dict[str, Any],
 ) -> None:
     """Video, captions and boxes of one view of a scenario of WTS itself."""
     place = Path(job.split, job.name, "overhead_view" if isinstance(rig, Mast) else "vehicle_view")
     boxes = _film(event, rig, root / "videos" / place / f"{stem}.mp4", job, offset)
-    captions = {"id": job.seed % 100_000, **head, "event_phase": _phases(event, offset, hand)}
-    dump(root / "annotations" / "caption" / place / f"{job.name}_caption.json", captions)
+    dump(root / "annotations" / "caption" / place / f"{job.name}_caption.json", {"id": job.seed % 100_000, **captions})
     for role in ROLES:
         if boxes[role]:
             path = root / "annotations" / "bbox_annotated" / role / place / f"{stem}_bbox.json"
             dump(path, {"annotations": boxes[role]})
 
 
-def _phases(event: Event, offset: float, hand: int) -> list[dict[str, Any]]:
+def _tables(event: Event, rigs: Sequence[Dashboard | Mast]) -> list[Facts]:
+    """What any camera of a scenario sees as each phase begins. All its views have the captions of these."""
+    begins = event.boundaries_s[:-1]
+    return [facts_at(event, begin, [rig.at(event, begin) for rig in rigs]) for begin in begins]
+
+
+def _phases(event: Event, tables: list[Facts], offset: float, hand: int) -> list[dict[str, Any]]:
     """The phases of a caption file, last first as WTS has them, in the time of a view that starts `offset` late."""
     entries = []
-    for phase in reversed(range(len(event.motions))):
-        facts = facts_at(event, event.boundaries_s[phase])
+    for phase, facts in reversed(list(enumerate(tables))):
         entries.append(
             {
                 "labels": [str(phase)],

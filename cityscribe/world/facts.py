@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from cityscribe.world.event import Event
 from cityscribe.world.render import box_of
 from cityscribe.world.scene import Camera, PersonState, Prop, Scene, VehicleState
+from cityscribe.world.silhouettes import pixels_seen
 
 Facts = dict[str, str]
 
@@ -14,6 +16,8 @@ DISTANCES = ((4.0, "near"), (8.0, "close"), (math.inf, "far"))
 """Bands of metres between the front of the vehicle and the pedestrian: below 4, below 8, more."""
 IN_VIEW = math.radians(30)
 """Of the way that a pedestrian looks, on each side: what is there is looked at."""
+LEAST = 1 / 1000
+"""Of a picture that a vehicle must fill to count as traffic."""
 
 
 def distance_band(metres: float) -> str:
@@ -53,9 +57,25 @@ def gaze(person: PersonState, vehicle: VehicleState) -> str:
     return "vehicle" if abs(math.remainder(bearing - person.heading, math.tau)) < IN_VIEW else "ahead"
 
 
-def environment(scene: Scene) -> Facts:
-    """Facts of the street; the traffic is counted in vehicles other than the event's own."""
-    street, others = scene.street, len(scene.vehicles) - 1
+def traffic(scene: Scene, cameras: Sequence[Camera] | None = None) -> str:
+    """How many vehicles there are, parked ones too, other than the event's own: "light" below two, "usual" below four,
+    "heavy". Only those count that one of the cameras sees, where cameras are given."""
+    if cameras is None:
+        others = len(scene.vehicles) - 1
+    else:
+        seen = {
+            thing
+            for camera in cameras
+            for thing, pixels in pixels_seen(scene, camera).items()
+            if pixels >= LEAST * camera.width * camera.height
+        }
+        others = sum(kind == "vehicle" and index > 0 for kind, index in seen)
+    return "light" if others < 2 else "usual" if others < 4 else "heavy"
+
+
+def environment(scene: Scene, cameras: Sequence[Camera] | None = None) -> Facts:
+    """Facts of the street and, as far as the cameras see it, of its traffic."""
+    street = scene.street
     return {
         "weather": street.weather,
         "light": street.light,
@@ -65,7 +85,7 @@ def environment(scene: Scene) -> Facts:
         "sidewalks": "yes" if street.sidewalks else "no",
         "crosswalk": "yes" if street.crosswalk_y is not None else "no",
         "junction": "yes" if street.junction_y is not None else "no",
-        "traffic": "light" if others < 2 else "usual" if others < 4 else "heavy",
+        "traffic": traffic(scene, cameras),
     }
 
 
@@ -107,8 +127,12 @@ def appearance(state: PersonState) -> Facts:
     }
 
 
-def facts_at(event: Event, time_s: float) -> Facts:
-    """The table of one moment; keys are attributes, values words (numbers as text)."""
+def facts_at(event: Event, time_s: float, cameras: Sequence[Camera] | None = None) -> Facts:
+    """The table of one moment; keys are attributes, values words (numbers as text).
+
+    `cameras` are those of that moment, from which the event is described: what none of them sees is left out, such as
+    the kind of a vehicle from behind its windscreen. Without them everything is told.
+    """
     scene = event.scene_at(time_s)
     person, vehicle = scene.people[0], scene.vehicles[0]
     speed, change = event.speed_at(time_s), event.acceleration_at(time_s)
@@ -118,6 +142,7 @@ def facts_at(event: Event, time_s: float) -> Facts:
         action = f"turning {event.turn}"
     else:
         action = "decelerating" if change < -0.3 else "going straight"
+    outside = cameras is None or any(camera.on_vehicle is None for camera in cameras)
     return {
         **appearance(person),
         "position": position(person, vehicle),
@@ -125,9 +150,9 @@ def facts_at(event: Event, time_s: float) -> Facts:
         "facing": facing(person, vehicle),
         "motion": person.motion,
         "gaze": gaze(person, vehicle),
-        "vehicle_kind": vehicle.vehicle.kind,
+        **({"vehicle_kind": vehicle.vehicle.kind} if outside else {}),
         "vehicle_colour": vehicle.vehicle.colour,
         "vehicle_action": action,
         "vehicle_speed_kmh": str(5 * round(speed * 3.6 / 5)),
-        **environment(scene),
+        **environment(scene, cameras),
     }

@@ -165,7 +165,7 @@ def _facts(scene: Scene, camera: Camera) -> Facts:
     person, own = scene.people[0], scene.vehicles[0]
     return {
         **appearance(person),
-        **environment(scene),
+        **environment(scene, [camera]),
         **regulation(scene, camera),
         "motion": person.motion,
         "gaze": gaze(person, own),
@@ -429,6 +429,78 @@ def _descriptions(facts: Facts, who: str, car: str, rng: np.random.Generator) ->
     ]
 
 
+_IN_WORDS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
+    "placed": (
+        "position",
+        {
+            "front": ("directly before the car, in its path", "in the middle ahead of it", "straight before it"),
+            "front left": (
+                "diagonally before the car, on its left",
+                "left of the middle, ahead",
+                "ahead, off to its left",
+            ),
+            "front right": (
+                *("diagonally before the car, on its right", "right of the middle, ahead", "ahead, off to its right"),
+            ),
+            "left": ("beside the car, on its left side", "level with its left doors", "to the left, at its flank"),
+            "right": ("beside the car, on its right side", "level with its right doors", "to the right, at its flank"),
+        },
+    ),
+    "apart": (
+        "distance",
+        {
+            "near": ("only few steps apart", "very near the car", "the car could almost be touched"),
+            "close": ("close by, some metres apart", "a short distance apart", "some meters between the two"),
+            "far": ("far from the car", "a long distance apart", "off in the distance"),
+        },
+    ),
+    "turned": (
+        "facing",
+        {
+            "same": ("oriented the same way as the car", "back turned, same direction", "points along with the car"),
+            "opposite": (
+                "oriented against the car",
+                "body faces the car, opposite direction",
+                "points towards the car",
+            ),
+            "left": (
+                "oriented across, to the left",
+                "body perpendicular, turned to the left",
+                "points across, leftwards",
+            ),
+            "right": (
+                *("oriented across, to the right", "body perpendicular, turned to the right"),
+                "points across, rightwards",
+            ),
+        },
+    ),
+    "looks": (
+        "gaze",
+        {
+            "vehicle": ("watches the car closely", "has noticed the car, is aware of it", "looks at the car"),
+            "ahead": (
+                "follows the own way with the eyes",
+                "does not notice the car, gazes ahead",
+                "unaware, looks ahead",
+            ),
+            "phone": (
+                "absorbed in a mobile phone",
+                "looks down at a smartphone",
+                "no attention, stares at a cell phone",
+            ),
+        },
+    ),
+    "busy": (
+        "traffic",
+        {
+            "light": ("hardly another vehicle around", "little is going on here", "light volume of traffic"),
+            "usual": ("some other vehicles around", "a moderate number of vehicles", "usual volume of traffic"),
+            "heavy": ("many other vehicles around", "a lot of vehicles", "heavy volume of traffic"),
+        },
+    ),
+}
+"""What is said in longer texts -> the attribute that it states, and the wordings of each value."""
+
 _Wordings = tuple[tuple[str, ...], ...]  # parts of a text, each in several wordings
 
 _PERSON: _Wordings = (
@@ -438,12 +510,12 @@ _PERSON: _Wordings = (
     ("Cap: {hat_colour}.", "The colour of the cap: {hat_colour}."),
     ("Carries {carried}.", "In the hands or on the back: {carried}."),
     ("{motion}.", "Now {motion}.", "Seen {motion}."),
-    ("Eyes on the {gaze}.", "Gaze: {gaze}."),
+    ("Eyes on the {gaze}.", "Gaze: {gaze}.", "{looks}.", "{looks}."),
 )
 _RELATION: _Wordings = (
-    ("{position} of the car.", "Where: {position}.", "For the car {position}."),
-    ("The distance is {distance}.", "{distance} away.", "Distance to the car: {distance}."),
-    ("Turned {facing}.", "Direction of the body against that of the car: {facing}."),
+    ("{position} of the car.", "Where: {position}.", "{placed}.", "{placed}."),
+    ("The distance is {distance}.", "{distance} away.", "{apart}.", "{apart}."),
+    ("Turned {facing}.", "Direction of the body against that of the car: {facing}.", "{turned}.", "{turned}."),
 )
 _VEHICLE: _Wordings = (
     ("A {vehicle_colour} {vehicle_kind}.", "{vehicle_colour} {vehicle_kind}.", "Car: {vehicle_colour}."),
@@ -455,7 +527,7 @@ _PLACE: _Wordings = (
     ("{road}.", "{road}, lanes {lanes}.", "Kind of street: {road}."),
     ("Lanes: {lanes}.", "{lanes} lanes."),
     ("Sidewalks: {sidewalks}.", "Are there sidewalks? {sidewalks}."),
-    ("{traffic} traffic.", "Traffic: {traffic}.", "The traffic is {traffic}."),
+    ("{traffic} traffic.", "Traffic: {traffic}.", "{busy}.", "{busy}."),
     ("Crossing road: {junction}.", "Zebra stripes: {crosswalk}."),
     ("Traffic light: {traffic_light}.", "The light shows {traffic_light}."),
     ("Number on the sign: {speed_limit}.", "Sign: {speed_limit}."),
@@ -472,7 +544,8 @@ _LISTED_PLACE = (
 
 def _said(facts: Facts, parts: _Wordings, rng: np.random.Generator) -> list[str]:
     """One wording of each part, as a sentence."""
-    said = [_choose(rng, *wordings).format(**facts) for wordings in parts]
+    worded = {said: _choose(rng, *values[facts[name]]) for said, (name, values) in _IN_WORDS.items()}
+    said = [_choose(rng, *wordings).format(**facts, **worded) for wordings in parts]
     return [text[0].upper() + text[1:] for text in said]
 
 

@@ -39,7 +39,7 @@ _PATTERNS: dict[str, tuple[str, str]] = {
     "lower": (rf"\b(?:{_COLOUR}) ({_LOWER})\b", "lower"),
     "lower_colour": (rf"\b({_COLOUR}) (?:{_LOWER})\b", "colour"),
     "hat_colour": (rf"\b({_COLOUR}) cap\b", "colour"),
-    "vehicle_colour": (rf"\bvehicle is an? ({_PAINT}) ", "colour"),
+    "vehicle_colour": (rf"\bvehicle is (?:an? )?({_PAINT})\b", "colour"),
     "vehicle_kind": (rf"\bvehicle is an? (?:{_PAINT}) ({_KIND})\b", "vehicle_kind"),
     "vehicle_speed_kmh": (r"\b(\d+) km/h", ""),
     "lanes": (r"\bwith (\d) lanes?\b", ""),

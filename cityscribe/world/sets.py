@@ -170,7 +170,7 @@ def _driving(job: _Job) -> Made:
     event = sample_event(job.seed, unseen=job.split == "test")
     moment = float(np.random.default_rng([job.seed, 9]).uniform(event.boundaries_s[0], event.end_s))
     scene, camera = event.scene_at(moment), Dashboard().at(event, moment)
-    facts = {**facts_at(event, moment), **regulation(scene, camera)}
+    facts = {**facts_at(event, moment, [camera]), **regulation(scene, camera)}
     return scene, camera, facts, driving_tasks(facts)
 
 

@@ -235,26 +235,31 @@ ACTION: Wordings = {
         "The vehicle has stopped and does not move.",
         "The vehicle stands still.",
         "The vehicle is not moving at all.",
+        "The vehicle has come to a standstill.",
     ),
     "going straight": (
         "The vehicle is going straight ahead at a constant speed of about {speed} km/h.",
         "The vehicle drives on steadily at roughly {speed} km/h.",
         "The vehicle keeps straight on, at some {speed} km/h.",
+        "The vehicle travels straight ahead at an even {speed} km/h.",
     ),
     "decelerating": (
         "The vehicle brakes and is decelerating to about {speed} km/h.",
         "The vehicle slows down to roughly {speed} km/h.",
         "The vehicle reduces its speed, to some {speed} km/h.",
+        "The vehicle is decelerating under braking, down to {speed} km/h.",
     ),
     "turning left": (
         "The vehicle steers to the left and is turning at about {speed} km/h.",
         "The vehicle makes a left turn at roughly {speed} km/h.",
         "The vehicle turns left, at some {speed} km/h.",
+        "The vehicle is turning to the left at {speed} km/h.",
     ),
     "turning right": (
         "The vehicle steers to the right and is turning at about {speed} km/h.",
         "The vehicle makes a right turn at roughly {speed} km/h.",
         "The vehicle turns right, at some {speed} km/h.",
+        "The vehicle is turning to the right at {speed} km/h.",
     ),
 }
 SEEN_FROM_PEDESTRIAN: Wordings = {
@@ -338,6 +343,7 @@ VEHICLE_FRAMES = (
     "The vehicle is {kind}. {where}, {near}.",
     "{where}, {near}. The vehicle is {kind}.",
     "The vehicle is {kind}, as it seems. {where}, {near}.",
+    "{where}, {near}; the vehicle is {kind}.",
 )
 
 
@@ -454,9 +460,11 @@ def _environment(facts: Facts, hand: int) -> str:
 
 
 def _vehicle_position(facts: Facts, hand: int) -> str:
-    named = f"{_name('colour', facts['vehicle_colour'], hand)} {_name('vehicle_kind', facts['vehicle_kind'], hand)}"
+    named = _name("colour", facts["vehicle_colour"], hand)
+    if "vehicle_kind" in facts:
+        named = _article(f"{named} {_name('vehicle_kind', facts['vehicle_kind'], hand)}")
     return _one(VEHICLE_FRAMES, hand, "vehicle").format(
-        kind=_article(named),
+        kind=named,
         where=_word(SEEN_FROM_PEDESTRIAN, facts["position"], hand, "seen"),
         near=_word(DISTANCE, facts["distance"], hand, "distance"),
     )

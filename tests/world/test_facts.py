@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from cityscribe.world.event import sample_event
-from cityscribe.world.facts import distance_band, facing, facts_at, gaze, position
-from cityscribe.world.scene import PersonState, Vehicle, VehicleState
+from cityscribe.world.facts import distance_band, facing, facts_at, gaze, position, traffic
+from cityscribe.world.rigs import Dashboard, Mast
+from cityscribe.world.scene import PersonState, Vehicle, VehicleState, dashboard_camera
 from cityscribe.world.words import pedestrian_caption, vehicle_caption
 
 NORTHBOUND = VehicleState(Vehicle("sedan", "white"), 0.0, 0.0, math.pi / 2)
@@ -83,3 +86,30 @@ def test_speeds_are_those_of_the_event() -> None:
     event = next(e for e in map(sample_event, range(50)) if e.speeds[0] > 3 and not e.turn)
     facts = facts_at(event, event.boundaries_s[0])
     assert abs(int(facts["vehicle_speed_kmh"]) - event.speeds[0] * 3.6) <= 2.5
+
+
+def test_what_no_camera_sees_is_not_told() -> None:
+    event = sample_event(3)
+    moment = event.boundaries_s[0]
+    own, mast = Dashboard().at(event, moment), Mast(event, np.random.default_rng(0)).at(event, moment)
+    assert "vehicle_kind" not in facts_at(event, moment, [own])
+    assert facts_at(event, moment, [own, mast])["vehicle_kind"] == event.vehicle.kind
+    assert f"The vehicle is {event.vehicle.colour}." in vehicle_caption(facts_at(event, moment, [own]))
+
+
+def test_traffic_is_what_a_camera_sees_of_it() -> None:
+    scene = sample_event(0).scene_at(0.0)
+    own = replace(scene, vehicles=(NORTHBOUND,), people=(), cyclists=(), props=())
+    camera = dashboard_camera(NORTHBOUND, 0, width=640, height=360, focal=500)
+    ahead = [replace(NORTHBOUND, x=4.0 * side, y=16.0 + 7 * row) for row in range(2) for side in (-1, 1)]
+    behind = [replace(NORTHBOUND, y=-9.0 * row) for row in range(1, 5)]
+
+    def told(others: list[VehicleState]) -> str:
+        return traffic(replace(own, vehicles=(NORTHBOUND, *others)), [camera])
+
+    assert [told(ahead[:count]) for count in range(5)] == ["light", "light", "usual", "usual", "heavy"]
+    assert told(behind) == "light"
+    assert traffic(replace(own, vehicles=(NORTHBOUND, *behind))) == "heavy"
+    hidden = replace(NORTHBOUND, vehicle=Vehicle("bus", "white"), y=12.0), replace(NORTHBOUND, y=24.0)
+    assert told([*hidden]) == "light"
+    assert told([hidden[0], ahead[0]]) == "usual"
