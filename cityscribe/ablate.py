@@ -3,9 +3,10 @@
     result = ablate(load_ablation(Path("tuning.yaml")), watch, tell)
 
 Every arm is trained and scored with every seed, each as a run of its own, so that a stopped ablation goes on where it
-was. An arm is compared with the first one on the same scenarios: the interval of the difference comes from drawing
-scenarios (`report/bootstrap.py`) with the points of a segment averaged over the seeds; the spread over seeds stands
-beside it, because a difference within it is none.
+was; what two runs have in common, such as the training of arms that differ in prediction, is done once. An arm is
+compared with the first one on the same scenarios: the interval of the difference comes from drawing scenarios
+(`report/bootstrap.py`) with the points of a segment averaged over the seeds; the spread over seeds stands beside it,
+because a difference within it is none.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cityscribe.pipeline import STAGES, Watch, run
+from cityscribe.pipeline import STAGES, Watch, adopt, run
 from cityscribe.records import InputError, write_json, write_text
 from cityscribe.report.bootstrap import Interval, paired_interval
 from cityscribe.report.run_files import Run, SegmentKey, read_run
@@ -123,6 +124,8 @@ def ablate(ablation: Ablation, runs: Path, watch: Watch, tell: Callable[[str], N
         for one in settings:
             number = sum(map(len, done.values())) + 1
             tell(f"{one.name} ({number} of {total})")
+            for step, home in adopt(one, sorted(runs.glob("*/*"))):
+                tell(f"{step}: taken from {home.parent.name}/{home.name}")
             run(one, watch, tell, tuple(stage for stage in STAGES if stage != "report"))
             done.setdefault(arm, []).append(read_run(one.run_dir, one))
     arms = compare_arms(done)

@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -71,7 +71,7 @@ def run(settings: Settings, watch: Watch, tell: Callable[[str], None], stages: t
         if processes.is_first():
             write_text(folder / "project.yaml", dump_settings(settings))
         for step in planned:
-            stamp = folder / "state" / f"{step.name.replace(' ', '-')}.json"
+            stamp = _stamp_of(step, folder)
             fresh = _stamped(stamp) == step.made_from and all(path.exists() for path in step.outputs)
             if step.stage not in stages:
                 if not fresh and STAGES.index(step.stage) < min(STAGES.index(stage) for stage in stages):
@@ -88,6 +88,35 @@ def run(settings: Settings, watch: Watch, tell: Callable[[str], None], stages: t
             if processes.is_first():
                 stamp.parent.mkdir(exist_ok=True)
                 write_json(stamp, {"made_from": step.made_from})
+
+
+def adopt(settings: Settings, others: Iterable[Path]) -> list[tuple[str, Path]]:
+    """Take the preparation and the training that other runs made of the same settings and inputs, whatever these runs
+    are called. Files are hard links. Returns the steps that were taken and the run folder of each."""
+    folder, taken = settings.run_dir, []
+    for step in steps(settings):
+        stamp = _stamp_of(step, folder)
+        if step.stage not in ("prepare", "train") or _stamped(stamp) == step.made_from:
+            continue
+        for other in others:
+            outputs = {path: other / path.relative_to(folder) for path in step.outputs}
+            if _stamped(_stamp_of(step, other)) != step.made_from or not all(map(Path.exists, outputs.values())):
+                continue
+            for path, made in outputs.items():
+                partial = path.with_name(f"{path.name}.taken")
+                for left in (partial, path):
+                    shutil.rmtree(left, ignore_errors=True)
+                shutil.copytree(made, partial, copy_function=os.link)
+                os.replace(partial, path)
+            stamp.parent.mkdir(exist_ok=True)
+            write_json(stamp, {"made_from": step.made_from})
+            taken.append((step.name, other))
+            break
+    return taken
+
+
+def _stamp_of(step: Step, run_folder: Path) -> Path:
+    return run_folder / "state" / f"{step.name.replace(' ', '-')}.json"
 
 
 def steps(settings: Settings) -> list[Step]:

@@ -84,7 +84,11 @@ def test_runs_are_made_once_and_compared(tiny: Callable[[str], Path], tmp_path: 
         yield lambda *_: None
 
     results = ablate(load_ablation(file), tmp_path / "runs", watch, lambda _: None)
-    assert made.count("train") == 4
+    assert (made.count("train"), made.count("predict")) == (2, 4)  # the arms differ in prediction alone
+    for name in ("model/model.safetensors", "prepared/train.parquet"):
+        one, other = (tmp_path / "runs" / "test" / arm / name for arm in ("long-1", "short-1"))
+        assert one.samefile(other)
+    assert one.read_bytes() != (tmp_path / "runs/test/long-0/prepared/train.parquet").read_bytes()  # another seed
     long, short = results
     assert long.against is None
     assert short.against == pytest.approx(short.mean - long.mean)

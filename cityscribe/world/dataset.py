@@ -101,7 +101,7 @@ def _write_scenario(root: Path, job: _Job) -> tuple[str, list[str]]:
     overhead = [f"{job.name}_Camera{number + 1}_0" for number in range(job.settings.masts)]
     videos = [f"{stem}.mp4" for stem in overhead]
     own = f"{job.name}_vehicle_view"
-    rigs = [*(Mast(event, rng) for _ in overhead), Dashboard()]
+    rigs: list[Dashboard | Mast] = [*(Mast(event, rng) for _ in overhead), Dashboard()]
     tables = _tables(event, rigs)
     for stem, rig in zip(overhead, rigs, strict=False):
         captions = {"overhead_videos": videos, "event_phase": _phases(event, tables, 0.0, hand)}
