@@ -114,6 +114,16 @@ class Scenario:
     views: tuple[View, ...]
     source: str  # the format that it was read from, such as "wts"
 
+    def captions(self) -> dict[tuple[int, str], str]:
+        """Phase and role -> caption. Views repeat the texts; that of the first view that has one counts."""
+        found: dict[tuple[int, str], str] = {}
+        for view in self.views:
+            for phase in view.phases:
+                for role in ROLES:
+                    if text := phase.captions.get(role, "").strip():
+                        found.setdefault((phase.number, role), text)
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class SampleMeta:

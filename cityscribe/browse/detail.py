@@ -189,14 +189,7 @@ def _phase(
 
 
 def _captions(scenario: Scenario) -> list[dict[str, Any]]:
-    """Each phase's captions, their sentences sorted into dimensions by the rules. Views share the texts; the first view
-    that has one counts."""
-    found: dict[tuple[int, str], str] = {}
-    for view in scenario.views:
-        for phase in view.phases:
-            for role in ROLES:
-                if phase.captions.get(role, "").strip():
-                    found.setdefault((phase.number, role), phase.captions[role])
+    """Each phase's captions, their sentences sorted into dimensions by the rules."""
     return [
         {
             "phase": number,
@@ -206,7 +199,7 @@ def _captions(scenario: Scenario) -> list[dict[str, Any]]:
                 for sentence, dimension in label_by_rules(role, split_sentences(caption))
             ],
         }
-        for (number, role), caption in sorted(found.items())
+        for (number, role), caption in sorted(scenario.captions().items())
     ]
 
 

@@ -50,16 +50,11 @@ class Caption:
 
 def captions_of(scenarios: Iterable[Scenario]) -> list[Caption]:
     """The captions of scenarios, each once: that of the first view that has it."""
-    found: dict[tuple[str, str, int, str], Caption] = {}
-    for scenario in scenarios:
-        for view in scenario.views:
-            for phase in view.phases:
-                for role in ROLES:
-                    text = phase.captions.get(role, "").strip()
-                    if text:
-                        key = (scenario.split, scenario.name, phase.number, role)
-                        found.setdefault(key, Caption(*key, text))
-    return list(found.values())
+    return [
+        Caption(scenario.split, scenario.name, number, role, text)
+        for scenario in scenarios
+        for (number, role), text in scenario.captions().items()
+    ]
 
 
 def summary(values: Sequence[float]) -> dict[str, float]:
