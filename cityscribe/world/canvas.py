@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -14,10 +16,10 @@ SHIFT = 4  # fractional bits of OpenCV's coordinates
 cv2.setNumThreads(1)  # workers render side by side; OpenCV's own threads would only compete with them
 
 
-def disc(image: np.ndarray, centre: np.ndarray, radius: float, colour: tuple[float, ...]) -> None:
-    if np.abs(centre).max() > LIMIT or radius > LIMIT:
+def disc(image: np.ndarray, centre: Sequence[float], radius: float, colour: tuple[float, ...]) -> None:
+    if max(abs(centre[0]), abs(centre[1]), radius) > LIMIT:
         return
-    x, y = (round(float(v) * 16) for v in centre)
+    x, y = round(float(centre[0]) * 16), round(float(centre[1]) * 16)
     cv2.circle(image, (x, y), max(8, round(radius * 16)), colour, -1, cv2.LINE_AA, SHIFT)
 
 
@@ -27,20 +29,20 @@ def fill(image: np.ndarray, pixels: np.ndarray, colour: tuple[float, ...]) -> No
 
 
 # Half-spaces in camera axes, `n . point >= d`: in front of the near plane and within a wide cone around the frame
-_GUARD = (
-    (np.array([0.0, 0.0, 1.0]), NEAR),
-    (np.array([1.0, 0.0, 6.0]), 0.0),
-    (np.array([-1.0, 0.0, 6.0]), 0.0),
-    (np.array([0.0, 1.0, 6.0]), 0.0),
-    (np.array([0.0, -1.0, 6.0]), 0.0),
+_NORMALS = np.array(
+    [[0.0, 0.0, 1.0], [1.0, 0.0, 6.0], [-1.0, 0.0, 6.0], [0.0, 1.0, 6.0], [0.0, -1.0, 6.0]],
 )
+_OFFSETS = np.array([NEAR, 0.0, 0.0, 0.0, 0.0])
 
 
 def project(points: np.ndarray, camera: Camera) -> np.ndarray | None:
     """World polygon [n, 3] to pixels [m, 2], clipped to what is in front of the camera; None where nothing of it is."""
     seen = camera.to_camera(points)
-    for normal, offset in _GUARD:
-        room = seen @ normal - offset
+    outside = seen @ _NORMALS.T < _OFFSETS
+    if outside.all(axis=0).any():
+        return None
+    for number in np.flatnonzero(outside.any(axis=0)).tolist():
+        room = seen @ _NORMALS[number] - _OFFSETS[number]
         if (room >= 0).all():
             continue
         if (room < 0).all():

@@ -110,10 +110,16 @@ def _draw_parts(image: np.ndarray, parts: Sequence[Part], camera: Camera, light:
     low, high = pixels.min(axis=0), pixels.max(axis=0)
     if high[0] < -50 or low[0] > camera.width + 50:
         return
-    whole = depth.min() >= NEAR and max(high.max(), -low.min()) <= LIMIT
-    fixed = np.round((pixels if whole else np.clip(pixels, -LIMIT, LIMIT)) * 16).astype(np.int32)
+    if depth.min() >= NEAR and max(high.max(), -low.min()) <= LIMIT:
+        fixed, whole = np.round(pixels * 16).astype(np.int32), [True] * len(parts)
+    else:
+        fixed = np.round(np.clip(pixels, -LIMIT, LIMIT) * 16).astype(np.int32)
+        inside = (depth >= NEAR) & (np.abs(pixels).max(axis=1) <= LIMIT)
+        whole = np.logical_and.reduceat(inside, starts).tolist()
     towards_eye = np.array([camera.x, camera.y, camera.z]) - world[starts]
-    for part, start, size, to_eye in zip(parts, starts.tolist(), sizes, towards_eye.tolist(), strict=True):
+    for part, start, size, to_eye, is_whole in zip(
+        parts, starts.tolist(), sizes, towards_eye.tolist(), whole, strict=True
+    ):
         here, distance = slice(start, start + size), float(depth[start])
         if isinstance(part, Polygon | Panes):
             nx, ny, nz = part.normal
@@ -130,7 +136,7 @@ def _draw_parts(image: np.ndarray, parts: Sequence[Part], camera: Camera, light:
                 colour = light.face(part.colour, part.normal, distance)
                 if glow:
                     colour = _lift(colour, part.colour, glow)
-            if whole or (depth[here].min() >= NEAR and np.abs(pixels[here]).max() <= LIMIT):
+            if is_whole:
                 cv2.fillPoly(image, [fixed[here]], colour, cv2.LINE_AA, SHIFT)
             else:
                 outline = project(part.points, camera)
@@ -139,13 +145,13 @@ def _draw_parts(image: np.ndarray, parts: Sequence[Part], camera: Camera, light:
         elif distance > 0.4:
             scale = camera.focal / distance
             if isinstance(part, Stroke):
-                _draw_stroke(image, pixels[here], part.radius * scale, part.colour, light, distance, glow)
+                _draw_stroke(image, pixels[here].tolist(), part.radius * scale, part.colour, light, distance, glow)
             else:
-                _draw_ball(image, pixels[start], part.radius * scale, part, light, distance, glow)
+                _draw_ball(image, pixels[start].tolist(), part.radius * scale, part, light, distance, glow)
 
 
 def _draw_ball(
-    image: np.ndarray, centre: np.ndarray, radius: float, part: Disc, light: Light, distance: float, glow: float
+    image: np.ndarray, centre: Sequence[float], radius: float, part: Disc, light: Light, distance: float, glow: float
 ) -> None:
     """A ball: a disc, with a lighter one towards the sun where it is large enough to show."""
     if part.emits:
@@ -155,7 +161,7 @@ def _draw_ball(
     disc(image, centre, radius, base)
     if radius > 5:
         shine = tuple(min(255.0, c * 1.12 + 6) for c in base)
-        disc(image, centre - radius * np.array([0.22, 0.28]), radius * 0.55, shine)
+        disc(image, (centre[0] - radius * 0.22, centre[1] - radius * 0.28), radius * 0.55, shine)
 
 
 def _draw_panes(image: np.ndarray, quads: np.ndarray, depth: np.ndarray, part: Panes, light: Light) -> None:
@@ -177,20 +183,21 @@ def _lift(colour: tuple[float, ...], paint: RGB, glow: float) -> tuple[float, fl
 
 
 def _draw_stroke(
-    image: np.ndarray, ends: np.ndarray, radius: float, paint: RGB, light: Light, distance: float, glow: float
+    image: np.ndarray, ends: list[list[float]], radius: float, paint: RGB, light: Light, distance: float, glow: float
 ) -> None:
     """A limb: a thick line, darker at its rim and lighter along its sunny side, so that it looks round."""
-    if np.abs(ends).max() > LIMIT:
+    (ax, ay), (bx, by) = ends
+    if max(abs(ax), abs(ay), abs(bx), abs(by)) > LIMIT:
         return
     base = _lift(light.face(paint, (0.3, -0.25, 0.35), distance), paint, glow)
-    a, b = ends[0], ends[1]
     tones = ((1.0, 0.84, 0.0), (0.72, 1.0, 0.12), (0.3, 1.1, 0.3)) if radius > 3 else ((1.0, 0.95, 0.0),)
     for share, tone, offset in tones:
         width = max(1, round(2 * radius * share))
-        shift = np.array([-offset * radius, -0.2 * offset * radius])
-        p, q = np.round((a + shift) * 16).astype(int), np.round((b + shift) * 16).astype(int)
-        colour = tuple(min(255.0, c * tone) for c in base)
-        cv2.line(image, tuple(map(int, p)), tuple(map(int, q)), colour, width, cv2.LINE_AA, SHIFT)
+        right, down = -offset * radius, -0.2 * offset * radius
+        p = round((ax + right) * 16), round((ay + down) * 16)
+        q = round((bx + right) * 16), round((by + down) * 16)
+        colour = (min(255.0, base[0] * tone), min(255.0, base[1] * tone), min(255.0, base[2] * tone))
+        cv2.line(image, p, q, colour, width, cv2.LINE_AA, SHIFT)
 
 
 def bonnet_rim(across: np.ndarray) -> np.ndarray:

@@ -67,7 +67,7 @@ class Page:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    def wait(self, condition: str, seconds: float = 30) -> None:
+    def wait(self, condition: str, seconds: float = 90) -> None:
         """Wait until an expression is true."""
         ends = time.monotonic() + seconds
         while not self.run(f"Boolean({condition})"):
