@@ -75,10 +75,10 @@ class Recipe:
     see_batch: int = 32
     see_lr: float = 2e-3
     see_every: int = 100  # steps between shards that become due
-    talk_steps: int = 6_000
+    talk_steps: int = 7_500
     talk_batch: int = 6
     talk_lr: float = 1e-3
-    text_tokens: int = 220  # questions and answers of a picture in one visit
+    text_tokens: int = 400  # questions and answers of a picture in one visit
     longest: int = 0  # answers of more tokens are not asked for; 0 asks for all
     echo: int = 8  # words of the trade to repeat in one visit
     warmup: int = 100
