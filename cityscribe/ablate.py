@@ -5,8 +5,8 @@
 Every arm is trained and scored with every seed, each as a run of its own, so that a stopped ablation goes on where it
 was; what two runs have in common, such as the training of arms that differ in prediction, is done once. An arm is
 compared with the first one on the same scenarios: the interval of the difference comes from drawing scenarios
-(`report/bootstrap.py`) with the points of a segment averaged over the seeds; the spread over seeds stands beside it,
-because a difference within it is none.
+(`report/bootstrap.py`) with the points of a segment averaged over the seeds. The spread over seeds stands beside it:
+the arms of a seed share it in part, and what one seed alone says may be luck.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cityscribe.pipeline import STAGES, Watch, adopt, run
+from cityscribe.pipeline import STAGES, Watch, run
 from cityscribe.records import InputError, write_json, write_text
 from cityscribe.report.bootstrap import Interval, paired_interval
 from cityscribe.report.run_files import Run, SegmentKey, read_run
@@ -124,9 +124,7 @@ def ablate(ablation: Ablation, runs: Path, watch: Watch, tell: Callable[[str], N
         for one in settings:
             number = sum(map(len, done.values())) + 1
             tell(f"{one.name} ({number} of {total})")
-            for step, home in adopt(one, sorted(runs.glob("*/*"))):
-                tell(f"{step}: taken from {home.parent.name}/{home.name}")
-            run(one, watch, tell, tuple(stage for stage in STAGES if stage != "report"))
+            run(one, watch, tell, tuple(stage for stage in STAGES if stage != "report"), sorted(runs.glob("*/*")))
             done.setdefault(arm, []).append(read_run(one.run_dir, one))
     arms = compare_arms(done)
     folder = runs / ablation.name

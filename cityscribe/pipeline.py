@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,6 +34,8 @@ Watch = Callable[[str], AbstractContextManager[Progress]]
 """Shows the progress of the step that it is called with."""
 
 STAGES = ("prepare", "train", "predict", "evaluate", "report")
+TAKEN = ("prepare", "train")
+"""Stages whose outputs are folders that depend on nothing else of a run, so that another run can take them."""
 
 _SMALL = 1 << 20
 """Bytes up to which a file is known by its content; a larger one by its size and time."""
@@ -48,10 +50,18 @@ class Step:
     made_from: str  # hash of settings and inputs
     outputs: tuple[Path, ...]
     make: Callable[[Progress], None]
+    beside: tuple[Path, ...] = ()  # what tells how the outputs were made, if it is still there
 
 
-def run(settings: Settings, watch: Watch, tell: Callable[[str], None], stages: tuple[str, ...] = STAGES) -> None:
-    """Bring the wanted stages of a run up to date. `tell` gets a line for each step.
+def run(
+    settings: Settings,
+    watch: Watch,
+    tell: Callable[[str], None],
+    stages: tuple[str, ...] = STAGES,
+    others: Sequence[Path] = (),
+) -> None:
+    """Bring the wanted stages of a run up to date. `tell` gets a line for each step. `others` are folders of runs whose
+    preparation and training are taken where they were made of the same settings and inputs.
 
     Several processes (of torchrun) train together; all else is for one. Raises InputError where a stage that comes
     before the wanted ones has not been run, or a run is already under way.
@@ -72,7 +82,7 @@ def run(settings: Settings, watch: Watch, tell: Callable[[str], None], stages: t
             write_text(folder / "project.yaml", dump_settings(settings))
         for step in planned:
             stamp = _stamp_of(step, folder)
-            fresh = _stamped(stamp) == step.made_from and all(path.exists() for path in step.outputs)
+            fresh = _is_made(step, folder, folder)
             if step.stage not in stages:
                 if not fresh and STAGES.index(step.stage) < min(STAGES.index(stage) for stage in stages):
                     raise InputError(f"{folder}: `{step.stage}` is not up to date; run it first, or `cityscribe run`")
@@ -83,36 +93,34 @@ def run(settings: Settings, watch: Watch, tell: Callable[[str], None], stages: t
             processes.wait()  # until all have seen that it is not
             if processes.is_first():
                 stamp.unlink(missing_ok=True)
-            with watch(step.name) as progress:
-                step.make(progress)
+            made = step.stage in TAKEN and next((other for other in others if _is_made(step, folder, other)), None)
+            if made:
+                _take(step, folder, made)
+                tell(f"{step.name}: taken from {made}")
+            else:
+                with watch(step.name) as progress:
+                    step.make(progress)
             if processes.is_first():
                 stamp.parent.mkdir(exist_ok=True)
                 write_json(stamp, {"made_from": step.made_from})
 
 
-def adopt(settings: Settings, others: Iterable[Path]) -> list[tuple[str, Path]]:
-    """Take the preparation and the training that other runs made of the same settings and inputs, whatever these runs
-    are called. Files are hard links. Returns the steps that were taken and the run folder of each."""
-    folder, taken = settings.run_dir, []
-    for step in steps(settings):
-        stamp = _stamp_of(step, folder)
-        if step.stage not in ("prepare", "train") or _stamped(stamp) == step.made_from:
-            continue
-        for other in others:
-            outputs = {path: other / path.relative_to(folder) for path in step.outputs}
-            if _stamped(_stamp_of(step, other)) != step.made_from or not all(map(Path.exists, outputs.values())):
-                continue
-            for path, made in outputs.items():
-                partial = path.with_name(f"{path.name}.taken")
-                for left in (partial, path):
-                    shutil.rmtree(left, ignore_errors=True)
-                shutil.copytree(made, partial, copy_function=os.link)
-                os.replace(partial, path)
-            stamp.parent.mkdir(exist_ok=True)
-            write_json(stamp, {"made_from": step.made_from})
-            taken.append((step.name, other))
-            break
-    return taken
+def _is_made(step: Step, own: Path, home: Path) -> bool:
+    """Whether the run folder `home` holds what a step of the run folder `own` is to make."""
+    outputs = (home / path.relative_to(own) for path in step.outputs)
+    return _stamped(_stamp_of(step, home)) == step.made_from and all(path.exists() for path in outputs)
+
+
+def _take(step: Step, own: Path, home: Path) -> None:
+    """Put what `home` has of a step into `own`: outputs, which are never written into, as hard links."""
+    for path in (*step.outputs, *step.beside):
+        copy = os.link if path in step.outputs else shutil.copy2
+        partial = path.with_name(f"{path.name}.taken")
+        for left in (partial, path):
+            shutil.rmtree(left, ignore_errors=True)
+        if (made := home / path.relative_to(own)).exists():
+            shutil.copytree(made, partial, copy_function=copy)
+            os.replace(partial, path)
 
 
 def _stamp_of(step: Step, run_folder: Path) -> Path:
@@ -135,7 +143,14 @@ def steps(settings: Settings) -> list[Step]:
         if variant != "untuned":
             trained = _hash("train", prepared, base, settings.seed, own.model, _train_settings(own))
             result.append(
-                Step(_named("train", variant), "train", trained, (home / "model",), _bind(_train, own, home, trained))
+                Step(
+                    _named("train", variant),
+                    "train",
+                    trained,
+                    (home / "model",),
+                    _bind(_train, own, home, trained),
+                    (home / "training",),
+                )
             )
         predicted = _hash("predict", prepared, trained, settings.seed, predict_settings, own.train.images)
         result.append(

@@ -88,6 +88,9 @@ def test_runs_are_made_once_and_compared(tiny: Callable[[str], Path], tmp_path: 
     for name in ("model/model.safetensors", "prepared/train.parquet"):
         one, other = (tmp_path / "runs" / "test" / arm / name for arm in ("long-1", "short-1"))
         assert one.samefile(other)
+    curves = [tmp_path / "runs" / "test" / arm / "training" / "curve.jsonl" for arm in ("long-1", "short-1")]
+    assert curves[0].read_bytes() == curves[1].read_bytes()
+    assert not curves[0].samefile(curves[1]), "a training that goes on writes into it"
     assert one.read_bytes() != (tmp_path / "runs/test/long-0/prepared/train.parquet").read_bytes()  # another seed
     long, short = results
     assert long.against is None

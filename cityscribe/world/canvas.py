@@ -29,9 +29,7 @@ def fill(image: np.ndarray, pixels: np.ndarray, colour: tuple[float, ...]) -> No
 
 
 # Half-spaces in camera axes, `n . point >= d`: in front of the near plane and within a wide cone around the frame
-_NORMALS = np.array(
-    [[0.0, 0.0, 1.0], [1.0, 0.0, 6.0], [-1.0, 0.0, 6.0], [0.0, 1.0, 6.0], [0.0, -1.0, 6.0]],
-)
+_NORMALS = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 6.0], [-1.0, 0.0, 6.0], [0.0, 1.0, 6.0], [0.0, -1.0, 6.0]])
 _OFFSETS = np.array([NEAR, 0.0, 0.0, 0.0, 0.0])
 
 

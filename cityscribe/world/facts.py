@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from cityscribe.world.event import Event
 from cityscribe.world.render import box_of
 from cityscribe.world.scene import Camera, PersonState, Prop, Scene, VehicleState
-from cityscribe.world.silhouettes import pixels_seen
+from cityscribe.world.silhouettes import silhouettes
 
 Facts = dict[str, str]
 
@@ -64,10 +64,10 @@ def traffic(scene: Scene, cameras: Sequence[Camera] | None = None) -> str:
         others = len(scene.vehicles) - 1
     else:
         seen = {
-            thing
+            thing.key
             for camera in cameras
-            for thing, pixels in pixels_seen(scene, camera).items()
-            if pixels >= LEAST * camera.width * camera.height
+            for thing in silhouettes(scene, camera)[1]
+            if thing.pixels >= LEAST * camera.width * camera.height
         }
         others = sum(kind == "vehicle" and index > 0 for kind, index in seen)
     return "light" if others < 2 else "usual" if others < 4 else "heavy"

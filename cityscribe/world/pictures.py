@@ -440,7 +440,9 @@ _IN_WORDS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
                 "ahead, off to its left",
             ),
             "front right": (
-                *("diagonally before the car, on its right", "right of the middle, ahead", "ahead, off to its right"),
+                "diagonally before the car, on its right",
+                "right of the middle, ahead",
+                "ahead, off to its right",
             ),
             "left": ("beside the car, on its left side", "level with its left doors", "to the left, at its flank"),
             "right": ("beside the car, on its right side", "level with its right doors", "to the right, at its flank"),
@@ -469,7 +471,8 @@ _IN_WORDS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
                 "points across, leftwards",
             ),
             "right": (
-                *("oriented across, to the right", "body perpendicular, turned to the right"),
+                "oriented across, to the right",
+                "body perpendicular, turned to the right",
                 "points across, rightwards",
             ),
         },

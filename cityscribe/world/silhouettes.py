@@ -53,16 +53,6 @@ def silhouettes(scene: Scene, camera: Camera) -> tuple[np.ndarray, list[Silhouet
     ]
 
 
-def pixels_seen(scene: Scene, camera: Camera) -> dict[tuple[str, int], int]:
-    """How many pixels show each thing that is seen at all, by its kind and its index among its kind."""
-    shown = in_order(scene, camera, False)
-    seen = np.zeros((camera.height, camera.width), np.uint16)
-    for number, solid in enumerate(shown, start=1):
-        _paint(seen, solid.parts, camera, number)
-    counts = np.bincount(seen.ravel(), minlength=len(shown) + 1)[1:].tolist()
-    return {(solid.kind, solid.index): count for solid, count in zip(shown, counts, strict=True) if count}
-
-
 def visible_share(scene: Scene, camera: Camera, kind: str, index: int) -> float:
     """How much of one thing is seen: 0 (hidden or out of the picture) to 1. Only what is nearer is looked at."""
     shown = in_order(scene, camera, False)
@@ -80,8 +70,8 @@ def visible_share(scene: Scene, camera: Camera, kind: str, index: int) -> float:
     return float(np.count_nonzero((canvas > 0) & (cover == 0)) / whole)
 
 
-def _paint(canvas: np.ndarray, parts: Sequence[Part], camera: Camera, number: int = 1) -> None:
-    """Set to a number what the parts of one thing cover."""
+def _paint(canvas: np.ndarray, parts: Sequence[Part], camera: Camera) -> None:
+    """Set to 1 what the parts of one thing cover."""
     for part in parts:
         if isinstance(part, Panes):
             continue  # they lie on a wall
@@ -92,10 +82,10 @@ def _paint(canvas: np.ndarray, parts: Sequence[Part], camera: Camera, number: in
             radius = part.radius * camera.focal / points[0, 2]
             fixed = np.round(camera.to_pixels(points) * 16).astype(int).tolist()
             if isinstance(part, Disc):
-                cv2.circle(canvas, fixed[0], max(8, round(radius * 16)), number, -1, cv2.LINE_8, SHIFT)
+                cv2.circle(canvas, fixed[0], max(8, round(radius * 16)), 1, -1, cv2.LINE_8, SHIFT)
             else:
-                cv2.line(canvas, fixed[0], fixed[1], number, max(1, round(2 * radius)), cv2.LINE_8, SHIFT)
+                cv2.line(canvas, fixed[0], fixed[1], 1, max(1, round(2 * radius)), cv2.LINE_8, SHIFT)
             continue
         outline = project(part.points, camera)
         if outline is not None:
-            cv2.fillPoly(canvas, [np.round(outline * 16).astype(np.int32)], number, cv2.LINE_8, SHIFT)
+            cv2.fillPoly(canvas, [np.round(outline * 16).astype(np.int32)], 1, cv2.LINE_8, SHIFT)
