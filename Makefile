@@ -21,7 +21,7 @@ check: $(VENV)/.ready-dev
 fuzz: $(VENV)/.ready-dev
 	CITYSCRIBE_MUTATIONS=500 $(BIN)/python -m pytest -n 2 --hypothesis-profile=fuzz
 
-# The base model of the demo from scratch: about three hours on two cores by its steps; never run as a whole so far.
+# The base model of the demo from scratch: about four hours on two cores by its steps; never run as a whole so far.
 base: $(VENV)/.ready-dev
 	$(BIN)/python -m recipes.tiny_base draw build/pool
 	$(BIN)/python -m recipes.tiny_base start build/tiny-start build/pool

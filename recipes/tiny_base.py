@@ -75,7 +75,7 @@ class Recipe:
     see_batch: int = 32
     see_lr: float = 2e-3
     see_every: int = 100  # steps between shards that become due
-    talk_steps: int = 7_500
+    talk_steps: int = 11_500
     talk_batch: int = 6
     talk_lr: float = 1e-3
     text_tokens: int = 400  # questions and answers of a picture in one visit

@@ -11,6 +11,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cityscribe.world.descriptions import (
+    LISTED_PERSON,
+    LISTED_PLACE,
+    SENTENCES,
+    SHORT,
+    in_sentences,
+    in_short,
+    listed,
+)
 from cityscribe.world.event import (
     placed,
     sample_moving,
@@ -408,152 +417,30 @@ def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Genera
 
 
 def _descriptions(facts: Facts, who: str, car: str, rng: np.random.Generator) -> list[Question]:
-    """Longer texts, each of several short sentences or entries in random order and wording."""
-    person, relation, place = (_said(facts, table, rng) for table in (_PERSON, _RELATION, _PLACE))
-    vehicle = _said(facts, _VEHICLE, rng) if facts["vehicle_kind"] != "ego" else []
-    whole = [sentence for part in (person, relation, vehicle, place) for sentence in part]
+    """Longer texts: of short statements, as lists, and in sentences."""
     return [
-        Question("full person", f"Say all that can be seen of {who}.", _shuffled([*person, *relation], rng, " ")),
-        Question("full place", "Say all that can be seen of the surroundings.", _shuffled(place, rng, " ")),
-        Question("everything", "Say all that can be seen.", _shuffled(whole, rng, " ")),
-        Question(
-            "person list",
-            f"List the attributes of {who}.",
-            _shuffled([f"{name.replace('_', ' ')}: {facts[name]}" for name in _LISTED_PERSON], rng, "; ") + ".",
-        ),
+        Question("full person", f"Say all that can be seen of {who}.", in_short(facts, ("person", "relation"), rng)),
+        Question("full place", "Say all that can be seen of the surroundings.", in_short(facts, ("place",), rng)),
+        Question("everything", "Say all that can be seen.", in_short(facts, tuple(SHORT), rng)),
+        Question("person list", f"List the attributes of {who}.", listed(facts, LISTED_PERSON, rng)),
         Question(
             "place list",
             f"List how the place is and where {who} is for {car}.",
-            _shuffled([f"{name.replace('_', ' ')}: {facts[name]}" for name in _LISTED_PLACE], rng, "; ") + ".",
+            listed(facts, LISTED_PLACE, rng),
         ),
+        Question(
+            "person in sentences", f"Tell in sentences what {who} is like.", in_sentences(facts, ("person",), rng)
+        ),
+        Question(
+            "place in sentences", "Tell in sentences what the place is like.", in_sentences(facts, ("place",), rng)
+        ),
+        Question(
+            "relation in sentences",
+            f"Tell in sentences how {who} and {car} are placed.",
+            in_sentences(facts, ("relation", "vehicle"), rng),
+        ),
+        Question("all in sentences", "Tell in sentences what is seen.", in_sentences(facts, tuple(SENTENCES), rng)),
     ]
-
-
-_IN_WORDS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
-    "placed": (
-        "position",
-        {
-            "front": ("directly before the car, in its path", "in the middle ahead of it", "straight before it"),
-            "front left": (
-                "diagonally before the car, on its left",
-                "left of the middle, ahead",
-                "ahead, off to its left",
-            ),
-            "front right": (
-                "diagonally before the car, on its right",
-                "right of the middle, ahead",
-                "ahead, off to its right",
-            ),
-            "left": ("beside the car, on its left side", "level with its left doors", "to the left, at its flank"),
-            "right": ("beside the car, on its right side", "level with its right doors", "to the right, at its flank"),
-        },
-    ),
-    "apart": (
-        "distance",
-        {
-            "near": ("only few steps apart", "very near the car", "the car could almost be touched"),
-            "close": ("close by, some metres apart", "a short distance apart", "some meters between the two"),
-            "far": ("far from the car", "a long distance apart", "off in the distance"),
-        },
-    ),
-    "turned": (
-        "facing",
-        {
-            "same": ("oriented the same way as the car", "back turned, same direction", "points along with the car"),
-            "opposite": (
-                "oriented against the car",
-                "body faces the car, opposite direction",
-                "points towards the car",
-            ),
-            "left": (
-                "oriented across, to the left",
-                "body perpendicular, turned to the left",
-                "points across, leftwards",
-            ),
-            "right": (
-                "oriented across, to the right",
-                "body perpendicular, turned to the right",
-                "points across, rightwards",
-            ),
-        },
-    ),
-    "looks": (
-        "gaze",
-        {
-            "vehicle": ("watches the car closely", "has noticed the car, is aware of it", "looks at the car"),
-            "ahead": (
-                "follows the own way with the eyes",
-                "does not notice the car, gazes ahead",
-                "unaware, looks ahead",
-            ),
-            "phone": (
-                "absorbed in a mobile phone",
-                "looks down at a smartphone",
-                "no attention, stares at a cell phone",
-            ),
-        },
-    ),
-    "busy": (
-        "traffic",
-        {
-            "light": ("hardly another vehicle around", "little is going on here", "light volume of traffic"),
-            "usual": ("some other vehicles around", "a moderate number of vehicles", "usual volume of traffic"),
-            "heavy": ("many other vehicles around", "a lot of vehicles", "heavy volume of traffic"),
-        },
-    ),
-}
-"""What is said in longer texts -> the attribute that it states, and the wordings of each value."""
-
-_Wordings = tuple[tuple[str, ...], ...]  # parts of a text, each in several wordings
-
-_PERSON: _Wordings = (
-    ("A {sex} {age}, {height_cm} cm.", "{sex}, {age}, height {height_cm} cm.", "{age} and {sex}, {height_cm} cm tall."),
-    ("The {upper} is {upper_colour}.", "{upper_colour} {upper}.", "On top a {upper_colour} {upper}."),
-    ("The {lower}: {lower_colour}.", "{lower_colour} {lower}.", "Below it {lower_colour} {lower}."),
-    ("Cap: {hat_colour}.", "The colour of the cap: {hat_colour}."),
-    ("Carries {carried}.", "In the hands or on the back: {carried}."),
-    ("{motion}.", "Now {motion}.", "Seen {motion}."),
-    ("Eyes on the {gaze}.", "Gaze: {gaze}.", "{looks}.", "{looks}."),
-)
-_RELATION: _Wordings = (
-    ("{position} of the car.", "Where: {position}.", "{placed}.", "{placed}."),
-    ("The distance is {distance}.", "{distance} away.", "{apart}.", "{apart}."),
-    ("Turned {facing}.", "Direction of the body against that of the car: {facing}.", "{turned}.", "{turned}."),
-)
-_VEHICLE: _Wordings = (
-    ("A {vehicle_colour} {vehicle_kind}.", "{vehicle_colour} {vehicle_kind}.", "Car: {vehicle_colour}."),
-)
-_PLACE: _Wordings = (
-    ("{weather}.", "A {weather} sky.", "Weather: {weather}.", "{weather} weather."),
-    ("{light}.", "The light: {light}.", "{light} outside."),
-    ("{surface} ground.", "The ground is {surface}.", "{surface}."),
-    ("{road}.", "{road}, lanes {lanes}.", "Kind of street: {road}."),
-    ("Lanes: {lanes}.", "{lanes} lanes."),
-    ("Sidewalks: {sidewalks}.", "Are there sidewalks? {sidewalks}."),
-    ("{traffic} traffic.", "Traffic: {traffic}.", "{busy}.", "{busy}."),
-    ("Crossing road: {junction}.", "Zebra stripes: {crosswalk}."),
-    ("Traffic light: {traffic_light}.", "The light shows {traffic_light}."),
-    ("Number on the sign: {speed_limit}.", "Sign: {speed_limit}."),
-)
-_LISTED_PERSON = (
-    *("sex", "age", "height_cm", "upper_colour", "upper", "lower_colour", "lower", "hat_colour", "carried"),
-    *("motion", "gaze"),
-)
-_LISTED_PLACE = (
-    *("weather", "light", "surface", "road", "lanes", "sidewalks", "crosswalk", "junction", "traffic"),
-    *("position", "distance", "facing", "traffic_light", "speed_limit", "cones", "cyclist"),
-)
-
-
-def _said(facts: Facts, parts: _Wordings, rng: np.random.Generator) -> list[str]:
-    """One wording of each part, as a sentence."""
-    worded = {said: _choose(rng, *values[facts[name]]) for said, (name, values) in _IN_WORDS.items()}
-    said = [_choose(rng, *wordings).format(**facts, **worded) for wordings in parts]
-    return [text[0].upper() + text[1:] for text in said]
-
-
-def _shuffled(parts: list[str], rng: np.random.Generator, between: str) -> str:
-    return between.join(parts[i] for i in rng.permutation(len(parts)))
 
 
 def _lights(vehicle: VehicleState) -> str:

@@ -152,7 +152,7 @@ WEATHER: Wordings = {
     ),
     "rainy": (
         "The weather is rainy, drops fall and puddles form.",
-        "It is raining.",
+        "It rains steadily.",
         "Rain falls on the scene.",
         "There is a shower of rain.",
     ),
