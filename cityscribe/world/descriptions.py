@@ -11,14 +11,17 @@ from typing import TypeVar
 
 import numpy as np
 
+from cityscribe.world.english import article, garment, noun_of, pronouns
 from cityscribe.world.facts import Facts
 
 Wordings = tuple[str, ...]
+Slots = dict[str, tuple[str, dict[str, Wordings]]]
+"""A slot of the frames -> the attribute that it states, and the wordings of each value."""
 Thing = TypeVar("Thing")
 
 # Sentences
 
-_SLOTS: dict[str, tuple[str, dict[str, Wordings]]] = {
+_SLOTS: Slots = {
     "years": (
         "age",
         {
@@ -212,8 +215,7 @@ _SLOTS: dict[str, tuple[str, dict[str, Wordings]]] = {
         },
     ),
 }
-"""A slot of the frames -> the attribute that it states, and the wordings of each value. The n-th wordings of all values
-of an attribute are alike, so that the words before a value do not tell it."""
+"""The n-th wordings of all values of an attribute are alike, so that the words before a value do not tell it."""
 
 SENTENCES: dict[str, tuple[Wordings, ...]] = {
     "person": (
@@ -273,50 +275,35 @@ _JUNCTIONS = (", with a road across", ", where roads meet", ", at a crossing of 
 
 def in_sentences(facts: Facts, about: Sequence[str], rng: np.random.Generator) -> str:
     """Everything about some keys of SENTENCES. What they are about comes in random order, and so do its parts."""
-    seen = [key for key in about if key != "vehicle" or facts["vehicle_kind"] != "ego"]
-    parts = [frames for key in _mixed(seen, rng) for frames in _mixed(SENTENCES[key], rng)]
+    parts = [frames for key in _mixed(_seen(facts, about), rng) for frames in _mixed(SENTENCES[key], rng)]
     return " ".join(_sentence(frames, facts, rng) for frames in parts)
 
 
 def _sentence(frames: Wordings, facts: Facts, rng: np.random.Generator) -> str:
-    male, child = facts["sex"] == "male", facts["age"] == "child"
-    he, his, him = ("he", "his", "him") if male else ("she", "her", "her")
-    noun = ("boy" if child else "man") if male else ("girl" if child else "woman")
+    person, noun = pronouns(facts), noun_of(facts)
     cap = ""
     if facts["hat_colour"] != "none":
-        cap = _one(_CAPS, rng).format(cap=_article(f"{facts['hat_colour']} cap"))
-    words = {slot: _one(values[facts[name]], rng) for slot, (name, values) in _SLOTS.items()}
+        cap = _one(_CAPS, rng).format(cap=article(f"{facts['hat_colour']} cap"))
+    words = {slot: text.format(**person) for slot, text in _worded(_SLOTS, facts, rng).items()}
     text = _one(frames, rng).format(
+        **person,
         **words,
         noun=noun,
-        a_noun=_article(noun),
-        a_car=_article(f"{facts['vehicle_colour']} {facts['vehicle_kind']}"),
+        a_noun=article(noun),
+        a_car=article(f"{facts['vehicle_colour']} {facts['vehicle_kind']}"),
         height_cm=facts["height_cm"],
-        upper=_article(f"{facts['upper_colour']} {facts['upper']}"),
-        lower=_garment(facts),
+        upper=garment(facts["upper_colour"], facts["upper"]),
+        lower=garment(facts["lower_colour"], facts["lower"]),
         cap=cap,
         lanes=f"{facts['lanes']} lane" + ("" if facts["lanes"] == "1" else "s"),
         junction=_one(_JUNCTIONS, rng) if facts["junction"] == "yes" else "",
-        he=he,
-        him=him,
-        He=he.capitalize(),
     )
-    text = text.format(he=he, his=his, him=him, He=he.capitalize(), His=his.capitalize())
     return ". ".join(part[0].upper() + part[1:] for part in text.split(". "))
-
-
-def _garment(facts: Facts) -> str:
-    named = f"{facts['lower_colour']} {facts['lower']}"
-    return _article(named) if facts["lower"] == "skirt" else named
-
-
-def _article(words: str) -> str:
-    return f"an {words}" if words[0] in "aeiou" else f"a {words}"
 
 
 # Short statements and lists
 
-_STATED: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
+_STATED: Slots = {
     "placed": (
         "position",
         {
@@ -389,7 +376,6 @@ _STATED: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
         },
     ),
 }
-"""What is said in longer texts -> the attribute that it states, and the wordings of each value."""
 
 SHORT: dict[str, tuple[Wordings, ...]] = {
     "person": (
@@ -438,15 +424,24 @@ LISTED_PLACE = (
 
 def in_short(facts: Facts, about: Sequence[str], rng: np.random.Generator) -> str:
     """Short statements of everything about some keys of SHORT, in random order."""
-    seen = [key for key in about if key != "vehicle" or facts["vehicle_kind"] != "ego"]
-    stated = {slot: _one(values[facts[name]], rng) for slot, (name, values) in _STATED.items()}
-    said = [_one(wordings, rng).format(**facts, **stated) for key in seen for wordings in SHORT[key]]
+    stated = _worded(_STATED, facts, rng)
+    said = [_one(wordings, rng).format(**facts, **stated) for key in _seen(facts, about) for wordings in SHORT[key]]
     return " ".join(_mixed([text[0].upper() + text[1:] for text in said], rng))
 
 
 def listed(facts: Facts, names: Sequence[str], rng: np.random.Generator) -> str:
     """Attributes and their values, in random order."""
     return "; ".join(_mixed([f"{name.replace('_', ' ')}: {facts[name]}" for name in names], rng)) + "."
+
+
+def _seen(facts: Facts, about: Sequence[str]) -> list[str]:
+    """What can be told about: nothing of the vehicle that the camera rides on."""
+    return [key for key in about if key != "vehicle" or facts["vehicle_kind"] != "ego"]
+
+
+def _worded(slots: Slots, facts: Facts, rng: np.random.Generator) -> dict[str, str]:
+    """One wording for every slot."""
+    return {slot: _one(values[facts[name]], rng) for slot, (name, values) in slots.items()}
 
 
 def _one(options: Wordings, rng: np.random.Generator) -> str:

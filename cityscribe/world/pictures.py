@@ -20,6 +20,7 @@ from cityscribe.world.descriptions import (
     in_short,
     listed,
 )
+from cityscribe.world.english import article, garment, noun_of, pronouns
 from cityscribe.world.event import (
     placed,
     sample_moving,
@@ -191,25 +192,10 @@ def _facts(scene: Scene, camera: Camera) -> Facts:
 _COUNT = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
-def _noun(facts: Facts) -> str:
-    young = facts["age"] == "child"
-    if facts["sex"] == "male":
-        return "boy" if young else "man"
-    return "girl" if young else "woman"
-
-
-def _a(word: str) -> str:
-    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
-
-
-def _item(colour: str, garment: str) -> str:
-    return f"{colour} {garment}" if garment in ("trousers", "shorts") else _a(f"{colour} {garment}")
-
-
 def _wears(facts: Facts) -> str:
-    items = [_item(facts["upper_colour"], facts["upper"]), _item(facts["lower_colour"], facts["lower"])]
+    items = [garment(facts[f"{part}_colour"], facts[part]) for part in ("upper", "lower")]
     if facts["hat_colour"] != "none":
-        items.append(_a(f"{facts['hat_colour']} cap"))
+        items.append(article(f"{facts['hat_colour']} cap"))
     return ", ".join(items[:-1]) + f" and {items[-1]}"
 
 
@@ -238,8 +224,8 @@ def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Genera
     car = "our own car" if ego else _choose(rng, "the vehicle in the blue box", "the car marked blue")
     seen_cars = [v for i, v in enumerate(scene.vehicles) if i != camera.on_vehicle and box_of(v, camera) is not None]
     seen_people = [p for p in scene.people if box_of(p, camera) is not None]
-    he, his = ("he", "his") if facts["sex"] == "male" else ("she", "her")
-    noun = _noun(facts)
+    he, his, *_ = pronouns(facts).values()
+    noun = noun_of(facts)
     where = {
         "front": "straight ahead",
         "front left": "ahead and to the left",
@@ -262,7 +248,7 @@ def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Genera
     hour = {"bright": "daylight", "dim": "twilight", "dark": "night"}[facts["light"]]
     walks = "sidewalks" if facts["sidewalks"] == "yes" else "no sidewalks"
     kind = f"{own.vehicle.colour} {own.vehicle.kind}"
-    carries = "nothing" if facts["carried"] == "nothing" else _a(facts["carried"])
+    carries = "nothing" if facts["carried"] == "nothing" else article(facts["carried"])
     age = {"child": "a child", "adult": "a grown-up", "elderly": "an old person"}[facts["age"]]
     other = _choose(
         rng, "red", "blue", "green", "yellow", "black", "white", "pink", "brown", "purple", "orange", "gray"
@@ -295,7 +281,7 @@ def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Genera
         Question(
             "cap",
             f"Does {who} wear a cap?",
-            "No." if facts["hat_colour"] == "none" else f"Yes, {_a(facts['hat_colour'])} one.",
+            "No." if facts["hat_colour"] == "none" else f"Yes, {article(facts['hat_colour'])} one.",
         ),
         Question(
             "motion",
@@ -330,7 +316,9 @@ def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Genera
             "It is wet." if facts["surface"] == "wet" else "It is dry.",
         ),
         Question(
-            "road", _choose(rng, "What place is this?", "What kind of street is this?"), _sentence(_a(facts["road"]))
+            "road",
+            _choose(rng, "What place is this?", "What kind of street is this?"),
+            _sentence(article(facts["road"])),
         ),
         Question("lanes", "How many lanes are there?", _sentence(lanes)),
         Question("sidewalks", "Are there sidewalks?", "Yes." if facts["sidewalks"] == "yes" else "No."),
@@ -370,12 +358,13 @@ def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Genera
         Question(
             "vehicle",
             "What colour is the bonnet of our car?" if ego else f"What is {car}?",
-            _sentence(own.vehicle.colour if ego else _a(kind)),
+            _sentence(own.vehicle.colour if ego else article(kind)),
         ),
         Question(
             "about person",
             f"Tell me about {who}.",
-            f"{_sentence(_a(f'{old} {noun}') + ' in ' + _wears(facts))} {he.capitalize()} {does} and looks {eyes}.",
+            f"{_sentence(article(f'{old} {noun}') + ' in ' + _wears(facts))} "
+            f"{he.capitalize()} {does} and looks {eyes}.",
         ),
         Question(
             "movement", f"Describe how {who} moves.", f"{he.capitalize()} {does}, turned {towards}, {where}, {near}."
@@ -383,20 +372,20 @@ def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Genera
         Question(
             "person in detail",
             f"Describe {who} with all details.",
-            f"{_sentence(_a(noun) + ', ' + facts['height_cm'] + ' cm, ' + age)} "
+            f"{_sentence(article(noun) + ', ' + facts['height_cm'] + ' cm, ' + age)} "
             f"{his.capitalize()} clothes: {_wears(facts)}. In {his} hands: {carries}. "
             f"{he.capitalize()} {does} {turned} and looks {eyes}.",
         ),
         Question(
             "place",
             "Describe the place.",
-            f"{_sentence(_a(facts['road']) + ' of ' + lanes + ' with ' + walks)} "
+            f"{_sentence(article(facts['road']) + ' of ' + lanes + ' with ' + walks)} "
             f"It is {sky}, {hour}, and the ground is {facts['surface']}.",
         ),
         Question(
             "picture",
             _choose(rng, "What is in the picture?", "Describe the picture."),
-            f"{_sentence(_a(noun) + ' ' + doing + ' ' + where + ', ' + near)} "
+            f"{_sentence(article(noun) + ' ' + doing + ' ' + where + ', ' + near)} "
             f"There is {facts['traffic']} traffic, it is {sky} and {hour}.",
         ),
         Question(
@@ -409,7 +398,9 @@ def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Genera
         asked.append(Question("vehicle colour", f"What colour is {car}?", _sentence(own.vehicle.colour)))
         asked.append(Question("vehicle kind", f"What type is {car}?", _sentence(own.vehicle.kind)))
         asked.append(
-            Question("about vehicle", f"Describe {car}.", f"{_sentence(_a(kind))} {_lights(own)} A {noun} is {where}.")
+            Question(
+                "about vehicle", f"Describe {car}.", f"{_sentence(article(kind))} {_lights(own)} A {noun} is {where}."
+            )
         )
     asked += _descriptions(facts, who, car, rng)
     order = rng.permutation(len(asked))

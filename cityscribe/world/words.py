@@ -12,6 +12,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
+from cityscribe.world.english import article, garment, pronouns
 from cityscribe.world.facts import Facts
 
 Wordings = Mapping[str, tuple[str, ...]]
@@ -394,18 +395,13 @@ def _name(kind: str, value: str, hand: int) -> str:
     return words[0] if hand < 2 else _one(words, hand, f"{kind}/{value}")
 
 
-def _article(word: str) -> str:
-    return f"an {word}" if word[0] in "aeiou" else f"a {word}"
-
-
-def _garment(kind: str, colour: str, garment: str, hand: int) -> str:
-    named = f"{_name('colour', colour, hand)} {_name(kind, garment, hand)}"
-    return named if garment in ("trousers", "shorts") else _article(named)
+def _garment(kind: str, colour: str, name: str, hand: int) -> str:
+    return garment(_name("colour", colour, hand), _name(kind, name, hand))
 
 
 def _attributes(facts: Facts, hand: int) -> str:
     colour = facts["hat_colour"]
-    hat = "" if colour == "none" else f", and {_article(_name('colour', colour, hand))} cap on {{his}} head"
+    hat = "" if colour == "none" else f", and {article(_name('colour', colour, hand))} cap on {{his}} head"
     text = _one(ATTRIBUTE_FRAMES, hand, "attributes").format(
         sex=facts["sex"],
         age=_word(AGE, facts["age"], hand, "age"),
@@ -462,7 +458,7 @@ def _environment(facts: Facts, hand: int) -> str:
 def _vehicle_position(facts: Facts, hand: int) -> str:
     named = _name("colour", facts["vehicle_colour"], hand)
     if "vehicle_kind" in facts:
-        named = _article(f"{named} {_name('vehicle_kind', facts['vehicle_kind'], hand)}")
+        named = article(f"{named} {_name('vehicle_kind', facts['vehicle_kind'], hand)}")
     return _one(VEHICLE_FRAMES, hand, "vehicle").format(
         kind=named,
         where=_word(SEEN_FROM_PEDESTRIAN, facts["position"], hand, "seen"),
@@ -491,6 +487,5 @@ def vehicle_caption(facts: Facts, hand: int = 0) -> str:
 
 
 def _caption(dimensions: tuple[Sentences, ...], facts: Facts, hand: int) -> str:
-    he, his = ("he", "his") if facts["sex"] == "male" else ("she", "her")
     text = " ".join(sentences(facts, hand) for sentences in dimensions)
-    return text.format(he=he, his=his, He=he.capitalize(), His=his.capitalize())
+    return text.format(**pronouns(facts))
