@@ -74,6 +74,8 @@ def run(
         resolve_base(settings.model.base)  # before an hour of preparation
     planned = steps(settings)
     if not any(step.stage in stages for step in planned):
+        if stages == ("train",):
+            raise InputError("model.method none: nothing trains; `cityscribe predict` asks the base as it is")
         raise InputError(f"predict.split {settings.predict.split}: has no stage {stages[0]}; its captions are withheld")
     folder = settings.run_dir
     folder.mkdir(parents=True, exist_ok=True)
@@ -139,8 +141,9 @@ def steps(settings: Settings) -> list[Step]:
         home = folder / "baselines" / variant if variant else folder
         own = settings.model_copy(update={"train": settings.train.model_copy(update={"images": False})})
         own = own if variant == "blind" else settings
-        trained = base
-        if variant != "untuned":
+        trained, model = base, settings.model.base
+        if variant != "untuned" and settings.model.method != "none":
+            model = str(home / "model")
             trained = _hash("train", prepared, base, settings.seed, own.model, _train_settings(own))
             result.append(
                 Step(
@@ -159,7 +162,7 @@ def steps(settings: Settings) -> list[Step]:
                 "predict",
                 predicted,
                 (home / _predictions_name(settings),),
-                _bind(_predict, own, home, settings.model.base if variant == "untuned" else home / "model"),
+                _bind(_predict, own, home, model),
             )
         )
         if brings_samples(settings):
@@ -321,12 +324,15 @@ def _evaluate(settings: Settings, home: Path, progress: Progress) -> None:
     homes = [home]
     if home == settings.run_dir:  # what needs no model comes with the model of the run
         majority = _majority_home(settings)
-        majority.mkdir(parents=True, exist_ok=True)
         prepared = settings.run_dir / "prepared"
         training, asked = (read_samples(prepared / f"{split}.parquet") for split in ("train", settings.predict.split))
-        write_majority(training, references, majority / "predictions.json", split=settings.predict.split)
+        if training:
+            majority.mkdir(parents=True, exist_ok=True)
+            write_majority(training, references, majority / "predictions.json", split=settings.predict.split)
+            homes.append(majority)
+        else:  # of data that is there to be predicted only, nothing is usual
+            shutil.rmtree(majority, ignore_errors=True)
         write_json(home / "boxes.json", box_areas(read_scenarios(settings.data)[0], asked))
-        homes.append(majority)
     for place in homes:
         predictions = place / "predictions.json"
         scores = PROFILES[settings.evaluate.caption_profile](

@@ -133,7 +133,9 @@ class LoraSettings(Section):
 class ModelSettings(Section):
     base: str = Field("cityscribe-tiny", description="folder or hub id of an image-text-to-text model")
     tiles: bool = Field(True, description="false feeds LLaVA-NeXT each image whole: it becomes a plain LLaVA")
-    method: Literal["block-expansion", "lora", "dora", "qlora", "full", "connector"] = "block-expansion"
+    method: Literal["block-expansion", "lora", "dora", "qlora", "full", "connector", "none"] = Field(
+        "block-expansion", description="none trains nothing: the base answers as it is"
+    )
     freeze: tuple[Part, ...] = Field(
         (), description=f"parts that do not train though the method would train them; of {', '.join(get_args(Part))}"
     )
@@ -146,6 +148,8 @@ class ModelSettings(Section):
         both = sorted(set(self.freeze) & set(self.unfreeze))
         if both:
             raise PydanticCustomError("conflict", "{part} cannot be in both freeze and unfreeze", {"part": both[0]})
+        if self.method == "none" and self.unfreeze:
+            raise PydanticCustomError("conflict", "method none trains nothing, and unfreeze wants to train something")
         return self
 
 
@@ -298,6 +302,14 @@ class Settings(Section):
     report: ReportSettings = ReportSettings()
     serve: ServeSettings = ServeSettings()
 
+    @model_validator(mode="after")
+    def _something_to_compare_with(self) -> Settings:
+        if self.model.method == "none" and self.predict.baselines:
+            raise PydanticCustomError(
+                "conflict", "predict.baselines are of a tuning, and model.method none has none: leave them empty"
+            )
+        return self
+
     @property
     def run_dir(self) -> Path:
         return self.runs / self.name
@@ -433,6 +445,8 @@ def _message(entry: Any, given: dict[tuple[str, ...], str], origin: str) -> str:
         return f"{where}: {name}: missing"
     found = entry["input"]
     problem = entry["msg"][:1].lower() + entry["msg"][1:]
+    if entry["type"] == "conflict":  # of several settings: the section that was found tells nothing
+        return ": ".join(part for part in (where, name, problem) if part)
     if entry["type"] == "literal_error" and isinstance(found, str):
         options = [option.strip(" '") for option in entry["ctx"]["expected"].replace(" or ", ", ").split(",")]
         near = difflib.get_close_matches(found, options, n=1, cutoff=0.4)

@@ -15,8 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from cityscribe import pipeline
+from cityscribe.cli import app
 from cityscribe.records import InputError, read_json
 from cityscribe.settings import Settings, dump_settings, resolve
 from cityscribe.world.dataset import WorldSettings, write_dataset
@@ -41,6 +43,11 @@ def _settings(city: Path, model: Path, runs: Path, **sections: dict[str, object]
     for name, section in sections.items():
         values[name] = {**values[name], **section}
     return resolve({"runs": str(runs), "name": "small", **values})
+
+
+def _as_it_is(settings: Settings) -> Settings:
+    values = settings.model_dump(mode="json")
+    return resolve({**values, "model": {"base": values["model"]["base"], "method": "none"}})
 
 
 def _run(settings: Settings, *stages: str) -> list[str]:
@@ -127,6 +134,43 @@ def test_baselines_are_trained_predicted_and_scored(city: Path, tiny: Callable[[
     assert min(read_json(settings.run_dir / "boxes.json").values()) > 0
     assert not (settings.run_dir / "baselines" / "untuned" / "model").exists()
     assert (settings.run_dir / "baselines" / "blind" / "model" / "model.safetensors").is_file()
+
+
+def test_a_tuned_model_answers_for_another_run_as_for_its_own(finished: Settings, city: Path, tmp_path: Path) -> None:
+    other = _as_it_is(_settings(city, finished.run_dir / "model", tmp_path))
+    with pytest.raises(InputError, match=r"model\.method none: nothing trains"):
+        _run(other, "train")
+    assert _run(other) == ["prepare", "predict", "evaluate", "report"]
+    for name in ("predictions.json", "scores.json", "baselines/majority/scores.json"):
+        assert (other.run_dir / name).read_bytes() == (finished.run_dir / name).read_bytes()
+    assert not (other.run_dir / "model").exists()
+    assert _run(other) == []
+    page = (other.run_dir / "report" / "index.html").read_text("utf-8")
+    assert "the model of this run, as it is" in page
+    assert "<small>the model of this run</small>" not in page
+
+
+def test_data_without_a_training_split_can_be_answered_and_scored(
+    finished: Settings, city: Path, tmp_path: Path
+) -> None:
+    reduced = tmp_path / "city"
+    shutil.copytree(city, reduced)
+    folders = [path for path in reduced.rglob("train") if path.is_dir()]
+    assert folders
+    for folder in folders:
+        shutil.rmtree(folder)
+    other = _as_it_is(_settings(reduced, finished.run_dir / "model", tmp_path))
+    majority = other.run_dir / "baselines" / "majority"
+    majority.mkdir(parents=True)  # as an earlier run on more data left it
+    assert _run(other) == ["prepare", "predict", "evaluate", "report"]
+    assert (other.run_dir / "scores.json").read_bytes() == (finished.run_dir / "scores.json").read_bytes()
+    assert not majority.exists()
+    for settings, column in ((other, False), (finished, True)):
+        project = settings.run_dir / "project.yaml"
+        shown = CliRunner().invoke(app, ["worldbench", str(project)])
+        assert shown.exit_code == 0, shown.output
+        assert "oracle" in shown.output
+        assert ("majority" in shown.output) == column
 
 
 def test_a_stage_needs_those_before_it(city: Path, tiny: Callable[[str], Path], tmp_path: Path) -> None:

@@ -68,6 +68,21 @@ def test_an_override_that_cannot_be_used_names_itself(tmp_path: Path, override: 
         load_settings(_write(tmp_path, MINIMAL + "name: x\n"), [override])
 
 
+@pytest.mark.parametrize(
+    ("sections", "says"),
+    [
+        ({"model": {"method": "none", "unfreeze": ["connector"]}}, "settings: model: method none trains nothing"),
+        ({"model": {"method": "none"}, "predict": {"baselines": ["blind"]}}, "settings: predict.baselines are of"),
+        ({"model": {"freeze": ["connector"], "unfreeze": ["connector"]}}, "settings: model: connector cannot be in"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(sections: dict[str, object], says: str) -> None:
+    with pytest.raises(InputError) as error:
+        resolve({"data": {"path": "."}, **sections})
+    assert str(error.value).startswith(says)
+    assert "found" not in str(error.value)  # not a page of settings
+
+
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cityscribe init"):
         load_settings(tmp_path / "none.yaml")

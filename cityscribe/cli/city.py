@@ -117,7 +117,7 @@ def worldbench(project: ProjectFile, overrides: Overrides = None) -> None:
 
 
 def _print_attributes(settings: Settings) -> None:
-    from cityscribe.evaluate.wts_files import read_predictions, read_references
+    from cityscribe.evaluate.wts_files import read_predictions, read_references, splits_of_references
     from cityscribe.records import write_json
     from cityscribe.world.worldbench import attribute_accuracy, majority_values, mean_accuracy
 
@@ -129,9 +129,9 @@ def _print_attributes(settings: Settings) -> None:
             for phase, segment in segments.items()
             for role, caption in segment.captions.items()
         }
-        for split in ("train", settings.predict.split)
+        for split in {settings.predict.split} | splits_of_references(settings.data.path) & {"train"}
     }
-    majority = majority_values(references["train"].values())
+    majority = majority_values(references.get("train", {}).values())
     accuracies = {}
     for name, home in homes_of(settings):
         if (home / "predictions.json").exists():
@@ -152,13 +152,15 @@ def _print_attributes(settings: Settings) -> None:
         settings.run_dir / "worldbench.json",
         {name: [asdict(row) for row in table] for name, table in accuracies.items()},
     )
-    table = Table("about", "attribute", "asked", *accuracies, "majority")
+    table = Table("about", "attribute", "asked", *accuracies, *(["majority"] if majority else []))
     for index, row in enumerate(rows):
         shares = [f"{of[index].right:.2f}" for of in accuracies.values()]
         last = index + 1 == len(rows) or rows[index + 1].about != row.about
-        table.add_row(row.about, row.attribute, str(row.asked), *shares, f"{row.majority:.2f}", end_section=last)
+        usual = [f"{row.majority:.2f}"] if majority else []
+        table.add_row(row.about, row.attribute, str(row.asked), *shares, *usual, end_section=last)
     means = [f"[bold]{mean_accuracy(of):.3f}[/]" for of in accuracies.values()]
-    table.add_row("mean", "", "", *means, f"{sum(row.majority for row in rows) / len(rows):.3f}")
+    usual = [f"{sum(row.majority for row in rows) / len(rows):.3f}"] if majority else []
+    table.add_row("mean", "", "", *means, *usual)
     console.print(table)
 
 

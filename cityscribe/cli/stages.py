@@ -42,9 +42,11 @@ def _summary(settings: Any, stages: tuple[str, ...]) -> None:
 
 
 def homes_of(settings: Any) -> list[tuple[str, Path]]:
-    """The tuned model and the baselines, each with the folder of its predictions."""
+    """The model of the run and the baselines, each with the folder of its predictions."""
+    from cityscribe.report.run_files import own_name
+
     folder = settings.run_dir
-    return [("tuned", folder), *((name, folder / "baselines" / name) for name in settings.predict.baselines)]
+    return [(own_name(settings), folder), *((name, folder / "baselines" / name) for name in settings.predict.baselines)]
 
 
 def print_scores(settings: Any) -> None:

@@ -154,6 +154,11 @@ def _reference_files(root: Path, split: str | None, official_quirks: bool, warni
     return sorted(files, key=_is_vehicle_view)
 
 
+def splits_of_references(root: Path) -> set[str]:
+    """The splits that have reference captions of their own. Raises InputError where there are no captions at all."""
+    return {split for split in map(_split, _reference_files(root, None, False, [])) if split is not None}
+
+
 def _is_vehicle_view(file: Path) -> bool:
     return "vehicle_view" in file.parts
 

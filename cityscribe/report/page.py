@@ -56,6 +56,7 @@ METRICS = {
 
 DESCRIPTIONS = {
     "tuned": "the model of this run",
+    "base": "the model of this run, as it is",
     "untuned": "the same model before tuning",
     "blind": "the same training without the images",
     "majority": "the most typical training caption of each phase, whatever is seen",

@@ -16,7 +16,7 @@ from cityscribe.evaluate import resampling
 from cityscribe.evaluate.question_files import Question, read_questions
 from cityscribe.evaluate.resampling import Interval, Paired
 from cityscribe.records import InputError, Sample, read_json, read_samples
-from cityscribe.report.run_files import BASELINES, TUNED, CurvePoint, read_lines
+from cityscribe.report.run_files import BASELINES, CurvePoint, own_name, read_curve
 from cityscribe.settings import Settings
 
 
@@ -59,13 +59,14 @@ def read_question_run(run_dir: Path, settings: Settings) -> QuestionRun:
     if not run_dir.is_dir():
         raise InputError(f"{run_dir}: no such run; `cityscribe run` makes it")
     prepared = run_dir / "prepared" / f"{settings.predict.split}.parquet"
-    homes = {TUNED: run_dir}
+    own = own_name(settings)
+    homes = {own: run_dir}
     homes |= {name: run_dir / "baselines" / name for name in BASELINES}
     samples = read_samples(prepared) if prepared.is_file() else None
     questions: dict[str, Question] = {}
     models = []
     for name, home in homes.items():
-        if (home / "scores.json").is_file() or name == TUNED:
+        if (home / "scores.json").is_file() or name == own:
             model, asked = _read_model(name, home, samples)
             models.append(model)
             questions = questions or asked
@@ -95,7 +96,7 @@ def _read_model(name: str, home: Path, samples: Sequence[Sample] | None) -> tupl
         segments=segments,
         provenance=read_json(home / "scores.provenance.json"),
         answers={question.key: question.answer for question in asked},
-        curve=read_lines(home / "training" / "curve.jsonl", CurvePoint) or (),
+        curve=read_curve(name, home),
     )
     return model, {question.key: question for question in asked}
 

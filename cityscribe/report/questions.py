@@ -25,7 +25,7 @@ from cityscribe.report.curves import Line, line_chart
 from cityscribe.report.page import DESCRIPTIONS, environment, versions
 from cityscribe.report.question_charts import confusion_chart, recall_chart
 from cityscribe.report.question_runs import AnsweringModel, QuestionRun, join_question_runs, read_question_run
-from cityscribe.report.run_files import TUNED
+from cityscribe.report.run_files import OWN
 from cityscribe.report.samples import Shown, evenly_spaced, shown_image
 from cityscribe.settings import Settings
 
@@ -95,8 +95,8 @@ def render_questions(run: QuestionRun, image_root: Path, settings: Settings, tit
         run=run,
         settings=settings,
         title=title,
-        headline=headline(run.first) if run.first.name == TUNED else f"{run.first.name}: {headline(run.first)}",
-        several=run.first.name != TUNED,
+        headline=headline(run.first) if run.first.name in OWN else f"{run.first.name}: {headline(run.first)}",
+        several=run.first.name not in OWN,
         style=Markup("\n".join(styles)),
         classes=classes,
         recalls=recall_chart([row["class"] for row in classes], shares) if classes else None,

@@ -19,7 +19,9 @@ from cityscribe.evaluate.wts_files import read_predictions
 from cityscribe.records import PHASES, ROLES, InputError, Sample, read_json, read_samples, text_of
 from cityscribe.settings import Settings
 
-TUNED = "tuned"
+TUNED, BASE = OWN = ("tuned", "base")
+"""What the model of a run is called: one that the run tuned, and one that it asked as it is."""
+
 BASELINES = ("untuned", "blind", "majority")
 """The baselines that the project knows, in the order of the page; any other folder of `baselines/` follows by name."""
 
@@ -266,12 +268,12 @@ def read_run(run_dir: Path, settings: Settings) -> Run:
     project_file = run_dir / "project.yaml"
     return Run(
         split=settings.predict.split,
-        models=_read_models(run_dir),
+        models=_read_models(run_dir, own_name(settings)),
         phases=_read_phases(prepared / f"{settings.predict.split}.parquet"),
         skipped=read_lines(prepared / "skipped.jsonl", Skipped),
         prepared=_read(counts, Prepared),
         prepare_counts=_read(counts, dict),
-        training_facts=_read(run_dir / "training" / "report.json", dict),
+        training_facts=_read(run_dir / "training" / "report.json", dict) if own_name(settings) == TUNED else None,
         evaluation=_read(provenance, Evaluation),
         provenance=_read(provenance, dict),
         box_areas=_read(run_dir / "boxes.json", dict[str, float]),
@@ -279,12 +281,23 @@ def read_run(run_dir: Path, settings: Settings) -> Run:
     )
 
 
-def _read_models(run_dir: Path) -> tuple[Model, ...]:
+def own_name(settings: Settings) -> str:
+    """What the model of a run with these settings is called."""
+    return BASE if settings.model.method == "none" else TUNED
+
+
+def read_curve(name: str, home: Path) -> tuple[CurvePoint, ...]:
+    """The training curve of a model; empty where it has none. What an earlier tuning left is not the base's."""
+    path = home / "training" / "curve.jsonl"
+    return () if name == BASE else read_lines(path, CurvePoint) or ()
+
+
+def _read_models(run_dir: Path, own: str) -> tuple[Model, ...]:
     folder = run_dir / "baselines"
     found = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
     known = [name for name in BASELINES if name in found]
     names = known + sorted(found.difference(known))
-    return (_read_model(TUNED, run_dir), *(_read_model(name, folder / name) for name in names))
+    return (_read_model(own, run_dir), *(_read_model(name, folder / name) for name in names))
 
 
 def _read_model(name: str, folder: Path) -> Model:
@@ -302,7 +315,7 @@ def _read_model(name: str, folder: Path) -> Model:
         segments=None if metrics is None else {_segment_key(key, segments): metrics[key] for key in metrics},
         attributes=_read(folder / "attributes.json", Attributes),
         problems={(note.scenario, note.phase, note.target): note.problem for note in notes.answers},
-        curve=read_lines(folder / "training" / "curve.jsonl", CurvePoint) or (),
+        curve=read_curve(name, folder),
     )
 
 
