@@ -5,8 +5,9 @@
 Every arm is trained and scored with every seed, each as a run of its own, so that a stopped ablation goes on where it
 was; what two runs have in common, such as the training of arms that differ in prediction, is done once. An arm is
 compared with the first one on the same scenarios: the interval of the difference comes from drawing scenarios
-(`report/bootstrap.py`) with the points of a segment averaged over the seeds. The spread over seeds stands beside it:
-the arms of a seed share it in part, and what one seed alone says may be luck.
+(`report/bootstrap.py`) with the points of a segment averaged over the seeds, its p-value from exchanging the two arms
+in a random half of the scenarios, with Holm's correction over the arms. The difference of each seed and the spread over
+seeds stand beside them: what one seed alone says may be luck.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cityscribe.evaluate.resampling import holm
 from cityscribe.pipeline import STAGES, Watch, run
 from cityscribe.records import InputError, write_json, write_text
-from cityscribe.report.bootstrap import Interval, paired_interval
+from cityscribe.report.bootstrap import Interval, paired_interval, paired_p_value
 from cityscribe.report.run_files import Run, SegmentKey, read_run
 from cityscribe.report.tables import reference_domains, segment_points
 from cityscribe.settings import Settings, resolve
@@ -57,7 +59,9 @@ class Arm:
     scores: tuple[float, ...]  # of each seed, in points
     metrics: dict[str, float]  # means over seeds and domains
     against: float | None  # the mean score minus that of the first arm
+    by_seed: tuple[float, ...]  # that difference with each seed; none of the first arm
     interval: Interval | None  # of that difference, over scenarios
+    p_value: float | None  # of that difference, corrected for the number of arms
 
     @property
     def mean(self) -> float:
@@ -146,15 +150,17 @@ def compare_arms(runs: Mapping[str, list[Run]]) -> list[Arm]:
             raise InputError(f"arm {name}: has no scores; an ablation needs a split with references")
         means = [domain.mean for scores in scored for domain in scores.domains().values()]
         metrics = {metric: float(np.mean([mean.points()[metric] for mean in means])) for metric in METRICS}
+        scores = tuple(each.score for each in scored)
         points = _seed_means(seeds)
-        against = interval = None
         if arms:
-            against = float(np.mean([scores.score for scores in scored])) - arms[0].mean
+            by_seed = tuple(own - other for own, other in zip(scores, arms[0].scores, strict=True))
             interval = paired_interval(points, first, domains, seed=0)
+            p_value = paired_p_value(points, first, domains, seed=0)
+            arms.append(Arm(name, scores, metrics, float(np.mean(by_seed)), by_seed, interval, p_value))
         else:
             first, domains = points, reference_domains(seeds[0])
-        arms.append(Arm(name, tuple(scores.score for scores in scored), metrics, against, interval))
-    return arms
+            arms.append(Arm(name, scores, metrics, None, (), None, None))
+    return [replace(arm, p_value=p_value) for arm, p_value in zip(arms, holm([a.p_value for a in arms]), strict=True)]
 
 
 def _seed_means(seeds: list[Run]) -> dict[SegmentKey, float]:
@@ -175,7 +181,9 @@ HEADS = (
     "ROUGE-L",
     "CIDEr",
     "against the first",
+    "by seed",
     "95 % of draws",
+    "p",
 )
 
 
@@ -183,7 +191,10 @@ def _cells(arm: Arm) -> list[str]:
     spread = "" if math.isnan(arm.spread) else f"{arm.spread:.2f}"
     against = "" if arm.against is None else f"{arm.against:+.2f}"
     interval = "" if arm.interval is None else f"{arm.interval.low:+.2f} to {arm.interval.high:+.2f}"
-    return [arm.name, f"{arm.mean:.2f}", spread, *(f"{arm.metrics[m]:.2f}" for m in METRICS), against, interval]
+    by_seed = ", ".join(f"{each:+.1f}" for each in arm.by_seed)
+    metrics = (f"{arm.metrics[metric]:.2f}" for metric in METRICS)
+    p_value = "" if arm.p_value is None else f"{arm.p_value:.{4 if arm.p_value < 0.01 else 2}f}"
+    return [arm.name, f"{arm.mean:.2f}", spread, *metrics, against, by_seed, interval, p_value]
 
 
 def text_table(arms: list[Arm]) -> str:
@@ -208,11 +219,13 @@ def csv_table(arms: list[Arm]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     seeds = len(arms[0].scores)
-    writer.writerow(["arm", "score", *METRICS, "against", "low", "high", *(f"seed {i}" for i in range(seeds))])
+    heads = ["arm", "score", *METRICS, "against", "low", "high", "p"]
+    writer.writerow([*heads, *(f"seed {i}" for i in range(seeds))])
     for arm in arms:
         bounds = ["", ""] if arm.interval is None else [arm.interval.low, arm.interval.high]
         against = "" if arm.against is None else arm.against
-        writer.writerow([arm.name, arm.mean, *arm.metrics.values(), against, *bounds, *arm.scores])
+        p_value = "" if arm.p_value is None else arm.p_value
+        writer.writerow([arm.name, arm.mean, *arm.metrics.values(), against, *bounds, p_value, *arm.scores])
     return out.getvalue()
 
 

@@ -97,6 +97,11 @@ def test_runs_are_made_once_and_compared(tiny: Callable[[str], Path], tmp_path: 
     assert short.against == pytest.approx(short.mean - long.mean)
     assert short.interval is not None
     assert short.interval.low <= short.against <= short.interval.high
+    assert short.by_seed == tuple(own - other for own, other in zip(short.scores, long.scores, strict=True))
+    assert long.p_value is None
+    assert short.p_value is not None
+    assert 0 < short.p_value <= 1
+    assert f"| {short.by_seed[0]:+.1f}, {short.by_seed[1]:+.1f} |" in markdown_table(results)
     for arm in results:
         for seed, score in enumerate(arm.scores):
             scores = json.loads((tmp_path / "runs" / "test" / f"{arm.name}-{seed}" / "scores.json").read_text())
