@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -173,11 +174,13 @@ def _film(event: Event, rig: Dashboard | Mast, path: Path, job: _Job, offset: fl
                 )
 
     def frames() -> Iterable[np.ndarray]:
-        for i in range(last + 1):
-            moment = max(i, first) / fps + offset  # the camera waits before the event: the picture stands
+        for i in range(first, last + 1):
+            moment = i / fps + offset
             scene, camera = event.scene_at(moment), rig.at(event, moment).of_width(job.settings.width)
-            seed = job.seed * 1000 + max(i, first)
-            yield draw(scene, camera, seed=seed, blur=rig.blur * job.settings.width / WIDTH, noise=rig.noise)
+            blur = rig.blur * job.settings.width / WIDTH
+            frame = draw(scene, camera, seed=job.seed * 1000 + i, blur=blur, noise=rig.noise)
+            # The camera waits before the event: the picture stands.
+            yield from repeat(frame, first + 1 if i == first else 1)
 
     path.parent.mkdir(parents=True, exist_ok=True)
     write_video(path, frames(), fps)
