@@ -147,6 +147,8 @@ def test_a_tuned_model_answers_for_another_run_as_for_its_own(finished: Settings
     assert _run(other) == []
     page = (other.run_dir / "report" / "index.html").read_text("utf-8")
     assert "the model of this run, as it is" in page
+    assert "Nothing was trained" in page
+    assert "tuned by" not in page
     assert "<small>the model of this run</small>" not in page
 
 
