@@ -77,10 +77,11 @@ class LabellerSettings(Section):
 class PrepareSettings(Section):
     pedestrian_threshold: float = Field(1000.0, ge=0, description="thr_p of Eq. 2, pixels squared")
     vehicle_threshold: float = Field(1000.0, ge=0, description="thr_v of Eq. 2, pixels squared")
-    images: tuple[Literal["global", "local", "pedestrian", "vehicle"], ...] = Field(
+    images: tuple[Literal["global", "local", "pedestrian", "vehicle", "appearance"], ...] = Field(
         ("local", "global"),
         min_length=1,
-        description="which images a sample shows, in order; pedestrian and vehicle show one road user alone",
+        description="which images a sample shows, in order; pedestrian and vehicle show one road user alone, "
+        "appearance the pedestrian where any phase and view of the scenario shows it best",
     )
     draw_boxes: bool = Field(True, description="draw the boxes on the images (the visual prompt)")
     draw_gaze: bool = Field(False, description="draw an arrow from the pedestrian's head to where the person looks")

@@ -20,6 +20,7 @@ from cityscribe.browse.detail import conversation_detail, look, phase_key_frame,
 from cityscribe.browse.library import Library
 from cityscribe.browse.pictures import frame_jpeg, preview
 from cityscribe.browse.search import Filter, Order, find, row, terms_of
+from cityscribe.prepare.appearance import APPEARANCE, best_appearances
 from cityscribe.records import PHASES, View
 from cityscribe.serve.app import NO_TELEMETRY
 from cityscribe.serve.guard import LOOPBACK, headers_of, host_name, is_foreign, security_headers
@@ -128,6 +129,9 @@ def browsing(library: Library) -> ASGIApp:
         key = phase_key_frame(look(view, library), number, with_gaze=library.settings.prepare.draw_gaze)
         if key is None or kind not in library.settings.prepare.images:
             raise HTTPException(404, "there is no such image")
+        if kind == APPEARANCE:
+            views = [look(each, library).boxed for each in library.scenarios[entry(id)].views]
+            view, key = next(iter(best_appearances(views)), (view, key))
         return Response(preview(view.video, key, kind, library.settings.prepare), media_type="image/jpeg")
 
     @app.get("/api/entries/{id}/samples/{number}/images/{place}")

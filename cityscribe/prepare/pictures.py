@@ -7,13 +7,14 @@ files with fixed settings, so that equal input gives equal bytes.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from cityscribe.prepare.appearance import APPEARANCE, best_appearances
 from cityscribe.prepare.drawing import draw_boxes, draw_gaze
 from cityscribe.prepare.geometry import PixelRect, local_view
 from cityscribe.prepare.keyframe import KeyFrame, key_frame
@@ -34,6 +35,7 @@ class VideoJob:
     phases: tuple[Phase, ...]
     folder: str
     raw_frames: bool  # a phase without boxes gives its raw frame; otherwise it gives nothing
+    others: tuple[View, ...] = ()  # of the scenario, for the image of the pedestrian's appearance
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +73,26 @@ def picture_video(
     if not job.raw_frames:
         for number in [number for number, key in chosen.items() if not key.boxes]:
             skip("phase", chosen.pop(number).note, number)
-    paths = {
-        number: tuple(f"{job.folder}/{number}_{PHASES[number]}_{kind}.jpg" for kind in settings.images)
-        for number in chosen
-    }
+    seen = best_appearances((job.view, *job.others)) if chosen and APPEARANCE in settings.images else []
+    shared = f"{job.folder}/{APPEARANCE}.jpg" if seen else ""
+    paths = {number: _paths(job, number, shared, settings) for number in chosen}
     done = {number for number in chosen if resume and all((out / path).is_file() for path in paths[number])}
     missing = {number: key for number, key in chosen.items() if number not in done}
-    frames = _read(job.view.video, missing, lambda number, why: skip("video", why, number))
+    more = [key.frame for view, key in seen[:1] if missing and view.name == job.view.name]
+    frames = _read(job.view.video, missing, lambda number, why: skip("video", why, number), more)
+    if missing and seen and not _write_appearance(out / shared, seen, job.view, frames, settings):
+        shared = ""  # no frame of it is good
+        paths = {number: _paths(job, number, shared, settings) for number in chosen}
     pictures = []
     for number, key in chosen.items():
         if number not in done:
             if key.frame not in frames:
                 continue
             for path, image in zip(paths[number], render(frames[key.frame], key, settings), strict=True):
-                _write_jpeg(out / path, image, settings)
-        marked = tuple(role for role in ROLES if role in key.boxes) if settings.draw_boxes else ()
+                if path != shared:
+                    _write_jpeg(out / path, image, settings)
+        drawn = {*key.boxes, *(["pedestrian"] if shared else [])}
+        marked = tuple(role for role in ROLES if role in drawn) if settings.draw_boxes else ()
         marked += (GAZE,) if key.gaze is not None else ()
         pictures.append(Picture(number, paths[number], marked, key.note))
     return pictures, skips
@@ -108,12 +115,45 @@ def render(frame: np.ndarray, key: KeyFrame, settings: PrepareSettings) -> list[
             shown[role] = local_view(
                 [key.boxes[role]], width, height, box_scale=settings.box_scale, crop_scale=settings.crop_scale
             )
+    shown[APPEARANCE] = shown["pedestrian"]
     return [frame[r.top : r.bottom, r.left : r.right] for r in (shown[kind] for kind in settings.images)]
 
 
-def _read(video: Path, chosen: dict[int, KeyFrame], failed: Callable[[int, str], None]) -> dict[int, np.ndarray]:
-    """The frames by number. Where one fails they are read singly, so that only the phases that need it fail."""
-    wanted = sorted({key.frame for key in chosen.values()})
+def _paths(job: VideoJob, number: int, shared: str, settings: PrepareSettings) -> tuple[str, ...]:
+    """The images of a phase. One that shares no image of the pedestrian's appearance has that of its own pedestrian."""
+    return tuple(
+        shared if shared and kind == APPEARANCE else f"{job.folder}/{number}_{PHASES[number]}_{kind}.jpg"
+        for kind in settings.images
+    )
+
+
+def _write_appearance(
+    path: Path,
+    seen: Sequence[tuple[View, KeyFrame]],
+    own: View,
+    frames: Mapping[int, np.ndarray],
+    settings: PrepareSettings,
+) -> bool:
+    """Write the image that the phases share, from the first of the key frames that is good. `frames` are some of the
+    `own` view. Returns whether there was one."""
+    alone = settings.model_copy(update={"images": (APPEARANCE,)})
+    for view, key in seen:
+        try:
+            known = frames.get(key.frame) if view.name == own.name else None
+            frame = read_frames(view.video, [key.frame])[key.frame] if known is None else known
+        except VideoError:
+            continue
+        _write_jpeg(path, render(frame, key, alone)[0], settings)
+        return True
+    return False
+
+
+def _read(
+    video: Path, chosen: Mapping[int, KeyFrame], failed: Callable[[int, str], None], more: Sequence[int] = ()
+) -> dict[int, np.ndarray]:
+    """The frames by number, and `more` of them. Where one fails they are read singly, so that only the phases that need
+    it fail."""
+    wanted = sorted({*more, *(key.frame for key in chosen.values())})
     try:
         return read_frames(video, wanted)
     except VideoError:

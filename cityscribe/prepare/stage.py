@@ -286,6 +286,7 @@ def _job(phases: Sequence[tuple[Scenario, View, Phase]]) -> VideoJob:
         phases=tuple(phase for _, _, phase in phases),
         folder=f"images/{scenario.split}/{safe_name(scenario.name)}/{safe_name(view.name)}",
         raw_frames=scenario.split != "train",
+        others=tuple(each for each in scenario.views if each.name != view.name),
     )
 
 

@@ -73,6 +73,21 @@ def test_a_preview_has_the_arrow_of_the_gaze_where_prepare_draws_it(of_run: Libr
     assert shown(True) != shown(False)
 
 
+def test_a_preview_of_the_appearance_is_of_the_phase_that_shows_it_best(of_run: Library) -> None:
+    images = ("appearance", "pedestrian")
+    prepare = of_run.settings.prepare.model_copy(update={"images": images, "draw_boxes": False})
+    library = replace(of_run, settings=of_run.settings.model_copy(update={"prepare": prepare}))
+    client = TestClient(browsing(library), base_url="http://127.0.0.1")
+
+    def shown(number: int, kind: str) -> bytes:
+        answer = client.get(f"/api/entries/{entry_id('train', BOXED)}/views/0/phases/{number}/{kind}")
+        assert answer.status_code == 200
+        return answer.content
+
+    assert {shown(number, "appearance") for number in range(5)} == {shown(4, "pedestrian")}
+    assert len({shown(number, "pedestrian") for number in range(5)}) == 5
+
+
 def test_the_prepared_images_are_the_files(client: TestClient, of_run: Library, run_dir: Path) -> None:
     detail = client.get(f"/api/entries/{entry_id('val', ASKED)}").json()
     for phase in detail["views"][0]["phases"]:

@@ -74,6 +74,51 @@ def test_each_phase_shows_its_own_frame(tmp_path):
     assert [bool(picture.note) for picture in pictures] == [False, True, False, True, False]
 
 
+def seen_best(folder, pictures):
+    """Which frame the phases share as the pedestrian's appearance, drawn whole."""
+    (path,) = {picture.images[0] for picture in pictures}
+    assert path == "images/val/s/v/appearance.jpg"
+    return number_of(shown(folder, path))
+
+
+def test_all_phases_share_the_frame_that_shows_the_pedestrian_best(tmp_path):
+    whole = settings(images=["appearance", "global"], crop_scale=50.0).prepare
+    areas = {0: 100.0, 2: 300.0, 3: 950.0}  # the last one is cut by the edge of the frame
+    own = view("v", make_video(tmp_path / "v.mp4"), pedestrian=areas, vehicle={1: 100.0})
+    pictures, skips = picture_video(job(own), whole, tmp_path / "one")
+    assert not skips
+    assert seen_best(tmp_path / "one", pictures) == first_frame(2)
+    assert [picture.marked for picture in pictures] == [("pedestrian",), ("pedestrian", "vehicle")] + [
+        ("pedestrian",)
+    ] * 3
+    for picture in pictures:
+        assert number_of(shown(tmp_path / "one", picture.images[1])) == first_frame(picture.phase)
+
+    other = view("w", make_video(tmp_path / "w.mp4"), pedestrian={1: 400.0}, kind="vehicle")
+    gone = view("x", tmp_path / "gone.mp4", pedestrian={4: 900.0})
+    both = replace(job(own), others=(gone, other))
+    pictures, skips = picture_video(both, whole, tmp_path / "two")
+    assert not skips
+    assert seen_best(tmp_path / "two", pictures) == first_frame(1)
+    before = {path: path.read_bytes() for path in (tmp_path / "two").rglob("*.jpg")}
+    assert len(before) == 6
+    for path in list(before)[:3]:
+        path.unlink()
+    assert picture_video(both, whole, tmp_path / "two", resume=True) == (pictures, [])
+    assert {path: path.read_bytes() for path in (tmp_path / "two").rglob("*.jpg")} == before
+
+
+def test_where_nobody_is_seen_the_appearance_is_the_view_of_the_phase(tmp_path):
+    boxed = view("v", make_video(tmp_path / "v.mp4"), vehicle={0: 100.0})
+    pictures, skips = picture_video(job(boxed), settings(images=["appearance", "local"]).prepare, tmp_path)
+    assert not skips
+    assert [picture.marked for picture in pictures] == [("vehicle",), (), (), (), ()]
+    for picture in pictures:
+        appearance, local = picture.images
+        assert appearance.endswith("_appearance.jpg")
+        assert (shown(tmp_path, appearance) == shown(tmp_path, local)).all()
+
+
 def test_without_drawing_nobody_is_marked(tmp_path):
     boxed = view("v", make_video(tmp_path / "v.mp4"), pedestrian=ALL)
     pictures, _ = picture_video(job(boxed), settings(draw_boxes=False).prepare, tmp_path)
@@ -109,6 +154,25 @@ def test_a_cut_short_video_keeps_the_phases_before_the_cut(tmp_path):
     assert [(skip.what, skip.phase) for skip in skips] == [("video", 4)]
     assert "v.mp4" in skips[0].why
     assert "last good frame" in skips[0].why
+
+
+@pytest.mark.parametrize("seen", [{}, {0: 100.0}])
+def test_where_the_best_frame_is_broken_the_next_one_counts(tmp_path, seen):
+    video = make_video(tmp_path / "w.mp4", frames=400)
+    late = replace(phases()[4], start_s=39.0, end_s=39.9)
+    cut = replace(view("w", video, of_phases=(late,)), boxes={"pedestrian": (box(390, 4, 400.0),)})
+    video.write_bytes(video.read_bytes()[: video.stat().st_size * 2 // 3])
+    own = view("v", make_video(tmp_path / "v.mp4"), pedestrian=seen)
+    wanted = settings(images=["appearance"], crop_scale=50.0).prepare
+    pictures, skips = picture_video(replace(job(own), others=(cut,)), wanted, tmp_path)
+    assert not skips
+    if seen:
+        assert seen_best(tmp_path, pictures) == first_frame(0)
+    else:
+        assert [number_of(shown(tmp_path, *picture.images)) for picture in pictures] == [
+            first_frame(n) for n in range(5)
+        ]
+        assert {picture.marked for picture in pictures} == {()}
 
 
 @pytest.mark.parametrize("content", [b"", b"no video at all", None])
