@@ -11,7 +11,7 @@ from cityscribe.world.dataset import WorldSettings, write_dataset
 
 def write_demo(runs: Path, seed: int, watch: Watch) -> Path:
     """Write the city, unless it is there, and the project file of the demo; returns the file."""
-    city = WorldSettings(train=130, val=16, external=0.3, seed=seed, fps=5, width=960)
+    city = WorldSettings(train=130, val=16, external=0.3, seed=seed, fps=4, width=960)
     data = runs / f"demo-city-{seed}"
     if not data.exists():
         with watch("world") as progress:
@@ -23,8 +23,8 @@ def write_demo(runs: Path, seed: int, watch: Watch) -> Path:
             "seed": seed,
             "data": {"path": str(data)},
             "prepare": {
-                # At 160 pixels a pedestrian is seen well only in an image of its own.
-                "images": ["pedestrian", "local", "global"],
+                # At 160 pixels a pedestrian is seen well only in an image of its own, and not in each phase.
+                "images": ["appearance", "local", "global"],
                 "short_per_long": 0.5,
                 "pedestrian_threshold": 700.0,
                 "vehicle_threshold": 700.0,
