@@ -33,7 +33,7 @@ def write_demo(runs: Path, seed: int, watch: Watch) -> Path:
             # Many scenarios once: of few that come again and again it learns the captions by heart.
             "train": {"epochs": 1.0, "lr": 1.1e-3, "batch_groups": 1, "save_steps": 200},
             "predict": {
-                # A model that is as small as this one, tuned on single questions, loses its way in a second turn.
+                # A model that is as small as this one, tuned on single questions, is worse in a second turn.
                 "order": "independent",
                 "baselines": ["untuned", "blind"],
                 "batch_size": 60,
