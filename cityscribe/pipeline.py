@@ -142,7 +142,7 @@ def steps(settings: Settings) -> list[Step]:
         own = settings.model_copy(update={"train": settings.train.model_copy(update={"images": False})})
         own = own if variant == "blind" else settings
         trained, model = base, settings.model.base
-        if variant != "untuned" and settings.model.method != "none":
+        if variant != "untuned" and settings.model.tunes:
             model = str(home / "model")
             trained = _hash("train", prepared, base, settings.seed, own.model, _train_settings(own))
             result.append(

@@ -149,9 +149,14 @@ class ModelSettings(Section):
         both = sorted(set(self.freeze) & set(self.unfreeze))
         if both:
             raise PydanticCustomError("conflict", "{part} cannot be in both freeze and unfreeze", {"part": both[0]})
-        if self.method == "none" and self.unfreeze:
+        if not self.tunes and self.unfreeze:
             raise PydanticCustomError("conflict", "method none trains nothing, and unfreeze wants to train something")
         return self
+
+    @property
+    def tunes(self) -> bool:
+        """Whether there is a training at all."""
+        return self.method != "none"
 
 
 class TrainSettings(Section):
@@ -305,7 +310,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _something_to_compare_with(self) -> Settings:
-        if self.model.method == "none" and self.predict.baselines:
+        if not self.model.tunes and self.predict.baselines:
             raise PydanticCustomError(
                 "conflict", "predict.baselines are of a tuning, and model.method none has none: leave them empty"
             )

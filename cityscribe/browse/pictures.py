@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from cityscribe.prepare.keyframe import KeyFrame
-from cityscribe.prepare.pictures import render
+from cityscribe.prepare.pictures import render_one
 from cityscribe.settings import PrepareSettings
 from cityscribe.video import probe, read_frames
 
@@ -37,8 +37,7 @@ def frame_jpeg(video: Path, number: int) -> bytes:
 def preview(video: Path, key: KeyFrame, kind: str, settings: PrepareSettings) -> bytes:
     """The image, of a kind of `settings.images`, that `prepare` makes of a key frame, as JPEG. Raises VideoError."""
     frame = read_frames(video, [key.frame])[key.frame]
-    wanted = settings.model_copy(update={"images": (kind,)})
-    return _jpeg(render(frame, key, wanted)[0])
+    return _jpeg(render_one(frame, key, kind, settings))
 
 
 @functools.lru_cache(maxsize=KEPT_CHUNKS)

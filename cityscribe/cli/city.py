@@ -129,7 +129,7 @@ def _print_attributes(settings: Settings) -> None:
             for phase, segment in segments.items()
             for role, caption in segment.captions.items()
         }
-        for split in {settings.predict.split} | splits_of_references(settings.data.path) & {"train"}
+        for split in {settings.predict.split, *({"train"} & splits_of_references(settings.data.path))}
     }
     majority = majority_values(references.get("train", {}).values())
     accuracies = {}

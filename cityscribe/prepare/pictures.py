@@ -78,9 +78,10 @@ def picture_video(
     paths = {number: _paths(job, number, shared, settings) for number in chosen}
     done = {number for number in chosen if resume and all((out / path).is_file() for path in paths[number])}
     missing = {number: key for number, key in chosen.items() if number not in done}
-    more = [key.frame for view, key in seen[:1] if missing and view.name == job.view.name]
+    unseen = [] if not missing or (resume and (out / shared).is_file()) else seen
+    more = [key.frame for view, key in unseen[:1] if view.name == job.view.name]
     frames = _read(job.view.video, missing, lambda number, why: skip("video", why, number), more)
-    if missing and seen and not _write_appearance(out / shared, seen, job.view, frames, settings):
+    if unseen and not _write_appearance(out / shared, unseen, job.view, frames, settings):
         shared = ""  # no frame of it is good
         paths = {number: _paths(job, number, shared, settings) for number in chosen}
     pictures = []
@@ -119,6 +120,11 @@ def render(frame: np.ndarray, key: KeyFrame, settings: PrepareSettings) -> list[
     return [frame[r.top : r.bottom, r.left : r.right] for r in (shown[kind] for kind in settings.images)]
 
 
+def render_one(frame: np.ndarray, key: KeyFrame, kind: str, settings: PrepareSettings) -> np.ndarray:
+    """One image of a key frame, of a kind that `settings.images` can name."""
+    return render(frame, key, settings.model_copy(update={"images": (kind,)}))[0]
+
+
 def _paths(job: VideoJob, number: int, shared: str, settings: PrepareSettings) -> tuple[str, ...]:
     """The images of a phase. One that shares no image of the pedestrian's appearance has that of its own pedestrian."""
     return tuple(
@@ -136,14 +142,13 @@ def _write_appearance(
 ) -> bool:
     """Write the image that the phases share, from the first of the key frames that is good. `frames` are some of the
     `own` view. Returns whether there was one."""
-    alone = settings.model_copy(update={"images": (APPEARANCE,)})
     for view, key in seen:
         try:
             known = frames.get(key.frame) if view.name == own.name else None
             frame = read_frames(view.video, [key.frame])[key.frame] if known is None else known
         except VideoError:
             continue
-        _write_jpeg(path, render(frame, key, alone)[0], settings)
+        _write_jpeg(path, render_one(frame, key, APPEARANCE, settings), settings)
         return True
     return False
 

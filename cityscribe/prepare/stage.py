@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from cityscribe.prepare.appearance import APPEARANCE
 from cityscribe.prepare.engines import ENGINES
 from cityscribe.prepare.labeller import Labels, label_captions
 from cityscribe.prepare.pictures import Picture, VideoJob, picture_video
@@ -256,7 +257,8 @@ def _picture(
             scenario = wanted[place].scenario
             by_view.setdefault((scenario.split, scenario.name, candidates[0][0].name), []).append(place)
         jobs = [
-            _job([(wanted[place].scenario, *open_groups[place][0]) for place in places]) for places in by_view.values()
+            _job([(wanted[place].scenario, *open_groups[place][0]) for place in places], settings)
+            for places in by_view.values()
         ]
         tally.expect(len(jobs))
         work = functools.partial(picture_video, settings=settings, out=out, resume=resume)
@@ -277,8 +279,9 @@ def _picture(
     return [groups[place] for place in sorted(groups)]
 
 
-def _job(phases: Sequence[tuple[Scenario, View, Phase]]) -> VideoJob:
+def _job(phases: Sequence[tuple[Scenario, View, Phase]], settings: PrepareSettings) -> VideoJob:
     scenario, view, _ = phases[0]
+    others = tuple(each for each in scenario.views if each.name != view.name)
     return VideoJob(
         split=scenario.split,
         scenario=scenario.name,
@@ -286,7 +289,7 @@ def _job(phases: Sequence[tuple[Scenario, View, Phase]]) -> VideoJob:
         phases=tuple(phase for _, _, phase in phases),
         folder=f"images/{scenario.split}/{safe_name(scenario.name)}/{safe_name(view.name)}",
         raw_frames=scenario.split != "train",
-        others=tuple(each for each in scenario.views if each.name != view.name),
+        others=others if APPEARANCE in settings.images else (),  # they travel with all of their boxes
     )
 
 

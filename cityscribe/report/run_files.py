@@ -273,7 +273,7 @@ def read_run(run_dir: Path, settings: Settings) -> Run:
         skipped=read_lines(prepared / "skipped.jsonl", Skipped),
         prepared=_read(counts, Prepared),
         prepare_counts=_read(counts, dict),
-        training_facts=_read(run_dir / "training" / "report.json", dict) if own_name(settings) == TUNED else None,
+        training_facts=_read(run_dir / "training" / "report.json", dict) if settings.model.tunes else None,
         evaluation=_read(provenance, Evaluation),
         provenance=_read(provenance, dict),
         box_areas=_read(run_dir / "boxes.json", dict[str, float]),
@@ -283,7 +283,7 @@ def read_run(run_dir: Path, settings: Settings) -> Run:
 
 def own_name(settings: Settings) -> str:
     """What the model of a run with these settings is called."""
-    return BASE if settings.model.method == "none" else TUNED
+    return TUNED if settings.model.tunes else BASE
 
 
 def read_curve(name: str, home: Path) -> tuple[CurvePoint, ...]:

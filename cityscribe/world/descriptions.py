@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cityscribe.world.english import article, garment, noun_of, pronouns
+from cityscribe.world.english import article, choose, garment, noun_of, pronouns
 from cityscribe.world.facts import Facts
 
 Wordings = tuple[str, ...]
@@ -283,9 +283,9 @@ def _sentence(frames: Wordings, facts: Facts, rng: np.random.Generator) -> str:
     person, noun = pronouns(facts), noun_of(facts)
     cap = ""
     if facts["hat_colour"] != "none":
-        cap = _one(_CAPS, rng).format(cap=article(f"{facts['hat_colour']} cap"))
+        cap = choose(rng, *_CAPS).format(cap=article(f"{facts['hat_colour']} cap"))
     words = {slot: text.format(**person) for slot, text in _worded(_SLOTS, facts, rng).items()}
-    text = _one(frames, rng).format(
+    text = choose(rng, *frames).format(
         **person,
         **words,
         noun=noun,
@@ -296,7 +296,7 @@ def _sentence(frames: Wordings, facts: Facts, rng: np.random.Generator) -> str:
         lower=garment(facts["lower_colour"], facts["lower"]),
         cap=cap,
         lanes=f"{facts['lanes']} lane" + ("" if facts["lanes"] == "1" else "s"),
-        junction=_one(_JUNCTIONS, rng) if facts["junction"] == "yes" else "",
+        junction=choose(rng, *_JUNCTIONS) if facts["junction"] == "yes" else "",
     )
     return ". ".join(part[0].upper() + part[1:] for part in text.split(". "))
 
@@ -425,7 +425,7 @@ LISTED_PLACE = (
 def in_short(facts: Facts, about: Sequence[str], rng: np.random.Generator) -> str:
     """Short statements of everything about some keys of SHORT, in random order."""
     stated = _worded(_STATED, facts, rng)
-    said = [_one(wordings, rng).format(**facts, **stated) for key in _seen(facts, about) for wordings in SHORT[key]]
+    said = [choose(rng, *wordings).format(**facts, **stated) for key in _seen(facts, about) for wordings in SHORT[key]]
     return " ".join(_mixed([text[0].upper() + text[1:] for text in said], rng))
 
 
@@ -441,11 +441,7 @@ def _seen(facts: Facts, about: Sequence[str]) -> list[str]:
 
 def _worded(slots: Slots, facts: Facts, rng: np.random.Generator) -> dict[str, str]:
     """One wording for every slot."""
-    return {slot: _one(values[facts[name]], rng) for slot, (name, values) in slots.items()}
-
-
-def _one(options: Wordings, rng: np.random.Generator) -> str:
-    return options[int(rng.integers(len(options)))]
+    return {slot: choose(rng, *values[facts[name]]) for slot, (name, values) in slots.items()}
 
 
 def _mixed(things: Sequence[Thing], rng: np.random.Generator) -> list[Thing]:

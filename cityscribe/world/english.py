@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from cityscribe.world.facts import Facts
 
 PLURAL = ("trousers", "pants", "shorts")
@@ -29,3 +31,8 @@ def pronouns(facts: Facts) -> dict[str, str]:
     """The pronouns of a person by the male ones, as they stand in sentence patterns: he, his, him, He, His."""
     he, his, him = ("he", "his", "him") if facts["sex"] == "male" else ("she", "her", "her")
     return {"he": he, "his": his, "him": him, "He": he.capitalize(), "His": his.capitalize()}
+
+
+def choose(rng: np.random.Generator, *options: str) -> str:
+    """One of some wordings."""
+    return options[int(rng.integers(len(options)))]

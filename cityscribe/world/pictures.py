@@ -20,7 +20,7 @@ from cityscribe.world.descriptions import (
     in_short,
     listed,
 )
-from cityscribe.world.english import article, garment, noun_of, pronouns
+from cityscribe.world.english import article, choose, garment, noun_of, pronouns
 from cityscribe.world.event import (
     placed,
     sample_moving,
@@ -212,16 +212,12 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:] + "."
 
 
-def _choose(rng: np.random.Generator, *options: str) -> str:
-    return options[int(rng.integers(len(options)))]
-
-
 def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Generator) -> tuple[Question, ...]:
     """Every kind of question once, in words drawn at random."""
     own = scene.vehicles[0]
     ego = camera.on_vehicle is not None
-    who = _choose(rng, "the person in the green box", "the person marked green", "the one in the green box")
-    car = "our own car" if ego else _choose(rng, "the vehicle in the blue box", "the car marked blue")
+    who = choose(rng, "the person in the green box", "the person marked green", "the one in the green box")
+    car = "our own car" if ego else choose(rng, "the vehicle in the blue box", "the car marked blue")
     seen_cars = [v for i, v in enumerate(scene.vehicles) if i != camera.on_vehicle and box_of(v, camera) is not None]
     seen_people = [p for p in scene.people if box_of(p, camera) is not None]
     he, his, *_ = pronouns(facts).values()
@@ -250,20 +246,18 @@ def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Genera
     kind = f"{own.vehicle.colour} {own.vehicle.kind}"
     carries = "nothing" if facts["carried"] == "nothing" else article(facts["carried"])
     age = {"child": "a child", "adult": "a grown-up", "elderly": "an old person"}[facts["age"]]
-    other = _choose(
-        rng, "red", "blue", "green", "yellow", "black", "white", "pink", "brown", "purple", "orange", "gray"
-    )
+    other = choose(rng, "red", "blue", "green", "yellow", "black", "white", "pink", "brown", "purple", "orange", "gray")
     claimed = facts["upper_colour"] if rng.random() < 0.5 else other
     how_many = len(seen_cars)
     lanes = f"{_COUNT[int(facts['lanes'])]} lane" + ("" if facts["lanes"] == "1" else "s")
     old = {"child": "young", "adult": "grown-up", "elderly": "old"}[facts["age"]]
     asked: list[Question] = [
         Question(
-            "clothes", _choose(rng, f"What is {who} wearing?", f"Name the clothes of {who}."), _sentence(_wears(facts))
+            "clothes", choose(rng, f"What is {who} wearing?", f"Name the clothes of {who}."), _sentence(_wears(facts))
         ),
         Question(
             "upper colour",
-            _choose(rng, f"What colour is the {facts['upper']} of {who}?", f"Which colour does {who} wear on top?"),
+            choose(rng, f"What colour is the {facts['upper']} of {who}?", f"Which colour does {who} wear on top?"),
             _sentence(facts["upper_colour"]),
         ),
         Question(
@@ -275,7 +269,7 @@ def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Genera
             _sentence(f"{facts['upper']} and {facts['lower']}"),
         ),
         Question("sex", f"Is {who} a man or a woman, a boy or a girl?", _sentence(f"a {noun}")),
-        Question("age", _choose(rng, f"How old is {who}?", f"Is {who} young or old?"), _sentence(age)),
+        Question("age", choose(rng, f"How old is {who}?", f"Is {who} young or old?"), _sentence(age)),
         Question("height", f"How tall is {who}?", f"{facts['height_cm']} cm."),
         Question("carried", f"What does {who} carry?", _sentence(carries)),
         Question(
@@ -285,39 +279,39 @@ def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Genera
         ),
         Question(
             "motion",
-            _choose(rng, f"What is {who} doing?", f"Does {who} stand, walk or run?"),
+            choose(rng, f"What is {who} doing?", f"Does {who} stand, walk or run?"),
             _sentence(f"{he} is {doing}"),
         ),
         Question("direction in picture", f"Which way is {who} turned in the picture?", _sentence(turned)),
         Question(
             "facing",
-            _choose(
+            choose(
                 rng, f"Which way is {who} turned, for {car}?", f"Compare the direction of {who} with that of {car}."
             ),
             _sentence(towards),
         ),
-        Question("gaze", _choose(rng, f"What does {who} look at?", f"Where do the eyes of {who} go?"), _sentence(eyes)),
+        Question("gaze", choose(rng, f"What does {who} look at?", f"Where do the eyes of {who} go?"), _sentence(eyes)),
         Question(
             "position",
-            _choose(rng, f"Seen from {car}, where is {who}?", f"Where should the driver of {car} look for {who}?"),
+            choose(rng, f"Seen from {car}, where is {who}?", f"Where should the driver of {car} look for {who}?"),
             _sentence(where),
         ),
-        Question("distance", _choose(rng, f"How far is {who} from {car}?", f"Is {who} near {car}?"), _sentence(near)),
+        Question("distance", choose(rng, f"How far is {who} from {car}?", f"Is {who} near {car}?"), _sentence(near)),
         Question(
             "colour claim",
             f"Is the {facts['upper']} of {who} {claimed}?",
             "Yes." if claimed == facts["upper_colour"] else f"No, it is {facts['upper_colour']}.",
         ),
-        Question("weather", _choose(rng, "What is the weather?", "How is the sky?"), _sentence(f"it is {sky}")),
-        Question("light", _choose(rng, "What time of day is it?", "How much light is there?"), _sentence(hour)),
+        Question("weather", choose(rng, "What is the weather?", "How is the sky?"), _sentence(f"it is {sky}")),
+        Question("light", choose(rng, "What time of day is it?", "How much light is there?"), _sentence(hour)),
         Question(
             "surface",
-            _choose(rng, "Is the ground wet?", "How is the ground?"),
+            choose(rng, "Is the ground wet?", "How is the ground?"),
             "It is wet." if facts["surface"] == "wet" else "It is dry.",
         ),
         Question(
             "road",
-            _choose(rng, "What place is this?", "What kind of street is this?"),
+            choose(rng, "What place is this?", "What kind of street is this?"),
             _sentence(article(facts["road"])),
         ),
         Question("lanes", "How many lanes are there?", _sentence(lanes)),
@@ -333,12 +327,12 @@ def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Genera
         ),
         Question(
             "traffic light",
-            _choose(rng, "What colour is the traffic light?", "Is there a traffic light, and what does it show?"),
+            choose(rng, "What colour is the traffic light?", "Is there a traffic light, and what does it show?"),
             "I see none." if facts["traffic_light"] == "none" else _sentence(facts["traffic_light"]),
         ),
         Question(
             "speed limit",
-            _choose(rng, "What number is on the sign?", "Which speed does a sign show?"),
+            choose(rng, "What number is on the sign?", "Which speed does a sign show?"),
             "I see none." if facts["speed_limit"] == "none" else f"{facts['speed_limit']}.",
         ),
         Question("cones", "Do you see orange cones?", "Yes." if facts["cones"] == "yes" else "No."),
@@ -384,7 +378,7 @@ def _questions(scene: Scene, camera: Camera, facts: Facts, rng: np.random.Genera
         ),
         Question(
             "picture",
-            _choose(rng, "What is in the picture?", "Describe the picture."),
+            choose(rng, "What is in the picture?", "Describe the picture."),
             f"{_sentence(article(noun) + ' ' + doing + ' ' + where + ', ' + near)} "
             f"There is {facts['traffic']} traffic, it is {sky} and {hour}.",
         ),
