@@ -39,10 +39,10 @@ import numpy as np
 import typer
 
 from benchmarks.scores import machine
+from cityscribe.media.video import read_frames, write_video
 from cityscribe.prepare import prepare
-from cityscribe.records import PHASES, Box, Phase, Scenario, View
 from cityscribe.settings import Settings
-from cityscribe.video import read_frames, write_video
+from cityscribe.traffic.scenario import PHASES, Box, Phase, Scenario, View
 
 FPS = 30
 GOP = 60

@@ -41,7 +41,7 @@ import psutil
 import typer
 from PIL import Image
 
-from cityscribe.video import write_video
+from cityscribe.media.video import write_video
 
 GROWTH_MB = 5.0
 """Megabytes that a process may grow in 1,000 requests after the warm-up; images that leak would be ten times that."""

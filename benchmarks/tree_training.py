@@ -30,9 +30,10 @@ import torch
 import typer
 from PIL import Image
 
+from cityscribe.files import read_json
 from cityscribe.models.build import build_processor
 from cityscribe.models.tokenizer import train_tokenizer
-from cityscribe.records import Sample, SampleMeta, image_block, message, read_json, text_block
+from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
 from cityscribe.settings import TrainSettings
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import Facts, facts_at

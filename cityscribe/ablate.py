@@ -25,8 +25,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cityscribe.evaluate.resampling import holm
+from cityscribe.files import InputError, write_json, write_text
 from cityscribe.pipeline import STAGES, Watch, run
-from cityscribe.records import InputError, write_json, write_text
 from cityscribe.report.bootstrap import Interval, paired_interval, paired_p_value
 from cityscribe.report.run_files import Run, SegmentKey, read_run
 from cityscribe.report.tables import reference_domains, segment_points

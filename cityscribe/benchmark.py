@@ -17,9 +17,10 @@ from pathlib import Path
 
 from cityscribe.evaluate.benchmarks.asking import asked
 from cityscribe.evaluate.benchmarks.question import Benchmark, Question
+from cityscribe.files import InputError
 from cityscribe.predict.conversations import predict_conversations
 from cityscribe.prepare.conversations import prepare_conversations
-from cityscribe.records import InputError, Sample, SampleMeta, image_block, message, read_samples, text_block
+from cityscribe.records import Sample, SampleMeta, image_block, message, read_samples, text_block
 from cityscribe.settings import Settings
 from cityscribe.sources.conversation import frames_of
 from cityscribe.sources.video_qa import video_named

@@ -23,7 +23,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cityscribe.records import InputError, read_samples, write_json, write_text
+from cityscribe.files import InputError, write_json, write_text
+from cityscribe.records import read_samples
 from cityscribe.settings import UNRELATED_TO_WEIGHTS, Settings, dump_settings
 from cityscribe.train import processes
 

@@ -1,42 +1,23 @@
 """The records that every stage reads and writes.
 
-A `Scenario` is one traffic event: its views (a video each, with boxes and phases) and where it came from. Every source
-yields scenarios. A `Sample` is one conversation about images; `prepare` turns scenarios into samples, training and
-prediction read them. A `Problem` is one thing that is wrong with somebody's data, with the file and the place in it.
-
-Frames of reference: a box is `x, y, width, height` in pixels of the video frame, origin at the top left, floats. Times
-are seconds in the time of their own view: the views of a scenario are not synchronised. `image_id` counts frames as the
-annotation does; `cityscribe.video.frame_index` maps it to a frame of the video.
+A `Sample` is one conversation about images: everything that trains or is asked is one. A `Problem` is one thing that is
+wrong with somebody's data, with the file and the place in it.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from cityscribe.files import InputError
+
 if TYPE_CHECKING:
     import pyarrow as pa
-
-PHASES = ("prerecognition", "recognition", "judgement", "action", "avoidance")
-"""The five phases of a WTS event in the order in which they happen; a phase's number is its index here."""
-
-ROLES = ("pedestrian", "vehicle")
-"""The road users of a scenario that captions and boxes are about."""
-
-Role = Literal["pedestrian", "vehicle"]
-Domain = Literal["internal", "external"]
-Split = Literal["train", "val", "test"]
-ViewKind = Literal["overhead", "vehicle"]
-
-
-class InputError(Exception):
-    """Something from outside (a file, a setting, a model) cannot be used. The message names it and what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,78 +32,6 @@ class Problem:
     def __str__(self) -> str:
         place = f": {self.place}" if self.place else ""
         return f"{self.level}: {self.file}{place}: {self.message}"
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """One annotated box: `xywh` in pixels of the frame that `image_id` names."""
-
-    image_id: int
-    xywh: tuple[float, float, float, float]
-    phase: int | None = None  # index into PHASES; None where the annotation gives none (tracked boxes)
-    generated: bool = False  # from a tracker (`bbox_generated`) rather than by hand
-
-    @property
-    def area(self) -> float:
-        """Square pixels."""
-        return self.xywh[2] * self.xywh[3]
-
-
-@dataclass(frozen=True, slots=True)
-class Gaze:
-    """Where the pedestrian of an event looks, on the frame that `image_id` names."""
-
-    image_id: int
-    head: tuple[float, float]  # x, y in pixels of the frame
-    direction: tuple[float, float, float]  # in the axes of the camera as OpenGL has them: right, up, backward
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """One phase of an event in one view's own time. A caption is empty where a test set withholds it."""
-
-    number: int  # index into PHASES
-    start_s: float
-    end_s: float
-    captions: dict[str, str] = field(default_factory=dict)  # role -> caption
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """One camera's video of a scenario."""
-
-    name: str  # stem of the video file
-    kind: ViewKind
-    video: Path
-    phases: tuple[Phase, ...] = ()  # in the order of PHASES, at most one each
-    boxes: dict[str, tuple[Box, ...]] = field(default_factory=dict)  # role -> boxes in order of image_id
-    reference: bool | None = None  # listed as a reference view of its scenario; None where no list names the scenario
-    gaze: tuple[Gaze, ...] = ()  # in order of image_id
-
-    def boxes_of(self, role: str, phase: int) -> tuple[Box, ...]:
-        """The boxes of one road user that are labelled with a phase, in order of image_id."""
-        return tuple(box for box in self.boxes.get(role, ()) if box.phase == phase)
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """One traffic event."""
-
-    name: str  # the key of the submission format
-    domain: Domain  # internal: WTS itself; external: BDD_PC_5K
-    split: Split
-    views: tuple[View, ...]
-    source: str  # the format that it was read from, such as "wts"
-
-    def captions(self) -> dict[tuple[int, str], str]:
-        """Phase and role -> caption. Views repeat the texts; that of the first view that has one counts."""
-        found: dict[tuple[int, str], str] = {}
-        for view in self.views:
-            for phase in view.phases:
-                for role in ROLES:
-                    if text := phase.captions.get(role, "").strip():
-                        found.setdefault((phase.number, role), text)
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,36 +187,3 @@ def _sample(row: dict[str, Any]) -> Sample:
     lists = {name: tuple(row["meta"][name]) for name in ("marked", "options")}
     meta = SampleMeta(**{**row["meta"], **lists})
     return Sample(messages, tuple(row["images"]), row["group"], meta)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON with sorted keys, whole or not at all."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-
-
-def printable(text: str) -> str:
-    """The text with what no UTF-8 file can hold written as escapes: JSON may name half of a surrogate pair."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text, made `printable`, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(printable(text), encoding="utf-8")
-    os.replace(partial, path)
-
-
-def read_json(path: Path) -> Any:
-    """Read JSON. Raises InputError with the file, the line and what is wrong."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start}: not UTF-8 text") from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: line {error.lineno}, column {error.colno}: {error.msg}") from error
-    except RecursionError as error:
-        raise InputError(f"{path}: nested too deeply") from error
-    except ValueError as error:  # Python refuses to read integers of thousands of digits
-        raise InputError(f"{path}: a number is too long") from error

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from cityscribe.ablate import SHIPPED, ablate, load_ablation, markdown_table, plan, text_table
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.world.dataset import WorldSettings, write_dataset
 
 

@@ -15,11 +15,11 @@ from cityscribe.cli import app
 from cityscribe.evaluate.benchmarks import BENCHMARKS
 from cityscribe.evaluate.benchmarks.asking import read_prompts
 from cityscribe.evaluate.benchmarks.score import score_benchmark
-from cityscribe.records import InputError
+from cityscribe.files import InputError
+from cityscribe.media.video import write_video
 from cityscribe.settings import settings_without_project
-from cityscribe.video import write_video
 from tests.evaluate.benchmarks.small_benchmarks import SMALL, dump, dump_lines
-from tests.numbered_video import numbered_frame
+from tests.media.numbered_video import numbered_frame
 
 Checkpoint = Callable[[str], Path]
 SETTINGS = settings_without_project(["predict.max_new_tokens=4", "predict.precision=fp32", "predict.batch_size=2"])

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from cityscribe.cli import app
+from cityscribe.files import InputError
 from cityscribe.presets import preset_names, preset_text
-from cityscribe.records import InputError
 from cityscribe.settings import load_settings, resolve
 
 WANTED = {

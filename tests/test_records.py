@@ -8,17 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cityscribe.files import InputError, read_json, write_json
 from cityscribe.records import (
-    InputError,
     Sample,
     SampleMeta,
     image_block,
     message,
-    read_json,
     read_samples,
     text_block,
     text_of,
-    write_json,
     write_samples,
 )
 

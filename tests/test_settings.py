@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.settings import commented_settings, dump_settings, load_settings, resolve
 
 MINIMAL = "data:\n  path: somewhere\n"

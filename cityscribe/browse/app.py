@@ -20,11 +20,11 @@ from cityscribe.browse.detail import conversation_detail, look, phase_key_frame,
 from cityscribe.browse.library import Library
 from cityscribe.browse.pictures import frame_jpeg, preview
 from cityscribe.browse.search import Filter, Order, find, row, terms_of
+from cityscribe.media.video import VideoError
 from cityscribe.prepare.appearance import APPEARANCE, best_appearances
-from cityscribe.records import PHASES, View
 from cityscribe.serve.app import NO_TELEMETRY
 from cityscribe.serve.guard import LOOPBACK, headers_of, host_name, is_foreign, security_headers
-from cityscribe.video import VideoError
+from cityscribe.traffic.scenario import PHASES, View
 
 PAGE = {
     "index.html": "text/html",

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cityscribe.browse.library import Library, answers_to, entry_id
+from cityscribe.media.video import VideoError, frame_index
+from cityscribe.media.video_index import FrameIndex, frame_index_of
 from cityscribe.prepare.keyframe import KeyFrame, key_frame
 from cityscribe.prepare.labeller import label_by_rules
 from cityscribe.prepare.sentences import split_sentences
@@ -18,11 +20,10 @@ from cityscribe.prepare.views import (
     why_view_is_left_out,
     with_boxes,
 )
-from cityscribe.records import PHASES, ROLES, Phase, Scenario, View, text_of
+from cityscribe.records import text_of
 from cityscribe.report.differences import Span, compare
 from cityscribe.report.run_files import Run
-from cityscribe.video import VideoError, frame_index
-from cityscribe.video_index import FrameIndex, frame_index_of
+from cityscribe.traffic.scenario import PHASES, ROLES, Phase, Scenario, View
 
 PATH = re.compile(r"^[^:]*[/\\][^:]*: ")
 

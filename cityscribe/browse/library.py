@@ -17,14 +17,16 @@ from typing import Any
 
 import pyarrow as pa
 
+from cityscribe.files import InputError
 from cityscribe.prepare.stage import safe_name
 from cityscribe.prepare.views import why_phase_is_left_out, why_view_is_left_out
-from cityscribe.records import PHASES, InputError, Scenario, read_sample_table, text_of
+from cityscribe.records import read_sample_table, text_of
 from cityscribe.report.run_files import Run, Skipped, read_run
 from cityscribe.report.samples import phase_points
 from cityscribe.settings import Settings, load_settings, resolve
 from cityscribe.sources import SAMPLE_SOURCES, read_scenarios
 from cityscribe.sources.intake import open_intake
+from cityscribe.traffic.scenario import PHASES, Scenario
 
 SPLITS = ("train", "val", "test")
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from cityscribe.media.video import probe, read_frames
 from cityscribe.prepare.keyframe import KeyFrame
 from cityscribe.prepare.pictures import render_one
 from cityscribe.settings import PrepareSettings
-from cityscribe.video import probe, read_frames
 
 CHUNK = 12
 """Frames that are decoded together."""

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cityscribe.cli.shell import Overrides, app, complaints, console, watch
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 Vocabulary = Annotated[
     Path | None, typer.Option(help="YAML file of objects and synonyms; by default, those of traffic")
@@ -124,7 +124,7 @@ def pope_questions(
 
     from cityscribe.evaluate.hallucination.objects import read_objects, read_vocabulary
     from cityscribe.evaluate.hallucination.pope import CATEGORIES, build_questions
-    from cityscribe.records import write_text
+    from cityscribe.files import write_text
 
     words = read_vocabulary(vocabulary)
     truth, warnings = read_objects(objects, words)
@@ -174,7 +174,7 @@ def _finish(
     """Write scores, lines and provenance, and print the measures."""
     import json
 
-    from cityscribe.records import write_json, write_text
+    from cityscribe.files import write_json, write_text
 
     _warn(warnings)
     if output is not None:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from cityscribe.cli.shell import Overrides, ProjectFile, app, console, watch
 from cityscribe.cli.stages import homes_of, run_stages
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 if TYPE_CHECKING:
     from cityscribe.settings import Settings
@@ -78,7 +78,7 @@ def film(
     """Film a scenario that was written by hand, and say what is true of each of its phases."""
     import numpy as np
 
-    from cityscribe.video import write_video
+    from cityscribe.media.video import write_video
     from cityscribe.world.facts import facts_at
     from cityscribe.world.renderers import RENDERERS
     from cityscribe.world.rigs import Dashboard, Mast
@@ -118,7 +118,7 @@ def worldbench(project: ProjectFile, overrides: Overrides = None) -> None:
 
 def _print_attributes(settings: Settings) -> None:
     from cityscribe.evaluate.wts_files import read_predictions, read_references, splits_of_references
-    from cityscribe.records import write_json
+    from cityscribe.files import write_json
     from cityscribe.world.worldbench import attribute_accuracy, majority_values, mean_accuracy
 
     references = {

@@ -9,7 +9,8 @@ import typer
 from rich.markup import escape
 
 from cityscribe.cli.shell import Overrides, app, console, watch
-from cityscribe.records import InputError, Problem
+from cityscribe.files import InputError
+from cityscribe.records import Problem
 
 
 @app.command()

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from cityscribe.cli.shell import app, console, watch
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 
 @app.command()
@@ -80,7 +80,7 @@ def _judge_file(
     """Judge a file of answers; write the numbers with what made them, and each verdict as a JSON line."""
     from cityscribe.evaluate.judge import judge_items, read_items, summarise
     from cityscribe.evaluate.provenance import provenance
-    from cityscribe.records import write_json, write_text
+    from cityscribe.files import write_json, write_text
 
     items = read_items(path)
     if "{second_answer}" in rubric.user and not all(item.second_answer for _, _, item in items):
@@ -114,7 +114,7 @@ def agreement(
     """How far two judges agree: Cohen's kappa on yes and no, correlation of the scores."""
     from cityscribe.evaluate import agreement as measured
     from cityscribe.evaluate.judge import read_verdicts
-    from cityscribe.records import write_json
+    from cityscribe.files import write_json
 
     one, other = read_verdicts(first), read_verdicts(second)
     if [name for name, _ in one] != [name for name, _ in other]:

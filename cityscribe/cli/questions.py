@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from cityscribe.cli.shell import complaints, console
-from cityscribe.records import InputError, Sample
+from cityscribe.files import InputError
+from cityscribe.records import Sample
 
 
 def compare_questions(runs: dict[str, Any], output: Path) -> None:
@@ -33,7 +34,7 @@ def _points(score: float | None) -> str:
 
 def print_question_scores(homes: list[tuple[str, Path]]) -> None:
     """A line a model and part, from the `scores.json` of each."""
-    from cityscribe.records import read_json
+    from cityscribe.files import read_json
 
     table = Table("model", *COLUMNS)
     for name, home in homes:
@@ -117,7 +118,7 @@ def evaluate_file(
 
 def write_scores(scores: Any, output: Path | None, segments: Path | None) -> None:
     """Tell the warnings of an evaluation; write its scores, what made them beside, and the values of each segment."""
-    from cityscribe.records import write_json
+    from cityscribe.files import write_json
 
     for warning in scores.warnings:
         complaints.print(f"[yellow]warning:[/] {escape(warning)}")

@@ -11,7 +11,7 @@ from rich.table import Table
 from cityscribe.cli.questions import compare_questions, evaluate_file, write_scores
 from cityscribe.cli.shell import Overrides, app, console, watch
 from cityscribe.cli.stages import run_stages
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 Backend = Literal["python", "java"]
 
@@ -64,7 +64,7 @@ def evaluate(
     write_scores(scores, output, segments)
     if attributes is not None:
         from cityscribe.evaluate.attribute_scores import evaluate_attributes
-        from cityscribe.records import write_json
+        from cityscribe.files import write_json
 
         attributes.parent.mkdir(parents=True, exist_ok=True)
         write_json(attributes, evaluate_attributes(references, predictions, split=split))

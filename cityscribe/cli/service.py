@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cityscribe.cli.shell import Overrides, app, console
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 
 @app.command("serve")

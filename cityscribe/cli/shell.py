@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.train import processes
 
 app = typer.Typer(

@@ -25,7 +25,7 @@ def run_stages(project: Path, overrides: list[str] | None, stages: tuple[str, ..
 
 
 def _summary(settings: Any, stages: tuple[str, ...]) -> None:
-    from cityscribe.records import read_json
+    from cityscribe.files import read_json
 
     folder = settings.run_dir
     table_of_tuning = folder / "training" / "report.json"
@@ -50,8 +50,8 @@ def homes_of(settings: Any) -> list[tuple[str, Path]]:
 
 
 def print_scores(settings: Any) -> None:
+    from cityscribe.files import read_json
     from cityscribe.pipeline import brings_samples
-    from cityscribe.records import read_json
 
     if brings_samples(settings):
         print_question_scores(homes_of(settings))

@@ -21,10 +21,11 @@ import numpy as np
 
 from cityscribe.detect.detector import Detection, Detector, detect
 from cityscribe.detect.tracker import track
+from cityscribe.files import InputError, write_json
+from cityscribe.media.video import VideoError, VideoInfo, probe, read_frames
 from cityscribe.predict.journal import Journal
-from cityscribe.records import ROLES, Box, InputError, Scenario, View, write_json
 from cityscribe.sources.tracks import Track, interpolated, with_tracks
-from cityscribe.video import VideoError, VideoInfo, probe, read_frames
+from cityscribe.traffic.scenario import ROLES, Box, Scenario, View
 
 LOW_SCORE = 0.1
 """From which a detection may continue a track that has begun (BYTE)."""

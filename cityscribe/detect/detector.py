@@ -19,8 +19,8 @@ import torch
 from transformers import AutoImageProcessor, AutoModelForObjectDetection, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
+from cityscribe.files import InputError
 from cityscribe.models.load import resolve_base
-from cityscribe.records import InputError
 from cityscribe.sources.tracks import Track
 
 

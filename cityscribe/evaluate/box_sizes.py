@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cityscribe.records import ROLES, Sample, Scenario
+from cityscribe.records import Sample
+from cityscribe.traffic.scenario import ROLES, Scenario
 
 
 def box_areas(scenarios: Iterable[Scenario], samples: Iterable[Sample]) -> dict[str, float]:

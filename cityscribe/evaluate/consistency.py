@@ -12,7 +12,7 @@ from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any
 
 from cityscribe.evaluate.attributes import UNCLEAR, agrees, attributes
-from cityscribe.records import PHASES, ROLES
+from cityscribe.traffic.scenario import PHASES, ROLES
 
 if TYPE_CHECKING:
     from cityscribe.evaluate.attribute_scores import Facts

@@ -32,8 +32,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from cityscribe.evaluate import resampling
 from cityscribe.evaluate.question_files import read_lines
 from cityscribe.evaluate.text_files import text_of_file
+from cityscribe.files import InputError, read_json
 from cityscribe.letters import LETTERS, read_choice
-from cityscribe.records import InputError, read_json
 
 HIGHEST = 5
 PLACES = re.compile(r"\{(question|reference|answer|second_question|second_answer)\}")

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 MAX_TOKENS = 128
 SEED = 0

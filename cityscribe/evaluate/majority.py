@@ -15,7 +15,9 @@ from math import fsum, sqrt
 from pathlib import Path
 
 from cityscribe.evaluate.wts_files import read_references
-from cityscribe.records import PHASES, ROLES, Sample, text_of, write_json
+from cityscribe.files import write_json
+from cityscribe.records import Sample, text_of
+from cityscribe.traffic.scenario import PHASES, ROLES
 
 Asked = tuple[int, str]
 """Phase (an index into PHASES), road user."""

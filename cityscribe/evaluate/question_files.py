@@ -16,8 +16,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from cityscribe.evaluate.text_files import text_of_file
+from cityscribe.files import InputError
 from cityscribe.letters import LETTERS
-from cityscribe.records import PHASES, InputError, Sample, text_of
+from cityscribe.records import Sample, text_of
+from cityscribe.traffic.scenario import PHASES
 
 
 class Line(BaseModel):

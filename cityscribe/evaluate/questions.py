@@ -22,7 +22,8 @@ from cityscribe.evaluate.answers import are_long, score_long, score_short, short
 from cityscribe.evaluate.provenance import provenance
 from cityscribe.evaluate.question_files import Question, from_sample, read_questions
 from cityscribe.evaluate.wts import Backend
-from cityscribe.records import InputError, Sample
+from cityscribe.files import InputError
+from cityscribe.records import Sample
 
 QUESTION_PROFILES = ("auto", "choices", "answers", "wts", "coco")
 

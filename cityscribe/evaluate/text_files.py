@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, Any]]:

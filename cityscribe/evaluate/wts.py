@@ -47,7 +47,8 @@ from cityscribe.evaluate.wts_files import (
     warn_about_pairs,
     warn_about_unknown,
 )
-from cityscribe.records import Domain, InputError
+from cityscribe.files import InputError
+from cityscribe.traffic.scenario import Domain
 
 POINTS = {"bleu": 100.0, "meteor": 100.0, "rouge-l": 100.0, "cider": 10.0}  # what a metric of 1 is worth
 ZERO = dict.fromkeys(POINTS, 0.0)

@@ -11,7 +11,8 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cityscribe.records import PHASES, ROLES, Domain, InputError, printable, read_json
+from cityscribe.files import InputError, printable, read_json
+from cityscribe.traffic.scenario import PHASES, ROLES, Domain
 
 DOMAINS: tuple[Domain, ...] = ("internal", "external")
 SPLITS = ("train", "val", "test")

@@ -16,7 +16,7 @@ from typing import Any
 
 from cityscribe.evaluate.provenance import provenance
 from cityscribe.evaluate.questions import QuestionScores
-from cityscribe.records import InputError, read_json
+from cityscribe.files import InputError, read_json
 
 PROFILE = "wts-vqa"
 

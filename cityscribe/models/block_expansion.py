@@ -17,8 +17,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from cityscribe.files import InputError
 from cityscribe.models.parts import decoder, decoder_layers, text_configs
-from cityscribe.records import InputError
 from cityscribe.settings import ModelSettings
 
 BRANCH_ENDS = ("o_proj", "down_proj")

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
+from cityscribe.files import InputError
 from cityscribe.models.parts import decoder_layers
-from cityscribe.records import InputError
 
 BLOCK = 64
 """Weights that share a scale, the default of bitsandbytes and of QLoRA."""

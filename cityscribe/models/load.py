@@ -38,6 +38,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import logging as transformers_logging
 
+from cityscribe.files import InputError, read_json
 from cityscribe.models.four_bit import (
     check_widths,
     four_bit_config,
@@ -49,7 +50,6 @@ from cityscribe.models.images_only import images_only
 from cityscribe.models.lora import adapter_weights, is_adapter, is_lora, merged_state_dict
 from cityscribe.models.parts import decoder
 from cityscribe.models.whole_images import plain_config, plain_processor
-from cityscribe.records import InputError, read_json
 
 SHIPPED = ("cityscribe-tiny",)
 """Names of the models that come with the package, as folders in `cityscribe/assets`."""

@@ -21,9 +21,9 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers import PreTrainedModel
 
+from cityscribe.files import InputError
 from cityscribe.models.four_bit import is_four_bit
 from cityscribe.models.parts import connector, decoder_layers, vision_tower
-from cityscribe.records import InputError
 from cityscribe.settings import ModelSettings
 
 ADAPTER = "default"  # peft's own name for the only adapter of a model

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.settings import Part
 
 CONNECTOR_NAMES = (

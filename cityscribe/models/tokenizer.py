@@ -13,7 +13,7 @@ from types import MappingProxyType
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 PAD, START, END, IMAGE = "<pad>", "<|im_start|>", "<|im_end|>", "<image>"
 NO_TOKENS: Mapping[str, str] = MappingProxyType({})

@@ -18,12 +18,12 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, ProcessorMixin
 
+from cityscribe.files import InputError
 from cityscribe.models.block_expansion import add_blocks
 from cityscribe.models.four_bit import count_weights
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.lora import add_lora
 from cityscribe.models.parts import connector, named_parts, parameters_of
-from cityscribe.records import InputError
 from cityscribe.settings import ModelSettings
 
 

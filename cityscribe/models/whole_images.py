@@ -14,7 +14,7 @@ from typing import Any
 from transformers import LlavaConfig, LlavaNextConfig, LlavaProcessor, PreTrainedConfig, ProcessorMixin
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 
 def plain_config(config: PreTrainedConfig, base: str) -> LlavaConfig:

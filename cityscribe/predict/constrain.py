@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 from transformers import ProcessorMixin
 
+from cityscribe.files import InputError
 from cityscribe.predict.drafts import LONGEST
 from cityscribe.predict.grammars import library
-from cityscribe.records import InputError
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher

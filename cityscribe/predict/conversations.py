@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cityscribe.files import InputError, write_text
 from cityscribe.letters import LETTERS, read_choice
 from cityscribe.predict.answers import Answer, Answering
 from cityscribe.predict.batches import Progress, answer_batches, whole_groups
@@ -27,7 +28,7 @@ from cityscribe.predict.local import Engine
 from cityscribe.predict.options import score_options
 from cityscribe.predict.prompts import Conversation
 from cityscribe.predict.stage import load_engine
-from cityscribe.records import InputError, Sample, text_of, write_text
+from cityscribe.records import Sample, text_of
 from cityscribe.settings import Settings
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 import transformers
 
+from cityscribe.files import InputError
 from cityscribe.models.load import resolve_base
 from cityscribe.models.precision import resolve_dtype
 from cityscribe.predict.answers import Answer
-from cityscribe.records import InputError, Sample
+from cityscribe.records import Sample
 from cityscribe.settings import Settings
 
 UNDECIDING: Any = {"split": True, "baselines": True, "remote": {"concurrency", "tries", "timeout_s"}}

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 FORM = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """JSON as Python writes it: a small model that may put white space anywhere puts it everywhere."""

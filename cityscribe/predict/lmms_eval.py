@@ -28,14 +28,15 @@ from lmms_eval.models.registry_v2 import ModelManifest
 from PIL import Image
 from tqdm import tqdm
 
+from cityscribe.files import InputError
+from cityscribe.media.video import probe, read_frames
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.precision import resolve_dtype
 from cityscribe.predict.local import Engine
 from cityscribe.predict.options import score_options
 from cityscribe.predict.prompts import Conversation
-from cityscribe.records import InputError, image_block, message, text_block
+from cityscribe.records import image_block, message, text_block
 from cityscribe.settings import settings_without_project
-from cityscribe.video import probe, read_frames
 
 IMAGE = "<image>"
 MAX_NEW_TOKENS = 1024

@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cityscribe.files import InputError
 from cityscribe.models.attention import decoder_attention
 from cityscribe.predict.attention import NAME
 from cityscribe.predict.batches import whole_groups
 from cityscribe.predict.decode import begin, feed, image_inputs_of, positions_from
 from cityscribe.predict.local import Engine
 from cityscribe.predict.prompts import Conversation, Prompt
-from cityscribe.records import InputError
 
 
 @dataclass(frozen=True, slots=True)

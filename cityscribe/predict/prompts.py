@@ -15,8 +15,9 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
+from cityscribe.files import InputError
 from cityscribe.models.inputs import TOKEN_INPUTS, PreprocessOnce, position_rule
-from cityscribe.records import InputError, text_of
+from cityscribe.records import text_of
 
 
 @dataclass(frozen=True, slots=True)

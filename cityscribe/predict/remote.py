@@ -22,9 +22,9 @@ from typing import Any, Literal, cast
 import openai
 from PIL import Image
 
+from cityscribe.files import InputError
 from cityscribe.predict.answers import Answer
 from cityscribe.predict.prompts import Conversation, open_image
-from cityscribe.records import InputError
 from cityscribe.settings import PredictSettings
 
 PASSING = (408, 409, 425, 429)

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from cityscribe.files import InputError, write_json
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.precision import resolve_dtype
 from cityscribe.predict.answers import Answer, Answering
@@ -28,8 +29,9 @@ from cityscribe.predict.journal import Journal
 from cityscribe.predict.local import Engine
 from cityscribe.predict.remote import RemoteEngine
 from cityscribe.predict.sequential import Scene, ask
-from cityscribe.records import ROLES, InputError, Sample, read_samples, text_of, write_json
+from cityscribe.records import Sample, read_samples, text_of
 from cityscribe.settings import Settings
+from cityscribe.traffic.scenario import ROLES
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from cityscribe.media.video import VideoError, VideoInfo, probe
 from cityscribe.prepare.geometry import XYWH
 from cityscribe.prepare.keyframe import KeyFrame, key_frame
-from cityscribe.records import View
-from cityscribe.video import VideoError, VideoInfo, probe
+from cityscribe.traffic.scenario import View
 
 APPEARANCE = "appearance"
 """The image of it among `prepare.images`."""

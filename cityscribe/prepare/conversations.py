@@ -25,13 +25,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from cityscribe.files import InputError, write_json
+from cityscribe.media.video import VideoError, frame_at, frame_index, probe, read_frames
 from cityscribe.prepare.drawing import draw_boxes
 from cityscribe.prepare.geometry import XYWH
 from cityscribe.prepare.pictures import fit
 from cityscribe.prepare.skipped import Skip, write_skipped
-from cityscribe.records import ROLES, InputError, Sample, text_of, write_json, write_samples
+from cityscribe.records import Sample, text_of, write_samples
 from cityscribe.settings import PrepareSettings
-from cityscribe.video import VideoError, frame_at, frame_index, probe, read_frames
+from cityscribe.traffic.scenario import ROLES
 
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 FRAME = re.compile(

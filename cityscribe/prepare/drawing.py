@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cityscribe.prepare.geometry import XYWH, scale_box, to_pixels
-from cityscribe.records import Gaze
+from cityscribe.traffic.scenario import Gaze
 
 GAZE_COLOUR = (255, 0, 0)
 GAZE_SHARE = 1 / 6

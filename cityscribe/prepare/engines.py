@@ -17,9 +17,9 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from cityscribe.files import InputError
 from cityscribe.prepare.pictures import Picture, VideoJob
 from cityscribe.prepare.skipped import Skip
-from cityscribe.records import InputError
 
 VIDEOS_A_PROCESS = 8
 """Fewer are done before a process has started."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from cityscribe.media.video import VideoInfo, frame_at, frame_index
 from cityscribe.prepare.geometry import XYWH, in_frame
-from cityscribe.records import Box, Gaze, Phase, View
-from cityscribe.video import VideoInfo, frame_at, frame_index
+from cityscribe.traffic.scenario import Box, Gaze, Phase, View
 
 MAX_SHIFT_S = 0.5
 """A vehicle's box is drawn on another frame only this close in time. In half a second a car at 30 km/h drives 4 m,

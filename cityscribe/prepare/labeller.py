@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cityscribe.files import InputError
 from cityscribe.prepare.dimensions import DIMENSIONS, dimension_of
 from cityscribe.prepare.sentences import split_sentences
-from cityscribe.records import InputError
 from cityscribe.settings import LabellerSettings
 
 if TYPE_CHECKING:

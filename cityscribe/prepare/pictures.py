@@ -14,15 +14,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from cityscribe.files import InputError
+from cityscribe.media.video import VideoError, probe, read_frames
 from cityscribe.prepare.appearance import APPEARANCE, best_appearances
 from cityscribe.prepare.drawing import draw_boxes, draw_gaze
 from cityscribe.prepare.geometry import PixelRect, local_view
 from cityscribe.prepare.keyframe import KeyFrame, key_frame
 from cityscribe.prepare.prompts import GAZE
 from cityscribe.prepare.skipped import Skip, What
-from cityscribe.records import PHASES, ROLES, InputError, Phase, View
 from cityscribe.settings import PrepareSettings
-from cityscribe.video import VideoError, probe, read_frames
+from cityscribe.traffic.scenario import PHASES, ROLES, Phase, View
 
 
 @dataclass(frozen=True, slots=True)

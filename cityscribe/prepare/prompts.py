@@ -15,7 +15,8 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cityscribe.records import PHASES, ROLES, InputError
+from cityscribe.files import InputError
+from cityscribe.traffic.scenario import PHASES, ROLES
 
 OF_PREFIX = frozenset({"phase"})
 OF_QUESTION = frozenset(ROLES)

@@ -14,7 +14,8 @@ from cityscribe.prepare.labeller import Labelled
 from cityscribe.prepare.pictures import Picture
 from cityscribe.prepare.prompts import Prompts, long_question
 from cityscribe.prepare.questions import ShortQuestion, short_questions
-from cityscribe.records import Phase, Sample, SampleMeta, Scenario, View, image_block, message, text_block
+from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
+from cityscribe.traffic.scenario import Phase, Scenario, View
 
 LONG_ORDER = ("vehicle", "pedestrian")
 """Of the long questions, as in sequential questioning (section 3.4): rounds are trained as they are predicted."""

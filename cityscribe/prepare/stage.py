@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from cityscribe.files import InputError, write_json
+from cityscribe.media.video import VideoError
 from cityscribe.prepare.appearance import APPEARANCE
 from cityscribe.prepare.engines import ENGINES
 from cityscribe.prepare.labeller import Labels, label_captions
@@ -42,9 +44,9 @@ from cityscribe.prepare.views import (
     why_view_is_left_out,
     with_boxes,
 )
-from cityscribe.records import ROLES, InputError, Phase, Sample, Scenario, View, write_json, write_samples
+from cityscribe.records import Sample, write_samples
 from cityscribe.settings import PrepareSettings, Settings
-from cityscribe.video import VideoError
+from cityscribe.traffic.scenario import ROLES, Phase, Scenario, View
 
 Progress = Callable[[int, int], None]
 

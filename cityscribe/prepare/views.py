@@ -11,10 +11,10 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Literal
 
+from cityscribe.media.video import frame_at, frame_index, probe
 from cityscribe.prepare.geometry import is_box
-from cityscribe.records import PHASES, ROLES, Box, Phase, Scenario, View
 from cityscribe.settings import PrepareSettings
-from cityscribe.video import frame_at, frame_index, probe
+from cityscribe.traffic.scenario import PHASES, ROLES, Box, Phase, Scenario, View
 
 BoxSource = Literal["annotated", "generated", "both"]
 

@@ -10,7 +10,7 @@ from importlib import resources
 
 import yaml
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 DATA_PATH = "  path: data/WTS\n"
 """The line of a preset that holds the folder of the data set."""

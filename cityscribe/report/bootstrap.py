@@ -14,8 +14,8 @@ import numpy as np
 
 from cityscribe.evaluate import resampling
 from cityscribe.evaluate.resampling import CONFIDENCE, RESAMPLES, Interval, Paired, Stratum
-from cityscribe.records import ROLES
 from cityscribe.report.run_files import SegmentKey
+from cityscribe.traffic.scenario import ROLES
 
 __all__ = ["CONFIDENCE", "RESAMPLES", "Interval", "paired_interval", "paired_p_value", "score"]
 

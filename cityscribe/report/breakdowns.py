@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from cityscribe.evaluate.resampling import Interval, Stratum, interval, stratum
-from cityscribe.records import PHASES
 from cityscribe.report.run_files import Run, SegmentKey
 from cityscribe.report.tables import reference_domains, segment_points
+from cityscribe.traffic.scenario import PHASES
 
 STATED = {"Light": "light", "Weather": "weather", "Distance": "distance"}
 """Kinds that the reference caption states, and the attribute that does."""

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from cityscribe.evaluate.resampling import holm
-from cityscribe.records import InputError, write_json, write_text
+from cityscribe.files import InputError, write_json, write_text
 from cityscribe.report.bootstrap import Interval, paired_interval, paired_p_value, score
 from cityscribe.report.breakdowns import breakdowns
 from cityscribe.report.moves import Move, attribute_moves, kind_moves

@@ -19,7 +19,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from cityscribe.records import PHASES, InputError, write_text
+from cityscribe.files import InputError, write_text
 from cityscribe.report.attribute_tables import (
     AttributeRow,
     attribute_rows,
@@ -42,6 +42,7 @@ from cityscribe.report.tables import (
     unexplained,
 )
 from cityscribe.settings import Settings
+from cityscribe.traffic.scenario import PHASES
 
 METRICS = {
     "bleu-1": "BLEU-1",

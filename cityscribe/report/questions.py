@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from cityscribe.evaluate.question_files import Question
 from cityscribe.evaluate.resampling import CONFIDENCE, RESAMPLES
-from cityscribe.records import InputError, write_json, write_text
+from cityscribe.files import InputError, write_json, write_text
 from cityscribe.report.curves import Line, line_chart
 from cityscribe.report.page import DESCRIPTIONS, environment, versions
 from cityscribe.report.question_charts import confusion_chart, recall_chart

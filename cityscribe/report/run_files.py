@@ -16,8 +16,10 @@ from cityscribe.evaluate.attribute_scores import Facts
 from cityscribe.evaluate.text_files import json_lines, text_of_file
 from cityscribe.evaluate.wts import POINTS
 from cityscribe.evaluate.wts_files import read_predictions
-from cityscribe.records import PHASES, ROLES, InputError, Sample, read_json, read_samples, text_of
+from cityscribe.files import InputError, read_json
+from cityscribe.records import Sample, read_samples, text_of
 from cityscribe.settings import Settings
+from cityscribe.traffic.scenario import PHASES, ROLES
 
 TUNED, BASE = OWN = ("tuned", "base")
 """What the model of a run is called: one that the run tuned, and one that it asked as it is."""

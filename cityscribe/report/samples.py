@@ -14,11 +14,12 @@ from statistics import fmean
 
 from PIL import Image, UnidentifiedImageError
 
-from cityscribe.records import PHASES, ROLES, InputError
+from cityscribe.files import InputError
 from cityscribe.report.differences import Span, compare
 from cityscribe.report.run_files import AskedPhase, Metrics, Model, PhaseKey, Run, SegmentKey
 from cityscribe.report.tables import reference_domains, segment_points
 from cityscribe.settings import Settings
+from cityscribe.traffic.scenario import PHASES, ROLES
 
 COLOURS = {"pedestrian": "green", "vehicle": "blue"}
 """Of the boxes that are drawn around the road users (section 3.2.2 of CityLLaVA)."""

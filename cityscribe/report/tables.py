@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import get_args
 
-from cityscribe.records import PHASES, ROLES, Domain
 from cityscribe.report.bootstrap import Interval, paired_interval, score
 from cityscribe.report.run_files import Model, Run, Scores, SegmentKey, Skipped
+from cityscribe.traffic.scenario import PHASES, ROLES, Domain
 
 EXAMPLES = 3
 """Of each reason in the table of what was left out."""

@@ -18,7 +18,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from cityscribe.prepare.prompts import load_prompts
-from cityscribe.records import ViewKind
 from cityscribe.serve.chat import STREAM, Chat, ChatRequest, sse
 from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.describe import Describer, given_boxes, given_phases
@@ -31,6 +30,7 @@ from cityscribe.serve.model_process import ModelProcess
 from cityscribe.serve.refusal import Refusal
 from cityscribe.serve.replies import Completion, Description, Model, Models, State, events, refusals
 from cityscribe.settings import Settings
+from cityscribe.traffic.scenario import ViewKind
 
 PAGE = {"index.html": "text/html", "style.css": "text/css", "page.js": "text/javascript"}
 

@@ -20,8 +20,9 @@ from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from cityscribe.files import InputError
 from cityscribe.predict.grammars import json_schema, one_of
-from cityscribe.records import InputError, image_block, message, text_block
+from cityscribe.records import image_block, message, text_block
 from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.decoding import decode_frames, decode_image
 from cityscribe.serve.log import log_bug

@@ -19,12 +19,12 @@ import av
 import av.logging
 from PIL import Image, ImageOps
 
+from cityscribe.media.video import VideoError, VideoInfo, frame_at, ids_a_frame, probe, read_frames
+from cityscribe.media.video_index import open_video
 from cityscribe.prepare.pictures import VideoJob, picture_video
-from cityscribe.records import PHASES, ROLES, Box, Phase, View, ViewKind
 from cityscribe.serve.refusal import Refusal
 from cityscribe.settings import PrepareSettings
-from cityscribe.video import VideoError, VideoInfo, frame_at, ids_a_frame, probe, read_frames
-from cityscribe.video_index import open_video
+from cityscribe.traffic.scenario import PHASES, ROLES, Box, Phase, View, ViewKind
 
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 BROKEN_IMAGE = (OSError, ValueError, SyntaxError, ArithmeticError, LookupError, TypeError, struct.error)

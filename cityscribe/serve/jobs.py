@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from cityscribe.records import ROLES
 from cityscribe.serve.log import log, log_bug
 from cityscribe.serve.metrics import Metrics
 from cityscribe.serve.refusal import Refusal, stopping
 from cityscribe.settings import ServeSettings
+from cityscribe.traffic.scenario import ROLES
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 OVER = ("done", "failed", "cancelled")

@@ -23,7 +23,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cityscribe.records import InputError, image_block, message, text_block, text_of
+from cityscribe.files import InputError
+from cityscribe.records import image_block, message, text_block, text_of
 from cityscribe.settings import Settings
 
 if TYPE_CHECKING:  # the process that listens imports this module too, and needs none of these

@@ -15,7 +15,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.serve.child import Child
 from cityscribe.serve.log import log, log_bug
 from cityscribe.serve.metrics import Metrics

@@ -19,7 +19,7 @@ from types import FrameType
 
 import uvicorn
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.serve.app import Service, serving
 from cityscribe.serve.log import log, log_to_stderr
 from cityscribe.settings import Settings, load_settings, settings_without_project

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from cityscribe.records import InputError, Problem, Scenario
+from cityscribe.files import InputError
+from cityscribe.records import Problem
 from cityscribe.settings import DataSettings
 from cityscribe.sources.animal_kingdom import read_animal_kingdom
 from cityscribe.sources.bddx import read_bddx
@@ -30,6 +31,7 @@ from cityscribe.sources.ucf_crime import read_ucf_crime
 from cityscribe.sources.video_qa import read_video_qa
 from cityscribe.sources.wts import read_wts
 from cityscribe.sources.wts_vqa import read_wts_vqa
+from cityscribe.traffic.scenario import Scenario
 
 SOURCES = {"wts": read_wts}
 SAMPLE_SOURCES = {

@@ -17,13 +17,13 @@ from typing import Any
 
 from PIL import Image
 
-from cityscribe.records import Box
+from cityscribe.media.video import VideoError, probe
 from cityscribe.sources.boxes_coco import grouped
 from cityscribe.sources.boxes_cvat import frame_of_image
 from cityscribe.sources.intake import UNREADABLE, Intake, finite, name_of, plain_text, shown
 from cityscribe.sources.tracks import Tracks, box_of
 from cityscribe.sources.videos import VIDEO_SUFFIXES, stem_of
-from cityscribe.video import VideoError, probe
+from cityscribe.traffic.scenario import Box
 
 SAMPLES, FRAMES = "samples.json", "frames.json"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cityscribe.records import Box, printable
+from cityscribe.files import printable
 from cityscribe.sources.boxes_coco import grouped
 from cityscribe.sources.intake import Intake, finite, shown
 from cityscribe.sources.tracks import Tracks, box_of
+from cityscribe.traffic.scenario import Box
 
 CLASSES = {
     1: "pedestrian",

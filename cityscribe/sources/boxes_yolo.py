@@ -13,11 +13,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from cityscribe.records import Box, printable
+from cityscribe.files import printable
 from cityscribe.sources.boxes_coco import grouped
 from cityscribe.sources.boxes_cvat import frame_of_image
 from cityscribe.sources.intake import UNREADABLE, Intake, finite, plain_text, shown
 from cityscribe.sources.tracks import Tracks, box_of
+from cityscribe.traffic.scenario import Box
 
 COCO_CLASSES = {0: "person", 1: "bicycle", 2: "car", 3: "motorcycle", 5: "bus", 7: "truck"}
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from cityscribe.records import PHASES, Problem, Sample, View
+from cityscribe.media.video import VideoError, VideoInfo, frame_index, probe
+from cityscribe.records import Problem, Sample
 from cityscribe.sources.videos import VIDEO_SUFFIXES
 from cityscribe.sources.wts import Origin, read_with_origins, relative_name
-from cityscribe.video import VideoError, VideoInfo, frame_index, probe
+from cityscribe.traffic.scenario import PHASES, View
 
 OVERHANG_PIXELS = 1.0
 """How far a box may reach over the frame by rounding."""

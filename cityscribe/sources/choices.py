@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cityscribe.files import InputError, write_text
 from cityscribe.letters import ASK, LETTERS, listed, read_choice, rotated
-from cityscribe.records import InputError, Sample, message, text_block, text_of, write_text
+from cityscribe.records import Sample, message, text_block, text_of
 from cityscribe.sources.conversation import Turn
 
 

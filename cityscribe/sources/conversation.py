@@ -14,7 +14,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from cityscribe.records import InputError, Sample, SampleMeta, image_block, message, printable, text_block
+from cityscribe.files import InputError, printable
+from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
 from cityscribe.sources.intake import Intake, Note, finite, plain_text, shown
 
 IMAGE, VIDEO = "<image>", "<video>"

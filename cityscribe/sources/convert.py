@@ -10,7 +10,8 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cityscribe.records import InputError, Problem, Sample
+from cityscribe.files import InputError
+from cityscribe.records import Problem, Sample
 from cityscribe.sources.llava import write_llava
 from cityscribe.sources.messages import write_messages
 from cityscribe.sources.sharegpt import write_sharegpt

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cityscribe.records import Problem, Sample, SampleMeta, image_block, printable, text_block
+from cityscribe.files import printable
+from cityscribe.records import Problem, Sample, SampleMeta, image_block, text_block
 from cityscribe.sources.conversation import FRAMES, Block, Entry, build_sample
 from cityscribe.sources.intake import UNREADABLE, open_intake, plain_text, shown
 from cityscribe.sources.splits import split_named

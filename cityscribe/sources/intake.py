@@ -19,7 +19,8 @@ from typing import Any, Literal
 
 import yaml
 
-from cityscribe.records import InputError, Problem, printable, read_json
+from cityscribe.files import InputError, printable, read_json
+from cityscribe.records import Problem
 from cityscribe.sources.splits import split_named
 
 Note = Callable[[Literal["error", "warning"], str, str], None]

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from cityscribe.records import Box, Problem, Sample, SampleMeta
+from cityscribe.records import Problem, Sample, SampleMeta
 from cityscribe.sources.boxes_cvat import parsed_xml, tracks_of
 from cityscribe.sources.choices import LETTERS, choice_turns
 from cityscribe.sources.conversation import FRAMES, Entry, build_sample
@@ -23,6 +23,7 @@ from cityscribe.sources.intake import Intake, finite, open_intake
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.tracks import Track
 from cityscribe.sources.videos import files_by_stem
+from cityscribe.traffic.scenario import Box
 
 FPS = 30
 """Of all clips of JAAD."""

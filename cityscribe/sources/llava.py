@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cityscribe.records import Problem, Sample, write_text
+from cityscribe.files import write_text
+from cityscribe.records import Problem, Sample
 from cityscribe.sources.conversation import (
     FRAMES,
     Entry,

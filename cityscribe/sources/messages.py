@@ -17,7 +17,8 @@ from typing import Any
 
 from PIL import Image
 
-from cityscribe.records import Problem, Sample, write_text
+from cityscribe.files import write_text
+from cityscribe.records import Problem, Sample
 from cityscribe.sources.conversation import (
     FRAMES,
     Block,

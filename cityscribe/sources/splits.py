@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from cityscribe.records import Sample, Split
+from cityscribe.records import Sample
+from cityscribe.traffic.scenario import Split
 
 WORDS: dict[str, Split] = {
     "train": "train",

@@ -14,12 +14,14 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from cityscribe.files import InputError, printable, read_json
 from cityscribe.letters import LETTERS
-from cityscribe.records import PHASES, ROLES, InputError, Problem, Split, printable, read_json
+from cityscribe.records import Problem
 from cityscribe.sources.intake import shown
 from cityscribe.sources.wts import captioned_phases
 from cityscribe.sources.wts_json import phase_number
 from cityscribe.sources.wts_vqa import questions_by_id
+from cityscribe.traffic.scenario import PHASES, ROLES, Split
 
 NAMED = 20
 """Missing things that one message lists."""

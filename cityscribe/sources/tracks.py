@@ -15,9 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cityscribe.records import ROLES, Box, InputError, Problem, Scenario, View
+from cityscribe.files import InputError
+from cityscribe.media.video import VideoError, frame_index, probe
+from cityscribe.records import Problem
 from cityscribe.sources.intake import MAX_PIXELS, Intake, Note, shown
-from cityscribe.video import VideoError, frame_index, probe
+from cityscribe.traffic.scenario import ROLES, Box, Scenario, View
 
 MAX_FRAME = 10_000_000
 

@@ -14,7 +14,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from cityscribe.records import Problem, Sample, SampleMeta, image_block, printable
+from cityscribe.files import printable
+from cityscribe.records import Problem, Sample, SampleMeta, image_block
 from cityscribe.sources.choices import LETTERS, choice_turns, drawn_options
 from cityscribe.sources.conversation import FRAMES, Entry, build_sample, frames_of
 from cityscribe.sources.intake import open_intake, shown

@@ -26,10 +26,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from cityscribe.records import ROLES, Box, Domain, InputError, Problem, Scenario, Split, View, ViewKind, printable
+from cityscribe.files import InputError, printable
+from cityscribe.records import Problem
 from cityscribe.sources.videos import VIDEO_SUFFIXES
 from cityscribe.sources.wts_gaze import GazeFiles, find_gaze, read_gaze
 from cityscribe.sources.wts_json import CaptionFile, Note, read_box_file, read_caption_file
+from cityscribe.traffic.scenario import ROLES, Box, Domain, Scenario, Split, View, ViewKind
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 REFERENCE_LIST = "view_used_as_main_reference_for_multiview_scenario.csv"

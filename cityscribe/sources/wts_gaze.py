@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cityscribe.records import Gaze, InputError, read_json
+from cityscribe.files import InputError, read_json
 from cityscribe.sources.intake import MAX_PIXELS, Note, finite, shown
 from cityscribe.sources.videos import files_below
 from cityscribe.sources.wts_json import MAX_IMAGE_ID
+from cityscribe.traffic.scenario import Gaze
 
 TREES = {"gaze": ("3D_gaze", 3), "head": ("head", 2)}
 """What is annotated -> its folder, and how many numbers it has."""

@@ -10,8 +10,9 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cityscribe.records import PHASES, ROLES, Box, InputError, Phase, read_json
+from cityscribe.files import InputError, read_json
 from cityscribe.sources.intake import MAX_PIXELS, Note, finite, shown
+from cityscribe.traffic.scenario import PHASES, ROLES, Box, Phase
 
 MAX_TIME_S = 1e6
 MAX_IMAGE_ID = 1e9

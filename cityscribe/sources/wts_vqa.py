@@ -19,7 +19,7 @@ from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
-from cityscribe.records import PHASES, ROLES, Box, Domain, Problem, Sample, SampleMeta, Split, ViewKind
+from cityscribe.records import Problem, Sample, SampleMeta
 from cityscribe.sources.choices import LETTERS, choice_turns
 from cityscribe.sources.conversation import FRAMES, Entry, boxed_frame, build_sample, frames_of
 from cityscribe.sources.intake import UNREADABLE, Intake, finite, name_of, open_intake, plain_text, shown
@@ -27,6 +27,7 @@ from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_below, files_by_stem, stem_of
 from cityscribe.sources.wts import BOX_SUFFIX
 from cityscribe.sources.wts_json import MAX_TIME_S, phase_number, read_box_file
+from cityscribe.traffic.scenario import PHASES, ROLES, Box, Domain, Split, ViewKind
 
 VIDEO_KEYS = ("videos", "overhead_videos", "vehicle_view", "vehicle_views", "video_name")
 TEST_FILE = "wts_vqa"

@@ -16,7 +16,7 @@ from typing import Any
 from cityscribe.prepare.dimensions import DIMENSIONS
 from cityscribe.prepare.labeller import label_by_rules
 from cityscribe.prepare.sentences import split_sentences
-from cityscribe.records import PHASES, ROLES, Scenario
+from cityscribe.traffic.scenario import PHASES, ROLES, Scenario
 
 WORD = re.compile(r"[^\W_]+(?:[-'’.][^\W_]+)*")
 

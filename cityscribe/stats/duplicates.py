@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cityscribe.records import Scenario, View
+from cityscribe.media.video import VideoError, read_frames
 from cityscribe.stats.counts import WORD, Caption
-from cityscribe.video import VideoError, read_frames
+from cityscribe.traffic.scenario import Scenario, View
 
 SHINGLE = 5
 """Words in a row that are one element of a caption's set."""

@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import TrainerState
 
-from cityscribe.records import InputError, read_json, write_json
+from cityscribe.files import InputError, read_json, write_json
 from cityscribe.train import processes
 
 NAME = re.compile(r"checkpoint-(\d+)")

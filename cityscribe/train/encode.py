@@ -22,8 +22,9 @@ from PIL import Image
 from torch import Tensor
 from transformers import ProcessorMixin
 
+from cityscribe.files import InputError
 from cityscribe.models.inputs import TOKEN_INPUTS, PreprocessOnce
-from cityscribe.records import InputError, image_block, text_of
+from cityscribe.records import image_block, text_of
 
 Messages = Sequence[dict[str, Any]]
 

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, ProcessorMixin
 
+from cityscribe.files import InputError
 from cityscribe.models.precision import ROUNDING_BF16, ROUNDING_FLOAT32
-from cityscribe.records import InputError, Sample
+from cityscribe.records import Sample
 from cityscribe.settings import TrainSettings
 from cityscribe.train.collator import Collator, MicroBatch, join_images, lay_out_singles
 from cityscribe.train.groups import plan_groups

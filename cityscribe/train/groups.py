@@ -18,9 +18,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, ProcessorMixin
 
+from cityscribe.files import InputError
 from cityscribe.models.inputs import position_rule
-from cityscribe.records import PHASES, InputError, Sample
+from cityscribe.records import Sample
 from cityscribe.settings import TrainSettings
+from cityscribe.traffic.scenario import PHASES
 from cityscribe.train.encode import Conversation, EncodedGroup, Messages, encode_group
 from cityscribe.tree import Branch, Forest, build_forest, split_branches, weigh
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from transformers import TrainerCallback
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.train import processes
 
 Reporter = Literal["none", "tensorboard", "wandb"]

@@ -15,10 +15,10 @@ from typing import Any, Literal
 import torch
 from transformers import PreTrainedModel
 
+from cityscribe.files import InputError
 from cityscribe.models.attention import decoder_attention
 from cityscribe.models.inputs import WHOLE_IMAGES
 from cityscribe.models.parts import decoder
-from cityscribe.records import InputError
 from cityscribe.train import segments
 from cityscribe.tree import Rows, block_mask, dense_mask
 

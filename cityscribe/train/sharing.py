@@ -17,7 +17,7 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.settings import TrainSettings
 from cityscribe.train import processes
 from cityscribe.train.checkpoints import changing

@@ -25,9 +25,10 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 
+from cityscribe.files import InputError
 from cityscribe.models.parts import named_parts
 from cityscribe.models.precision import resolve_dtype
-from cityscribe.records import InputError, Sample
+from cityscribe.records import Sample
 from cityscribe.settings import UNRELATED_TO_WEIGHTS, TrainSettings
 from cityscribe.train import processes
 from cityscribe.train.checkpoints import check_run, latest_checkpoint, load_weights, step_of

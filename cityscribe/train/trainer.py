@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from cityscribe.files import InputError
 from cityscribe.models.parts import parameter_groups
-from cityscribe.records import InputError
 from cityscribe.settings import Part
 from cityscribe.train import processes
 from cityscribe.train.checkpoints import load_optimizer, load_random_state, load_weights, save_checkpoint

@@ -21,7 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.world.blender_foreground import bonnet_mesh, rain_mesh
 from cityscribe.world.blender_light import add_lamps, add_sky, add_sun
 from cityscribe.world.blender_mesh import SURFACE_NAMES, Mesh, ground_mesh, solid_mesh

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from cityscribe.records import ROLES
-from cityscribe.video import write_video
+from cityscribe.media.video import write_video
+from cityscribe.traffic.scenario import ROLES
 from cityscribe.world.event import Event, sample_event
 from cityscribe.world.facts import Facts, facts_at
 from cityscribe.world.jobs import Progress, dump, write_whole

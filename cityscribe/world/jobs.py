@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 Job = TypeVar("Job")
 Progress = Callable[[int, int], None]

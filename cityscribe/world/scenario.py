@@ -20,7 +20,7 @@ from typing import Any, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.world.event import KINDS, PHASE_COUNT, Event, sample_event
 from cityscribe.world.look import (
     AGES,

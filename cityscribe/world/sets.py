@@ -20,8 +20,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from cityscribe.files import InputError
 from cityscribe.letters import ASK, listed
-from cityscribe.records import InputError, image_block, message, text_block
+from cityscribe.records import image_block, message, text_block
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import Facts, appearance, facts_at, regulation
 from cityscribe.world.fixtures import Fixture

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cityscribe.video import write_video
+from cityscribe.media.video import write_video
 from cityscribe.world.clips import ClipJob, ClipSettings, clip_jobs
 from cityscribe.world.event import sample_event
 from cityscribe.world.jobs import Progress, write_whole

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import av
 
+from cityscribe.files import write_json
+from cityscribe.media.video import write_video
 from cityscribe.prepare import prepare
-from cityscribe.records import PHASES, ROLES, write_json
 from cityscribe.settings import Settings, dump_settings
 from cityscribe.sources import read_wts
-from cityscribe.video import write_video
-from tests.numbered_video import HEIGHT, WIDTH, numbered_frame
+from cityscribe.traffic.scenario import PHASES, ROLES
+from tests.media.numbered_video import HEIGHT, WIDTH, numbered_frame
 from tests.report.run_folder import write_model
 from tests.sources import tree
 

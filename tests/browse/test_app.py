@@ -14,9 +14,10 @@ from starlette.testclient import TestClient
 
 from cityscribe.browse.app import browsing
 from cityscribe.browse.library import Library, entry_id, open_library
-from cityscribe.records import Gaze, read_samples, write_samples
+from cityscribe.records import read_samples, write_samples
+from cityscribe.traffic.scenario import Gaze
 from tests.browse.made import ASKED, BARE, BOXED, FRAMES
-from tests.numbered_video import HEIGHT, WIDTH, number_of
+from tests.media.numbered_video import HEIGHT, WIDTH, number_of
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from cityscribe.browse.server import browse
 from cityscribe.records import Sample, SampleMeta, image_block, message, text_block, write_samples
 from cityscribe.settings import resolve
 from tests.browse.made import ASKED, BOXED, FRAMES, HOSTILE, data_set, unplayable
-from tests.numbered_video import BITS, CELL
+from tests.media.numbered_video import BITS, CELL
 from tests.serve.chromium import CHROMIUM, Page, browser
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")

@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 from cityscribe.cli import app
 from cityscribe.detect.clips import Options, detect_clips, join, write_boxes
 from cityscribe.detect.detector import Detection, load_detector
+from cityscribe.media.video import frame_index, probe, write_video
 from cityscribe.prepare.views import with_boxes
-from cityscribe.records import ROLES, Scenario
 from cityscribe.sources import read_wts
 from cityscribe.sources.check import check_wts
-from cityscribe.video import frame_index, probe, write_video
-from tests.numbered_video import numbered_frame
+from cityscribe.traffic.scenario import ROLES, Scenario
+from tests.media.numbered_video import numbered_frame
 from tests.sources import tree
 
 FRAMES = 24

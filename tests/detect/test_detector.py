@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cityscribe.detect.detector import detect, load_detector
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from tests.detect.tiny_detectors import FAMILIES, LABELS, write_tiny
 
 RNG = np.random.default_rng(0)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cityscribe.evaluate.attribute_scores import Facts, attribute_scores, evaluate_attributes, judge, mean_shares
-from cityscribe.records import PHASES, ROLES, write_json
+from cityscribe.files import write_json
+from cityscribe.traffic.scenario import PHASES, ROLES
 
 values = st.dictionaries(st.sampled_from(["sex", "weather", "motion"]), st.sampled_from(["a", "b", "?"]))
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from cityscribe.evaluate.box_sizes import box_areas
-from cityscribe.records import Box, Phase, Sample, SampleMeta, Scenario, View
+from cityscribe.records import Sample, SampleMeta
+from cityscribe.traffic.scenario import Box, Phase, Scenario, View
 
 
 def test_the_first_box_of_the_view_that_was_shown_counts() -> None:

@@ -22,8 +22,8 @@ from cityscribe.evaluate.judge import (
     summarise,
 )
 from cityscribe.evaluate.judge_models import MAX_TOKENS, LocalJudge, ServerJudge
+from cityscribe.files import InputError
 from cityscribe.models.tokenizer import train_tokenizer
-from cityscribe.records import InputError
 from tests.evaluate.answered import choice, open_line, write_lines
 from tests.evaluate.chat_server import chat_server
 

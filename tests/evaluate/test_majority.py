@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from cityscribe.evaluate.majority import most_typical, typical_captions, write_majority
 from cityscribe.evaluate.wts_files import read_predictions
-from cityscribe.records import Sample, SampleMeta, message, text_block, write_json
+from cityscribe.files import write_json
+from cityscribe.records import Sample, SampleMeta, message, text_block
 
 
 def sample(caption: str, phase: int = 0, role: str = "pedestrian", scenario: str = "s", **meta: str) -> Sample:

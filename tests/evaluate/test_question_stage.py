@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from cityscribe import pipeline
-from cityscribe.records import InputError, read_samples
+from cityscribe.files import InputError
+from cityscribe.records import read_samples
 from cityscribe.settings import resolve
 from tests.evaluate.answered import choice, open_line, write_lines
 from tests.evaluate.chat_server import chat_server

@@ -11,8 +11,8 @@ import pytest
 from cityscribe.evaluate.answers import normalised, token_f1
 from cityscribe.evaluate.questions import evaluate_questions
 from cityscribe.evaluate.wts import score_caption
+from cityscribe.files import InputError
 from cityscribe.letters import rotated
-from cityscribe.records import InputError
 from tests.evaluate.answered import choice, open_line, sample_of, write_lines
 
 GAITS = ("standing", "walking", "running")

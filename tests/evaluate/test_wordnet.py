@@ -18,7 +18,7 @@ from nltk.stem.porter import PorterStemmer
 from cityscribe.evaluate import wordnet
 from cityscribe.evaluate.wordnet import synonyms
 from cityscribe.evaluate.wordnet.build import PARTS_OF_SPEECH, build
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 DICT = Path("/usr/share/wordnet")  # where the Debian package wordnet-base puts the files of WordNet 3.0
 needs_dict = pytest.mark.skipif(

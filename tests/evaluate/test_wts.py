@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from cityscribe.evaluate import PROFILES, Scores, evaluate_wts, score_caption
 from cityscribe.evaluate.wts import POINTS
-from cityscribe.records import PHASES, ROLES, InputError
+from cityscribe.files import InputError
+from cityscribe.traffic.scenario import PHASES, ROLES
 from tests.evaluate.strategies import captions
 
 CASE = Path(__file__).parents[1] / "conformance" / "wts-score"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cityscribe.evaluate.wts_vqa import accuracy, combined, evaluate_vqa
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 
 def dump(path: Path, value: Any) -> Path:

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from cityscribe.files import InputError
 from cityscribe.models.build import LARGEST, build_processor, build_tiny_llava
 from cityscribe.models.tokenizer import train_tokenizer
-from cityscribe.records import InputError
 from tests.tiny_models import TEXTS
 
 TOKENIZER = train_tokenizer(TEXTS, 320)

@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor, Qwen3VLProcessor
 
+from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor, save_model
-from cityscribe.records import InputError
 from tests.tiny_models import FAMILIES
 
 Checkpoint = Callable[[str], Path]

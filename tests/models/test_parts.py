@@ -10,10 +10,10 @@ from typing import get_args
 import pytest
 import torch
 
+from cityscribe.files import InputError
 from cityscribe.models.load import load_model
 from cityscribe.models.parts import connector, named_parts, parameter_groups, parameters_of
 from cityscribe.models.tuning import prepare_tuning
-from cityscribe.records import InputError
 from cityscribe.settings import LoraSettings, ModelSettings, Part
 from tests.tiny_models import FAMILIES
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
+from cityscribe.files import InputError
 from cityscribe.models.load import load_model, save_model
 from cityscribe.models.parts import connector, decoder_layers, named_parts, vision_tower
 from cityscribe.models.tuning import METHODS, TuningReport, load_for_tuning, prepare_tuning
-from cityscribe.records import InputError
 from cityscribe.settings import BlockExpansionSettings, LoraSettings, ModelSettings
 from tests.models.test_block_expansion import learn
 from tests.tiny_models import FAMILIES

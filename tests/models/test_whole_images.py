@@ -20,9 +20,9 @@ from transformers import (
     LlavaProcessor,
 )
 
+from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor, save_model
 from cityscribe.models.tuning import load_for_tuning, prepare_tuning
-from cityscribe.records import InputError
 from cityscribe.settings import BlockExpansionSettings, ModelSettings
 from tests.models.test_block_expansion import RELEASED, WEIGHTS, learn, renamed
 from tests.models.test_load import model_inputs, picture

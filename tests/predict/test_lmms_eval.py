@@ -14,10 +14,11 @@ pytest.importorskip("lmms_eval", reason="the extra `lmms-eval` is not installed"
 from lmms_eval.api.instance import Instance
 from lmms_eval.models.registry_v2 import ModelRegistryV2
 
+from cityscribe.files import InputError
 from cityscribe.predict.lmms_eval import ChatModel, SimpleModel, manifest
 from cityscribe.predict.options import score_options
 from cityscribe.predict.prompts import Conversation
-from cityscribe.records import InputError, image_block, message, text_block
+from cityscribe.records import image_block, message, text_block
 from tests.models.test_load import picture
 from tests.predict.test_local import engine_of
 

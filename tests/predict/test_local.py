@@ -13,6 +13,7 @@ import pytest
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
+from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.parts import decoder, vision_tower
 from cityscribe.predict import attention
@@ -22,7 +23,7 @@ from cityscribe.predict.drafts import Drafts
 from cityscribe.predict.grammars import json_schema, one_of
 from cityscribe.predict.local import Engine
 from cityscribe.predict.prompts import Conversation, open_image
-from cityscribe.records import InputError, image_block, message, text_block
+from cityscribe.records import image_block, message, text_block
 from cityscribe.settings import PredictSettings
 from tests.models.test_load import picture
 from tests.tiny_models import FAMILIES

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from cityscribe.files import InputError
 from cityscribe.predict.decode import image_inputs_of
 from cityscribe.predict.local import Engine
 from cityscribe.predict.options import score_options
 from cityscribe.predict.prompts import Conversation
-from cityscribe.records import InputError, image_block, message, text_block
+from cityscribe.records import image_block, message, text_block
 from tests.models.test_load import picture
 from tests.predict.test_local import engine_of
 from tests.tiny_models import FAMILIES

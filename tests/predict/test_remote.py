@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from cityscribe.files import InputError
 from cityscribe.predict.prompts import Conversation
 from cityscribe.predict.remote import RemoteEngine
 from cityscribe.predict.stage import predict
-from cityscribe.records import InputError, Sample, SampleMeta, image_block, message, text_block
+from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
 from cityscribe.settings import PredictSettings, Settings, resolve
 from tests.models.test_load import picture
 

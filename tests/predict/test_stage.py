@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import torch
 
+from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor, save_model
 from cityscribe.predict.prompts import Conversation
 from cityscribe.predict.stage import predict
-from cityscribe.records import InputError, Sample, SampleMeta, image_block, message, text_block
+from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
 from cityscribe.settings import Settings
 from tests.models.test_load import picture
 from tests.predict.test_local import engine_of, plain

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cityscribe.records import Box, Phase, Scenario, Split, View, ViewKind
+from cityscribe.media.video import write_video
 from cityscribe.settings import Settings
-from cityscribe.video import write_video
-from tests.numbered_video import numbered_frame
+from cityscribe.traffic.scenario import Box, Phase, Scenario, Split, View, ViewKind
+from tests.media.numbered_video import numbered_frame
 
 FPS = 10
 PHASE_S = 0.4

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cityscribe.prepare.drawing import GAZE_SHARE, draw_boxes, draw_gaze
 from cityscribe.prepare.geometry import scale_box, to_pixels
-from cityscribe.records import Gaze
+from cityscribe.traffic.scenario import Gaze
 
 GREEN, BLUE, RED, GREY = (0, 255, 0), (0, 0, 255), (255, 0, 0), (90, 90, 90)
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from cityscribe.files import InputError
 from cityscribe.prepare import prepare, stage
 from cityscribe.prepare.engines import VIDEOS_A_PROCESS, run_local
 from cityscribe.prepare.pictures import picture_video
-from cityscribe.records import InputError, Scenario
+from cityscribe.traffic.scenario import Scenario
 from tests.prepare.made import make_video, scenario, settings, view
 from tests.prepare.test_stage import digest
 

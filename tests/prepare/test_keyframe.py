@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cityscribe.media.video import VideoInfo
 from cityscribe.prepare.keyframe import MAX_SHIFT_S, key_frame
-from cityscribe.records import Box
-from cityscribe.video import VideoInfo
+from cityscribe.traffic.scenario import Box
 from tests.prepare.made import box, make_video, phases, view
 
 INFO = VideoInfo(width=112, height=48, fps=10.0, frames=24, duration_s=2.4)

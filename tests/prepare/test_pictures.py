@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cityscribe.files import InputError
 from cityscribe.prepare.keyframe import KeyFrame
 from cityscribe.prepare.pictures import VideoJob, fit, picture_video, render
-from cityscribe.records import Gaze, InputError
-from tests.numbered_video import number_of
+from cityscribe.traffic.scenario import Gaze
+from tests.media.numbered_video import number_of
 from tests.prepare.made import box, first_frame, make_video, phases, settings, view
 
 ALL = dict.fromkeys(range(5), 100.0)

@@ -5,8 +5,9 @@ from importlib import resources
 import pytest
 import yaml
 
+from cityscribe.files import InputError
 from cityscribe.prepare.prompts import ShortQuestions, load_prompts, long_question, short_question
-from cityscribe.records import PHASES, ROLES, InputError
+from cityscribe.traffic.scenario import PHASES, ROLES
 
 BOTH = ("pedestrian", "vehicle")
 PACKAGED = (resources.files("cityscribe.prepare") / "prompts.yaml").read_text()

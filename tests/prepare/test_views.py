@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from cityscribe.media.video import VideoError
 from cityscribe.prepare.views import (
     average_area,
     phases_to_evaluate,
@@ -12,7 +13,6 @@ from cityscribe.prepare.views import (
     why_view_is_left_out,
     with_boxes,
 )
-from cityscribe.video import VideoError
 from tests.prepare.made import box, make_video, phases, scenario, settings, view
 
 ALL = dict.fromkeys(range(5), 100.0)

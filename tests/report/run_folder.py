@@ -14,20 +14,12 @@ from PIL import Image
 
 from cityscribe.evaluate import evaluate_wts
 from cityscribe.evaluate.attribute_scores import evaluate_attributes
+from cityscribe.files import write_json
 from cityscribe.prepare.drawing import draw_boxes
 from cityscribe.prepare.geometry import local_view
-from cityscribe.records import (
-    PHASES,
-    ROLES,
-    Sample,
-    SampleMeta,
-    image_block,
-    message,
-    text_block,
-    write_json,
-    write_samples,
-)
+from cityscribe.records import Sample, SampleMeta, image_block, message, text_block, write_samples
 from cityscribe.settings import Settings
+from cityscribe.traffic.scenario import PHASES, ROLES
 from cityscribe.world.event import Event, sample_event
 from cityscribe.world.facts import facts_at
 from cityscribe.world.render import box_of, render

@@ -7,9 +7,9 @@ from statistics import fmean, quantiles
 
 import pytest
 
-from cityscribe.records import ROLES
 from cityscribe.report.bootstrap import paired_interval, score
 from cityscribe.report.run_files import Metrics, SegmentKey
+from cityscribe.traffic.scenario import ROLES
 
 CASE = Path(__file__).parents[1] / "conformance" / "wts-score"
 

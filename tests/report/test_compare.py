@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from cityscribe.cli import app
 from cityscribe.evaluate.resampling import holm
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.report.bootstrap import paired_p_value, score
 from cityscribe.report.compare import compare_runs, write_comparison
 from cityscribe.report.run_files import read_run

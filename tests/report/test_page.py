@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from cityscribe.records import InputError, read_json, read_samples, write_json, write_samples
+from cityscribe.files import InputError, read_json, write_json
+from cityscribe.records import read_samples, write_samples
 from cityscribe.report import write_report
 from tests.report.run_folder import build_run, settings
 

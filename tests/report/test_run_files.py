@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.report.run_files import read_run
 from tests.report.run_folder import settings
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.report.run_files import read_run
 from cityscribe.report.samples import Card, Rank, evenly_spaced, fair_shares, phase_points, sample_cards
 from tests.report.run_folder import settings

@@ -20,8 +20,8 @@ import httpx2
 import openai
 from PIL import Image
 
-from cityscribe.video import write_video
-from tests.numbered_video import numbered_frame
+from cityscribe.media.video import write_video
+from tests.media.numbered_video import numbered_frame
 
 TIGHT = {
     "predict.precision": "fp32",

@@ -19,7 +19,7 @@ from cityscribe.serve.decoding import decode_frames, decode_image
 from cityscribe.serve.metrics import Metrics
 from cityscribe.serve.refusal import Refusal
 from cityscribe.settings import ServeSettings
-from tests.numbered_video import number_of
+from tests.media.numbered_video import number_of
 from tests.serve.running import clip, encoded, picture
 
 

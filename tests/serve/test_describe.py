@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cityscribe.records import PHASES
 from cityscribe.serve.describe import given_boxes, given_phases
 from cityscribe.serve.facts import FIELDS, facts_question, most_tokens
 from cityscribe.serve.refusal import Refusal
-from tests.numbered_video import number_of
+from cityscribe.traffic.scenario import PHASES
+from tests.media.numbered_video import number_of
 from tests.serve.running import Running, clip, encoded, picture
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cityscribe.records import PHASES
-from tests.numbered_video import number_of
+from cityscribe.traffic.scenario import PHASES
+from tests.media.numbered_video import number_of
 from tests.serve.chromium import CHROMIUM, Page, browser
 from tests.serve.running import Running, clip
 

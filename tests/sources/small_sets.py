@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cityscribe.video import write_video
-from tests.numbered_video import numbered_frame
+from cityscribe.media.video import write_video
+from tests.media.numbered_video import numbered_frame
 from tests.sources.conversations import dump, dump_lines, picture
 from tests.sources.tree import write
 

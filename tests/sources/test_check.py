@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cityscribe.records import InputError, Problem
+from cityscribe.files import InputError
+from cityscribe.media.video import write_video
+from cityscribe.records import Problem
 from cityscribe.sources import CHECKS, check_wts
-from cityscribe.video import write_video
-from tests.numbered_video import HEIGHT, WIDTH, numbered_frame
+from tests.media.numbered_video import HEIGHT, WIDTH, numbered_frame
 from tests.sources.tree import add_boxes, add_external, add_overhead, box, box_path, caption_path, phase, video_path
 
 REAL_SAMPLE = Path(__file__).parents[1] / "data" / "real_sample"

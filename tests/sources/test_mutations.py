@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
+from cityscribe.files import InputError
 from cityscribe.prepare.sentences import split_sentences
-from cityscribe.records import InputError, Problem, Sample, write_samples
+from cityscribe.records import Problem, Sample, write_samples
 from cityscribe.sources import SAMPLE_SOURCES
 from cityscribe.sources.boxes_cvat import frame_of_image
 from cityscribe.sources.tracks import read_tracks

@@ -16,13 +16,13 @@ import pytest
 from PIL import Image
 
 from cityscribe import pipeline
+from cityscribe.media.video import read_frames
 from cityscribe.prepare.conversations import prepare_conversations
 from cityscribe.records import read_samples, text_of
 from cityscribe.settings import PrepareSettings, Settings, resolve
 from cityscribe.sources import CHECKS, SAMPLE_SOURCES
 from cityscribe.sources.splits import divide, split_named
-from cityscribe.video import read_frames
-from tests.numbered_video import number_of
+from tests.media.numbered_video import number_of
 from tests.sources.conversations import dump, picture
 from tests.sources.small_sets import SMALL_SETS
 

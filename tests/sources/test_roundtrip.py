@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cityscribe.records import InputError, Sample, SampleMeta, image_block, message, text_block, write_samples
+from cityscribe.files import InputError
+from cityscribe.records import Sample, SampleMeta, image_block, message, text_block, write_samples
 from cityscribe.sources.conversation import MARKS
 from cityscribe.sources.convert import WRITERS, guess_source, write_converted
 from cityscribe.sources.hf_datasets import read_datasets

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from cityscribe.cli import app
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.sources.submission import check_submission
 from tests.sources.small_sets import UUID, wts_vqa
 from tests.sources.tree import add_external, add_overhead, withheld

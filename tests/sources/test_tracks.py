@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cityscribe.records import Box, InputError, Phase, Scenario, View
+from cityscribe.files import InputError
+from cityscribe.media.video import write_video
 from cityscribe.sources.tracks import Track, interpolated, read_tracks, with_tracks
-from cityscribe.video import write_video
-from tests.numbered_video import numbered_frame
+from cityscribe.traffic.scenario import Box, Phase, Scenario, View
+from tests.media.numbered_video import numbered_frame
 from tests.sources.small_sets import BOXES
 from tests.sources.tree import write
 

@@ -15,9 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cityscribe.records import PHASES, InputError, Problem, Scenario
+from cityscribe.files import InputError
+from cityscribe.records import Problem
 from cityscribe.sources import SOURCES, read_wts
 from cityscribe.sources.wts import REFERENCE_LIST
+from cityscribe.traffic.scenario import PHASES, Scenario
 from tests.sources.tree import (
     add_boxes,
     add_external,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cityscribe.records import Gaze
 from cityscribe.sources.wts import read_wts
+from cityscribe.traffic.scenario import Gaze
 from tests.sources.tree import VIEWS, caption_path, phase, video_path, write
 
 SCENARIO = "20230922_1_SN2_T1"

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cityscribe.prepare.sentences import split_sentences
-from cityscribe.records import PHASES, ROLES
 from cityscribe.stats import counts
+from cityscribe.traffic.scenario import PHASES, ROLES
 from tests.prepare.made import CAPTIONS, phases, scenario, view
 
 SCENARIOS = [

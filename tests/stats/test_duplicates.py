@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cityscribe.records import Scenario, Split, View
+from cityscribe.media.video import write_video
 from cityscribe.stats.counts import WORD, Caption
 from cityscribe.stats.duplicates import (
     NEAR_BITS,
@@ -22,7 +22,7 @@ from cityscribe.stats.duplicates import (
     near_captions,
     near_frames,
 )
-from cityscribe.video import write_video
+from cityscribe.traffic.scenario import Scenario, Split, View
 
 VOCABULARY = [f"word{n}" for n in range(500)]
 

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cityscribe.cli import app
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.stats.page import write_stats
 from cityscribe.stats.plots import bar_chart
 from tests.prepare.made import make_video

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers import TrainerState, get_scheduler
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.train import checkpoints
 from cityscribe.train.checkpoints import (
     check_run,

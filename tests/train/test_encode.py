@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from transformers import PreTrainedModel, ProcessorMixin
 
+from cityscribe.files import InputError
 from cityscribe.models.load import load_processor
-from cityscribe.records import InputError, image_block, message, text_block, text_of
+from cityscribe.records import image_block, message, text_block, text_of
 from cityscribe.train.encode import encode, encode_group
 from tests.tiny_models import FAMILIES
 

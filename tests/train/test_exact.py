@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
-from cityscribe.records import InputError, Sample
+from cityscribe.files import InputError
+from cityscribe.records import Sample
 from cityscribe.settings import TrainSettings
 from cityscribe.train.collator import Collator
 from cityscribe.train.exact import check_tree, kept_logits

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from transformers import PreTrainedModel, ProcessorMixin
 
-from cityscribe.records import InputError, Sample, SampleMeta, image_block, message, text_block
+from cityscribe.files import InputError
+from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
 from cityscribe.settings import TrainSettings
 from cityscribe.train import groups as groups_module
 from cityscribe.train.groups import plan_groups, sample_name

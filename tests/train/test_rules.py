@@ -9,9 +9,9 @@ import pytest
 import torch
 from transformers import LlavaForConditionalGeneration, MistralConfig, PreTrainedModel, ProcessorMixin, Qwen2Config
 
+from cityscribe.files import InputError
 from cityscribe.models.inputs import position_rule
 from cityscribe.models.load import load_processor
-from cityscribe.records import InputError
 from cityscribe.settings import TrainSettings
 from cityscribe.train.encode import Conversation
 from cityscribe.train.exact import check_tree

@@ -11,8 +11,8 @@ import pytest
 import torch
 from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 
+from cityscribe.files import InputError
 from cityscribe.models.parts import decoder
-from cityscribe.records import InputError
 from cityscribe.settings import TrainSettings, resolve
 from cityscribe.train import sharing
 from cityscribe.train.sharing import check_shares, deepspeed_config, held_elements, resolve_sharing, sharing_arguments

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
+from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.tuning import prepare_tuning
-from cityscribe.records import InputError, message, read_samples, text_block, write_samples
+from cityscribe.records import message, read_samples, text_block, write_samples
 from cityscribe.settings import BlockExpansionSettings, LoraSettings, ModelSettings, TrainSettings
 from cityscribe.train.supervised import TrainReport, count_steps, train
 from cityscribe.train.trainer import read_curve

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
+from cityscribe.files import InputError
 from cityscribe.models.parts import named_parts
-from cityscribe.records import InputError
 from cityscribe.settings import TrainSettings
 from cityscribe.train import reporters
 from cityscribe.train.collator import Collator, weightless

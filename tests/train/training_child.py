@@ -17,9 +17,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.tuning import prepare_tuning
-from cityscribe.records import InputError, read_samples
+from cityscribe.records import read_samples
 from cityscribe.settings import ModelSettings, TrainSettings
 from cityscribe.train import processes, trainer
 from cityscribe.train.sharing import check_shares, held_elements

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.world import blender
 from cityscribe.world.blender import mask_blender, render_blender
 from cityscribe.world.event import sample_event

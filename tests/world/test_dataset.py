@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cityscribe.records import PHASES, InputError
+from cityscribe.files import InputError
 from cityscribe.sources import check_wts, read_wts
+from cityscribe.traffic.scenario import PHASES
 from cityscribe.world.dataset import WorldSettings, write_dataset
 
 SMALL = WorldSettings(train=2, val=1, external=0.4, seed=3, fps=5)

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from cityscribe.records import PHASES
+from cityscribe.traffic.scenario import PHASES
 from cityscribe.world.pictures import sample_picture
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from cityscribe.world.event import sample_event
 from cityscribe.world.scenario import read_scenario
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cityscribe.media.video import probe
 from cityscribe.sources import SAMPLE_SOURCES, check_wts
-from cityscribe.video import probe
 from cityscribe.world import sets
 from cityscribe.world.clips import ClipSettings
 from cityscribe.world.dataset import WorldSettings, write_dataset

@@ -19,7 +19,7 @@ from typing import Any
 from cityscribe.evaluate.benchmarks.layout import SHOWN
 from cityscribe.evaluate.benchmarks.question import Answer, Benchmark, Question
 from cityscribe.evaluate.text_files import json_lines
-from cityscribe.records import InputError, read_json
+from cityscribe.files import InputError, read_json
 
 ID_KEYS = ("question_id", "questionId", "id", "index")
 TEXT_KEYS = ("text", "prediction", "pred", "response", "answer")

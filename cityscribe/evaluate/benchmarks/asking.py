@@ -9,7 +9,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from cityscribe.evaluate.benchmarks.question import LETTERS, Question
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 
 def read_prompts(path: Path | None = None) -> dict[str, str]:

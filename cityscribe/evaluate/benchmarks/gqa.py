@@ -27,7 +27,7 @@ from pydantic import BaseModel, Field
 
 from cityscribe.evaluate.benchmarks.layout import find_one, folder_of, read_as
 from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, percent, percent_by
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 COMMON = ("color", "material", "shape")
 """The valid and plausible answers to a question about what two things have in common."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from cityscribe.evaluate.benchmarks.question import Question, Verdict
 from cityscribe.evaluate.benchmarks.video_chatgpt import DIMENSIONS, verdict_ids
 from cityscribe.evaluate.judge import Judge, JudgeItem, Rubric, judge_items, load_rubrics
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 Progress = Callable[[int, int], None]
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, cast
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from cityscribe.evaluate.text_files import json_lines
-from cityscribe.records import InputError, read_json
+from cityscribe.files import InputError, read_json
 
 Schema = TypeVar("Schema")
 

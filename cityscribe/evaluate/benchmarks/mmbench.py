@@ -23,8 +23,8 @@ from typing import Any
 from cityscribe.evaluate.benchmarks.answers import ROTATION
 from cityscribe.evaluate.benchmarks.layout import find_one, read_table
 from cityscribe.evaluate.benchmarks.question import LETTERS, Benchmark, Question, Scored, percent, percent_by
+from cityscribe.files import InputError
 from cityscribe.letters import rotated
-from cityscribe.records import InputError
 
 COLUMNS = ("index", "question", "A", "B", "answer", "image")
 MARKS = str.maketrans(dict.fromkeys(".()[],:;!*#{}", " "))

@@ -21,7 +21,7 @@ from typing import Any
 from cityscribe.evaluate.benchmarks.answers import read_answers
 from cityscribe.evaluate.benchmarks.question import Answer, Benchmark, Question, Scored, percent
 from cityscribe.evaluate.text_files import text_of_file
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 PERCEPTION = (
     "existence",

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from cityscribe.evaluate.benchmarks.layout import Name, find, find_one, folder_of, read_lines_as
 from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored
 from cityscribe.evaluate.hallucination.pope import CATEGORIES, measures, parsed
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 LLAVA = "llava_pope_test.jsonl"
 

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from cityscribe.evaluate.benchmarks.layout import Name, find_one, read_as
 from cityscribe.evaluate.benchmarks.question import LETTERS, Benchmark, Question, Scored, percent, percent_by
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 OPTIONS = "ABCDE"
 THE_ANSWER = re.compile(r"The answer is ([A-Z]).")

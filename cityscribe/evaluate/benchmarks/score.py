@@ -13,7 +13,7 @@ from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Verdict
 from cityscribe.evaluate.benchmarks.verdicts import require
 from cityscribe.evaluate.benchmarks.video_chatgpt import verdict_ids
 from cityscribe.evaluate.provenance import provenance
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from cityscribe.evaluate.benchmarks.answers import ID_KEYS
 from cityscribe.evaluate.benchmarks.layout import SHOWN
 from cityscribe.evaluate.benchmarks.question import Verdict
 from cityscribe.evaluate.text_files import json_lines
-from cityscribe.records import InputError, read_json
+from cityscribe.files import InputError, read_json
 
 
 def read_verdicts(path: Path) -> dict[str, Verdict]:

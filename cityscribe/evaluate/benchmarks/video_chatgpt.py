@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field
 
 from cityscribe.evaluate.benchmarks.layout import find, read_as
 from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, Verdict
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 DIMENSIONS = {
     "correctness": "generic",

@@ -25,7 +25,7 @@ from pydantic import BaseModel
 
 from cityscribe.evaluate.benchmarks.layout import Name, check, find, read_as
 from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, percent
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 BEGINNINGS = (
     "The best answer is",

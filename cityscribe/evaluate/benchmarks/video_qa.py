@@ -26,7 +26,7 @@ from pydantic import BaseModel
 from cityscribe.evaluate.benchmarks.layout import Name, find_one, read_as
 from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, Verdict, percent, percent_by
 from cityscribe.evaluate.text_files import text_of_file
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 TYPES = (
     "motion",

@@ -27,7 +27,7 @@ from pydantic import BaseModel
 from cityscribe.evaluate.benchmarks.layout import Name, find_one, folder_of, read_as
 from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, percent, percent_by
 from cityscribe.evaluate.benchmarks.vqa_text import evalai, official, spaced
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 ANNOTATORS = 10
 

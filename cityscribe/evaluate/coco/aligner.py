@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 BEAM = 40
 TOGETHER = 64  # pairs of captions that are aligned side by side

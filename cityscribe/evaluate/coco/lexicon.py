@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cityscribe.evaluate.coco.normalise import Prefixes
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 # WordNet's rules of detachment, morphy(7WN), in the order in which METEOR tries them: nouns, verbs, adjectives.
 DETACHMENT = (

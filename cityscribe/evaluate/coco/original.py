@@ -17,7 +17,7 @@ from typing import IO
 
 from cityscribe.evaluate.coco.lexicon import package_folder
 from cityscribe.evaluate.coco.tokens import one_line
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 JAVA_OPTIONS = ("-Duser.language=en", "-Duser.country=US", "-Dfile.encoding=UTF-8", "-XX:+UseSerialGC")
 START_S = 300.0  # to read its tables takes METEOR ten seconds, and more on a busy machine

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 WORD_BITS = 16
 LONGEST_PHRASE = 7  # words

@@ -35,7 +35,7 @@ from cityscribe.evaluate.wts_files import (
     warn_about_pairs,
     warn_about_unknown,
 )
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 BLEUS = ("bleu-1", "bleu-2", "bleu-3", "bleu")
 METRICS = (*BLEUS, "meteor", "rouge-l", "cider")

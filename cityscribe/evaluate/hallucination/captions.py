@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from cityscribe.evaluate.hallucination.objects import Vocabulary, mentions
 from cityscribe.evaluate.text_files import json_lines
 from cityscribe.evaluate.wts_files import read_predictions, read_references
-from cityscribe.records import InputError, read_json
+from cityscribe.files import InputError, read_json
 
 IMAGE_KEYS = ("image", "image_id")
 TEXT_KEYS = ("caption", "text", "answer")

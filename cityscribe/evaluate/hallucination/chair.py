@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cityscribe.evaluate.hallucination.objects import Vocabulary, in_truth, mentions
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from cityscribe.records import InputError, read_json
+from cityscribe.files import InputError, read_json
 
 WORD = re.compile(r"[^\W_]+")
 WORD_OR_STOP = re.compile(r"[^\W_]+|[.,;:!?]")

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from cityscribe.evaluate.hallucination.objects import Vocabulary, in_truth
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 Category = Literal["random", "popular", "adversarial"]
 CATEGORIES: tuple[Category, ...] = ("random", "popular", "adversarial")

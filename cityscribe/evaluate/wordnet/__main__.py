@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from cityscribe.evaluate.wordnet.build import build
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 
 def main(arguments: list[str]) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cityscribe.evaluate.wordnet import IRREGULAR
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 PARTS_OF_SPEECH = ("noun", "verb", "adj", "adv")
 

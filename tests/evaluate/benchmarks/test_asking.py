@@ -8,7 +8,7 @@ import pytest
 
 from cityscribe.evaluate.benchmarks import BENCHMARKS, Question
 from cityscribe.evaluate.benchmarks.asking import asked, read_prompts
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 
 def test_every_benchmark_has_its_prompt() -> None:

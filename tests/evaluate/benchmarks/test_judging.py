@@ -11,7 +11,7 @@ import pytest
 from cityscribe.evaluate.benchmarks import BENCHMARKS, Verdict
 from cityscribe.evaluate.benchmarks.judging import first_grade, judge_answers, read_rubrics
 from cityscribe.evaluate.benchmarks.video_chatgpt import DIMENSIONS
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from tests.evaluate.benchmarks.small_benchmarks import SMALL
 
 

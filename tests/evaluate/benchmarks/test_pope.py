@@ -8,7 +8,7 @@ import pytest
 
 from cityscribe.evaluate.benchmarks.pope import POPE
 from cityscribe.evaluate.benchmarks.score import score_benchmark
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from tests.evaluate.benchmarks.small_benchmarks import dump_lines, pope
 
 

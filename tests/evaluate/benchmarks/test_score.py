@@ -12,7 +12,7 @@ from cityscribe.evaluate.benchmarks import BENCHMARKS, Verdict
 from cityscribe.evaluate.benchmarks.score import BenchmarkScores, score_benchmark
 from cityscribe.evaluate.benchmarks.verdicts import read_verdicts
 from cityscribe.evaluate.benchmarks.video_chatgpt import verdict_ids
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from tests.evaluate.benchmarks.small_benchmarks import SMALL, dump, dump_lines
 
 POINTS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cityscribe.evaluate.benchmarks.vqa import VQAV2, agreement, evalai_agreement, official_agreement
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from tests.evaluate.benchmarks.small_benchmarks import dump, textvqa, vqav2
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cityscribe.evaluate.coco.paraphrases import Table, cache_folder, find_phrases, open_table
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 PAIRS = [("car", "motor vehicle"), ("car", "auto"), ("car", "a car"), ("motor vehicle", "car"), ("the red car", "it")]
 

@@ -10,7 +10,7 @@ from cityscribe.evaluate import PROFILES
 from cityscribe.evaluate.coco.original import original_tokens
 from cityscribe.evaluate.coco.profile import METRICS, score_corpus
 from cityscribe.evaluate.coco.tokens import caption_tokens
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from tests.evaluate.coco.pairs import BREAKS, caption_pairs, needs_data, needs_java
 
 pytestmark = needs_data

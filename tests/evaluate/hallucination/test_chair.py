@@ -10,7 +10,7 @@ import pytest
 from cityscribe.evaluate.hallucination.captions import read_captions, truth_of_references
 from cityscribe.evaluate.hallucination.chair import chair
 from cityscribe.evaluate.hallucination.objects import read_vocabulary
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from tests.evaluate.benchmarks.small_benchmarks import dump, dump_lines
 
 TRAFFIC = read_vocabulary()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cityscribe.evaluate.hallucination.objects import in_truth, mentions, read_objects, read_vocabulary
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 from tests.evaluate.benchmarks.small_benchmarks import dump
 
 TRAFFIC = read_vocabulary()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cityscribe.evaluate.hallucination.objects import in_truth, read_vocabulary
 from cityscribe.evaluate.hallucination.pope import CATEGORIES, Category, build_questions, measures, parsed
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 TRAFFIC = read_vocabulary()
 TRUTHS = st.dictionaries(

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cityscribe import video
-from cityscribe.records import InputError
-from cityscribe.video import VideoError, frame_at, frame_index, probe, read_frames, write_video
-from tests.numbered_video import HEIGHT, WIDTH, number_of, numbered_frame
+from cityscribe.files import InputError
+from cityscribe.media import video
+from cityscribe.media.video import VideoError, frame_at, frame_index, probe, read_frames, write_video
+from tests.media.numbered_video import HEIGHT, WIDTH, number_of, numbered_frame
 
 REAL_VIDEOS = sorted((Path(__file__).parent / "data" / "real_sample" / "videos").rglob("*.mp4"))
 

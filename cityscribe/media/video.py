@@ -1,8 +1,8 @@
 """Frame-exact access to videos.
 
 A frame's number is its place in the order in which the frames are shown, counted from 0, and it is found by timestamp
-(`cityscribe.video_index`). So variable frame rates, B-frames and start offsets make no difference, and a decoder that
-drops a frame cannot shift those behind it.
+(`cityscribe.media.video_index`). So variable frame rates, B-frames and start offsets make no difference, and a decoder
+that drops a frame cannot shift those behind it.
 
 Annotations number frames in their own way: `frame_index` maps an `image_id` to a frame number.
 """
@@ -22,7 +22,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange
 
-from cityscribe.video_index import (
+from cityscribe.media.video_index import (
     FrameIndex,
     Place,
     VideoError,

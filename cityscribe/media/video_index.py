@@ -2,7 +2,7 @@
 
 The packets of a file are listed as its container stores them. Where each carries a timestamp of its own, the sorted
 timestamps number the frames, and a decoded frame is known by its timestamp. Otherwise the file is decoded once, and its
-frames are counted. `cityscribe.video` reads frames with this.
+frames are counted. `cityscribe.media.video` reads frames with this.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import av
 
-from cityscribe.records import InputError
+from cityscribe.files import InputError
 
 FALLBACK_FPS = 25.0
 """Of a file that says neither how fast it runs nor when its frames are shown."""

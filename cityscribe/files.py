@@ -1,0 +1,45 @@
+"""Files that are whole or not there, and the error for what comes from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+class InputError(Exception):
+    """Something from outside (a file, a setting, a model) cannot be used. The message names it and what is wrong."""
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON with sorted keys, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def printable(text: str) -> str:
+    """The text with what no UTF-8 file can hold written as escapes: JSON may name half of a surrogate pair."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text, made `printable`, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(printable(text), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON. Raises InputError with the file, the line and what is wrong."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start}: not UTF-8 text") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: line {error.lineno}, column {error.colno}: {error.msg}") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: nested too deeply") from error
+    except ValueError as error:  # Python refuses to read integers of thousands of digits
+        raise InputError(f"{path}: a number is too long") from error

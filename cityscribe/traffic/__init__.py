@@ -1,0 +1,1 @@
+"""What is about traffic: scenarios, phases, road users, views, boxes. The ground floor never imports it."""
