@@ -1,6 +1,7 @@
 """The records that every stage reads and writes.
 
-A `Sample` is one conversation about images: everything that trains or is asked is one. A `Problem` is one thing that is
+A `Sample` is one conversation about images: everything that trains or is asked is one. What it is about stands in its
+`SampleMeta`, of which a room derives its own. A `Problem` is one thing that is
 wrong with somebody's data, with the file and the place in it.
 """
 
@@ -8,13 +9,14 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from cityscribe.files import InputError
+from cityscribe.registry import Registry
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,24 +36,42 @@ class Problem:
         return f"{self.level}: {self.file}{place}: {self.message}"
 
 
+Note = Callable[[Literal["error", "warning"], str, str], None]
+"""Takes level, place in the file and message of a problem."""
+
+
 @dataclass(frozen=True, slots=True)
 class SampleMeta:
-    """What a sample is about, so that a prediction finds its way back to the scenario."""
+    """What a sample says of itself, so that a prediction finds its way back to what it is about.
 
-    scenario: str = ""
-    domain: str = ""
+    A room that knows more about its samples derives a class with more fields and enters it in `METAS`. Fields are text,
+    whole numbers or tuples of texts, each with a default; they are the columns of `meta` in a Parquet file, in the
+    order of `COLUMNS`.
+    """
+
+    COLUMNS: ClassVar[tuple[str, ...]] = ("scenario", "split", "kind", "dimension", "note", "question", "options")
+
+    scenario: str = ""  # what the sample is about, such as an event, a clip or a question
     split: str = ""
-    view: str = ""
-    view_kind: str = ""
-    phase: int = -1  # index into PHASES; -1 where there is none
     kind: str = "long"  # "long" (a whole caption), "short" (one dimension), "multi" (several rounds), "chat" (any
     # conversation that a source brings), "choice" (a question with options, answered with their letter)
-    target: str = ""  # the role that the question is about
     dimension: str = ""  # of a short question
-    marked: tuple[str, ...] = ()  # the roles whose boxes are drawn on the images, and "gaze" for its arrow
-    note: str = ""  # such as "no boxes: raw frame at the start of the phase"
+    note: str = ""  # what is unusual about the images
     question: str = ""  # the name of the question in its data set
     options: tuple[str, ...] = ()  # of a choice, in the order of their letters a, b, ...
+
+    def parts(self) -> tuple[str, ...]:
+        """What tells samples of one scenario apart, for names in messages; empty where it has none."""
+        return (self.kind, self.dimension)
+
+    def about(self) -> dict[str, str]:
+        """What scores are broken down by: name -> value, nothing empty."""
+        return {"dimension": self.dimension} if self.dimension else {}
+
+
+METAS: Registry[type[SampleMeta]] = Registry("meta", "what the samples of a file say of themselves")
+METAS.add("plain", SampleMeta, "what every sample says")
+METAS.add("traffic", "cityscribe.traffic.meta:TrafficMeta", "phase, view and road user as well")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +83,7 @@ class Sample:
     `group` share their images, in the same order.
 
     A source that yields samples names images relative to the folder of its data set, and may name a frame of a video
-    (`clip.mp4#t=12.5`: at 12.5 s; `clip.mp4#t=25%`: after a quarter of it; `clip.mp4#image_id=96&vehicle=5,8,40,30`:
+    (`clip.mp4#t=12.5`: at 12.5 s; `clip.mp4#t=25%`: after a quarter of it; `clip.mp4#image_id=96&NAME=5,8,40,30`:
     that of an annotation, with a box x, y, width, height to draw) or an image inside a table
     (`train.parquet#images/7/0`: the first one of row 7 of a column); `prepare` makes image files of them.
     """
@@ -72,6 +92,12 @@ class Sample:
     images: tuple[str, ...]
     group: str
     meta: SampleMeta = SampleMeta()
+
+    @property
+    def name(self) -> str:
+        """A name to find a sample by in messages: its scenario, or else its group, and what tells it apart there."""
+        parts = (self.meta.scenario or self.group, *self.meta.parts())
+        return "/".join(part for part in parts if part)
 
 
 def text_block(text: str) -> dict[str, Any]:
@@ -92,36 +118,19 @@ def text_of(entry: dict[str, Any]) -> str:
 
 
 @cache
-def sample_schema() -> pa.Schema:
+def sample_schema(meta: type[SampleMeta] = SampleMeta) -> pa.Schema:
     """The columns of `train.parquet` and its kin. `messages` and `images` are what TRL and ms-swift train on."""
     import pyarrow as pa  # which takes longer to import than a hundred captions to score
 
     block = pa.struct([("type", pa.string()), ("text", pa.string())])
+    kinds = {str: pa.string(), int: pa.int32(), tuple: pa.list_(pa.string())}
+    defaults = {field.name: field.default for field in fields(meta)}
     return pa.schema(
         [
             ("messages", pa.list_(pa.struct([("role", pa.string()), ("content", pa.list_(block))]))),
             ("images", pa.list_(pa.string())),
             ("group", pa.string()),
-            (
-                "meta",
-                pa.struct(
-                    [
-                        ("scenario", pa.string()),
-                        ("domain", pa.string()),
-                        ("split", pa.string()),
-                        ("view", pa.string()),
-                        ("view_kind", pa.string()),
-                        ("phase", pa.int32()),
-                        ("kind", pa.string()),
-                        ("target", pa.string()),
-                        ("dimension", pa.string()),
-                        ("marked", pa.list_(pa.string())),
-                        ("note", pa.string()),
-                        ("question", pa.string()),
-                        ("options", pa.list_(pa.string())),
-                    ]
-                ),
-            ),
+            ("meta", pa.struct([(name, kinds[type(defaults[name])]) for name in meta.COLUMNS])),
         ]
     )
 
@@ -130,10 +139,11 @@ ROW_GROUP = 4096
 """Samples in a row group of a Parquet file."""
 
 
-def write_samples(path: Path, samples: Iterable[Sample]) -> int:
+def write_samples(path: Path, samples: Iterable[Sample], meta: type[SampleMeta] | None = None) -> int:
     """Write samples as Parquet, whole or not at all; equal samples give equal bytes. Returns how many.
 
-    A row group is held in memory at a time, so that a generator can write any number of samples.
+    All samples have meta data of one class: `meta`, or else that of the first one. A row group is held in memory at a
+    time, so that a generator can write any number of samples.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -141,22 +151,28 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> int:
     partial = path.with_name(path.name + ".partial")
     count = 0
     left = iter(samples)
-    with pq.ParquetWriter(partial, sample_schema(), compression="zstd", store_schema=True) as writer:
+    first = list(itertools.islice(left, 1))
+    left = itertools.chain(first, left)
+    schema = sample_schema(meta or (type(first[0].meta) if first else SampleMeta))
+    with pq.ParquetWriter(partial, schema, compression="zstd", store_schema=True) as writer:
         while rows := [_row(sample) for sample in itertools.islice(left, ROW_GROUP)]:
-            writer.write_table(pa.Table.from_pylist(rows, schema=sample_schema()), row_group_size=ROW_GROUP)
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema), row_group_size=ROW_GROUP)
             count += len(rows)
     os.replace(partial, path)
     return count
 
 
 def _row(sample: Sample) -> dict[str, Any]:
-    lists = {name: list(value) for name, value in asdict(sample.meta).items() if isinstance(value, tuple)}
-    return {**asdict(sample), "meta": {**asdict(sample.meta), **lists}}
+    row = asdict(sample)
+    row["meta"] = {name: list(value) if isinstance(value, tuple) else value for name, value in row["meta"].items()}
+    return row
 
 
 def read_samples(path: Path) -> list[Sample]:
     """Read what `write_samples` wrote. Raises InputError naming a file that is missing, torn or of another shape."""
-    return [_sample(row) for row in read_sample_table(path).to_pylist()]
+    table = read_sample_table(path)
+    meta = _meta_of(table.schema)
+    return [_sample(row, meta) for row in table.to_pylist()]
 
 
 def read_sample_table(path: Path) -> pa.Table:
@@ -170,13 +186,22 @@ def read_sample_table(path: Path) -> pa.Table:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: not a readable Parquet file: {error}") from error
-    for column in sample_schema():
+    for column in sample_schema(_meta_of(table.schema)):
         if column.name not in table.schema.names or table.schema.field(column.name).type != column.type:
             raise InputError(f"{path}: column {column.name}: expected {column.type}; run `cityscribe prepare` again")
     return table
 
 
-def _sample(row: dict[str, Any]) -> Sample:
+def _meta_of(schema: pa.Schema) -> type[SampleMeta]:
+    """The class of `METAS` whose columns a file has; the plain one where it has those of none."""
+    if "meta" in schema.names:
+        for name in METAS:
+            if sample_schema(METAS[name]).field("meta").type == schema.field("meta").type:
+                return METAS[name]
+    return SampleMeta
+
+
+def _sample(row: dict[str, Any], meta: type[SampleMeta]) -> Sample:
     messages = tuple(
         message(
             entry["role"],
@@ -184,6 +209,5 @@ def _sample(row: dict[str, Any]) -> Sample:
         )
         for entry in row["messages"]
     )
-    lists = {name: tuple(row["meta"][name]) for name in ("marked", "options")}
-    meta = SampleMeta(**{**row["meta"], **lists})
-    return Sample(messages, tuple(row["images"]), row["group"], meta)
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in row["meta"].items()}
+    return Sample(messages, tuple(row["images"]), row["group"], meta(**values))

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from cityscribe.files import InputError, read_json, write_json
 from cityscribe.records import (
     Sample,
-    SampleMeta,
     image_block,
     message,
     read_samples,
@@ -19,6 +18,7 @@ from cityscribe.records import (
     text_of,
     write_samples,
 )
+from cityscribe.traffic.meta import TrafficMeta
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 SAMPLES = st.builds(
@@ -29,7 +29,7 @@ SAMPLES = st.builds(
         ),
         tuple(images),
         group,
-        SampleMeta(scenario=group, phase=phase, marked=tuple(marked)),
+        TrafficMeta(scenario=group, phase=phase, marked=tuple(marked)),
     ),
     TEXTS,
     TEXTS,

@@ -12,7 +12,6 @@ from cityscribe.media.video import VideoError, frame_index
 from cityscribe.media.video_index import FrameIndex, frame_index_of
 from cityscribe.prepare.keyframe import KeyFrame, key_frame
 from cityscribe.prepare.labeller import label_by_rules
-from cityscribe.prepare.sentences import split_sentences
 from cityscribe.prepare.views import (
     average_area,
     ranked_views,
@@ -24,6 +23,7 @@ from cityscribe.records import text_of
 from cityscribe.report.differences import Span, compare
 from cityscribe.report.run_files import Run
 from cityscribe.traffic.scenario import PHASES, ROLES, Phase, Scenario, View
+from cityscribe.traffic.sentences import split_sentences
 
 PATH = re.compile(r"^[^:]*[/\\][^:]*: ")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cityscribe.records import Sample
+from cityscribe.traffic.meta import traffic_meta
 from cityscribe.traffic.scenario import ROLES, Scenario
 
 
@@ -14,7 +15,7 @@ def box_areas(scenarios: Iterable[Scenario], samples: Iterable[Sample]) -> dict[
     The view is the one that the samples show. A road user without a box in the phase, such as the vehicle that the
     camera is in, is absent.
     """
-    shown = {(sample.meta.scenario, sample.meta.phase, sample.meta.view) for sample in samples}
+    shown = {(meta.scenario, meta.phase, meta.view) for meta in map(traffic_meta, samples)}
     areas = {}
     for scenario in scenarios:
         for view in scenario.views:

@@ -17,6 +17,7 @@ from pathlib import Path
 from cityscribe.evaluate.wts_files import read_references
 from cityscribe.files import write_json
 from cityscribe.records import Sample, text_of
+from cityscribe.traffic.meta import traffic_meta
 from cityscribe.traffic.scenario import PHASES, ROLES
 
 Asked = tuple[int, str]
@@ -47,7 +48,7 @@ def typical_captions(samples: Iterable[Sample]) -> dict[Asked, str]:
     """The most typical caption of the samples for each phase and road user; captions of several views count once."""
     captions: dict[Asked, dict[tuple[str, str], None]] = {}
     for sample in samples:
-        meta = sample.meta
+        meta = traffic_meta(sample)
         if meta.kind == "long" and meta.target in ROLES and meta.phase >= 0 and len(sample.messages) > 1:
             said = (meta.scenario, text_of(sample.messages[1]))
             for phase in (meta.phase, -1):  # -1: any

@@ -19,7 +19,6 @@ from cityscribe.evaluate.text_files import text_of_file
 from cityscribe.files import InputError
 from cityscribe.letters import LETTERS
 from cityscribe.records import Sample, text_of
-from cityscribe.traffic.scenario import PHASES
 
 
 class Line(BaseModel):
@@ -102,13 +101,6 @@ def from_sample(sample: Sample, key: str, line: Line | None) -> Question:
     messages, meta = sample.messages, sample.meta
     answered = bool(messages) and messages[-1]["role"] == "assistant"
     asked = messages[:-1] if answered else messages
-    about = {
-        "domain": meta.domain,
-        "view": meta.view_kind,
-        "phase": PHASES[meta.phase] if meta.phase >= 0 else "",
-        "dimension": meta.dimension,
-        "road user": meta.target,
-    }
     return Question(
         key=key,
         name=_name(sample),
@@ -118,7 +110,7 @@ def from_sample(sample: Sample, key: str, line: Line | None) -> Question:
         answer=None if line is None else line.answer,
         options=meta.options,
         images=sample.images,
-        about={name: value for name, value in about.items() if value},
+        about=meta.about(),
     )
 
 

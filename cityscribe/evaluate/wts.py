@@ -39,7 +39,6 @@ from cityscribe.evaluate.wordnet import SOURCE, table_sha256
 from cityscribe.evaluate.words import treebank_tokens
 from cityscribe.evaluate.wts_files import (
     Paired,
-    Segments,
     pair_segments,
     read_predictions,
     read_references,
@@ -48,6 +47,7 @@ from cityscribe.evaluate.wts_files import (
     warn_about_unknown,
 )
 from cityscribe.files import InputError
+from cityscribe.traffic.captions import Segments
 from cityscribe.traffic.scenario import Domain
 
 POINTS = {"bleu": 100.0, "meteor": 100.0, "rouge-l": 100.0, "cider": 10.0}  # what a metric of 1 is worth

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cityscribe.files import InputError, printable, read_json
+from cityscribe.traffic.captions import EXPECTED_LABEL, Segment, Segments, first_label, phase_number, read_segments
 from cityscribe.traffic.scenario import PHASES, ROLES, Domain
 
 DOMAINS: tuple[Domain, ...] = ("internal", "external")
@@ -19,16 +20,6 @@ SPLITS = ("train", "val", "test")
 SUFFIX = "_caption.json"
 EXTERNAL_FOLDER = re.compile(r"bdd_[pt]c_5k", re.IGNORECASE)
 NAMED = 5  # names that one warning lists
-
-
-class Segment(NamedTuple):
-    """What is said of one phase."""
-
-    label: str  # of the phase, as it is spelled
-    captions: dict[str, str]  # role -> caption; a reference without one is empty
-
-
-Segments = dict[int, Segment]  # by phase, an index into PHASES
 
 
 def read_references(
@@ -173,43 +164,16 @@ def _split(file: Path) -> str | None:
 
 def _read_reference(file: Path, warnings: list[str]) -> Segments:
     """The captions of one file by phase; what cannot be used is left out with a warning."""
-    try:
-        record = read_json(file)
-        if isinstance(record, list) and len(record) == 1:
-            record = record[0]
-        entries = record.get("event_phase") if isinstance(record, dict) else None
-        if not isinstance(entries, list) or not entries:
-            raise InputError(f"{file}: event_phase: expected a list of phases")
-    except InputError as error:
-        warnings.append(f"{error}; the reference is left out")
-        return {}
-    phases: Segments = {}
-    for index, entry in enumerate(entries):
-        place = f"{file}: event_phase[{index}]"
-        try:
-            phase, label = _read_label(entry, place)
-        except InputError as error:
-            warnings.append(f"{error}; the phase is left out")
-            continue
-        if phase in phases:
-            warnings.append(f"{place}.labels: phase {phase} ({PHASES[phase]}) again; the first one counts")
-            continue
-        # What is no text is as good as no caption: left out, and counted, when the segments are scored.
-        captions = {role: entry.get(f"caption_{role}") for role in ROLES}
-        texts = {role: caption if isinstance(caption, str) else "" for role, caption in captions.items()}
-        phases[phase] = Segment(label, texts)
-    return phases
+    return read_segments(
+        file, lambda level, place, message: warnings.append(f"{file}: {place + ': ' if place else ''}{message}")
+    )
 
 
 def _read_label(entry: Any, place: str) -> tuple[int, str]:
     """The phase that an entry is about, and its label as it is spelled. Raises InputError."""
     if not isinstance(entry, dict):
         raise InputError(f"{place}: expected an object with labels, caption_pedestrian and caption_vehicle")
-    labels = entry.get("labels")
-    label = str(labels[0] if isinstance(labels, list) and labels else labels)
-    word = "".join(filter(str.isalpha, label.casefold()))
-    if word in PHASES:
-        return PHASES.index(word), label
-    if label.strip() in map(str, range(len(PHASES))):
-        return int(label), label
-    raise InputError(f"{place}.labels: expected one of 0 to {len(PHASES) - 1} or {', '.join(PHASES)}")
+    number = phase_number(entry.get("labels"))
+    if number is None:
+        raise InputError(f"{place}.labels: {EXPECTED_LABEL}")
+    return number, str(first_label(entry.get("labels")))

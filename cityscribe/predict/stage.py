@@ -31,6 +31,7 @@ from cityscribe.predict.remote import RemoteEngine
 from cityscribe.predict.sequential import Scene, ask
 from cityscribe.records import Sample, read_samples, text_of
 from cityscribe.settings import Settings
+from cityscribe.traffic.meta import traffic_meta
 from cityscribe.traffic.scenario import ROLES
 
 
@@ -101,13 +102,13 @@ def predict(
         raise InputError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error
     said = [answer for entry in answers for answer in entry.values()]
     return PredictReport(
-        scenarios=len({phase.first.meta.scenario for phase in phases}),
+        scenarios=len({traffic_meta(phase.first).scenario for phase in phases}),
         phases=len(phases),
         resumed=resumed,
         prompt_tokens=sum(answer.prompt_tokens for answer in said),
         answer_tokens=sum(answer.tokens for answer in said),
         steps=sum(answer.steps for answer in said),
-        raw_frames=sum(bool(phase.first.meta.note) for phase in phases),
+        raw_frames=sum(bool(traffic_meta(phase.first).note) for phase in phases),
         problems=dict(sorted(Counter(answer.problem for answer in said if answer.problem).items())),
     )
 
@@ -117,7 +118,7 @@ def _phases(samples: list[Sample]) -> list[_Phase]:
     groups: dict[str, dict[str, Sample]] = {}
     for sample in samples:
         if sample.meta.kind == "long":
-            role = sample.meta.target
+            role = traffic_meta(sample).target
             if role not in ROLES:
                 raise InputError(f"group {sample.group}: a long sample about `{role}`; expected {' or '.join(ROLES)}")
             if role in groups.setdefault(sample.group, {}):
@@ -128,7 +129,7 @@ def _phases(samples: list[Sample]) -> list[_Phase]:
     phases: dict[tuple[str, int], _Phase] = {}
     for name in sorted(groups):
         phase = _Phase({role: groups[name][role] for role in ROLES if role in groups[name]})
-        place = (phase.first.meta.scenario, phase.first.meta.phase)
+        place = (traffic_meta(phase.first).scenario, traffic_meta(phase.first).phase)
         if place in phases:
             other = phases[place].first.group
             raise InputError(f"scenario {place[0]}, phase {place[1]}: two groups, {other} and {name}")
@@ -165,15 +166,15 @@ def _submission(phases: list[_Phase], answers: list[dict[str, Answer]]) -> dict[
     submission: dict[str, list[dict[str, Any]]] = {}
     for phase, entry in zip(phases, answers, strict=True):
         captions = {f"caption_{role}": entry[role].text if role in entry else "" for role in ROLES}
-        segment = {"labels": [str(phase.first.meta.phase)], **captions}
-        submission.setdefault(phase.first.meta.scenario, []).append(segment)
+        segment = {"labels": [str(traffic_meta(phase.first).phase)], **captions}
+        submission.setdefault(traffic_meta(phase.first).scenario, []).append(segment)
     return submission
 
 
 def _notes(phases: list[_Phase], answers: list[dict[str, Answer]]) -> dict[str, list[dict[str, Any]]]:
     notes: dict[str, list[dict[str, Any]]] = {"raw_frames": [], "answers": []}
     for phase, entry in zip(phases, answers, strict=True):
-        meta = phase.first.meta
+        meta = traffic_meta(phase.first)
         place = {"scenario": meta.scenario, "phase": meta.phase, "view": meta.view}
         if meta.note:
             notes["raw_frames"].append({**place, "note": meta.note})

@@ -33,6 +33,7 @@ from cityscribe.prepare.pictures import fit
 from cityscribe.prepare.skipped import Skip, write_skipped
 from cityscribe.records import Sample, text_of, write_samples
 from cityscribe.settings import PrepareSettings
+from cityscribe.traffic.meta import TrafficMeta, traffic_meta
 from cityscribe.traffic.scenario import ROLES
 
 NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
@@ -99,12 +100,13 @@ def _prepare(
             continue
         images = tuple(str(pictures[image]) for image in sample.images)
         boxed = any(found["boxes"] for image in sample.images if (found := FRAME.fullmatch(image)))
-        meta = sample.meta if settings.draw_boxes or not boxed else replace(sample.meta, marked=())
+        meta = traffic_meta(sample)
+        meta = meta if settings.draw_boxes or not boxed else replace(meta, marked=())
         written[sample.meta.split].append(replace(sample, images=images, meta=meta))
     if not written["test"]:
         del written["test"]
     for split, entries in written.items():
-        write_samples(out / f"{split}.parquet", entries)
+        write_samples(out / f"{split}.parquet", entries, TrafficMeta)
     write_skipped(out / "skipped.jsonl", skips)
     report = ConversationsReport(
         samples={split: len(entries) for split, entries in written.items()},
@@ -129,7 +131,7 @@ def _why_left_out(sample: Sample) -> str:
 
 
 def _skip(sample: Sample, what: Any, why: str) -> Skip:
-    return Skip(sample.meta.split, sample.meta.scenario, sample.meta.view, what, why)
+    return Skip(sample.meta.split, sample.meta.scenario, traffic_meta(sample).view, what, why)
 
 
 @dataclass(frozen=True, slots=True)

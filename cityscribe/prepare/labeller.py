@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cityscribe.files import InputError
-from cityscribe.prepare.dimensions import DIMENSIONS, dimension_of
-from cityscribe.prepare.sentences import split_sentences
 from cityscribe.settings import LabellerSettings
+from cityscribe.traffic.dimensions import DIMENSIONS, dimension_of
+from cityscribe.traffic.sentences import split_sentences
 
 if TYPE_CHECKING:
     from openai import OpenAI

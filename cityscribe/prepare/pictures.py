@@ -20,9 +20,9 @@ from cityscribe.prepare.appearance import APPEARANCE, best_appearances
 from cityscribe.prepare.drawing import draw_boxes, draw_gaze
 from cityscribe.prepare.geometry import PixelRect, local_view
 from cityscribe.prepare.keyframe import KeyFrame, key_frame
-from cityscribe.prepare.prompts import GAZE
 from cityscribe.prepare.skipped import Skip, What
 from cityscribe.settings import PrepareSettings
+from cityscribe.traffic.prompts import GAZE
 from cityscribe.traffic.scenario import PHASES, ROLES, Phase, View
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cityscribe.prepare.labeller import Labelled
-from cityscribe.prepare.prompts import Prompts, short_question
+from cityscribe.traffic.prompts import Prompts, short_question
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from typing import Literal
 
 from cityscribe.prepare.labeller import Labelled
 from cityscribe.prepare.pictures import Picture
-from cityscribe.prepare.prompts import Prompts, long_question
 from cityscribe.prepare.questions import ShortQuestion, short_questions
-from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
+from cityscribe.records import Sample, image_block, message, text_block
+from cityscribe.traffic.meta import TrafficMeta
+from cityscribe.traffic.prompts import Prompts, long_question
 from cityscribe.traffic.scenario import Phase, Scenario, View
 
 LONG_ORDER = ("vehicle", "pedestrian")
@@ -99,7 +100,7 @@ def _sample(
     for number, (question, answer) in enumerate(rounds):
         shown = [image_block() for _ in images] if number == 0 else []
         messages += [message("user", *shown, text_block(question)), message("assistant", text_block(answer))]
-    meta = SampleMeta(
+    meta = TrafficMeta(
         scenario=group.scenario.name,
         domain=group.scenario.domain,
         split=group.scenario.split,

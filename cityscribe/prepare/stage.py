@@ -26,7 +26,6 @@ from cityscribe.prepare.appearance import APPEARANCE
 from cityscribe.prepare.engines import ENGINES
 from cityscribe.prepare.labeller import Labels, label_captions
 from cityscribe.prepare.pictures import Picture, VideoJob, picture_video
-from cityscribe.prepare.prompts import Prompts, load_prompts
 from cityscribe.prepare.questions import draw
 from cityscribe.prepare.samples import (
     Group,
@@ -46,6 +45,8 @@ from cityscribe.prepare.views import (
 )
 from cityscribe.records import Sample, write_samples
 from cityscribe.settings import PrepareSettings, Settings
+from cityscribe.traffic.meta import TrafficMeta
+from cityscribe.traffic.prompts import Prompts, load_prompts
 from cityscribe.traffic.scenario import ROLES, Phase, Scenario, View
 
 Progress = Callable[[int, int], None]
@@ -118,7 +119,7 @@ def _prepare(
     short_counts = Counter(possible=0, drawn=0)
     for split, of_split in kinds.items():
         written = _samples([g for g in groups if g.scenario.split == split], labels, prompts, settings, short_counts)
-        write_samples(out / f"{split}.parquet", _counted(written, of_split))
+        write_samples(out / f"{split}.parquet", _counted(written, of_split), TrafficMeta)
     write_skipped(out / "skipped.jsonl", skips)
     report = PrepareReport(
         scenarios=dict(splits),

@@ -19,6 +19,7 @@ from cityscribe.evaluate.wts_files import read_predictions
 from cityscribe.files import InputError, read_json
 from cityscribe.records import Sample, read_samples, text_of
 from cityscribe.settings import Settings
+from cityscribe.traffic.meta import traffic_meta
 from cityscribe.traffic.scenario import PHASES, ROLES
 
 TUNED, BASE = OWN = ("tuned", "base")
@@ -333,7 +334,7 @@ def _read_phases(path: Path) -> tuple[AskedPhase, ...]:
     phases: dict[PhaseKey, AskedPhase] = {}
     groups: dict[PhaseKey, str] = {}
     for sample in read_samples(path) if path.is_file() else ():
-        meta = sample.meta
+        meta = traffic_meta(sample)
         if meta.kind != "long" or meta.phase < 0 or not sample.messages:
             continue
         key = (meta.scenario, meta.phase)
@@ -346,7 +347,7 @@ def _read_phases(path: Path) -> tuple[AskedPhase, ...]:
 
 
 def _asked_phase(sample: Sample) -> AskedPhase:
-    meta = sample.meta
+    meta = traffic_meta(sample)
     return AskedPhase(
         meta.scenario, meta.phase, meta.domain, meta.view, meta.view_kind, sample.images, meta.marked, meta.note
     )

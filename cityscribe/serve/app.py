@@ -17,7 +17,6 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 
-from cityscribe.prepare.prompts import load_prompts
 from cityscribe.serve.chat import STREAM, Chat, ChatRequest, sse
 from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.describe import Describer, given_boxes, given_phases
@@ -30,6 +29,7 @@ from cityscribe.serve.model_process import ModelProcess
 from cityscribe.serve.refusal import Refusal
 from cityscribe.serve.replies import Completion, Description, Model, Models, State, events, refusals
 from cityscribe.settings import Settings
+from cityscribe.traffic.prompts import load_prompts
 from cityscribe.traffic.scenario import ViewKind
 
 PAGE = {"index.html": "text/html", "style.css": "text/css", "page.js": "text/javascript"}

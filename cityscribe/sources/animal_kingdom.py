@@ -18,13 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cityscribe.letters import LETTERS
-from cityscribe.records import Problem, Sample, SampleMeta, image_block
+from cityscribe.records import Problem, Sample, image_block
 from cityscribe.sources.choices import choice_turns, drawn_options
 from cityscribe.sources.conversation import FRAMES, Entry, build_sample, frames_of, question_sample
-from cityscribe.sources.intake import Intake, finite, open_intake, plain_text, shown
+from cityscribe.sources.intake import Intake, open_intake
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_by_stem
-from cityscribe.sources.wts_json import MAX_TIME_S
+from cityscribe.traffic.captions import MAX_TIME_S
+from cityscribe.traffic.meta import TrafficMeta
+from cityscribe.values import finite, plain_text, shown
 
 METADATA = "AR_metadata.csv"
 OPTIONS = 4
@@ -146,7 +148,7 @@ def _of_video(
         if len(options) < 2:
             continue
         turns = choice_turns(question, options, LETTERS[options.index(right)], [image_block() for _ in images])
-        meta = SampleMeta(
+        meta = TrafficMeta(
             scenario=clip,
             kind="choice",
             dimension=dimension,

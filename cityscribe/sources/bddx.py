@@ -14,10 +14,11 @@ from pathlib import Path
 
 from cityscribe.records import Problem, Sample, image_block, text_block
 from cityscribe.sources.conversation import FRAMES, Entry, Turn, build_sample, frames_of
-from cityscribe.sources.intake import Intake, finite, open_intake, plain_text, shown
+from cityscribe.sources.intake import Intake, open_intake
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_by_stem, stem_of
-from cityscribe.sources.wts_json import MAX_TIME_S
+from cityscribe.traffic.captions import MAX_TIME_S
+from cityscribe.values import finite, plain_text, shown
 
 SPANS = 15
 WHAT, WHY = "What is the vehicle doing?", "Why?"

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.sources.boxes_cvat import frame_of_image
-from cityscribe.sources.intake import UNREADABLE, Intake, finite, name_of, plain_text, shown
+from cityscribe.sources.intake import UNREADABLE, Intake
 from cityscribe.sources.tracks import Track, Tracks, box_of
 from cityscribe.sources.videos import stem_of
 from cityscribe.traffic.scenario import Box
+from cityscribe.values import finite, name_of, plain_text, shown
 
 
 def read_coco(intake: Intake, path: Path) -> Tracks:

@@ -12,10 +12,12 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from cityscribe.sources.intake import Intake, Note, finite, plain_text, shown
+from cityscribe.records import Note
+from cityscribe.sources.intake import Intake
 from cityscribe.sources.tracks import Track, Tracks, box_of, interpolated
 from cityscribe.sources.videos import stem_of
 from cityscribe.traffic.scenario import Box
+from cityscribe.values import finite, plain_text, shown
 
 MAX_TAG = 1_000_000
 """Bytes of one tag with its text; parsing a much longer one takes minutes."""

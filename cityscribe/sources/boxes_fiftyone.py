@@ -20,10 +20,11 @@ from PIL import Image
 from cityscribe.media.video import VideoError, probe
 from cityscribe.sources.boxes_coco import grouped
 from cityscribe.sources.boxes_cvat import frame_of_image
-from cityscribe.sources.intake import UNREADABLE, Intake, finite, name_of, plain_text, shown
+from cityscribe.sources.intake import UNREADABLE, Intake
 from cityscribe.sources.tracks import Tracks, box_of
 from cityscribe.sources.videos import VIDEO_SUFFIXES, stem_of
 from cityscribe.traffic.scenario import Box
+from cityscribe.values import finite, name_of, plain_text, shown
 
 SAMPLES, FRAMES = "samples.json", "frames.json"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")

@@ -12,12 +12,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cityscribe.records import Note
 from cityscribe.sources.boxes_coco import grouped
 from cityscribe.sources.boxes_cvat import frame_of_image
-from cityscribe.sources.intake import UNREADABLE, Intake, Note, finite, name_of, plain_text, shown
+from cityscribe.sources.intake import UNREADABLE, Intake
 from cityscribe.sources.tracks import Track, Tracks, box_of, interpolated
 from cityscribe.sources.videos import stem_of
 from cityscribe.traffic.scenario import Box
+from cityscribe.values import finite, name_of, plain_text, shown
 
 SIZES = ("x", "y", "width", "height")
 

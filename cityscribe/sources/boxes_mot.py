@@ -9,9 +9,10 @@ from pathlib import Path
 
 from cityscribe.files import printable
 from cityscribe.sources.boxes_coco import grouped
-from cityscribe.sources.intake import Intake, finite, shown
+from cityscribe.sources.intake import Intake
 from cityscribe.sources.tracks import Tracks, box_of
 from cityscribe.traffic.scenario import Box
+from cityscribe.values import finite, shown
 
 CLASSES = {
     1: "pedestrian",

@@ -16,9 +16,10 @@ from PIL import Image
 from cityscribe.files import printable
 from cityscribe.sources.boxes_coco import grouped
 from cityscribe.sources.boxes_cvat import frame_of_image
-from cityscribe.sources.intake import UNREADABLE, Intake, finite, plain_text, shown
+from cityscribe.sources.intake import UNREADABLE, Intake
 from cityscribe.sources.tracks import Tracks, box_of
 from cityscribe.traffic.scenario import Box
+from cityscribe.values import finite, plain_text, shown
 
 COCO_CLASSES = {0: "person", 1: "bicycle", 2: "car", 3: "motorcycle", 5: "bus", 7: "truck"}
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")

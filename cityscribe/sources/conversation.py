@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.files import InputError, printable
-from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
-from cityscribe.sources.intake import Intake, Note, finite, plain_text, shown
+from cityscribe.records import Note, Sample, image_block, message, text_block
+from cityscribe.sources.intake import Intake
+from cityscribe.traffic.meta import TrafficMeta
+from cityscribe.values import finite, plain_text, shown
 
 IMAGE, VIDEO = "<image>", "<video>"
 MARKS = re.compile("(<image>|<video>)")
@@ -37,7 +39,7 @@ ROLES = {
 
 SURROGATES = "has halves of surrogate pairs, which are no characters"
 
-META_FIELDS = {field.name: field for field in fields(SampleMeta)}
+META_FIELDS = {field.name: field for field in fields(TrafficMeta)}
 
 Block = dict[str, Any]
 Turn = tuple[str, list[Block]]
@@ -221,7 +223,7 @@ def build_sample(
     frames: int,
     name: str,
     split: str,
-    meta: SampleMeta | None = None,
+    meta: TrafficMeta | None = None,
     group: str = "",
 ) -> Sample | None:
     """A sample from turns and the files that their blocks show, in order; None, noted, where the numbers differ.
@@ -262,12 +264,12 @@ def build_sample(
             references += shown_by
             written += [image_block() for _ in shown_by]
         messages.append(message(role, *normal(written)))
-    given = meta or SampleMeta(kind="chat")
+    given = meta or TrafficMeta(kind="chat")
     given = replace(given, scenario=given.scenario or printable(name), split=given.split or split)
     return Sample(tuple(messages), tuple(references), group or "|".join(references) or given.scenario, given)
 
 
-def own_meta(row: dict[str, Any]) -> tuple[SampleMeta | None, str]:
+def own_meta(row: dict[str, Any]) -> tuple[TrafficMeta | None, str]:
     """The meta data and group that this project wrote into a row; None and "" where somebody else's row has others."""
     value, group = row.get("meta"), row.get("group")
     if not isinstance(value, dict) or not value or not set(value) <= set(META_FIELDS):
@@ -291,7 +293,7 @@ def own_meta(row: dict[str, Any]) -> tuple[SampleMeta | None, str]:
             given[name] = plain_text(content)
     if given.get("split", "") not in ("", "train", "val", "test"):
         return None, ""
-    return SampleMeta(**given), plain_text(group) or ""
+    return TrafficMeta(**given), plain_text(group) or ""
 
 
 def meta_to_write(sample: Sample) -> dict[str, Any]:
@@ -344,5 +346,5 @@ def question_sample(
     turns: list[Turn] = [("user", [*(image_block() for _ in images), text_block(plain_text(question) or "")])]
     if answer is not None:
         turns.append(("assistant", [text_block(plain_text(answer) or "")]))
-    meta = SampleMeta(scenario=scenario, kind="chat", question=name, dimension=dimension, split=split)
+    meta = TrafficMeta(scenario=scenario, kind="chat", question=name, dimension=dimension, split=split)
     return build_sample(entry, turns, images, [], frames=1, name=scenario, split=split, meta=meta)

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.files import printable
-from cityscribe.records import Problem, Sample, SampleMeta, image_block, text_block
+from cityscribe.records import Problem, Sample, image_block, text_block
 from cityscribe.sources.conversation import FRAMES, Block, Entry, build_sample
-from cityscribe.sources.intake import UNREADABLE, open_intake, plain_text, shown
+from cityscribe.sources.intake import UNREADABLE, open_intake
 from cityscribe.sources.splits import split_named
+from cityscribe.traffic.meta import TrafficMeta
+from cityscribe.values import plain_text, shown
 
 TOPICS = ("perception", "prediction", "planning", "behavior")
 
@@ -86,7 +88,7 @@ def _frame(entry: Entry, scene: str, frame: str) -> list[Sample]:
                 continue
             turns = [("user", [*blocks, text_block(question)])]
             turns += [("assistant", [text_block(answer)])] if answer else []
-            meta = SampleMeta(
+            meta = TrafficMeta(
                 scenario=printable(scene),
                 kind="chat",
                 dimension=printable(topic),

@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 
 from cityscribe.records import Problem, Sample
 from cityscribe.sources.conversation import FRAMES, Entry
-from cityscribe.sources.intake import UNREADABLE, Intake, open_intake, shown
+from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.messages import sample_of_row
+from cityscribe.values import shown
 
 IMAGE_COLUMNS = ("images", "image")
 ROWS_A_BATCH = 256

@@ -15,15 +15,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from cityscribe.records import Problem, Sample, SampleMeta
+from cityscribe.records import Problem, Sample
 from cityscribe.sources.boxes_cvat import parsed_xml, tracks_of
 from cityscribe.sources.choices import LETTERS, choice_turns
 from cityscribe.sources.conversation import FRAMES, Entry, build_sample
-from cityscribe.sources.intake import Intake, finite, open_intake
+from cityscribe.sources.intake import Intake, open_intake
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.tracks import Track
 from cityscribe.sources.videos import files_by_stem
+from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.traffic.scenario import Box
+from cityscribe.values import finite
 
 FPS = 30
 """Of all clips of JAAD."""
@@ -100,7 +102,7 @@ def _questions(
         turns = choice_turns(
             f"A pedestrian is at {_place(box, size)}. {question}", options, LETTERS[options.index(answers[value])]
         )
-        meta = SampleMeta(
+        meta = TrafficMeta(
             scenario=stem,
             kind="choice",
             target="pedestrian",

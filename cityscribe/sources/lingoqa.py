@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from cityscribe.records import Problem, Sample
 from cityscribe.sources.conversation import FRAMES, Entry, media, question_sample
-from cityscribe.sources.intake import name_of, open_intake
+from cityscribe.sources.intake import open_intake
 from cityscribe.sources.splits import split_named
+from cityscribe.values import name_of
 
 COLUMNS = ("question_id", "segment_id", "images", "question", "answer")
 

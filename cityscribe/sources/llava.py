@@ -32,8 +32,9 @@ from cityscribe.sources.conversation import (
     text_with_marks,
     turns_of,
 )
-from cityscribe.sources.intake import UNREADABLE, Intake, name_of, open_intake, shown
+from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.splits import split_named
+from cityscribe.values import name_of, shown
 
 SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
 STRATEGY = re.compile(r"(all|first|end|random)(?::(\d{1,12})(%?))?")

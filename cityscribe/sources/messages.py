@@ -33,8 +33,9 @@ from cityscribe.sources.conversation import (
     own_meta,
     turns_of,
 )
-from cityscribe.sources.intake import MAX_PIXELS, finite, name_of, open_intake, plain_text, shown
+from cityscribe.sources.intake import MAX_PIXELS, open_intake
 from cityscribe.sources.splits import split_named
+from cityscribe.values import finite, name_of, plain_text, shown
 
 REF, BBOX = "<ref-object>", "<bbox>"
 

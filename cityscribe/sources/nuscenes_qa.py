@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cityscribe.records import Problem, Sample, SampleMeta, image_block, text_block
+from cityscribe.records import Problem, Sample, image_block, text_block
 from cityscribe.sources.conversation import FRAMES, Block, Entry, Turn, build_sample, entries_of
-from cityscribe.sources.intake import UNREADABLE, Intake, name_of, open_intake, plain_text, shown
+from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_by_stem
+from cityscribe.traffic.meta import TrafficMeta
+from cityscribe.values import name_of, plain_text, shown
 
 CAMERAS = ("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT")
 TABLE = "sample_data.json"
@@ -92,7 +94,7 @@ def _question(entry: Entry, shots: dict[str, dict[str, str]], number: int) -> Sa
     turns += [("assistant", [text_block(answer)])] if answer else []
     kind = plain_text(entry.row.get("template_type")) or ""
     name = name_of(entry.row.get("question_id")) or f"{name_of(token)}/{number}"
-    meta = SampleMeta(scenario=name_of(token) or "", kind="chat", question=name, dimension=kind, split=split)
+    meta = TrafficMeta(scenario=name_of(token) or "", kind="chat", question=name, dimension=kind, split=split)
     return build_sample(entry, turns, images, [], frames=1, name=name, split=split, meta=meta)
 
 

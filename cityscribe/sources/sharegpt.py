@@ -30,8 +30,9 @@ from cityscribe.sources.conversation import (
     own_meta,
     text_with_marks,
 )
-from cityscribe.sources.intake import UNREADABLE, Intake, name_of, open_intake, plain_text, shown
+from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.splits import split_named
+from cityscribe.values import name_of, plain_text, shown
 
 INFO = "dataset_info.json"
 COLUMNS = {"prompt": "instruction", "query": "input", "response": "output", "messages": "conversations"}

@@ -17,11 +17,11 @@ from typing import Any, Literal
 from cityscribe.files import InputError, printable, read_json
 from cityscribe.letters import LETTERS
 from cityscribe.records import Problem
-from cityscribe.sources.intake import shown
 from cityscribe.sources.wts import captioned_phases
-from cityscribe.sources.wts_json import phase_number
 from cityscribe.sources.wts_vqa import questions_by_id
+from cityscribe.traffic.captions import phase_number
 from cityscribe.traffic.scenario import PHASES, ROLES, Split
+from cityscribe.values import shown
 
 NAMED = 20
 """Missing things that one message lists."""

@@ -17,9 +17,10 @@ from pathlib import Path
 
 from cityscribe.files import InputError
 from cityscribe.media.video import VideoError, frame_index, probe
-from cityscribe.records import Problem
-from cityscribe.sources.intake import MAX_PIXELS, Intake, Note, shown
+from cityscribe.records import Note, Problem
+from cityscribe.sources.intake import MAX_PIXELS, Intake
 from cityscribe.traffic.scenario import ROLES, Box, Scenario, View
+from cityscribe.values import shown
 
 MAX_FRAME = 10_000_000
 

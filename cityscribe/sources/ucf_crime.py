@@ -15,12 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cityscribe.files import printable
-from cityscribe.records import Problem, Sample, SampleMeta, image_block
+from cityscribe.records import Problem, Sample, image_block
 from cityscribe.sources.choices import LETTERS, choice_turns, drawn_options
 from cityscribe.sources.conversation import FRAMES, Entry, build_sample, frames_of
-from cityscribe.sources.intake import open_intake, shown
+from cityscribe.sources.intake import open_intake
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_by_stem, stem_of
+from cityscribe.traffic.meta import TrafficMeta
+from cityscribe.values import shown
 
 CLASSES = {
     "Abuse": "abuse",
@@ -77,7 +79,7 @@ def read_ucf_crime(
                 images = frames_of(videos[stem], frames)
                 correct = LETTERS[options.index(CLASSES[label])]
                 turns = choice_turns(QUESTION, options, correct, [image_block() for _ in images])
-                meta = SampleMeta(scenario=stem, kind="choice", question=stem, options=tuple(options), split=split)
+                meta = TrafficMeta(scenario=stem, kind="choice", question=stem, options=tuple(options), split=split)
                 sample = build_sample(entry, turns, images, [], frames=1, name=stem, split=split, meta=meta)
                 samples += [sample] if sample is not None else []
     return samples, intake.problems

@@ -16,9 +16,10 @@ from typing import Any
 
 from cityscribe.records import Problem, Sample
 from cityscribe.sources.conversation import FRAMES, entries_of, frames_of, question_sample
-from cityscribe.sources.intake import Intake, name_of, open_intake, shown
+from cityscribe.sources.intake import Intake, open_intake
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_by_stem, stem_of
+from cityscribe.values import name_of, shown
 
 MAPPING = "youtube_mapping.txt"
 QUESTION_KEYS = ("question", "q", "Q")

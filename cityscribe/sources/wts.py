@@ -27,10 +27,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from cityscribe.files import InputError, printable
-from cityscribe.records import Problem
+from cityscribe.records import Note, Problem
 from cityscribe.sources.videos import VIDEO_SUFFIXES
+from cityscribe.sources.wts_boxes import read_box_file
 from cityscribe.sources.wts_gaze import GazeFiles, find_gaze, read_gaze
-from cityscribe.sources.wts_json import CaptionFile, Note, read_box_file, read_caption_file
+from cityscribe.traffic.captions import CaptionFile, read_caption_file
 from cityscribe.traffic.scenario import ROLES, Box, Domain, Scenario, Split, View, ViewKind
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")

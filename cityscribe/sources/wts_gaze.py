@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.files import InputError, read_json
-from cityscribe.sources.intake import MAX_PIXELS, Note, finite, shown
+from cityscribe.records import Note
+from cityscribe.sources.intake import MAX_PIXELS
 from cityscribe.sources.videos import files_below
-from cityscribe.sources.wts_json import MAX_IMAGE_ID
+from cityscribe.sources.wts_boxes import MAX_IMAGE_ID
 from cityscribe.traffic.scenario import Gaze
+from cityscribe.values import finite, shown
 
 TREES = {"gaze": ("3D_gaze", 3), "head": ("head", 2)}
 """What is annotated -> its folder, and how many numbers it has."""

@@ -19,15 +19,18 @@ from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
-from cityscribe.records import Problem, Sample, SampleMeta
+from cityscribe.records import Problem, Sample
 from cityscribe.sources.choices import LETTERS, choice_turns
 from cityscribe.sources.conversation import FRAMES, Entry, boxed_frame, build_sample, frames_of
-from cityscribe.sources.intake import UNREADABLE, Intake, finite, name_of, open_intake, plain_text, shown
+from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_below, files_by_stem, stem_of
 from cityscribe.sources.wts import BOX_SUFFIX
-from cityscribe.sources.wts_json import MAX_TIME_S, phase_number, read_box_file
+from cityscribe.sources.wts_boxes import read_box_file
+from cityscribe.traffic.captions import MAX_TIME_S, phase_number
+from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.traffic.scenario import PHASES, ROLES, Box, Domain, Split, ViewKind
+from cityscribe.values import finite, name_of, plain_text, shown
 
 VIDEO_KEYS = ("videos", "overhead_videos", "vehicle_view", "vehicle_views", "video_name")
 TEST_FILE = "wts_vqa"
@@ -171,7 +174,7 @@ def _record(entry: Entry, videos: dict[str, str], boxes: _BoxFiles, frames: int)
             )
             continue
         labels = phase.get("labels")
-        label = phase_number(labels[0] if isinstance(labels, list) and labels else labels)
+        label = phase_number(labels)
         if label is None:
             entry.error(f"{place}.labels", f"is {shown(labels)}, expected one of 0 to 4 or {', '.join(PHASES)}")
             continue
@@ -238,7 +241,7 @@ def _questions(
             continue
         asked = f"This is the '{PHASES[phase]}' phase. {question}" if phase >= 0 else question
         fallback = f"{about.scenario}/{stem_of(about.video)}/{PHASES[phase] if phase >= 0 else 'place'}/{number}"
-        meta = SampleMeta(
+        meta = TrafficMeta(
             scenario=about.scenario,
             domain=about.domain,
             split=about.split,

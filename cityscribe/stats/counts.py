@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
-from cityscribe.prepare.dimensions import DIMENSIONS
 from cityscribe.prepare.labeller import label_by_rules
-from cityscribe.prepare.sentences import split_sentences
+from cityscribe.traffic.dimensions import DIMENSIONS
 from cityscribe.traffic.scenario import PHASES, ROLES, Scenario
+from cityscribe.traffic.sentences import split_sentences
 
 WORD = re.compile(r"[^\W_]+(?:[-'’.][^\W_]+)*")
 

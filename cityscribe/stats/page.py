@@ -15,13 +15,13 @@ from typing import Any
 from markupsafe import Markup
 
 from cityscribe.files import InputError, write_json
-from cityscribe.prepare.dimensions import DIMENSIONS
 from cityscribe.records import Problem
 from cityscribe.report.page import environment, write_page
 from cityscribe.sources import SOURCES, nothing_usable
 from cityscribe.stats import counts
 from cityscribe.stats.duplicates import Group, equal_files, equal_names, leaks, near_captions, near_frames
 from cityscribe.stats.plots import bar_chart, bin_labels
+from cityscribe.traffic.dimensions import DIMENSIONS
 from cityscribe.traffic.scenario import PHASES, ROLES, Scenario
 
 Progress = Callable[[int, int], None]

@@ -22,7 +22,6 @@ from cityscribe.files import InputError
 from cityscribe.models.inputs import position_rule
 from cityscribe.records import Sample
 from cityscribe.settings import TrainSettings
-from cityscribe.traffic.scenario import PHASES
 from cityscribe.train.encode import Conversation, EncodedGroup, Messages, encode_group
 from cityscribe.tree import Branch, Forest, build_forest, split_branches, weigh
 
@@ -55,11 +54,8 @@ class Group:
 
 
 def sample_name(sample: Sample) -> str:
-    """A name to find a sample by: scenario, view, phase, road user, kind and dimension, as far as it has them."""
-    meta = sample.meta
-    phase = PHASES[meta.phase] if meta.phase >= 0 else ""
-    parts = (meta.scenario or sample.group, meta.view, phase, meta.target, meta.kind, meta.dimension)
-    return "/".join(part for part in parts if part)
+    """A name to find a sample by."""
+    return sample.name
 
 
 def plan_groups(

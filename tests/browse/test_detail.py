@@ -6,8 +6,8 @@ import json
 
 from cityscribe.browse.detail import scenario_detail, without_path
 from cityscribe.browse.library import Library, entry_id
-from cityscribe.prepare.dimensions import DIMENSIONS
 from cityscribe.prepare.views import why_phase_is_left_out
+from cityscribe.traffic.dimensions import DIMENSIONS
 from cityscribe.traffic.scenario import PHASES, ROLES
 from tests.browse.made import ASKED, BARE, BOXED, FRAMES
 

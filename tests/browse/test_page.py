@@ -17,8 +17,9 @@ from PIL import Image
 
 from cityscribe.browse.library import Entry, Library, entry_id, open_library
 from cityscribe.browse.server import browse
-from cityscribe.records import Sample, SampleMeta, image_block, message, text_block, write_samples
+from cityscribe.records import Sample, image_block, message, text_block, write_samples
 from cityscribe.settings import resolve
+from cityscribe.traffic.meta import TrafficMeta
 from tests.browse.made import ASKED, BOXED, FRAMES, HOSTILE, data_set, unplayable
 from tests.media.numbered_video import BITS, CELL
 from tests.serve.chromium import CHROMIUM, Page, browser
@@ -212,7 +213,7 @@ def test_conversations_are_shown_with_their_answers(page: Page, tmp_path: Path) 
         message("user", image_block(), text_block("Which colour?")),
         message("assistant", text_block("It is teal.")),
     )
-    meta = SampleMeta(split="val", kind="chat", scenario="a")
+    meta = TrafficMeta(split="val", kind="chat", scenario="a")
     write_samples(prepared / "val.parquet", [Sample(turns, ("images/a.png",), "images/a.png", meta)])
     (tmp_path / "project.yaml").write_text("data: {path: data, source: llava}\n")
     line = {"question": "Which colour?", "images": ["images/a.png"], "answer": "It is blue."}

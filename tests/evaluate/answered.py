@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.letters import LETTERS
-from cityscribe.records import Sample, SampleMeta, message, text_block
+from cityscribe.records import Sample, message, text_block
+from cityscribe.traffic.meta import TrafficMeta
 
 
 def choice(name: str, options: Sequence[str], right: str, answer: str, scenario: str = "") -> dict[str, Any]:
@@ -40,7 +41,7 @@ def open_line(name: str, reference: str, answer: str, question: str = "Which?") 
 def sample_of(line: dict[str, Any], split: str = "val", **meta: Any) -> Sample:
     """The sample that a line answers."""
     messages = [message("user", text_block(line["question"])), message("assistant", text_block(line["reference"]))]
-    about = SampleMeta(
+    about = TrafficMeta(
         scenario=line["scenario"],
         kind=line["kind"],
         question=line["id"],

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from cityscribe.evaluate.majority import most_typical, typical_captions, write_majority
 from cityscribe.evaluate.wts_files import read_predictions
 from cityscribe.files import write_json
-from cityscribe.records import Sample, SampleMeta, message, text_block
+from cityscribe.records import Sample, message, text_block
+from cityscribe.traffic.meta import TrafficMeta
 
 
 def sample(caption: str, phase: int = 0, role: str = "pedestrian", scenario: str = "s", **meta: str) -> Sample:
     said = (message("user", text_block("Describe.")), message("assistant", text_block(caption)))
-    return Sample(said, (), "", SampleMeta(scenario=scenario, phase=phase, target=role, **{"kind": "long", **meta}))
+    return Sample(said, (), "", TrafficMeta(scenario=scenario, phase=phase, target=role, **{"kind": "long", **meta}))
 
 
 @example(["b c", "c d", "a a a c d d", "c a a b b b"])  # a tie but for rounding

@@ -240,12 +240,12 @@ def test_of_two_references_for_a_scenario_the_first_counts(tmp_path: Path) -> No
     [
         ("", "line 1, column 1: Expecting value"),
         ('{"event_phase": [', "line 1, column 18"),
-        ("[1, 2]", "event_phase: expected a list of phases"),
-        ('{"event_phase": {}}', "event_phase: expected a list of phases"),
-        ('{"event_phase": []}', "event_phase: expected a list of phases"),
-        ('{"event_phase": [7]}', "event_phase[0]: expected an object"),
-        ('{"event_phase": [{"labels": ["9"]}]}', "event_phase[0].labels: expected one of 0 to 4"),
-        ('{"event_phase": [{"labels": []}]}', "event_phase[0].labels: expected one of 0 to 4"),
+        ("[1, 2]", "holds 2 records, expected one"),
+        ('{"event_phase": {}}', "event_phase: is an object, expected a list of phases"),
+        ('{"event_phase": []}', "event_phase: is [], expected a list of phases"),
+        ('{"event_phase": [7]}', "event_phase[0]: is 7, expected a phase"),
+        ('{"event_phase": [{"labels": ["9"]}]}', "event_phase[0].labels: is ['9'], expected one of 0 to 4"),
+        ('{"event_phase": [{"labels": []}]}', "event_phase[0].labels: is [], expected one of 0 to 4"),
         (
             json.dumps({"event_phase": [segment("0"), segment(0)]}),
             "event_phase[1].labels: phase 0 (prerecognition) again",

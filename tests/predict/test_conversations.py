@@ -13,8 +13,9 @@ from PIL import Image
 from cityscribe.predict.conversations import predict_conversations
 from cityscribe.predict.options import score_options
 from cityscribe.predict.prompts import Conversation
-from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
+from cityscribe.records import Sample, image_block, message, text_block
 from cityscribe.settings import Settings, resolve
+from cityscribe.traffic.meta import TrafficMeta
 from tests.predict.test_local import engine_of
 
 
@@ -23,10 +24,10 @@ def _samples(root: Path) -> list[Sample]:
     Image.new("RGB", (40, 32), (0, 0, 200)).save(root / "b.png")
     asked = [message("user", image_block(), text_block("What?")), message("assistant", text_block("A bus."))]
     more = [*asked, message("user", text_block("Which?")), message("assistant", text_block("The red one."))]
-    choice = SampleMeta(kind="choice", question="q3", options=("yes", "no"))
+    choice = TrafficMeta(kind="choice", question="q3", options=("yes", "no"))
     return [
-        Sample(tuple(asked), ("a.png",), "g", SampleMeta(kind="chat", scenario="s1")),
-        Sample(tuple(more), ("a.png",), "g", SampleMeta(kind="chat", scenario="s2")),
+        Sample(tuple(asked), ("a.png",), "g", TrafficMeta(kind="chat", scenario="s1")),
+        Sample(tuple(more), ("a.png",), "g", TrafficMeta(kind="chat", scenario="s2")),
         Sample(tuple(asked[:1]), ("b.png",), "h", choice),
     ]
 

@@ -20,8 +20,9 @@ from cityscribe.files import InputError
 from cityscribe.predict.prompts import Conversation
 from cityscribe.predict.remote import RemoteEngine
 from cityscribe.predict.stage import predict
-from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
+from cityscribe.records import Sample, image_block, message, text_block
 from cityscribe.settings import PredictSettings, Settings, resolve
+from cityscribe.traffic.meta import TrafficMeta
 from tests.models.test_load import picture
 
 
@@ -220,7 +221,7 @@ def test_a_stage_that_failed_goes_on_and_writes_the_same_file(
         picture(phase).save(tmp_path / f"{phase}.png")
         for role in ("vehicle", "pedestrian"):
             question = message("user", image_block(), text_block(f"Phase {phase}: describe the {role}."))
-            meta = SampleMeta(scenario="event", phase=phase, target=role)
+            meta = TrafficMeta(scenario="event", phase=phase, target=role)
             samples.append(Sample((question,), (f"{phase}.png",), f"event/{phase}", meta))
 
     def run(out: str, tries: int) -> Any:

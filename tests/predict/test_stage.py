@@ -16,8 +16,9 @@ from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor, save_model
 from cityscribe.predict.prompts import Conversation
 from cityscribe.predict.stage import predict
-from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
+from cityscribe.records import Sample, image_block, message, text_block
 from cityscribe.settings import Settings
+from cityscribe.traffic.meta import TrafficMeta
 from tests.models.test_load import picture
 from tests.predict.test_local import engine_of, plain
 
@@ -40,7 +41,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Sample], Pa
         (root / image).parent.mkdir(parents=True, exist_ok=True)
         picture(number).save(root / image)
         for role in ("vehicle", "pedestrian"):
-            meta = SampleMeta(
+            meta = TrafficMeta(
                 scenario=scenario,
                 split="val",
                 view="camera1",

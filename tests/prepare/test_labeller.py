@@ -7,10 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from cityscribe.files import InputError
-from cityscribe.prepare.dimensions import DIMENSIONS
 from cityscribe.prepare.labeller import label_by_rules, label_captions, parse_reply
-from cityscribe.prepare.sentences import split_sentences
 from cityscribe.settings import LabellerSettings
+from cityscribe.traffic.dimensions import DIMENSIONS
+from cityscribe.traffic.sentences import split_sentences
 
 CAPTION = "He is in his 30s. He walks slowly. The weather is clear."
 

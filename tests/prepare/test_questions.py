@@ -5,8 +5,8 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cityscribe.prepare.prompts import load_prompts
 from cityscribe.prepare.questions import ShortQuestion, draw, short_questions
+from cityscribe.traffic.prompts import load_prompts
 
 PROMPTS = load_prompts(None)
 BOTH = ("pedestrian", "vehicle")

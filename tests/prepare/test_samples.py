@@ -6,11 +6,11 @@ import pytest
 
 from cityscribe.prepare.labeller import label_by_rules
 from cityscribe.prepare.pictures import Picture
-from cityscribe.prepare.prompts import load_prompts
 from cityscribe.prepare.samples import Group, caption_of, evaluation_samples, possible_short_questions, training_samples
-from cityscribe.prepare.sentences import split_sentences
 from cityscribe.records import text_of
+from cityscribe.traffic.prompts import load_prompts
 from cityscribe.traffic.scenario import ROLES
+from cityscribe.traffic.sentences import split_sentences
 from tests.prepare.made import CAPTIONS, phases, scenario, view
 
 PROMPTS = load_prompts(None)

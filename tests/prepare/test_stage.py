@@ -202,7 +202,7 @@ def test_generated_boxes_without_phases(video, tmp_path):
 
 
 def test_a_prompt_file_changes_all_questions(mixed, tmp_path):
-    content = yaml.safe_load((resources.files("cityscribe.prepare") / "prompts.yaml").read_text())
+    content = yaml.safe_load((resources.files("cityscribe.traffic") / "prompts.yaml").read_text())
     content["prefix"] = "Stage {phase}: "
     mine = tmp_path / "mine.yaml"
     mine.write_text(yaml.safe_dump(content))
@@ -244,7 +244,7 @@ def test_a_place_that_cannot_be_written_is_an_error(mixed, tmp_path):
 
 
 def test_a_full_disk_is_an_error_that_names_the_file(mixed, tmp_path, monkeypatch):
-    def full(path, samples):
+    def full(path, samples, meta):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(stage, "write_samples", full)

@@ -17,8 +17,9 @@ from cityscribe.evaluate.attribute_scores import evaluate_attributes
 from cityscribe.files import write_json
 from cityscribe.prepare.drawing import draw_boxes
 from cityscribe.prepare.geometry import local_view
-from cityscribe.records import Sample, SampleMeta, image_block, message, text_block, write_samples
+from cityscribe.records import Sample, image_block, message, text_block, write_samples
 from cityscribe.settings import Settings
+from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.traffic.scenario import PHASES, ROLES
 from cityscribe.world.event import Event, sample_event
 from cityscribe.world.facts import facts_at
@@ -183,7 +184,7 @@ def _samples(
 ) -> list[Sample]:
     external = name.startswith("video")
     images, marked = _write_images(prepared, event, name, phase, external, size)
-    meta = SampleMeta(
+    meta = TrafficMeta(
         scenario=name,
         domain="external" if external else "internal",
         split="val",
@@ -203,7 +204,7 @@ def _samples(
             ),
             images,
             f"{name}/{meta.view}/{phase}",
-            SampleMeta(**{**asdict(meta), "kind": "long", "target": role}),
+            TrafficMeta(**{**asdict(meta), "kind": "long", "target": role}),
         )
         for role in ("vehicle", "pedestrian")
     ]

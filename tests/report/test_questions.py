@@ -16,11 +16,12 @@ from cityscribe.evaluate.question_files import from_sample
 from cityscribe.evaluate.questions import evaluate_questions
 from cityscribe.files import InputError, write_json
 from cityscribe.letters import LETTERS
-from cityscribe.records import Sample, SampleMeta, image_block, message, text_block, write_samples
+from cityscribe.records import Sample, image_block, message, text_block, write_samples
 from cityscribe.report.question_charts import confusion_chart, recall_chart
 from cityscribe.report.question_runs import join_question_runs, read_question_run
 from cityscribe.report.questions import class_rows, write_question_comparison, write_question_report
 from cityscribe.settings import Settings, resolve
+from cityscribe.traffic.meta import TrafficMeta
 
 CLASSES = ("arson", "fighting", "nothing <unusual>", "robbery")
 
@@ -39,7 +40,7 @@ def asked(root: Path) -> list[Sample]:
                 message("user", image_block(), text_block(f"What happens?\n{listed}\nSay a letter.")),
                 message("assistant", text_block(LETTERS[options.index(right)])),
             )
-            about = SampleMeta(
+            about = TrafficMeta(
                 scenario=f"clip{clip}",
                 kind="choice",
                 question=f"q{clip}_{number}",

@@ -9,8 +9,9 @@ from typing import Any
 from hypothesis import strategies as st
 from PIL import Image
 
-from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
+from cityscribe.records import Sample, image_block, message, text_block
 from cityscribe.sources.conversation import normal
+from cityscribe.traffic.meta import TrafficMeta
 
 
 def picture(path: Path, colour: tuple[int, int, int] = (200, 30, 30), size: tuple[int, int] = (48, 32)) -> Path:
@@ -48,7 +49,7 @@ def conversations(draw: st.DrawFn, turn: st.SearchStrategy[str] | None = None) -
     messages = tuple(message(role, *draw(blocks)) for role in roles)
     shown = sum(block["type"] == "image" for entry in messages for block in entry["content"])
     images = tuple(draw(st.sampled_from(IMAGES)) for _ in range(shown))
-    meta = SampleMeta(
+    meta = TrafficMeta(
         kind="chat",
         scenario=draw(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)),
         split=draw(st.sampled_from(["", "train", "val"])),

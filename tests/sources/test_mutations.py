@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from cityscribe.files import InputError
-from cityscribe.prepare.sentences import split_sentences
 from cityscribe.records import Problem, Sample, write_samples
 from cityscribe.sources import SAMPLE_SOURCES
 from cityscribe.sources.boxes_cvat import frame_of_image
 from cityscribe.sources.tracks import read_tracks
+from cityscribe.traffic.sentences import split_sentences
 from tests.sources.small_sets import BOXES, SMALL_SETS
 
 MUTATIONS = int(os.environ.get("CITYSCRIBE_MUTATIONS", "60"))

@@ -12,13 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cityscribe.files import InputError
-from cityscribe.records import Sample, SampleMeta, image_block, message, text_block, write_samples
+from cityscribe.records import Sample, image_block, message, text_block, write_samples
 from cityscribe.sources.conversation import MARKS
 from cityscribe.sources.convert import WRITERS, guess_source, write_converted
 from cityscribe.sources.hf_datasets import read_datasets
 from cityscribe.sources.llava import read_llava, write_llava
 from cityscribe.sources.messages import read_messages, write_messages
 from cityscribe.sources.sharegpt import read_sharegpt, write_sharegpt
+from cityscribe.traffic.meta import TrafficMeta
 from tests.sources.conversations import IMAGES, conversations, picture
 
 READERS = {"llava": read_llava, "messages": read_messages, "sharegpt": read_sharegpt}
@@ -77,7 +78,7 @@ def sample_of(*texts: str, images: tuple[str, ...] = ()) -> Sample:
         message(role, *(shown if n == 0 else []), text_block(text))
         for n, (role, text) in enumerate(zip(roles, texts, strict=False))
     ]
-    return Sample(tuple(messages), images, "g", SampleMeta(kind="chat", scenario="s1"))
+    return Sample(tuple(messages), images, "g", TrafficMeta(kind="chat", scenario="s1"))
 
 
 @pytest.mark.parametrize("mark", ["<image>", "<video>"])

@@ -7,9 +7,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cityscribe.prepare.sentences import split_sentences
 from cityscribe.stats import counts
 from cityscribe.traffic.scenario import PHASES, ROLES
+from cityscribe.traffic.sentences import split_sentences
 from tests.prepare.made import CAPTIONS, phases, scenario, view
 
 SCENARIOS = [

@@ -14,7 +14,8 @@ from PIL import Image
 from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.models.load import load_model, load_processor
-from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
+from cityscribe.records import Sample, image_block, message, text_block
+from cityscribe.traffic.meta import TrafficMeta
 
 # Threads wait for each other longer than tiny models compute, all the more where tests run side by side.
 torch.set_num_threads(1)
@@ -57,7 +58,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> City:
         ]
         rounds.append([*rounds[0], message("user", text_block("And how fast is it?")), *rounds[2][1:]])
         for number, messages in enumerate(rounds):
-            meta = SampleMeta(
+            meta = TrafficMeta(
                 scenario=f"event_{group}", view="overhead", phase=group, kind="short", dimension=str(number)
             )
             samples.append(Sample(tuple(messages), names, f"group_{group}", meta))

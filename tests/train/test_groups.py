@@ -11,8 +11,9 @@ import pytest
 from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
-from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
+from cityscribe.records import Sample, image_block, message, text_block
 from cityscribe.settings import TrainSettings
+from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.train import groups as groups_module
 from cityscribe.train.groups import plan_groups, sample_name
 from tests.train.conftest import City
@@ -90,7 +91,7 @@ def test_a_sample_that_is_too_long_is_an_error_or_skipped_and_counted(load: Load
     long = replace(
         city.samples[0],
         messages=(*city.samples[0].messages[:1], message("assistant", text_block("far " * 100))),
-        meta=SampleMeta("event_9", view="vehicle", phase=3, kind="long", target="pedestrian"),
+        meta=TrafficMeta("event_9", view="vehicle", phase=3, kind="long", target="pedestrian"),
     )
     samples = [*city.samples, long]
     name = "event_9/vehicle/action/pedestrian/long"

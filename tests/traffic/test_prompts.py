@@ -6,11 +6,11 @@ import pytest
 import yaml
 
 from cityscribe.files import InputError
-from cityscribe.prepare.prompts import ShortQuestions, load_prompts, long_question, short_question
+from cityscribe.traffic.prompts import ShortQuestions, load_prompts, long_question, short_question
 from cityscribe.traffic.scenario import PHASES, ROLES
 
 BOTH = ("pedestrian", "vehicle")
-PACKAGED = (resources.files("cityscribe.prepare") / "prompts.yaml").read_text()
+PACKAGED = (resources.files("cityscribe.traffic") / "prompts.yaml").read_text()
 
 
 def changed(tmp_path, change):

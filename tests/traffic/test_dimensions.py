@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cityscribe.prepare.dimensions import DIMENSIONS, RULES, dimension_of
+from cityscribe.traffic.dimensions import DIMENSIONS, RULES, dimension_of
 
 # Labelled by hand in the manner of WTS captions. Those that touch two dimensions go to that of their main clause.
 PEDESTRIAN = {

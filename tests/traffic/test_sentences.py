@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cityscribe.prepare.sentences import split_sentences
+from cityscribe.traffic.sentences import split_sentences
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def load_prompts(path: Path | None) -> Prompts:
     texts that are not text, placeholders that mean nothing where they stand.
     """
     try:
-        text = (resources.files("cityscribe.prepare") / "prompts.yaml" if path is None else path).read_text("utf-8-sig")
+        text = (resources.files("cityscribe.traffic") / "prompts.yaml" if path is None else path).read_text("utf-8-sig")
         content = yaml.safe_load(text)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; check prepare.prompts") from error

@@ -1,0 +1,67 @@
+"""The box files of the WTS data set: `{"annotations": [{"image_id", "bbox": [x, y, width, height], "phase_number"}]}`.
+
+Every value is taken by type and range as it has really been written (numbers or strings, phases as digits or words).
+What cannot be used is left out and noted with its place.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from cityscribe.files import InputError, read_json
+from cityscribe.records import Note
+from cityscribe.sources.intake import MAX_PIXELS
+from cityscribe.traffic.captions import phase_number
+from cityscribe.traffic.scenario import Box
+from cityscribe.values import finite, shown
+
+MAX_IMAGE_ID = 1e9
+"""Larger values than this are slips of the pen, not frames of a video."""
+
+
+def read_box_file(path: Path, note: Note, *, generated: bool) -> tuple[Box, ...]:
+    """Read a box file, in order of image_id. Boxes that cannot be used are left out with a warning each."""
+    if not os.path.isfile(path):
+        note("error", "", "is not a file")
+        return ()
+    try:
+        record = read_json(path)
+    except InputError as error:
+        note("error", "", str(error).removeprefix(f"{path}: "))
+        return ()
+    entries = record.get("annotations") if isinstance(record, dict) else record
+    if not isinstance(entries, list):
+        note("error", "annotations", f"is {shown(entries)}, expected a list of boxes")
+        return ()
+    boxes = [_box(entry, f"annotations[{place}]", note, generated) for place, entry in enumerate(entries)]
+    return tuple(sorted((box for box in boxes if box is not None), key=lambda box: box.image_id))
+
+
+def _box(entry: Any, place: str, note: Note, generated: bool) -> Box | None:
+    if not isinstance(entry, dict):
+        note("warning", place, f"is {shown(entry)}, expected a box; left out")
+        return None
+    image_id = finite(entry.get("image_id"))
+    if image_id is None or image_id % 1 or not 0 <= image_id <= MAX_IMAGE_ID:
+        note(
+            "warning",
+            f"{place}.image_id",
+            f"is {shown(entry.get('image_id'))}, expected a frame number; the box is left out",
+        )
+        return None
+    corners = entry.get("bbox")
+    numbers = [finite(value) for value in corners] if isinstance(corners, list) else []
+    xywh = [number for number in numbers if number is not None and abs(number) <= MAX_PIXELS]
+    if len(numbers) != 4 or len(xywh) != 4:
+        note("warning", f"{place}.bbox", f"is {shown(corners)}, expected x, y, width, height in pixels; left out")
+        return None
+    if xywh[2] <= 0 or xywh[3] <= 0:
+        note("warning", f"{place}.bbox", f"is {xywh[2]:g} by {xywh[3]:g} pixels; left out")
+        return None
+    label = entry.get("phase_number")
+    phase = phase_number(label)
+    if phase is None and not (generated and label in (None, "")):
+        note("warning", f"{place}.phase_number", f"is {shown(label)}, which is no phase; the box belongs to none")
+    return Box(int(image_id), (xywh[0], xywh[1], xywh[2], xywh[3]), phase, generated)

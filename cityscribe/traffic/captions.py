@@ -1,0 +1,193 @@
+"""The caption files of WTS: what one says, for the readers of the data set and for the scores alike.
+
+    {"id": 722, "overhead_videos": ["20230707_8_SN46_T1.mp4"], "event_phase": [
+        {"labels": ["4"], "start_time": "39.395", "end_time": "44.663",
+         "caption_pedestrian": "The pedestrian ...", "caption_vehicle": "The vehicle ..."}, ...]}
+
+A file holds one record, alone or in a list. Labels are digits or words. Of a phase that stands twice the first counts.
+What cannot be used is left out and noted with its place. There are two views of a file: `read_caption_file` gives the
+phases whose times and labels are beyond doubt, which `prepare` needs; `read_segments` gives the words of each phase as
+the official evaluator sees them, whatever its times, by the first of its labels.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cityscribe.files import InputError, read_json
+from cityscribe.records import Note
+from cityscribe.traffic.scenario import PHASES, ROLES, Phase
+from cityscribe.values import finite, shown
+
+MAX_TIME_S = 1e6
+"""Larger values are slips of the pen, not times of a video."""
+
+VIDEO_KEYS = ("overhead_videos", "vehicle_view", "vehicle_views", "video_name")
+EXPECTED_LABEL = f"expected one of 0 to {len(PHASES) - 1} or {', '.join(PHASES)}"
+
+
+class CaptionFile(NamedTuple):
+    """The phases of a view, and the videos that the file is about."""
+
+    phases: tuple[Phase, ...]  # in the order of PHASES
+    videos: tuple[tuple[str, str], ...]  # file names of the videos, each with its place
+
+
+class Segment(NamedTuple):
+    """What is said of one phase."""
+
+    label: str  # of the phase, as it is spelled
+    captions: dict[str, str]  # role -> caption; a reference without one is empty
+
+
+Segments = dict[int, Segment]
+"""By phase, an index into PHASES."""
+
+
+def read_caption_file(path: Path, note: Note, *, withheld: bool) -> CaptionFile | None:
+    """The phases with times of a caption file; None, with an error noted, where nothing of it can be used.
+
+    `withheld` says that captions may be missing, as in a test set; there and elsewhere a missing caption is "".
+    """
+    record = _record(path, note)
+    if record is None:
+        return None
+    phases: dict[int, Phase] = {}
+    for place, number, entry in _phase_entries(record, note, first_counts=False):
+        times = _times(entry, place, note)
+        if times is not None and not _again(number, phases, place, note):
+            captions = {role: _caption(entry, role, place, note, withheld) for role in ROLES}
+            phases[number] = Phase(number, *times, captions)
+    return CaptionFile(tuple(phases[number] for number in sorted(phases)), _videos(record, note))
+
+
+def read_segments(path: Path, note: Note) -> Segments:
+    """The captions of a file by phase, to be scored; what is no text is as good as no caption."""
+    record = _record(path, note)
+    segments: Segments = {}
+    for place, number, entry in () if record is None else _phase_entries(record, note, first_counts=True):
+        if _again(number, segments, place, note):
+            continue
+        given = {role: entry.get(f"caption_{role}") for role in ROLES}
+        texts = {role: text if isinstance(text, str) else "" for role, text in given.items()}
+        segments[number] = Segment(str(first_label(entry.get("labels"))), texts)
+    return segments
+
+
+def first_label(labels: Any) -> Any:
+    """The label that counts of the `labels` of an entry, which may be a list or one label."""
+    return (labels[0] if labels else None) if isinstance(labels, list) else labels
+
+
+def phase_number(labels: Any) -> int | None:
+    """The phase (index into PHASES) that labels mean: a digit, as number or string, or a word; else None."""
+    label = first_label(labels)
+    if isinstance(label, str):
+        word = "".join(letter for letter in label.casefold() if letter.isalpha())
+        if word in PHASES:
+            return PHASES.index(word)
+    number = finite(label)
+    return int(number) if number is not None and number in range(len(PHASES)) else None
+
+
+def _record(path: Path, note: Note) -> dict[str, Any] | None:
+    """The record of a caption file; None, noted, where there is none."""
+    if not os.path.isfile(path):
+        note("error", "", "is not a file")
+        return None
+    try:
+        record = read_json(path)
+    except InputError as error:
+        note("error", "", str(error).removeprefix(f"{path}: "))
+        return None
+    if isinstance(record, list) and len(record) != 1:
+        note("error", "", f"holds {len(record)} records, expected one")
+        return None
+    if isinstance(record, list):
+        record = record[0]
+    if not isinstance(record, dict):
+        note("error", "", f"holds {shown(record)}, expected a record with event_phase")
+        return None
+    return record
+
+
+def _phase_entries(
+    record: dict[str, Any], note: Note, *, first_counts: bool
+) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """The phases of a record that have a label: place, phase, what stands there.
+
+    With `first_counts` the first of labels that differ counts, else such a phase is left out.
+    """
+    entries = record.get("event_phase")
+    if not isinstance(entries, list) or not entries:
+        note("error", "event_phase", f"is {shown(entries)}, expected a list of phases")
+        return
+    for index, entry in enumerate(entries):
+        place = f"event_phase[{index}]"
+        if not isinstance(entry, dict):
+            note("error", place, f"is {shown(entry)}, expected a phase")
+            continue
+        labels = entry.get("labels")
+        number = phase_number(labels)
+        doubtful = isinstance(labels, list) and {phase_number(label) for label in labels} != {number}
+        if number is None or (doubtful and not first_counts):
+            note("error", f"{place}.labels", f"is {shown(labels)}, {EXPECTED_LABEL}; the phase is left out")
+            continue
+        yield place, number, entry
+
+
+def _again(number: int, seen: Container[int], place: str, note: Note) -> bool:
+    """Whether a phase was there already, which is noted."""
+    if number in seen:
+        note("error", f"{place}.labels", f"phase {number} ({PHASES[number]}) again; the first one counts")
+    return number in seen
+
+
+def _times(entry: dict[str, Any], place: str, note: Note) -> tuple[float, float] | None:
+    """Start and end of a phase in seconds; None, noted, where they are none."""
+    times_s: list[float] = []
+    for key in ("start_time", "end_time"):
+        time_s = finite(entry.get(key))
+        if time_s is None or abs(time_s) > MAX_TIME_S:
+            note("error", f"{place}.{key}", f"is {shown(entry.get(key))}, expected seconds; the phase is left out")
+            return None
+        times_s.append(time_s)
+    start_s, end_s = times_s
+    if end_s < start_s or end_s < 0:
+        why = f"ends at {end_s} s, before its start at {max(start_s, 0.0)} s; the phase is left out"
+        note("error", f"{place}.end_time", why)
+        return None
+    if start_s < 0:
+        note("warning", f"{place}.start_time", f"starts at {start_s} s, before the video; 0 s is used")
+    return max(start_s, 0.0), end_s
+
+
+def _caption(entry: dict[str, Any], role: str, place: str, note: Note, withheld: bool) -> str:
+    value = entry.get(f"caption_{role}")
+    if isinstance(value, str):
+        text = value.encode("utf-8", "replace").decode("utf-8")
+        if text != value:
+            why = "has halves of surrogate pairs, which are no characters; replaced by ?"
+            note("warning", f"{place}.caption_{role}", why)
+        return text
+    if value is not None or not withheld:
+        note("warning", f"{place}.caption_{role}", f"is {shown(value)}, expected text; taken as empty")
+    return ""
+
+
+def _videos(record: dict[str, Any], note: Note) -> tuple[tuple[str, str], ...]:
+    names: list[tuple[str, str]] = []
+    for key in VIDEO_KEYS:
+        value = record.get(key)
+        if value is None:
+            continue
+        entries = [(value, key)] if not isinstance(value, list) else [(v, f"{key}[{i}]") for i, v in enumerate(value)]
+        for name, place in entries:
+            if isinstance(name, str) and name.strip():
+                names.append((name.strip(), place))
+            else:
+                note("warning", place, f"is {shown(name)}, expected the name of a video")
+    return tuple(names)
