@@ -6,7 +6,7 @@
 
 A base is a folder, a hub id, or the name of a model that comes with the package. Weights are read from safetensors only
 and no code of a checkpoint is run. Whatever is wrong with a checkpoint becomes one `InputError` that names it. A saved
-folder is complete: plain `transformers` loads it without this package.
+folder is complete: plain `transformers` loads it without this package. It is read back before it counts (`saved`).
 
 `tiles=False` makes a plain LLaVA of a LLaVA-NeXT (`whole_images`), `four_bit=True` loads the decoder's linear layers
 in four bits, for training with adapters (`four_bit`).
@@ -14,6 +14,7 @@ in four bits, for training with adapters (`four_bit`).
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -48,8 +49,12 @@ from cityscribe.models.four_bit import (
 )
 from cityscribe.models.images_only import images_only
 from cityscribe.models.lora import adapter_weights, is_adapter, is_lora, merged_state_dict
+from cityscribe.models.old_processors import complete, own_class
 from cityscribe.models.parts import decoder
+from cityscribe.models.saved import check_finite, check_saved
 from cityscribe.models.whole_images import plain_config, plain_processor
+
+log = logging.getLogger(__name__)
 
 SHIPPED = ("cityscribe-tiny",)
 """Names of the models that come with the package, as folders in `cityscribe/assets`."""
@@ -59,6 +64,10 @@ PROCESSOR_FILES = {
     "tokenizer": ("tokenizer.json", "tokenizer.model", "vocab.json"),
 }
 """What a checkpoint needs besides its weights, each under one of several names."""
+
+ADAPTER_CONFIG = "adapter_config.json"
+NO_FOLDER = "no-adapter"
+"""Where transformers is sent to look for an adapter: below a checkpoint there is no folder of this name."""
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
@@ -96,9 +105,11 @@ def load_model(base: str | Path, *, dtype: torch.dtype, tiles: bool = True, four
     `tiles=False` makes a plain LLaVA of a LLaVA-NeXT and leaves one that is plain as it is. `four_bit=True` quantises
     the linear layers of the decoder to NF4, to compute in `dtype` (QLoRA, Dettmers et al. 2023).
 
-    Raises InputError where the folder, a file in it or a weight is missing, torn, of an unknown architecture or of
-    another shape than its configuration says: such a weight would be drawn at random. Layers of the decoder that the
-    configuration does not count are an error as well, they would be left out without a word.
+    The weights are used as they are: an adapter in the same folder, which merging in place leaves there, is passed over
+    with a warning. Raises InputError where the folder, a file in it or a weight is missing, torn, of an unknown
+    architecture, not finite or of another shape than its configuration says: such a weight would be drawn at random.
+    Layers of the decoder that the configuration does not count are an error as well, they would be left out without a
+    word.
     """
     place = resolve_base(base)
     config = load_config(base)
@@ -106,6 +117,8 @@ def load_model(base: str | Path, *, dtype: torch.dtype, tiles: bool = True, four
         config = plain_config(config, place)
     if Path(place).is_dir():
         _check_safetensors(Path(place))
+        if (Path(place) / ADAPTER_CONFIG).is_file():
+            log.warning("%s: an adapter lies beside the weights; the weights are used without it", place)
     quantised = {}
     if four_bit:
         with torch.device("meta"):
@@ -122,6 +135,7 @@ def load_model(base: str | Path, *, dtype: torch.dtype, tiles: bool = True, four
             trust_remote_code=False,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            adapter_kwargs={"subfolder": NO_FOLDER},
             **quantised,
         )
     for name, found, expected in sorted(loading["mismatched_keys"]):
@@ -133,6 +147,7 @@ def load_model(base: str | Path, *, dtype: torch.dtype, tiles: bool = True, four
         if name.startswith(layers) and name.endswith((".weight", ".bias")):
             count = config.get_text_config().num_hidden_layers
             raise InputError(f"{place}: has the weight `{name}`, but its config.json counts {count} layers")
+    check_finite(model, place)
     if four_bit:
         check_widths(model, place)
         keep_trainable(model)
@@ -142,7 +157,8 @@ def load_model(base: str | Path, *, dtype: torch.dtype, tiles: bool = True, four
 def load_processor(base: str | Path, *, tiles: bool = True) -> ProcessorMixin:
     """Load the processor (tokenizer, image processor, chat template) of a model; `tiles` as in `load_model`.
 
-    Images are processed with Pillow and NumPy, so that they give the same pixels with and without torchvision. Raises
+    Images are processed with Pillow and NumPy, so that they give the same pixels with and without torchvision. It is of
+    the class that the checkpoint names, and what an older checkpoint leaves out is taken from its configuration. Raises
     InputError where the checkpoint has no processor, no chat template, or one that cannot be read.
     """
     place = resolve_base(base)
@@ -153,10 +169,14 @@ def load_processor(base: str | Path, *, tiles: bool = True) -> ProcessorMixin:
         for what, files in PROCESSOR_FILES.items():
             if not any((Path(place) / file).is_file() for file in files):
                 raise InputError(f"{place}: has no {what}; expected {' or '.join(files)} from the model's page")
-    if type(config) not in PROCESSOR_MAPPING:
-        raise InputError(f"{place}: transformers has no processor for a model of type `{config.model_type}`")
     with _named(place, "its processor"), _quiet():
-        processor = images_only(PROCESSOR_MAPPING[type(config)]).from_pretrained(place)
+        chosen = own_class(place)
+        if chosen is None and type(config) in PROCESSOR_MAPPING:
+            chosen = PROCESSOR_MAPPING[type(config)]
+        if chosen is None:
+            raise ValueError(f"transformers has none for a model of type `{config.model_type}`")
+        processor = images_only(chosen).from_pretrained(place)
+        complete(processor, place, config)
     if processor.chat_template is None:
         processor.chat_template = processor.tokenizer.chat_template
     if processor.chat_template is None:
@@ -170,7 +190,8 @@ def save_model(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) 
     The folder appears whole: everything is written beside it and renamed; a checkpoint already there is replaced.
     LoRA adapters are added to the weights that they adapt, without touching the model in memory, and kept in
     `folder/adapter` for peft. Adapters of a four-bit model are added to its base as it was before it was quantised,
-    which is loaded for it. Raises InputError where it cannot be written, with nothing left behind.
+    which is loaded for it. What was written is read back and compared. Raises InputError where it cannot be written or
+    would not load again, with nothing left behind.
     """
     partial = folder.with_name(folder.name + ".partial")
     adapted = is_lora(model)
@@ -178,8 +199,10 @@ def save_model(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) 
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
+        weights = merged_state_dict(model, whole) if adapted else whole.state_dict()
         with _quiet():
-            whole.save_pretrained(partial, state_dict=merged_state_dict(model, whole) if adapted else None)
+            whole.save_pretrained(partial, state_dict=dict(weights) if adapted else None)
+            check_saved(partial, folder, whole, weights)
         processor.save_pretrained(partial)
         if adapted:
             adapter_weights(model).save(partial / "adapter")
@@ -187,6 +210,9 @@ def save_model(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) 
     except (OSError, SafetensorError) as error:  # a full disk is the latter while weights are written
         shutil.rmtree(partial, ignore_errors=True)
         raise InputError(f"{folder}: the checkpoint cannot be written: {error}") from error
+    except InputError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def round_weights(model: PreTrainedModel, dtype: torch.dtype) -> None:
@@ -217,6 +243,9 @@ def _swap(partial: Path, folder: Path) -> None:
 def _check_json(folder: Path) -> None:
     """Raises InputError with file and line where a JSON file is torn; transformers passes over some in silence."""
     file = folder / "config.json"
+    if not file.is_file() and (folder / ADAPTER_CONFIG).is_file():
+        base = dict(read_json(folder / ADAPTER_CONFIG)).get("base_model_name_or_path")
+        raise InputError(f"{folder}: an adapter of `{base}` without a model; merge it into that model first")
     if not file.is_file():
         raise InputError(f"{folder}: has no config.json; expected the folder of a Hugging Face model")
     kind = dict(read_json(file)).get("model_type")
