@@ -11,7 +11,6 @@ import itertools
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -117,7 +116,6 @@ def text_of(entry: dict[str, Any]) -> str:
     return "".join(block["text"] for block in entry["content"] if block["type"] == "text")
 
 
-@cache
 def sample_schema(meta: type[SampleMeta] = SampleMeta) -> pa.Schema:
     """The columns of `train.parquet` and its kin. `messages` and `images` are what TRL and ms-swift train on."""
     import pyarrow as pa  # which takes longer to import than a hundred captions to score
@@ -209,5 +207,7 @@ def _sample(row: dict[str, Any], meta: type[SampleMeta]) -> Sample:
         )
         for entry in row["messages"]
     )
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in row["meta"].items()}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in row["meta"].items()
+    }
     return Sample(messages, tuple(row["images"]), row["group"], meta(**values))
