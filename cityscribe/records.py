@@ -74,6 +74,14 @@ METAS.add("traffic", "cityscribe.traffic.meta:TrafficMeta", "phase, view and roa
 
 
 @dataclass(frozen=True, slots=True)
+class Preference:
+    """How the last answer of a sample compares with others to the same question."""
+
+    pair: str  # the two samples of a pair have the same name here, which no others have
+    chosen: bool  # false: the answer is rejected, to be learned from by comparison only
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One conversation about images.
 
@@ -91,6 +99,12 @@ class Sample:
     images: tuple[str, ...]
     group: str
     meta: SampleMeta = SampleMeta()
+    preference: Preference | None = None
+
+    @property
+    def rejected(self) -> bool:
+        """Whether its last answer is one that nobody should give."""
+        return self.preference is not None and not self.preference.chosen
 
     @property
     def name(self) -> str:
@@ -116,6 +130,13 @@ def text_of(entry: dict[str, Any]) -> str:
     return "".join(block["text"] for block in entry["content"] if block["type"] == "text")
 
 
+def preference_type() -> pa.DataType:
+    """The type of the column `preference`, which a file of samples has where one of them is of a pair."""
+    import pyarrow as pa
+
+    return pa.struct([("pair", pa.string()), ("chosen", pa.bool_())])
+
+
 def sample_schema(meta: type[SampleMeta] = SampleMeta) -> pa.Schema:
     """The columns of `train.parquet` and its kin. `messages` and `images` are what TRL and ms-swift train on."""
     import pyarrow as pa  # which takes longer to import than a hundred captions to score
@@ -137,11 +158,14 @@ ROW_GROUP = 4096
 """Samples in a row group of a Parquet file."""
 
 
-def write_samples(path: Path, samples: Iterable[Sample], meta: type[SampleMeta] | None = None) -> int:
+def write_samples(
+    path: Path, samples: Iterable[Sample], meta: type[SampleMeta] | None = None, *, preferences: bool = False
+) -> int:
     """Write samples as Parquet, whole or not at all; equal samples give equal bytes. Returns how many.
 
-    All samples have meta data of one class: `meta`, or else that of the first one. A row group is held in memory at a
-    time, so that a generator can write any number of samples.
+    All samples have meta data of one class: `meta`, or else that of the first one. Those of pairs can be among them
+    with `preferences` only. A row group is held in memory at a time, so that a generator can write any number of
+    samples.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -152,8 +176,12 @@ def write_samples(path: Path, samples: Iterable[Sample], meta: type[SampleMeta] 
     first = list(itertools.islice(left, 1))
     left = itertools.chain(first, left)
     schema = sample_schema(meta or (type(first[0].meta) if first else SampleMeta))
+    if preferences:
+        schema = schema.append(pa.field("preference", preference_type()))
     with pq.ParquetWriter(partial, schema, compression="zstd", store_schema=True) as writer:
         while rows := [_row(sample) for sample in itertools.islice(left, ROW_GROUP)]:
+            if not preferences and any(row["preference"] for row in rows):
+                raise ValueError("samples of pairs are written with preferences=True")
             writer.write_table(pa.Table.from_pylist(rows, schema=schema), row_group_size=ROW_GROUP)
             count += len(rows)
     os.replace(partial, path)
@@ -166,15 +194,20 @@ def _row(sample: Sample) -> dict[str, Any]:
     return row
 
 
-def read_samples(path: Path) -> list[Sample]:
-    """Read what `write_samples` wrote. Raises InputError naming a file that is missing, torn or of another shape."""
+def read_samples(path: Path, *, rejected: bool = False) -> list[Sample]:
+    """Read what `write_samples` wrote, samples with a rejected answer only where they are asked for.
+
+    Raises InputError naming a file that is missing, torn or of another shape.
+    """
     table = read_sample_table(path)
     meta = _meta_of(table.schema)
-    return [_sample(row, meta) for row in table.to_pylist()]
+    samples = [_sample(row, meta) for row in table.to_pylist()]
+    return samples if rejected else [sample for sample in samples if not sample.rejected]
 
 
 def read_sample_table(path: Path) -> pa.Table:
-    """What `read_samples` reads, with the columns of `sample_schema`, for those who need some rows of many."""
+    """What `read_samples` reads, with the columns of `sample_schema` and `preference` where the file has it, for those
+    who need some rows of many."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -187,6 +220,8 @@ def read_sample_table(path: Path) -> pa.Table:
     for column in sample_schema(_meta_of(table.schema)):
         if column.name not in table.schema.names or table.schema.field(column.name).type != column.type:
             raise InputError(f"{path}: column {column.name}: expected {column.type}; run `cityscribe prepare` again")
+    if "preference" in table.schema.names and table.schema.field("preference").type != preference_type():
+        raise InputError(f"{path}: column preference: expected {preference_type()}; run `cityscribe prepare` again")
     return table
 
 
@@ -210,4 +245,5 @@ def _sample(row: dict[str, Any], meta: type[SampleMeta]) -> Sample:
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in row["meta"].items()
     }
-    return Sample(messages, tuple(row["images"]), row["group"], meta(**values))
+    preference = Preference(**row["preference"]) if row.get("preference") else None
+    return Sample(messages, tuple(row["images"]), row["group"], meta(**values), preference)

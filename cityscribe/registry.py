@@ -25,7 +25,9 @@ from cityscribe.files import InputError
 
 Member = TypeVar("Member")
 
-KINDS: dict[str, str] = {}
+KINDS: dict[str, str] = {
+    "objective": "cityscribe.train.objectives:OBJECTIVES",
+}
 """Kind -> `"module:attribute"` of its registry, for those who look for a kind before its room is imported."""
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from cityscribe.files import InputError
+from cityscribe.registry import registry
 
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -159,7 +160,27 @@ class ModelSettings(Section):
         return self.method != "none"
 
 
+def _objective(value: Any) -> Section:
+    """The section of the objective that `kind` names."""
+    if isinstance(value, Section):
+        return value
+    if not isinstance(value, dict):
+        raise PydanticCustomError("conflict", "expected settings such as kind: supervised")
+    objectives = registry("objective")
+    name = value.get("kind", objectives.names()[0])
+    if name not in objectives:
+        raise PydanticCustomError(
+            "no_member", "expected one of {expected}", {"expected": ", ".join(objectives.names())}
+        )
+    member: type[Section] = objectives[name]
+    return member.model_validate(value)
+
+
+Objective = Annotated[Any, PlainValidator(_objective), PlainSerializer(lambda section: section.model_dump(mode="json"))]
+
+
 class TrainSettings(Section):
+    objective: Objective = Field({}, description="what the training minimises")
     images: bool = Field(True, description="false trains a blind model: the same questions without the images")
     epochs: Rate = 1.0
     max_steps: int = Field(0, ge=0, description="stop after so many steps; 0 goes by epochs")

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -195,28 +196,39 @@ def join(forests: Sequence[Forest]) -> Forest:
     )
 
 
-def split_branches(branches: Sequence[Branch], budget: int) -> list[list[int]]:
+def split_branches(
+    branches: Sequence[Branch], budget: int, units: Sequence[Sequence[int]] | None = None
+) -> list[list[int]]:
     """Divide branches into parts whose forests have at most `budget` tokens each, the shared prefix repeated.
 
-    Returns the numbers of the branches of each part, ascending. Neighbours in depth-first order stay together, since
-    they share most. Raises ValueError for a branch that is longer than the budget by itself.
+    Branches of one of the `units` (numbers of branches; None: each is one) come into the same part. Returns the numbers
+    of the branches of each part, ascending. Neighbours in depth-first order stay together, since they share most.
+    Raises ValueError for a unit that is longer than the budget by itself.
     """
     keys = _keys(branches)
     order = sorted(range(len(branches)), key=lambda number: (keys[number].tobytes(), number))
-    parts: list[list[int]] = []
+    place = {number: rank for rank, number in enumerate(order)}
+    placed = [sorted(place[n] for n in unit) for unit in units or [[n] for n in range(len(branches))]]
+    parts: list[list[int]] = []  # places, ascending
     filled = 0
-    for number in order:
-        length = branches[number].length
-        if length > budget:
-            raise ValueError(f"branch {number} has {length} tokens, more than the budget of {budget}")
-        new = length - _common_prefix(keys[parts[-1][-1]], keys[number]) if parts else length
-        if parts and filled + new <= budget:
-            parts[-1].append(number)
-            filled += new
+    for unit in sorted(placed):
+        alone = _distinct([keys[order[rank]] for rank in unit])
+        if alone > budget:
+            raise ValueError(f"branch {order[unit[0]]} has {alone} tokens, more than the budget of {budget}")
+        if not parts:
+            together, length = unit, alone
+        elif parts[-1][-1] < unit[0]:
+            together = [*parts[-1], *unit]
+            length = filled + alone - _common_prefix(keys[order[parts[-1][-1]]], keys[order[unit[0]]])
         else:
-            parts.append([number])
-            filled = length
-    return [sorted(part) for part in parts]
+            together = sorted([*parts[-1], *unit])
+            length = _distinct([keys[order[rank]] for rank in together])
+        if parts and length <= budget:
+            parts[-1], filled = together, length
+        else:
+            parts.append(unit)
+            filled = alone
+    return [sorted(order[rank] for rank in part) for part in parts]
 
 
 def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
@@ -345,6 +357,11 @@ def _keys(branches: Sequence[Branch]) -> list[np.ndarray]:
         width *= high - low + 1
     ends = np.cumsum([branch.length for branch in branches])[:-1]
     return np.split(key.astype(">i8"), ends)
+
+
+def _distinct(keys: Sequence[np.ndarray]) -> int:
+    """How many tokens the forest of branches has, whose keys are given in depth-first order."""
+    return sum(map(len, keys)) - sum(_common_prefix(first, second) for first, second in pairwise(keys))
 
 
 def _common_prefix(first: np.ndarray, second: np.ndarray) -> int:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import ProcessorMixin
@@ -32,10 +34,19 @@ class MicroBatch:
     alone: (
         dict[str, Tensor] | None
     )  # the model's own mask and further inputs of samples in rows of their own; or a tree
+    branches: tuple[tuple[int, int], ...] = ()  # whose branches they are: number of the group, number in its samples
+    units: tuple[tuple[int, ...], ...] = ()  # branches that the objective takes together
+    reference: Tensor | None = None  # [edges], log-probabilities before the training, where the objective needs them
+    counts: bool = True  # false: computed for company, while other processes compute theirs
 
     def to(self, device: torch.device) -> MicroBatch:
-        alone = None if self.alone is None else _to(self.alone, device)
-        return MicroBatch(self.rows.to(device), _to(self.image_inputs, device), alone)
+        return replace(
+            self,
+            rows=self.rows.to(device),
+            image_inputs=_to(self.image_inputs, device),
+            alone=None if self.alone is None else _to(self.alone, device),
+            reference=None if self.reference is None else self.reference.to(device),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +54,7 @@ class Batch:
     """The groups of one step."""
 
     micro_batches: list[MicroBatch]
-    weight: float  # the sum of all weights
+    denominator: float  # of its share of the loss
     distinct: int  # tokens that are computed, without padding
     effective: int  # tokens of the samples one by one
     samples: tuple[str, ...]
@@ -53,8 +64,21 @@ class Batch:
         return replace(self, micro_batches=[micro.to(device) for micro in self.micro_batches])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Tree:
+    """A forest of a group on its way into a row."""
+
+    forest: Forest
+    images: list[dict[str, Tensor]]  # of each of its copies of the images of the group
+    branches: list[tuple[int, int]]  # number of the group, number in its samples
+    units: list[tuple[int, ...]]  # by numbers of branches
+
+
 class Collator:
-    """Lays out the groups of one step. The data loader calls it, in its worker processes where there are some."""
+    """Lays out the groups of one step. The data loader calls it, in its worker processes where there are some.
+
+    `reference` has the log-probabilities of the trained tokens of each sample of each group before the training.
+    """
 
     def __init__(
         self,
@@ -63,12 +87,14 @@ class Collator:
         processor: ProcessorMixin,
         settings: TrainSettings,
         attention: TreeAttention | None,
+        reference: Sequence[Sequence[np.ndarray]] | None = None,
     ) -> None:
         self.groups = groups
         self.image_root = image_root
         self.processor = processor
         self.settings = settings
         self.attention = attention
+        self.reference = reference
 
     def __call__(self, numbers: Sequence[int]) -> Batch:
         if not numbers:
@@ -77,12 +103,13 @@ class Collator:
         images = [self.image_inputs(group) for group in groups]
         forests = [forest for group in groups for forest in group.forests]
         if self.attention is None:
-            micro_batches = self._singles(groups, images)
+            micro_batches = self._singles(numbers, images)
         else:
-            micro_batches = self._trees(groups, images, self.attention)
+            micro_batches = self._trees(numbers, images, self.attention)
+        units = sum(len(group.units) for group in groups)
         return Batch(
             micro_batches=micro_batches,
-            weight=float(sum(forest.edge_weight.sum() for forest in forests)),
+            denominator=self.settings.objective.denominator(forests, units),
             distinct=sum(forest.length for forest in forests),
             effective=sum(forest.effective for forest in forests),
             samples=tuple(sample_name(sample) for group in groups for sample in group.samples),
@@ -95,7 +122,7 @@ class Collator:
         """
         shortest = min(range(len(self.groups)), key=lambda number: self.groups[number].length)
         batch = self([shortest])
-        return Batch([weightless(batch.micro_batches[-1])], weight=0.0, distinct=0, effective=0, samples=())
+        return Batch([weightless(batch.micro_batches[-1])], denominator=0.0, distinct=0, effective=0, samples=())
 
     def image_inputs(self, group: Group) -> dict[str, Tensor]:
         """The images of a group as the model takes them, from memory or preprocessed again."""
@@ -105,7 +132,7 @@ class Collator:
         return encode_images(self.processor, sample_name(sample), sample.messages, load_images(sample, self.image_root))
 
     def _trees(
-        self, groups: list[Group], images: list[dict[str, Tensor]], attention: TreeAttention
+        self, numbers: Sequence[int], images: Sequence[dict[str, Tensor]], attention: TreeAttention
     ) -> list[MicroBatch]:
         """Trees side by side in rows.
 
@@ -113,42 +140,82 @@ class Collator:
         budget allows. A dense mask is computed whole: there a row is no longer than the longest tree, and a micro-batch
         is as many rows as the budget allows.
         """
-        trees = [
-            (forest, [inputs] * copies)
-            for group, inputs in zip(groups, images, strict=True)
-            for forest, copies in zip(group.forests, group.copies, strict=True)
-        ]
+        trees = []
+        for number, inputs in zip(numbers, images, strict=True):
+            group = self.groups[number]
+            for forest, members, copies in zip(group.forests, group.members, group.copies, strict=True):
+                place = {member: branch for branch, member in enumerate(members)}
+                inside = [tuple(place[n] for n in unit) for unit in group.units if unit[0] in place]
+                trees.append(Tree(forest, [inputs] * copies, [(number, member) for member in members], inside))
         budget = self.settings.budget_tokens
-        lengths = [forest.length for forest, _ in trees]
-        rows = []
-        for members in pack(lengths, budget if attention.sparse else max(lengths)):
-            forest = join([trees[number][0] for number in members])
-            rows.append((forest, [inputs for number in members for inputs in trees[number][1]]))
-        rows.sort(key=lambda row: -row[0].length)
-        chunks = chunk_rows([forest.length for forest, _ in rows], 1 if attention.sparse else budget)
-        return [
-            MicroBatch(
-                rows=lay_out([forest for forest, _ in rows[chunk]], multiple=attention.multiple),
-                image_inputs=join_images([inputs for _, parts in rows[chunk] for inputs in parts]),
-                alone=None,
-            )
-            for chunk in chunks
-        ]
+        lengths = [tree.forest.length for tree in trees]
+        packed = pack(lengths, budget if attention.sparse else max(lengths))
+        rows = [_side_by_side([trees[number] for number in members]) for members in packed]
+        rows.sort(key=lambda row: -row.forest.length)
+        chunks = chunk_rows([row.forest.length for row in rows], 1 if attention.sparse else budget)
+        return [self._micro_batch(rows[chunk], attention) for chunk in chunks]
 
-    def _singles(self, groups: list[Group], images: list[dict[str, Tensor]]) -> list[MicroBatch]:
-        singles = [
-            (forest, conversation, inputs)
-            for group, inputs in zip(groups, images, strict=True)
-            for forest, conversation in zip(group.forests, group.conversations, strict=True)
-        ]
-        singles.sort(key=lambda single: -single[0].length)
-        lengths = [forest.length for forest, _, _ in singles]
-        return [lay_out_singles(singles[part]) for part in chunk_rows(lengths, self.settings.budget_tokens)]
+    def _micro_batch(self, rows: Sequence[Tree], attention: TreeAttention) -> MicroBatch:
+        whole = _side_by_side(rows)
+        return MicroBatch(
+            rows=lay_out([row.forest for row in rows], multiple=attention.multiple),
+            image_inputs=join_images(whole.images),
+            alone=None,
+            branches=tuple(whole.branches),
+            units=tuple(whole.units),
+            reference=self._reference(whole.branches),
+        )
+
+    def _singles(self, numbers: Sequence[int], images: Sequence[dict[str, Tensor]]) -> list[MicroBatch]:
+        """A row for each sample; those of a unit in one micro-batch."""
+        units = []
+        for number, inputs in zip(numbers, images, strict=True):
+            group = self.groups[number]
+            for unit in group.units:
+                alone = [(group.forests[n], group.conversations[n], inputs) for n in unit]
+                units.append((alone, [(number, n) for n in unit]))
+        units.sort(key=lambda unit: -max(forest.length for forest, _, _ in unit[0]))
+        lengths = [max(forest.length for forest, _, _ in alone) for alone, _ in units]
+        sizes = [len(alone) for alone, _ in units]
+        micro_batches = []
+        for part in chunk_rows(lengths, self.settings.budget_tokens, sizes):
+            branches = [branch for _, members in units[part] for branch in members]
+            ends = np.cumsum([0, *sizes[part]]).tolist()
+            micro_batches.append(
+                replace(
+                    lay_out_singles([single for alone, _ in units[part] for single in alone]),
+                    branches=tuple(branches),
+                    units=tuple(tuple(range(*ends)) for ends in pairwise(ends)),
+                    reference=self._reference(branches),
+                )
+            )
+        return micro_batches
+
+    def _reference(self, branches: Sequence[tuple[int, int]]) -> Tensor | None:
+        """The stored log-probabilities of some branches, [edges]."""
+        if self.reference is None:
+            return None
+        return torch.from_numpy(np.concatenate([self.reference[group][number] for group, number in branches]))
+
+
+def _side_by_side(trees: Sequence[Tree]) -> Tree:
+    """Trees as one, their branches numbered through."""
+    offsets = np.cumsum([0, *(len(tree.branches) for tree in trees)]).tolist()
+    return Tree(
+        forest=join([tree.forest for tree in trees]),
+        images=[inputs for tree in trees for inputs in tree.images],
+        branches=[branch for tree in trees for branch in tree.branches],
+        units=[
+            tuple(branch + offset for branch in unit)
+            for tree, offset in zip(trees, offsets, strict=False)
+            for unit in tree.units
+        ],
+    )
 
 
 def weightless(micro: MicroBatch) -> MicroBatch:
     """The same forward pass, none of which counts."""
-    return replace(micro, rows=replace(micro.rows, weights=torch.zeros_like(micro.rows.weights)))
+    return replace(micro, counts=False)
 
 
 def lay_out_singles(singles: Sequence[tuple[Forest, Conversation, dict[str, Tensor]]]) -> MicroBatch:
@@ -184,11 +251,19 @@ def _padded(value: Tensor, shape: Sequence[int]) -> Tensor:
     return torch.nn.functional.pad(value, [side for count in reversed(missing) for side in (0, count)])
 
 
-def chunk_rows(lengths: Sequence[int], budget: int) -> Iterator[slice]:
-    """Cut rows, longest first, into stretches that take at most `budget` tokens with their padding, or are one row."""
+def chunk_rows(lengths: Sequence[int], budget: int, sizes: Sequence[int] | None = None) -> Iterator[slice]:
+    """Cut rows, longest first, into stretches that take at most `budget` tokens with their padding, or are one row.
+
+    With `sizes` each of them stands for so many rows that stay together, and its length is that of the longest.
+    """
     start = 0
     while start < len(lengths):
-        end = start + max(budget // lengths[start], 1)
+        end, rows = start, 0
+        while end < len(lengths):
+            rows += sizes[end] if sizes is not None else 1
+            if end > start and rows * lengths[start] > budget:
+                break
+            end += 1
         yield slice(start, end)
         start = end
 

@@ -23,18 +23,11 @@ from cityscribe.models.inputs import position_rule
 from cityscribe.records import Sample
 from cityscribe.settings import TrainSettings
 from cityscribe.train.encode import Conversation, EncodedGroup, Messages, encode_group
+from cityscribe.train.objectives.objective import Skipped
 from cityscribe.tree import Branch, Forest, build_forest, split_branches, weigh
 
 CACHE_BYTES = 512 * 2**20
 """How much memory the preprocessed images of all groups may take to be kept from one epoch to the next."""
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A sample that was left out because it is too long."""
-
-    sample: str
-    tokens: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +36,8 @@ class Group:
 
     samples: tuple[Sample, ...]
     forests: tuple[Forest, ...]
+    members: tuple[tuple[int, ...], ...]  # of each forest: whose branches it has, by their numbers in `samples`
+    units: tuple[tuple[int, ...], ...]  # what the objective takes together, by numbers in `samples`
     copies: tuple[int, ...]  # how often the images occur in each forest: once where all its samples share them
     conversations: tuple[Conversation, ...]  # one a forest where every sample is computed alone, else none
     image_inputs: dict[str, Tensor] | None  # None: preprocessed again when needed
@@ -65,17 +60,18 @@ def plan_groups(
     model: PreTrainedModel,
     settings: TrainSettings,
     on_group: Callable[[int, int], None] | None = None,
+    units: Sequence[tuple[int, ...]] | None = None,
 ) -> tuple[list[Group], list[Skipped]]:
     """Tokenise samples and merge each group, in the order in which the groups first appear.
 
-    `on_group(done, total)` is called as it goes. Raises InputError that names the sample for one that is too long
-    (where the settings do not skip it), whose answers cannot be located, whose images cannot be read or are not those
-    of its group; and where nothing is left to train on.
+    `units` are the samples that belong together, by their numbers; one that is in none is left out without a word.
+    None: each is one. `on_group(done, total)` is called as it goes. Raises InputError that names the sample for one
+    that is too long (where the settings do not skip it), whose answers cannot be located, whose images cannot be read
+    or are not those of its group; and where nothing is left to train on.
     """
-    members: dict[str, list[Sample]] = {}
-    for sample in samples:
-        members.setdefault(sample.group, []).append(sample)
-    for first, *others in members.values():
+    planned = _grouped(samples, units)
+    tasks = [[samples[number] for number in numbers] for numbers, _ in planned]
+    for first, *others in tasks:
         for sample in others:
             if settings.images and sample.images != first.images:
                 raise InputError(
@@ -87,10 +83,9 @@ def plan_groups(
     groups: list[Group] = []
     skipped: list[Skipped] = []
     cached = 0
-    tasks = list(members.values())
     for number, encoded in enumerate(_encode_all(tasks, image_root, processor, settings)):
-        fitting: list[tuple[Sample, Conversation]] = []
-        for sample, conversation in zip(tasks[number], encoded.conversations, strict=True):
+        fitting: list[int] = []
+        for place, (sample, conversation) in enumerate(zip(tasks[number], encoded.conversations, strict=True)):
             length = len(conversation.input_ids)
             if length > settings.max_tokens:
                 skipped.append(Skipped(sample_name(sample), length))
@@ -100,19 +95,33 @@ def plan_groups(
                     "in a row; raise it, or lower train.max_tokens"
                 )
             else:
-                fitting.append((sample, conversation))
+                fitting.append(place)
+        whole = [unit for unit in planned[number][1] if set(unit) <= set(fitting)]
+        for place in sorted(set(fitting).difference(*whole)):
+            fitting.remove(place)
+            length = len(encoded.conversations[place].input_ids)
+            skipped.append(Skipped(sample_name(tasks[number][place]), length, "what it is compared with is too long"))
         if fitting:
-            kept = tuple(conversation for _, conversation in fitting)
+            kept = tuple(encoded.conversations[place] for place in fitting)
+            kept_units = tuple(tuple(fitting.index(place) for place in unit) for unit in whole)
             numbered = [positions(conversation.tensors(), encoded.image_inputs) for conversation in kept]
-            forests = _forests(kept, numbered, image_token, settings)
+            try:
+                forests = _forests(kept, kept_units, numbered, image_token, settings)
+            except ValueError as reason:
+                raise InputError(
+                    f"{sample_name(tasks[number][0])}: samples that train.objective takes together do not fit into "
+                    f"one row: {reason}; raise train.budget_tokens"
+                ) from reason
             size = sum(value.nbytes for value in encoded.image_inputs.values())
             keep = cached + size <= CACHE_BYTES
             cached += size if keep else 0
             groups.append(
                 Group(
-                    samples=tuple(sample for sample, _ in fitting),
-                    forests=tuple(forest for forest, _ in forests),
-                    copies=tuple(copies for _, copies in forests),
+                    samples=tuple(tasks[number][place] for place in fitting),
+                    forests=tuple(forest for forest, _, _ in forests),
+                    members=tuple(members for _, members, _ in forests),
+                    units=kept_units,
+                    copies=tuple(copies for _, _, copies in forests),
                     conversations=() if settings.share_prefix else kept,
                     image_inputs=encoded.image_inputs if keep else None,
                 )
@@ -128,6 +137,34 @@ def plan_groups(
     if not groups:
         raise InputError(f"none of {len(samples)} samples is left to train on ({len(skipped)} are too long)")
     return groups, skipped
+
+
+def _grouped(
+    samples: Sequence[Sample], units: Sequence[tuple[int, ...]] | None
+) -> list[tuple[list[int], list[tuple[int, ...]]]]:
+    """The numbers of the samples of each group, and its units, by places in that list.
+
+    Groups that have a unit in common are one: those of a pair of images.
+    """
+    units = [(number,) for number in range(len(samples))] if units is None else units
+    joined: dict[str, str] = {}  # group -> another one of the same set, itself at the root
+
+    def root(group: str) -> str:
+        while joined.setdefault(group, group) != group:
+            group = joined[group]
+        return group
+
+    for unit in units:
+        for number in unit:
+            joined[root(samples[number].group)] = root(samples[unit[0]].group)
+    members: dict[str, list[int]] = {}
+    for number in sorted(number for unit in units for number in unit):
+        members.setdefault(root(samples[number].group), []).append(number)
+    of_group: dict[str, list[tuple[int, ...]]] = {group: [] for group in members}
+    places = {number: place for numbers in members.values() for place, number in enumerate(numbers)}
+    for unit in units:
+        of_group[root(samples[unit[0]].group)].append(tuple(places[number] for number in unit))
+    return [(numbers, of_group[group]) for group, numbers in members.items()]
 
 
 def load_images(sample: Sample, image_root: Path) -> list[Image.Image]:
@@ -188,19 +225,35 @@ class _Encoding:
 
 
 def _forests(
-    conversations: Sequence[Conversation], positions: Sequence[np.ndarray], image_token: int, settings: TrainSettings
-) -> list[tuple[Forest, int]]:
-    """The forests of a group within the budget, and how often the images occur in each."""
-    weights = weigh([conversation.trained for conversation in conversations], settings.weighting)
+    conversations: Sequence[Conversation],
+    units: Sequence[tuple[int, ...]],
+    positions: Sequence[np.ndarray],
+    image_token: int,
+    settings: TrainSettings,
+) -> list[tuple[Forest, tuple[int, ...], int]]:
+    """The forests of a group within the budget, whose branches each has, and how often the images occur in it."""
+    trained = [conversation.trained for conversation in conversations]
+    if settings.objective.answers == "last":
+        trained = [last_run(places) for places in trained]
+    weights = weigh(trained, settings.weighting)
     branches = []
     for conversation, position_ids, share in zip(conversations, positions, weights, strict=True):
         image = conversation.input_ids == image_token
         image_ids = np.where(image, np.cumsum(image) - 1, -1)
         branches.append(Branch(conversation.input_ids, position_ids, share, image_ids))
     if not settings.share_prefix:
-        return [(build_forest([branch]), 1) for branch in branches]
-    parts = split_branches(branches, settings.budget_tokens)
-    return [_merge_whole_sets([branches[number] for number in part]) for part in parts]
+        return [(build_forest([branch]), (number,), 1) for number, branch in enumerate(branches)]
+    forests = []
+    for part in split_branches(branches, settings.budget_tokens, units):
+        forest, copies = _merge_whole_sets([branches[number] for number in part])
+        forests.append((forest, tuple(part), copies))
+    return forests
+
+
+def last_run(places: np.ndarray) -> np.ndarray:
+    """Of places that are marked, bool [length], the last ones that follow each other."""
+    starts = np.flatnonzero(places & ~np.append(False, places[:-1]))
+    return places & (np.arange(len(places)) >= starts[-1])
 
 
 def _merge_whole_sets(branches: list[Branch]) -> tuple[Forest, int]:

@@ -34,7 +34,9 @@ from cityscribe.train import processes
 from cityscribe.train.checkpoints import check_run, latest_checkpoint, load_weights, step_of
 from cityscribe.train.collator import Collator
 from cityscribe.train.exact import check_tree
-from cityscribe.train.groups import Group, Skipped, plan_groups, sample_name
+from cityscribe.train.groups import Group, plan_groups, sample_name
+from cityscribe.train.objectives.objective import Skipped
+from cityscribe.train.reference import reference_of
 from cityscribe.train.reporters import check_reporter, reporters
 from cityscribe.train.rules import attention_backend, tree_attention
 from cityscribe.train.sampler import GroupSampler
@@ -93,7 +95,9 @@ def train(
     hold_in_float32(model, everything=dtype == torch.float32)
     model.to(device)  # type: ignore[arg-type]
 
-    groups, skipped = plan_groups(samples, image_root, processor, model, settings, on_group)
+    arrangement = settings.objective.arrange(samples)
+    groups, too_long = plan_groups(samples, image_root, processor, model, settings, on_group, arrangement.units)
+    skipped = [*(Skipped(sample_name(samples[n]), 0, why) for n, why in arrangement.left_out), *too_long]
     _refuse_groups_without_a_gradient(groups, model)
     notes = _notes(groups)
     if processes.is_first():
@@ -123,13 +127,17 @@ def train(
                 f"{checkpoint}: DeepSpeed cannot go on from it; set train.distributed to fsdp2, or remove the folder"
             )
         backend = attention_backend(model, attention.backend) if attention is not None else nullcontext()
+        collator = Collator(groups, image_root, processor, settings, attention)
         with backend, _config_restored(model):
+            if settings.objective.needs_reference:
+                file = out / "reference.parquet"
+                collator.reference = reference_of(groups, collator, model, attention, dtype, file, on_group)
             # Parameters that are shared out do not become whole again in the same model.
             working = twin(model) if sharing in ("fsdp2", "deepspeed") else model
             trainer = TreeTrainer(
                 working,
                 _arguments(settings, out, steps, seed, device, dtype, sharing, working),
-                Collator(groups, image_root, processor, settings, attention),
+                collator,
                 GroupSampler(
                     [group.length for group in groups],
                     settings.batch_groups,

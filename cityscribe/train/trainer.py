@@ -1,8 +1,8 @@
 """The Hugging Face `Trainer`, taught what a step on prefix trees is.
 
 A step is a `Batch`: the trees of some image groups in micro-batches that are computed one after the other. Losses are
-sums that are divided by the weight of everything that an update sees, over its micro-batches, accumulated batches and
-processes, so that how the work is cut up does not change the result.
+sums that are divided by the denominator of everything that an update sees, over its micro-batches, accumulated batches
+and processes, so that how the work is cut up does not change the result. What is minimised, the objective says.
 """
 
 from __future__ import annotations
@@ -31,11 +31,10 @@ from cityscribe.settings import Part
 from cityscribe.train import processes
 from cityscribe.train.checkpoints import load_optimizer, load_random_state, load_weights, save_checkpoint
 from cityscribe.train.collator import Batch, Collator, MicroBatch, weightless
-from cityscribe.train.exact import kept_logits
 from cityscribe.train.rules import TreeAttention
 from cityscribe.train.sampler import GroupSampler
+from cityscribe.train.score import summed_loss
 from cityscribe.train.sharing import Sharing, check_shares
-from cityscribe.tree import target_logprobs
 
 Progress = Callable[..., None]
 """`(step, steps, loss, distinct_per_s, effective_per_s)`, called after each step on the first process."""
@@ -80,6 +79,8 @@ class TreeTrainer(Trainer):
         if processes.rank():
             torch.manual_seed(args.seed + processes.rank())  # or all would drop out the same
         self.bare = model  # however the Trainer wraps it
+        self.objective = collator.settings.objective
+        self.groups = collator.groups
         self.out = out
         self.sampler = sampler
         self.attention = attention
@@ -148,18 +149,19 @@ class TreeTrainer(Trainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[Batch], num_batches: int, device: torch.device
     ) -> tuple[list[Batch], Tensor]:
-        """The batches of one update, and the sum of their weights over all processes."""
+        """The batches of one update, and what its loss is divided by, over all processes."""
         batches = list(itertools.islice(epoch_iterator, num_batches))
         counts = [len(batch.micro_batches) for batch in batches]
-        sums = [sum(values) for values in zip(*((b.weight, b.distinct, b.effective) for b in batches), strict=True)]
+        parts = ((b.denominator, b.distinct, b.effective) for b in batches)
+        sums = [sum(values) for values in zip(*parts, strict=True)]
         here = torch.tensor([*sums, *counts], dtype=torch.float64, device=device)
         everywhere = self.accelerator.gather(here[None])  # [processes, 3 + batches]
-        weight, distinct, effective = everywhere[:, :3].sum(dim=0)
+        denominator, distinct, effective = everywhere[:, :3].sum(dim=0)
         if self.shares_model:
             longest = everywhere[:, 3:].amax(dim=0).int().tolist()
             batches = [filled_up(batch, count) for batch, count in zip(batches, longest, strict=True)]
         self.update = Update(batches, int(distinct), int(effective))
-        return batches, weight
+        return batches, denominator
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Tensor | None = None) -> Tensor:  # type: ignore[override]
         """The gradient of one batch, a micro-batch at a time; returns its share of the loss of the update."""
@@ -185,7 +187,7 @@ class TreeTrainer(Trainer):
         return total
 
     def _backward_options(self) -> dict[str, bool]:
-        """What only DeepSpeed takes: losses are divided by the weight of the whole update already."""
+        """What only DeepSpeed takes: losses are divided by the denominator of the whole update already."""
         return {"scale_wrt_gas": False} if self.sharing == "deepspeed" else {}
 
     def compute_loss(  # type: ignore[override]
@@ -195,17 +197,14 @@ class TreeTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | None = None,
     ) -> Tensor:
-        with self.compute_loss_context_manager():
-            logits = kept_logits(model, inputs, self.attention)
-        loss = -(target_logprobs(logits, inputs.rows) * inputs.rows.weights).sum()
         if num_items_in_batch is None:
-            return loss / inputs.rows.weights.sum()
-        # Gradients are averaged over processes, the weight is the sum over them.
+            raise ValueError("a loss is a share of its update's, whose denominator has to be given")
+        loss = summed_loss(self.objective, model, inputs, self.groups, self.attention, self.dtype)
+        # Gradients are averaged over processes, the denominator is the sum over them.
         return loss * self.accelerator.num_processes / num_items_in_batch.to(loss.dtype)
 
     def compute_loss_context_manager(self) -> AbstractContextManager:  # type: ignore[override]
-        """Here and not by the accelerator, which would wrap the model's `forward` and leave it wrapped."""
-        return torch.autocast(self.args.device.type, self.dtype, enabled=self.dtype != torch.float32)
+        return nullcontext()  # see `trained_logprobs`
 
     def floating_point_ops(self, inputs: Any) -> int:
         return 0  # counts the elements of `input_ids`, which a batch of trees does not have

@@ -35,10 +35,10 @@ def test_micro_batches_keep_to_the_budget_and_lose_nothing(
     settings = TrainSettings(budget_tokens=budget, share_prefix=attention is not None)
     groups, _ = plan_groups(city.samples, city.root, processor, model, settings)
     batch = Collator(groups, city.root, processor, settings, attention)([2, 0, 1])
-    assert batch.weight == sum(
+    assert batch.denominator == sum(
         group.forests[n].edge_weight.sum() for group in groups for n in range(len(group.forests))
     )
-    assert sum(float(micro.rows.weights.sum()) for micro in batch.micro_batches) == batch.weight
+    assert sum(float(micro.rows.weights.sum()) for micro in batch.micro_batches) == batch.denominator
     tokens = 0
     for micro in batch.micro_batches:
         rows = micro.rows

@@ -69,7 +69,7 @@ def batch_loss(
     total = torch.zeros(())
     for micro in batch.micro_batches:
         rows = micro.rows
-        loss = -(target_logprobs(kept_logits(model, micro, attention), rows) * rows.weights).sum() / batch.weight
+        loss = -(target_logprobs(kept_logits(model, micro, attention), rows) * rows.weights).sum() / batch.denominator
         loss.backward()
         total += loss.detach()
     return total

@@ -16,12 +16,11 @@ from cityscribe.models.parts import named_parts
 from cityscribe.settings import TrainSettings
 from cityscribe.train import reporters
 from cityscribe.train.collator import Collator, weightless
-from cityscribe.train.exact import kept_logits
 from cityscribe.train.groups import plan_groups
 from cityscribe.train.rules import attention_backend, tree_attention
+from cityscribe.train.score import summed_loss
 from cityscribe.train.supervised import train
 from cityscribe.train.trainer import filled_up, read_curve
-from cityscribe.tree import target_logprobs
 from tests.train.conftest import City
 
 Load = Callable[[str], tuple[PreTrainedModel, ProcessorMixin]]
@@ -38,7 +37,7 @@ def gradients(load: Load, city: City, family: str, checkpointing: bool) -> tuple
     attention = tree_attention(model, torch.device("cpu"), 4096)
     (micro,) = Collator(groups, city.root, processor, SETTINGS, attention)([0]).micro_batches
     with attention_backend(model, attention.backend):
-        loss = -(target_logprobs(kept_logits(model, micro, attention), micro.rows) * micro.rows.weights).sum()
+        loss = summed_loss(SETTINGS.objective, model, micro, groups, attention, torch.float32)
         loss.backward()
     return float(loss.detach()), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
@@ -112,10 +111,10 @@ def test_what_fills_up_a_step_counts_for_nothing(load: Load, city: City) -> None
     collator = Collator(groups, city.root, processor, SETTINGS, attention)
     batch = collator([0])
     filled = filled_up(batch, 3)
-    assert [float(micro.rows.weights.sum()) for micro in filled.micro_batches] == [batch.weight, 0, 0]
+    assert [micro.counts for micro in filled.micro_batches] == [True, False, False]
     idle = collator([])
-    assert (idle.weight, idle.distinct, idle.effective, idle.samples) == (0, 0, 0, ())
+    assert (idle.denominator, idle.distinct, idle.effective, idle.samples) == (0, 0, 0, ())
     with attention_backend(model, attention.backend):
         micro = weightless(batch.micro_batches[0])
-        (target_logprobs(kept_logits(model, micro, attention), micro.rows) * micro.rows.weights).sum().backward()
+        summed_loss(SETTINGS.objective, model, micro, groups, attention, torch.float32).backward()
     assert all(not p.grad.any() for p in model.parameters() if p.grad is not None)

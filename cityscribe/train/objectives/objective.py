@@ -1,0 +1,118 @@
+"""What an objective is: which samples belong together, and a loss of the log-probabilities of their answers.
+
+    class Dpo(Objective):                              # a member is a section of settings with three methods
+        kind: Literal["dpo"] = "dpo"
+        beta: Rate = 0.1
+
+        def arrange(self, samples): ...                # pairs, and what has no place in one
+        def denominator(self, forests, units): ...     # what the summed loss of an update is divided by
+        def loss(self, scored): ...                    # the summed loss of some units
+
+An objective never sees the trees. It sees, for each sample, the log-probability of each trained token as if the sample
+were computed alone; a token that samples share counts in each of them. How the work is cut up (trees, rows,
+micro-batches, accumulated steps, processes) must not change what is minimised: so the loss is a sum over units, its
+denominator is known before the model runs, and a unit is never divided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from cityscribe.files import InputError
+from cityscribe.records import Sample
+from cityscribe.settings import Section
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cityscribe.tree import Forest, Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A sample that a training leaves out."""
+
+    sample: str
+    tokens: int  # its length, 0 where it was left out before it was tokenised
+    why: str = "too long"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """The samples of a training as units, by their numbers in the list of all."""
+
+    units: tuple[tuple[int, ...], ...]
+    left_out: tuple[tuple[int, str], ...] = ()  # number and why
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """What a model gives the trained tokens of some samples."""
+
+    logprobs: Tensor  # [targets], of the distinct trained tokens
+    rows: Rows  # which of them stand in which sample: `edge_target`, `edge_branch`; `weights` of train.weighting
+    samples: tuple[Sample, ...]  # [branches]
+    units: tuple[tuple[int, ...], ...]  # branches, each unit in the order in which `arrange` gave its samples
+    reference: Tensor | None  # [edges], the same of the model as it was before the training; None: not asked for
+
+    def edges(self) -> Tensor:
+        """The log-probability of each trained token in each sample that has it, [edges], in the order of samples."""
+        return self.logprobs.index_select(0, self.rows.edge_target)
+
+    def sums(self) -> Tensor:
+        """Of the trained tokens of each sample, [branches]."""
+        return self.by_sample(self.edges())
+
+    def reference_sums(self) -> Tensor:
+        """The same of the reference."""
+        if self.reference is None:
+            raise ValueError("the objective does not say that it needs a reference")
+        return self.by_sample(self.reference.to(self.logprobs.dtype))
+
+    def by_sample(self, values: Tensor) -> Tensor:
+        """Values of trained tokens, [edges], summed for each sample: [branches]."""
+        return values.new_zeros(self.rows.branches).index_add(0, self.rows.edge_branch, values)
+
+    def of_units(self, values: Tensor) -> Tensor:
+        """Values of samples, [branches], unit by unit where all have as many samples: [units, samples of a unit]."""
+        flat = [branch for unit in self.units for branch in unit]
+        return values.index_select(0, self.rows.edge_branch.new_tensor(flat)).reshape(len(self.units), -1)
+
+
+class Objective(Section):
+    """A member of `OBJECTIVES`. Its fields are settings, beside `kind`, which has its name as the default."""
+
+    answers: ClassVar[Literal["all", "last"]] = "all"  # which answers of a conversation are trained tokens
+    needs_reference: ClassVar[bool] = False  # log-probabilities of the trained tokens before the training; then the
+    # objective has a field `reference: Path | None`, the file of another training that has them
+
+    def arrange(self, samples: Sequence[Sample]) -> Arrangement:
+        """Which samples belong together. Raises InputError where the samples cannot be learned from in this way."""
+        raise NotImplementedError
+
+    def denominator(self, forests: Sequence[Forest], units: int) -> float:
+        """What the loss of an update is divided by, of the trees of some groups and the number of their units.
+
+        It is summed over the batches and processes of the update.
+        """
+        raise NotImplementedError
+
+    def loss(self, scored: Scored) -> Tensor:
+        """The summed loss of some units, a number with a gradient."""
+        raise NotImplementedError
+
+
+def check_objective(name: str, member: Any) -> None:
+    """Raises InputError where a member of the registry is no objective: what can be told before it is used."""
+    if not (isinstance(member, type) and issubclass(member, Objective)):
+        raise InputError(f"objective {name}: is no class derived from Objective")
+    lacking = [part for part in ("arrange", "denominator", "loss") if getattr(member, part) is getattr(Objective, part)]
+    if lacking:
+        raise InputError(f"objective {name}: has no {', '.join(lacking)}")
+    if member.needs_reference and "reference" not in member.model_fields:
+        raise InputError(f"objective {name}: needs a reference and has no setting `reference` for a file of it")
+    field = member.model_fields.get("kind")
+    if field is None or field.default != name:
+        raise InputError(f"objective {name}: its setting `kind` has to have the default {name!r}")

@@ -1,0 +1,43 @@
+"""Pairs of a chosen and a rejected answer, of the samples that carry a `Preference`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cityscribe.files import InputError
+from cityscribe.records import Sample
+from cityscribe.train.objectives.objective import Arrangement
+
+
+def arrange_pairs(samples: Sequence[Sample], objective: str) -> Arrangement:
+    """Units of two samples each, the chosen answer first, in the order in which their pairs first appear.
+
+    A sample of no pair is left out, and so are both of a pair that says the same twice: they teach nothing. Raises
+    InputError where there is no pair at all, or one is not made of one chosen and one rejected answer.
+    """
+    pairs: dict[str, list[int]] = {}
+    for number, sample in enumerate(samples):
+        if sample.preference is not None:
+            pairs.setdefault(sample.preference.pair, []).append(number)
+    if not pairs:
+        raise InputError(
+            f"train.objective {objective}: none of {len(samples)} samples is of a pair; it learns from questions with "
+            "a chosen and a rejected answer"
+        )
+    units: list[tuple[int, int]] = []
+    left_out = [(number, "of no pair") for number, sample in enumerate(samples) if sample.preference is None]
+    for name, numbers in pairs.items():
+        rejected, chosen = ([n for n in numbers if samples[n].rejected is wanted] for wanted in (True, False))
+        if len(chosen) != 1 or len(rejected) != 1:
+            raise InputError(
+                f"pair {name}: has {len(chosen)} chosen and {len(rejected)} rejected answers; "
+                f"train.objective {objective} compares one with one"
+            )
+        first, second = samples[chosen[0]], samples[rejected[0]]
+        if (first.messages, first.images) == (second.messages, second.images):
+            left_out += [(number, "its pair says the same twice") for number in (chosen[0], rejected[0])]
+        else:
+            units.append((chosen[0], rejected[0]))
+    if not units:
+        raise InputError(f"train.objective {objective}: each of the {len(pairs)} pairs says the same twice")
+    return Arrangement(tuple(units), tuple(sorted(left_out)))

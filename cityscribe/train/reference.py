@@ -1,0 +1,175 @@
+"""What the model said before the training: log-probabilities that objectives such as DPO count from.
+
+    reference = reference_of(groups, collator, model, attention, dtype, out / "reference.parquet")
+
+They are computed once, before the first step, with the model as it is given: every tuning method leaves what the base
+says as it is at step zero, so that no second model is in memory at any time. A sample a row, they lie in
+`reference.parquet`, with the digest of the weights that they come from, for the training when it goes on and for other
+trainings of the same base and samples (`train.objective.reference`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from cityscribe.files import InputError
+from cityscribe.models.lora import is_adapter
+from cityscribe.records import Sample
+from cityscribe.train import processes
+from cityscribe.train.collator import Collator
+from cityscribe.train.groups import Group, shown_messages
+from cityscribe.train.rules import TreeAttention
+from cityscribe.train.score import score
+
+Logprobs = list[list[np.ndarray]]
+"""Of each group, of each of its samples: the log-probabilities of its trained tokens, [tokens] float64."""
+
+
+def reference_of(
+    groups: Sequence[Group],
+    collator: Collator,
+    model: PreTrainedModel,
+    attention: TreeAttention | None,
+    dtype: torch.dtype,
+    own: Path,
+    on_group: Callable[[int, int], None] | None = None,
+) -> Logprobs:
+    """The reference of a training: read from the file that its objective names, or from `own`, or computed and put
+    there.
+
+    Within `attention_backend`; all processes have to call it. Raises InputError where the file that the objective names
+    is of other weights or lacks a sample.
+    """
+    digest = weights_digest(model)
+    keys = [[sample_key(sample, collator) for sample in group.samples] for group in groups]
+    named: Path | None = collator.settings.objective.reference
+    if named is not None:
+        return _picked(named, keys, groups, str(model.name_or_path), digest)
+    if own.is_file():
+        try:
+            return _picked(own, keys, groups, str(model.name_or_path), digest)
+        except InputError:
+            pass  # of samples or weights that were others: computed again
+    found = compute(groups, collator, model, attention, dtype, on_group)
+    if processes.is_first():
+        write_reference(own, keys, found, str(model.name_or_path), digest)
+    processes.wait()
+    return found
+
+
+@torch.no_grad()
+def compute(
+    groups: Sequence[Group],
+    collator: Collator,
+    model: PreTrainedModel,
+    attention: TreeAttention | None,
+    dtype: torch.dtype,
+    on_group: Callable[[int, int], None] | None = None,
+) -> Logprobs:
+    """The log-probabilities of all trained tokens, each process a share of the groups."""
+    mine = range(processes.rank(), len(groups), processes.count())
+    found: dict[tuple[int, int], np.ndarray] = {}
+    training = model.training
+    model.eval()
+    try:
+        for done, number in enumerate(mine, start=1):
+            for micro in (micro.to(model.device) for micro in collator([number]).micro_batches):
+                edges = score(model, micro, groups, attention, dtype).edges()
+                tokens = torch.bincount(micro.rows.edge_branch, minlength=micro.rows.branches)
+                values = edges.double().cpu().split(tokens.tolist())
+                found |= {branch: part.numpy() for branch, part in zip(micro.branches, values, strict=True)}
+            if on_group is not None:
+                on_group(done, len(mine))
+    finally:
+        model.train(training)
+    everybody = {key: value for part in processes.from_all(found) for key, value in part.items()}
+    return [[everybody[number, place] for place in range(len(group.samples))] for number, group in enumerate(groups)]
+
+
+def weights_digest(model: PreTrainedModel) -> str:
+    """The digest of the weights that a model begins with, however it is to be tuned.
+
+    It is of the set of its tensors, by shape and values. Adapters, and what is zero, say nothing at step zero, and an
+    inserted block is a copy: they leave the digest as it is, and so does the type that the values are held in.
+    """
+    return hashlib.sha256("".join(sorted(set(_tensor_digests(model)))).encode()).hexdigest()
+
+
+def _tensor_digests(model: PreTrainedModel) -> Iterator[str]:
+    for name, parameter in model.named_parameters():
+        value = parameter.detach()
+        if is_adapter(name) or not value.any():
+            continue
+        value = value.float() if value.is_floating_point() else value
+        digest = hashlib.sha256(str(list(value.shape)).encode())
+        digest.update(value.cpu().contiguous().numpy().data)
+        yield digest.hexdigest()
+
+
+def sample_key(sample: Sample, collator: Collator) -> str:
+    """The digest of what is said in a sample and of the files of the images that it shows."""
+    said = json.dumps([dict(message) for message in shown_messages(sample, collator.settings)], sort_keys=True)
+    digest = hashlib.sha256(said.encode())
+    for name in sample.images if collator.settings.images else ():
+        digest.update(hashlib.sha256((collator.image_root / name).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def write_reference(path: Path, keys: Sequence[Sequence[str]], found: Logprobs, model: str, digest: str) -> None:
+    """Write log-probabilities whole or not at all; equal ones give equal bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = {
+        key: values for names, group in zip(keys, found, strict=True) for key, values in zip(names, group, strict=True)
+    }
+    schema = pa.schema(
+        [("sample", pa.string()), ("logprobs", pa.list_(pa.float64()))], metadata={"model": model, "weights": digest}
+    )
+    table = pa.table({"sample": list(rows), "logprobs": list(rows.values())}, schema=schema)
+    partial = path.with_name(path.name + ".partial")
+    pq.write_table(table, partial, compression="zstd")
+    os.replace(partial, path)
+
+
+def read_reference(path: Path, model: str, digest: str) -> dict[str, np.ndarray]:
+    """The log-probabilities in a file by sample. Raises InputError where it cannot be read or is of another model."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+        rows = zip(table["sample"].to_pylist(), table["logprobs"].to_pylist(), strict=True)
+        found = {key: np.array(values, dtype=np.float64) for key, values in rows}
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: no file of reference log-probabilities: {error}") from error
+    told = table.schema.metadata or {}
+    if told.get(b"weights", b"").decode() != digest:
+        raise InputError(
+            f"{path}: was computed with other weights ({told.get(b'model', b'?').decode()}) than the training begins "
+            f"with ({model})"
+        )
+    return found
+
+
+def _picked(path: Path, keys: Sequence[Sequence[str]], groups: Sequence[Group], model: str, digest: str) -> Logprobs:
+    found = read_reference(path, model, digest)
+    for names, group in zip(keys, groups, strict=True):
+        tokens = np.zeros(len(group.samples), dtype=np.int64)
+        for forest, members in zip(group.forests, group.members, strict=True):
+            tokens[list(members)] = np.bincount(forest.edge_branch, minlength=forest.branches)
+        for key, sample, count in zip(names, group.samples, tokens, strict=True):
+            if key not in found or len(found[key]) != count:
+                raise InputError(
+                    f"{path}: has no log-probabilities of {sample.name} as it is now (its words or images "
+                    "have changed, or it was not among the samples)"
+                )
+    return [[found[key] for key in names] for names in keys]
