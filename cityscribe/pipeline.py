@@ -199,9 +199,9 @@ def _in_order(made: list[Step]) -> list[Step]:
 
 def brings_samples(settings: Settings) -> bool:
     """Whether the source gives conversations, whose answers are scored as questions, rather than scenarios."""
-    from cityscribe.sources import SAMPLE_SOURCES
+    from cityscribe.sources import SOURCES
 
-    return settings.data.source in SAMPLE_SOURCES
+    return SOURCES[settings.data.source].yields == "conversations"
 
 
 def _predictions_name(settings: Settings) -> str:
@@ -222,13 +222,15 @@ def _bind(make: Callable[..., None], *given: Any) -> Callable[[Progress], None]:
 def _prepare(settings: Settings, made_from: str, progress: Progress) -> None:
     from cityscribe.prepare import prepare
     from cityscribe.prepare.conversations import prepare_conversations
-    from cityscribe.sources import SAMPLE_SOURCES, nothing_usable, read_scenarios
+    from cityscribe.sources import SOURCES, ConversationSource
     from cityscribe.sources.choices import in_all_rotations
+    from cityscribe.sources.reading import nothing_usable, read_scenarios
     from cityscribe.sources.splits import divide
 
     data = settings.data
-    if data.source in SAMPLE_SOURCES:
-        samples, problems = SAMPLE_SOURCES[data.source](data.path, files=data.files, frames=data.frames)
+    source = SOURCES[data.source]
+    if isinstance(source, ConversationSource):
+        samples, problems = source.read(data.path, files=data.files, frames=data.frames)
         if not samples:
             raise nothing_usable(data.path, problems, "conversation")
         samples = divide(samples, data.val_share, settings.seed)
@@ -303,13 +305,13 @@ def _predict(settings: Settings, home: Path, model: Path | str, progress: Progre
     images = settings.train.images
     if brings_samples(settings):
         from cityscribe.predict.conversations import predict_conversations
+        from cityscribe.sources import SOURCES, ConversationSource
 
         out = home / _predictions_name(settings)
         predict_conversations(samples, prepared, model, settings, out, images=images, progress=progress)
-        if settings.data.source == "wts-vqa":
-            from cityscribe.sources.choices import write_submission
-
-            write_submission(out, home / "submission.json")
+        source = SOURCES[settings.data.source]
+        if isinstance(source, ConversationSource) and source.submission is not None:
+            source.submission(out, home / "submission.json")
         return
     predict(samples, prepared, model, settings, home / "predictions.json", images=images, progress=progress)
 
@@ -319,7 +321,7 @@ def _evaluate(settings: Settings, home: Path, progress: Progress) -> None:
     from cityscribe.evaluate.attribute_scores import evaluate_attributes
     from cityscribe.evaluate.box_sizes import box_areas
     from cityscribe.evaluate.majority import write_majority
-    from cityscribe.sources import read_scenarios
+    from cityscribe.sources.reading import read_scenarios
 
     references = settings.evaluate.references or settings.data.path
     homes = [home]
@@ -350,10 +352,11 @@ def _evaluate(settings: Settings, home: Path, progress: Progress) -> None:
 
 def _evaluate_questions(settings: Settings, home: Path, progress: Progress) -> None:
     from cityscribe.evaluate.questions import evaluate_questions
-    from cityscribe.sources.ucf_crime import NORMAL
+    from cityscribe.sources import SOURCES, ConversationSource
 
     prepared, split = settings.run_dir / "prepared", settings.predict.split
-    usual = NORMAL if settings.data.source == "ucf-crime" else ""
+    source = SOURCES[settings.data.source]
+    usual = source.against if isinstance(source, ConversationSource) else ""
     scores = evaluate_questions(
         home / "predictions.jsonl",
         read_samples(prepared / f"{split}.parquet"),

@@ -27,6 +27,8 @@ Member = TypeVar("Member")
 
 KINDS: dict[str, str] = {
     "objective": "cityscribe.train.objectives:OBJECTIVES",
+    "meta": "cityscribe.records:METAS",
+    "source": "cityscribe.sources:SOURCES",
 }
 """Kind -> `"module:attribute"` of its registry, for those who look for a kind before its room is imported."""
 

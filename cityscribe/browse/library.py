@@ -24,8 +24,9 @@ from cityscribe.records import read_sample_table, text_of
 from cityscribe.report.run_files import Run, Skipped, read_run
 from cityscribe.report.samples import phase_points
 from cityscribe.settings import Settings, load_settings, resolve
-from cityscribe.sources import SAMPLE_SOURCES, read_scenarios
+from cityscribe.sources import SOURCES
 from cityscribe.sources.intake import open_intake
+from cityscribe.sources.reading import read_scenarios
 from cityscribe.traffic.scenario import PHASES, Scenario
 
 SPLITS = ("train", "val", "test")
@@ -98,7 +99,7 @@ def open_library(target: Path, source: str = "wts", overrides: Sequence[str] = (
         settings = resolve(given, {("data", "source"): f"--source {source}"})
     else:
         raise InputError(f"{target}: no such folder; give a data set, a run (runs/NAME) or a project file")
-    if settings.data.source in SAMPLE_SOURCES:
+    if SOURCES[settings.data.source].yields == "conversations":
         if run_dir is None:
             raise InputError(
                 f"{target}: conversations are browsed once they are prepared: give the project file or runs/NAME"

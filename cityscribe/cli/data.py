@@ -45,7 +45,7 @@ def check(
 
     Errors cannot be used; of what a warning names, something is left out. Exit status 2 where there are errors.
     """
-    from cityscribe.sources import CHECKS
+    from cityscribe.sources.reading import check_data
     from cityscribe.sources.submission import check_submission
     from cityscribe.sources.wts import SPLITS
 
@@ -60,10 +60,8 @@ def check(
         raise InputError("check: give the folder of a data set, or --submission and --against")
     if not data.is_dir():
         raise InputError(f"{data}: no such folder")
-    if source not in CHECKS:
-        raise InputError(f"--source {source}: expected one of {', '.join(CHECKS)}")
     with watch("check") as progress:
-        problems = CHECKS[source](data, open_videos=videos, progress=progress)
+        problems = check_data(source, data, open_videos=videos, progress=progress)
     _list_problems(problems)
 
 
@@ -89,15 +87,13 @@ def convert(
 
     Reads what data.source can be, and what `prepare` wrote (runs/NAME/prepared).
     """
-    from cityscribe.sources import SAMPLE_SOURCES
     from cityscribe.sources.convert import WRITERS, guess_source, write_converted
+    from cityscribe.sources.reading import conversation_source
 
     if to not in WRITERS:
         raise InputError(f"--to {to}: expected one of {', '.join(WRITERS)}")
     named = source or guess_source(data)
-    if named not in SAMPLE_SOURCES:
-        raise InputError(f"--from {named}: expected one of {', '.join(SAMPLE_SOURCES)}")
-    samples, problems = SAMPLE_SOURCES[named](data)
+    samples, problems = conversation_source(named).read(data)
     with watch("convert") as progress:
         files = write_converted(samples, problems, data, target, to, progress)
     for problem in problems:
@@ -139,11 +135,8 @@ def stats(
     videos: Annotated[bool, typer.Option(help="also compare video files and their first frames")] = True,
 ) -> None:
     """Counts, sizes, lengths, words, near-duplicates and leaks between splits: stats.json and a page with plots."""
-    from cityscribe.sources import SOURCES
     from cityscribe.stats.page import write_stats
 
-    if source not in SOURCES:
-        raise InputError(f"--source {source}: expected a format of scenarios: {', '.join(SOURCES)}")
     with watch("stats") as progress:
         found = write_stats(data, source, output, videos=videos, progress=progress)
     for kind, count in found["leaks"].items():
@@ -172,7 +165,8 @@ def detect(
         raise InputError("detect: needs more packages: pip install 'cityscribe[detect]'") from error
     from cityscribe.detect.clips import Options, detect_clips
     from cityscribe.detect.detector import load_detector
-    from cityscribe.sources import nothing_usable, read_wts
+    from cityscribe.sources.reading import nothing_usable
+    from cityscribe.sources.wts import read_wts
 
     scenarios, problems = read_wts(data)
     if not scenarios:

@@ -135,17 +135,15 @@ def _references(
 ) -> tuple[list[Sample] | None, list[Sample]]:
     """The samples to score by, of one split where that is said, and those of training; None without references."""
     from cityscribe.records import read_samples
-    from cityscribe.sources import SAMPLE_SOURCES
     from cityscribe.sources.convert import guess_source
+    from cityscribe.sources.reading import conversation_source
 
     if references is None:
         return None, []
     if references.suffix == ".parquet":
         return read_samples(references), []
     named = source or guess_source(references)
-    if named not in SAMPLE_SOURCES:
-        raise InputError(f"--source {named}: expected one of {', '.join(SAMPLE_SOURCES)}")
-    samples, problems = SAMPLE_SOURCES[named](references)
+    samples, problems = conversation_source(named).read(references)
     if not samples:
         first = f"; {problems[0]}" if problems else ""
         raise InputError(f"{references}: no conversation can be used{first}")

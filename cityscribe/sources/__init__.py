@@ -1,75 +1,72 @@
 """The formats that data sets are read from, one module each.
 
 A source of scenarios takes the folder of a data set and the wanted splits, and gives the scenarios and the problems
-that it found. A source of samples brings whole conversations: it takes the folder, the files wanted of it and the
-number of frames that a video is shown by, and gives samples (see `records.Sample` on how they name images) and
-problems. A check takes the folder and gives all problems, with those that only the images and videos show.
+that it found. A source of conversations takes the folder, the files wanted of it and the number of frames that a video
+is shown by, and gives samples (see `records.Sample` on how they name images) and problems. Either can be checked: all
+problems, with those that only the images and videos show.
+
+    SOURCES["llava"].read(Path("data/llava"))      # samples and problems
+    SOURCES["wts"].yields                          # "scenarios"
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Literal
 
 from cityscribe.files import InputError
-from cityscribe.records import Problem
-from cityscribe.settings import DataSettings
-from cityscribe.sources.animal_kingdom import read_animal_kingdom
-from cityscribe.sources.bddx import read_bddx
-from cityscribe.sources.check import check_samples, check_wts
-from cityscribe.sources.drivelm import read_drivelm
-from cityscribe.sources.hf_datasets import read_datasets
-from cityscribe.sources.jaad import read_jaad
-from cityscribe.sources.lingoqa import read_lingoqa
-from cityscribe.sources.llava import read_llava
-from cityscribe.sources.messages import read_messages
-from cityscribe.sources.nuscenes_qa import read_nuscenes_qa
-from cityscribe.sources.sharegpt import read_sharegpt
-from cityscribe.sources.tracks import read_tracks, with_tracks
-from cityscribe.sources.ucf_crime import read_ucf_crime
-from cityscribe.sources.video_qa import read_video_qa
-from cityscribe.sources.wts import read_wts
-from cityscribe.sources.wts_vqa import read_wts_vqa
+from cityscribe.records import Problem, Sample
+from cityscribe.registry import Registry
 from cityscribe.traffic.scenario import Scenario
 
-SOURCES = {"wts": read_wts}
-SAMPLE_SOURCES = {
-    "llava": read_llava,
-    "sharegpt": read_sharegpt,
-    "messages": read_messages,
-    "datasets": read_datasets,
-    "wts-vqa": read_wts_vqa,
-    "drivelm": read_drivelm,
-    "lingoqa": read_lingoqa,
-    "nuscenes-qa": read_nuscenes_qa,
-    "bdd-x": read_bddx,
-    "jaad": read_jaad,
-    "video-qa": read_video_qa,
-    "ucf-crime": read_ucf_crime,
-    "animal-kingdom": read_animal_kingdom,
-}
-CHECKS: dict[str, Callable[..., list[Problem]]] = {
-    "wts": check_wts,
-    **{name: partial(check_samples, read) for name, read in SAMPLE_SOURCES.items()},
-}
-
-__all__ = ["CHECKS", "SAMPLE_SOURCES", "SOURCES", "check_wts", "nothing_usable", "read_scenarios", "read_wts"]
+Yields = Literal["scenarios", "conversations"]
 
 
-def read_scenarios(data: DataSettings) -> tuple[list[Scenario], list[Problem]]:
-    """The scenarios of a data set, with the boxes of `tracks` where that is set, and all problems. Raises InputError
-    where no scenario can be used."""
-    scenarios, problems = SOURCES[data.source](data.path)
-    if data.tracks is not None:
-        tracks, more = read_tracks(data.tracks)
-        scenarios, problems = with_tracks(scenarios, tracks), [*problems, *more]
-    if not scenarios:
-        raise nothing_usable(data.path, problems)
-    return scenarios, problems
+@dataclass(frozen=True, slots=True)
+class ScenarioSource:
+    """A format of scenarios."""
+
+    yields: ClassVar[Yields] = "scenarios"
+
+    read: Callable[..., tuple[list[Scenario], list[Problem]]]  # (root, *, splits)
+    check: Callable[..., list[Problem]]  # (root, *, open_videos, progress): the problems of its files and videos
 
 
-def nothing_usable(data: Path, problems: Sequence[Problem], kind: str = "scenario") -> InputError:
-    """What to raise where all of a data set is left out; it says the first reason."""
-    first = f"; {problems[0]}" if problems else ""
-    return InputError(f"{data}: no {kind} can be used; see `cityscribe check`{first}")
+@dataclass(frozen=True, slots=True)
+class ConversationSource:
+    """A format of conversations."""
+
+    yields: ClassVar[Yields] = "conversations"
+
+    read: Callable[..., tuple[list[Sample], list[Problem]]]  # (root, *, files, frames)
+    against: str = ""  # the class that answers are counted against where `evaluate.against` names none
+    submission: Callable[[Path, Path], int] | None = None  # writes from predictions.jsonl what is handed in
+
+
+Source = ScenarioSource | ConversationSource
+
+
+def _is_source(name: str, member: object) -> None:
+    if not isinstance(member, ScenarioSource | ConversationSource):
+        raise InputError(f"source {name}: is no ScenarioSource or ConversationSource")
+
+
+SOURCES: Registry[Source] = Registry("source", "the format of a data set", check=_is_source)
+SOURCES.add("wts", "cityscribe.sources.wts:SOURCE", "WTS with BDD_PC_5K: phases, captions", paper="Kong et al. 2024")
+SOURCES.add("llava", "cityscribe.sources.llava:SOURCE", "LLaVA JSON and mixtures of it")
+SOURCES.add("sharegpt", "cityscribe.sources.sharegpt:SOURCE", "the data folder of LLaMA-Factory")
+SOURCES.add("messages", "cityscribe.sources.messages:SOURCE", "messages and images, as TRL and ms-swift train on")
+SOURCES.add("datasets", "cityscribe.sources.hf_datasets:SOURCE", "tables of Hugging Face datasets, Parquet files")
+SOURCES.add("wts-vqa", "cityscribe.sources.wts_vqa:SOURCE", "the questions with options of WTS")
+SOURCES.add("drivelm", "cityscribe.sources.drivelm:SOURCE", "DriveLM-nuScenes", paper="Sima et al. 2023")
+SOURCES.add("lingoqa", "cityscribe.sources.lingoqa:SOURCE", "LingoQA", paper="Marcu et al. 2023")
+SOURCES.add("nuscenes-qa", "cityscribe.sources.nuscenes_qa:SOURCE", "NuScenes-QA", paper="Qian et al. 2023")
+SOURCES.add("bdd-x", "cityscribe.sources.bddx:SOURCE", "BDD-X: what a car does, and why", paper="Kim et al. 2018")
+SOURCES.add("jaad", "cityscribe.sources.jaad:SOURCE", "JAAD: what pedestrians do", paper="Rasouli et al. 2017")
+SOURCES.add(
+    "video-qa", "cityscribe.sources.video_qa:SOURCE", "MSVD-QA, MSRVTT-QA, ActivityNet-QA, Video-ChatGPT's form"
+)
+SOURCES.add("ucf-crime", "cityscribe.sources.ucf_crime:SOURCE", "UCF-Crime as questions", paper="Sultani et al. 2018")
+SOURCES.add("animal-kingdom", "cityscribe.sources.animal_kingdom:SOURCE", "Animal Kingdom", paper="Ng et al. 2022")

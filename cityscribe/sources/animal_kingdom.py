@@ -19,6 +19,7 @@ from pathlib import Path
 
 from cityscribe.letters import LETTERS
 from cityscribe.records import Problem, Sample, image_block
+from cityscribe.sources import ConversationSource
 from cityscribe.sources.choices import choice_turns, drawn_options
 from cityscribe.sources.conversation import FRAMES, Entry, build_sample, frames_of, question_sample
 from cityscribe.sources.intake import Intake, open_intake
@@ -159,3 +160,6 @@ def _of_video(
         sample = build_sample(entry, turns, images, [], frames=1, name=clip, split=split, meta=meta)
         if sample is not None:
             yield sample
+
+
+SOURCE = ConversationSource(read_animal_kingdom)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cityscribe.records import Problem, Sample, image_block, text_block
+from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, Entry, Turn, build_sample, frames_of
 from cityscribe.sources.intake import Intake, open_intake
 from cityscribe.sources.splits import split_named
@@ -82,3 +83,6 @@ def _span(
     if why:
         turns += [("user", [text_block(WHY)]), ("assistant", [text_block(plain_text(why) or "")])]
     return build_sample(entry, turns, images, [], frames=1, name=f"{stem}/{number}", split=split)
+
+
+SOURCE = ConversationSource(read_bddx)

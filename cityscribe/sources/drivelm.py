@@ -16,6 +16,7 @@ from typing import Any
 
 from cityscribe.files import printable
 from cityscribe.records import Problem, Sample, image_block, text_block
+from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, Block, Entry, build_sample
 from cityscribe.sources.intake import UNREADABLE, open_intake
 from cityscribe.sources.splits import split_named
@@ -114,3 +115,6 @@ def _image(entry: Entry, camera: str, name: Any) -> str | None:
             why = why or str(error)
     entry.error(f"image_paths.{camera}", why)
     return None
+
+
+SOURCE = ConversationSource(read_drivelm)

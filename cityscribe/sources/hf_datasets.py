@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cityscribe.records import Problem, Sample
+from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, Entry
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.messages import sample_of_row
@@ -145,3 +146,6 @@ def _messages_of_texts(texts: list[Any]) -> list[dict[str, Any]]:
         for role in ("user", "assistant"):
             spoken.append({"role": role, "content": turn.get(role) if isinstance(turn, dict) else None})
     return spoken
+
+
+SOURCE = ConversationSource(read_datasets)

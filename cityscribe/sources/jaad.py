@@ -16,6 +16,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from cityscribe.records import Problem, Sample
+from cityscribe.sources import ConversationSource
 from cityscribe.sources.boxes_cvat import parsed_xml, tracks_of
 from cityscribe.sources.choices import LETTERS, choice_turns
 from cityscribe.sources.conversation import FRAMES, Entry, build_sample
@@ -120,3 +121,6 @@ def _place(box: Box, size: tuple[float, float]) -> str:
     x, y, width, height = box.xywh
     corners = (x / size[0], y / size[1], (x + width) / size[0], (y + height) / size[1])
     return f"[{', '.join(str(round(1000 * min(max(share, 0), 1))) for share in corners)}]"
+
+
+SOURCE = ConversationSource(read_jaad)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cityscribe.records import Problem, Sample
+from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, Entry, media, question_sample
 from cityscribe.sources.intake import open_intake
 from cityscribe.sources.splits import split_named
@@ -55,3 +56,6 @@ def read_lingoqa(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES)
                 )
                 samples += [sample] if sample is not None else []
     return samples, intake.problems
+
+
+SOURCE = ConversationSource(read_lingoqa)

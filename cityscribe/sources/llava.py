@@ -20,6 +20,7 @@ from typing import Any
 
 from cityscribe.files import write_text
 from cityscribe.records import Problem, Sample
+from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import (
     FRAMES,
     Entry,
@@ -142,3 +143,6 @@ def _entry(sample: Sample) -> dict[str, Any]:
         {"from": SPEAKERS[entry["role"]], "value": text_with_marks(entry, newline=True)} for entry in sample.messages
     ]
     return {"id": sample.meta.scenario, **named, "conversations": turns, **meta_to_write(sample)}
+
+
+SOURCE = ConversationSource(read_llava)

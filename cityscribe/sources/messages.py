@@ -19,6 +19,7 @@ from PIL import Image
 
 from cityscribe.files import write_text
 from cityscribe.records import Problem, Sample
+from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import (
     FRAMES,
     Block,
@@ -177,3 +178,6 @@ def _row(sample: Sample) -> dict[str, Any]:
         "images": list(sample.images),
         **meta_to_write(sample),
     }
+
+
+SOURCE = ConversationSource(read_messages)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.records import Problem, Sample, image_block, text_block
+from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, Block, Entry, Turn, build_sample, entries_of
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.splits import split_named
@@ -100,3 +101,6 @@ def _question(entry: Entry, shots: dict[str, dict[str, str]], number: int) -> Sa
 
 def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and abs(value) < 10**18 else value
+
+
+SOURCE = ConversationSource(read_nuscenes_qa)

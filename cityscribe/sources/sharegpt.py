@@ -17,6 +17,7 @@ from typing import Any
 
 from cityscribe.files import write_json, write_text
 from cityscribe.records import Problem, Sample
+from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import (
     FRAMES,
     Entry,
@@ -230,3 +231,6 @@ def _row(sample: Sample) -> dict[str, Any]:
         "images": list(sample.images),
         **meta_to_write(sample),
     }
+
+
+SOURCE = ConversationSource(read_sharegpt)

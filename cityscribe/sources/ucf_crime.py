@@ -16,6 +16,7 @@ from pathlib import Path
 
 from cityscribe.files import printable
 from cityscribe.records import Problem, Sample, image_block
+from cityscribe.sources import ConversationSource
 from cityscribe.sources.choices import LETTERS, choice_turns, drawn_options
 from cityscribe.sources.conversation import FRAMES, Entry, build_sample, frames_of
 from cityscribe.sources.intake import open_intake
@@ -87,3 +88,6 @@ def read_ucf_crime(
 
 def _names(label: str, part: str) -> bool:
     return re.match(rf"{label}(?![a-z])", part) is not None
+
+
+SOURCE = ConversationSource(read_ucf_crime, against=NORMAL)

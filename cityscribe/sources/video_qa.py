@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.records import Problem, Sample
+from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, entries_of, frames_of, question_sample
 from cityscribe.sources.intake import Intake, open_intake
 from cityscribe.sources.splits import split_named
@@ -98,3 +99,6 @@ def _answers(intake: Intake, path: Path) -> dict[str, Any]:
         else:
             found[name] = row.get("answer")
     return found
+
+
+SOURCE = ConversationSource(read_video_qa)

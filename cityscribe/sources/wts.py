@@ -24,10 +24,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from cityscribe.files import InputError, printable
 from cityscribe.records import Note, Problem
+from cityscribe.sources import ScenarioSource
 from cityscribe.sources.videos import VIDEO_SUFFIXES
 from cityscribe.sources.wts_boxes import read_box_file
 from cityscribe.sources.wts_gaze import GazeFiles, find_gaze, read_gaze
@@ -414,3 +415,12 @@ def _boxes(
             read = read_box_file(path, log.note(path), generated=generated)
             boxes.setdefault((stem, role), []).extend(read)
     return {where: sorted(found, key=lambda box: box.image_id) for where, found in boxes.items()}
+
+
+def _check(root: Path, **options: Any) -> list[Problem]:
+    from cityscribe.sources.check import check_wts  # which opens videos, as reading does not
+
+    return check_wts(root, **options)
+
+
+SOURCE = ScenarioSource(read_wts, _check)

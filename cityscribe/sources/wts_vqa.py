@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.records import Problem, Sample
-from cityscribe.sources.choices import LETTERS, choice_turns
+from cityscribe.sources import ConversationSource
+from cityscribe.sources.choices import LETTERS, choice_turns, write_submission
 from cityscribe.sources.conversation import FRAMES, Entry, boxed_frame, build_sample, frames_of
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.splits import split_named
@@ -259,3 +260,6 @@ def _questions(
         if sample is not None:
             samples.append(sample)
     return samples
+
+
+SOURCE = ConversationSource(read_wts_vqa, submission=write_submission)

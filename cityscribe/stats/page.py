@@ -17,7 +17,7 @@ from markupsafe import Markup
 from cityscribe.files import InputError, write_json
 from cityscribe.records import Problem
 from cityscribe.report.page import environment, write_page
-from cityscribe.sources import SOURCES, nothing_usable
+from cityscribe.sources.reading import nothing_usable, scenario_source
 from cityscribe.stats import counts
 from cityscribe.stats.duplicates import Group, equal_files, equal_names, leaks, near_captions, near_frames
 from cityscribe.stats.plots import bar_chart, bin_labels
@@ -65,7 +65,7 @@ def read_splits(data: Path, source: str) -> tuple[list[Scenario], list[Problem]]
     scenarios: list[Scenario] = []
     problems: dict[str, Problem] = {}
     for split in ("train", "val", "test"):
-        of_split, found = SOURCES[source](data, splits=(split,))
+        of_split, found = scenario_source(source).read(data, splits=(split,))
         scenarios += of_split
         problems |= {str(problem): problem for problem in found}
     return scenarios, list(problems.values())

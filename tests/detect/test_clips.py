@@ -15,8 +15,8 @@ from cityscribe.detect.clips import Options, detect_clips, join, write_boxes
 from cityscribe.detect.detector import Detection, load_detector
 from cityscribe.media.video import frame_index, probe, write_video
 from cityscribe.prepare.views import with_boxes
-from cityscribe.sources import read_wts
 from cityscribe.sources.check import check_wts
+from cityscribe.sources.wts import read_wts
 from cityscribe.traffic.scenario import ROLES, Scenario
 from tests.media.numbered_video import numbered_frame
 from tests.sources import tree

@@ -15,7 +15,7 @@ from cityscribe.prepare import prepare, stage
 from cityscribe.prepare.engines import VIDEOS_A_PROCESS
 from cityscribe.prepare.stage import safe_name
 from cityscribe.records import read_samples, text_of
-from cityscribe.sources import read_wts
+from cityscribe.sources.wts import read_wts
 from cityscribe.traffic.scenario import PHASES
 from tests.prepare.made import CAPTIONS, box, make_video, phases, scenario, settings, view
 

@@ -9,7 +9,8 @@ import pytest
 from cityscribe.files import InputError
 from cityscribe.media.video import write_video
 from cityscribe.records import Problem
-from cityscribe.sources import CHECKS, check_wts
+from cityscribe.sources.check import check_wts
+from cityscribe.sources.reading import check_data
 from tests.media.numbered_video import HEIGHT, WIDTH, numbered_frame
 from tests.sources.tree import add_boxes, add_external, add_overhead, box, box_path, caption_path, phase, video_path
 
@@ -40,7 +41,7 @@ VIDEO = video_path(Path(), "train", "s", "overhead", "s_Camera1_0").as_posix()
 
 
 def test_real_sample_has_no_problems() -> None:
-    assert CHECKS["wts"](REAL_SAMPLE) == []
+    assert check_data("wts", REAL_SAMPLE) == []
 
 
 def test_a_sound_data_set_has_no_problems(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_check_knows_every_source(tmp_path: Path) -> None:
     found = call("check", tmp_path, "--source", "sharegpt")
     assert found.exit_code == 2
     assert "mllm.json: [0].images[0]: the file 'images/1.png' does not exist" in found.output
-    assert "expected one of wts, llava" in str(call("check", tmp_path, "--source", "lava").exception)
+    assert "did you mean llava?" in str(call("check", tmp_path, "--source", "lava").exception)
 
 
 def test_convert_tells_the_format_and_keeps_the_images(tmp_path: Path) -> None:

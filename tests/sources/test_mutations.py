@@ -20,7 +20,7 @@ import pytest
 
 from cityscribe.files import InputError
 from cityscribe.records import Problem, Sample, write_samples
-from cityscribe.sources import SAMPLE_SOURCES
+from cityscribe.sources import SOURCES
 from cityscribe.sources.boxes_cvat import frame_of_image
 from cityscribe.sources.tracks import read_tracks
 from cityscribe.traffic.sentences import split_sentences
@@ -160,7 +160,7 @@ def test_damaged_conversations(name: str, tmp_path: Path) -> None:
         shutil.rmtree(root, ignore_errors=True)
         shutil.copytree(tmp_path / "whole", root)
         what = damage(root, random.Random(f"{name}/{seed}"))
-        found += survives(root, lambda: SAMPLE_SOURCES[source](tmp_path / "copy"), what)[1] > 0
+        found += survives(root, lambda: SOURCES[source].read(tmp_path / "copy"), what)[1] > 0
     # Most damage is noticed; some is harmless, such as other words in a text.
     assert found > MUTATIONS / 4
 
@@ -182,7 +182,7 @@ def test_no_pattern_is_tried_at_every_place_of_a_long_text(tmp_path: Path) -> No
     path = tmp_path / "annotation" / "train.txt"
     path.write_text(path.read_text().replace("whooper", "whooper" + 300_000 * " "))
     began = time.process_time()
-    assert survives(tmp_path, lambda: SAMPLE_SOURCES["animal-kingdom"](tmp_path), "a long sentence")[0] > 0
+    assert survives(tmp_path, lambda: SOURCES["animal-kingdom"].read(tmp_path), "a long sentence")[0] > 0
     name = "clip" + 100_000 * "-"
     assert frame_of_image(f"{name}frame_7.png") == ("clip", 7)
     assert frame_of_image(f"{name}x7.png") == (f"{name}x", 7)

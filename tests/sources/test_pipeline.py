@@ -20,7 +20,8 @@ from cityscribe.media.video import read_frames
 from cityscribe.prepare.conversations import prepare_conversations
 from cityscribe.records import read_samples, text_of
 from cityscribe.settings import PrepareSettings, Settings, resolve
-from cityscribe.sources import CHECKS, SAMPLE_SOURCES
+from cityscribe.sources import SOURCES
+from cityscribe.sources.reading import check_data
 from cityscribe.sources.splits import divide, split_named
 from tests.media.numbered_video import number_of
 from tests.sources.conversations import dump, picture
@@ -65,9 +66,9 @@ def test_a_run_goes_from_files_to_scores(name: str, tmp_path: Path, tiny: Callab
     source, write = SMALL_SETS[name]
     data = tmp_path / "data"
     write(data, False)
-    assert [str(p) for p in CHECKS[source](data) if p.level == "error"] == []
+    assert [str(p) for p in check_data(source, data) if p.level == "error"] == []
     settings = _settings(source, data, tiny("llava"), tmp_path / "runs")
-    splits = {sample.meta.split for sample in divide(SAMPLE_SOURCES[source](data)[0], 0.5, settings.seed)}
+    splits = {sample.meta.split for sample in divide(SOURCES[source].read(data)[0], 0.5, settings.seed)}
     if "val" not in splits:  # a set of one image
         settings = settings.model_copy(update={"predict": settings.predict.model_copy(update={"split": "train"})})
     stages = ("prepare", "train", "predict", "evaluate")
@@ -100,7 +101,7 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 def test_equal_input_gives_equal_bytes_whatever_the_threads(tmp_path: Path) -> None:
     SMALL_SETS["llava"][1](tmp_path / "data", False)
-    samples = divide(SAMPLE_SOURCES["llava"](tmp_path / "data")[0], 0.0, 0)
+    samples = divide(SOURCES["llava"].read(tmp_path / "data")[0], 0.0, 0)
     made = []
     for workers in (1, 3):
         out = tmp_path / f"out{workers}"
@@ -113,7 +114,7 @@ def test_equal_input_gives_equal_bytes_whatever_the_threads(tmp_path: Path) -> N
 
 def test_frames_are_those_of_their_times(tmp_path: Path) -> None:
     SMALL_SETS["wts-vqa"][1](tmp_path / "data", False)
-    samples, _ = SAMPLE_SOURCES["wts-vqa"](tmp_path / "data", frames=3)
+    samples, _ = SOURCES["wts-vqa"].read(tmp_path / "data", frames=3)
     prepare_conversations(samples, tmp_path / "data", PrepareSettings(), tmp_path / "out")
     (place, phase) = read_samples(tmp_path / "out" / "train.parquet")
     numbers = [int(Path(image).stem[:6]) for image in phase.images]
@@ -128,7 +129,7 @@ def test_frames_are_those_of_their_times(tmp_path: Path) -> None:
 
 def test_boxes_are_drawn_where_a_question_has_them(tmp_path: Path) -> None:
     SMALL_SETS["wts-vqa"][1](tmp_path / "data", False)
-    samples, _ = SAMPLE_SOURCES["wts-vqa"](tmp_path / "data", frames=2)
+    samples, _ = SOURCES["wts-vqa"].read(tmp_path / "data", frames=2)
     marked = {}
     for draw in (True, False):
         out = tmp_path / str(draw)
@@ -146,7 +147,7 @@ def test_boxes_are_drawn_where_a_question_has_them(tmp_path: Path) -> None:
 
 def test_a_killed_prepare_keeps_its_frames(tmp_path: Path) -> None:
     SMALL_SETS["wts-vqa"][1](tmp_path / "data", False)
-    samples, _ = SAMPLE_SOURCES["wts-vqa"](tmp_path / "data", frames=3)
+    samples, _ = SOURCES["wts-vqa"].read(tmp_path / "data", frames=3)
     prepare_conversations(samples, tmp_path / "data", PrepareSettings(), tmp_path / "whole")
     out = tmp_path / "out"
     shutil.copytree(tmp_path / "whole", out)
@@ -171,7 +172,7 @@ def test_a_broken_image_and_an_empty_answer_cost_only_their_samples(tmp_path: Pa
         return {"id": f"{image} {answer}", "image": image, "conversations": talk}
 
     dump(tmp_path / "data" / "train.json", [entry("good.png", "a"), entry("bad.png", "a"), entry("good.png", " ")])
-    samples, _ = SAMPLE_SOURCES["llava"](tmp_path / "data")
+    samples, _ = SOURCES["llava"].read(tmp_path / "data")
     prepare_conversations(samples, tmp_path / "data", PrepareSettings(), tmp_path / "out")
     assert [s.meta.scenario for s in read_samples(tmp_path / "out" / "train.parquet")] == ["good.png a"]
     skipped = [json.loads(line) for line in (tmp_path / "out" / "skipped.jsonl").read_text().splitlines()]
@@ -186,7 +187,7 @@ def test_the_share_for_validation_takes_whole_groups(tmp_path: Path) -> None:
         picture(tmp_path / f"{number}.png")
     talk = [{"from": "human", "value": "<image>\nq"}, {"from": "gpt", "value": "a"}]
     dump(tmp_path / "x.json", [{"image": f"{n % 20}.png", "conversations": talk} for n in range(60)])
-    samples, _ = SAMPLE_SOURCES["llava"](tmp_path)
+    samples, _ = SOURCES["llava"].read(tmp_path)
     divided = divide(samples, 0.25, 7)
     groups = {split: {s.group for s in divided if s.meta.split == split} for split in ("train", "val")}
     assert len(groups["val"]) == 5

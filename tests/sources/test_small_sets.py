@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from cityscribe.records import Problem, Sample, text_of
-from cityscribe.sources import CHECKS, SAMPLE_SOURCES
+from cityscribe.sources import SOURCES
 from cityscribe.sources.choices import drawn_options, in_all_rotations, write_submission
+from cityscribe.sources.reading import check_data
 from tests.sources import small_sets
 from tests.sources.conversations import dump, dump_lines, picture
 from tests.sources.small_sets import SMALL_SETS, UUID
@@ -20,7 +21,7 @@ from tests.sources.small_sets import SMALL_SETS, UUID
 def read(name: str, root: Path, **options: Any) -> tuple[list[Sample], list[Problem]]:
     source, write = SMALL_SETS[name]
     write(root, True)
-    return SAMPLE_SOURCES[source](root, **options)
+    return SOURCES[source].read(root, **options)
 
 
 def said(sample: Sample) -> list[tuple[str, str]]:
@@ -75,7 +76,7 @@ def test_a_mixture_samples_as_it_says(tmp_path: Path, strategy: str, ids: str) -
     talk = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]
     dump(tmp_path / "all.json", [{"id": str(n), "conversations": talk} for n in range(5)])
     (tmp_path / "m.yaml").write_text(f"datasets: [{{json_path: all.json, sampling_strategy: '{strategy}'}}]")
-    samples, problems = SAMPLE_SOURCES["llava"](tmp_path)
+    samples, problems = SOURCES["llava"].read(tmp_path)
     assert problems == []
     assert " ".join(sample.meta.scenario for sample in samples) == ids
 
@@ -84,7 +85,7 @@ def test_a_random_part_of_a_mixture_is_the_same_every_time(tmp_path: Path) -> No
     talk = [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]
     dump(tmp_path / "all.json", [{"id": str(n), "conversations": talk} for n in range(50)])
     (tmp_path / "m.yaml").write_text("datasets: [{json_path: all.json, sampling_strategy: 'random:7'}]")
-    first, again = (SAMPLE_SOURCES["llava"](tmp_path)[0] for _ in range(2))
+    first, again = (SOURCES["llava"].read(tmp_path)[0] for _ in range(2))
     assert first == again
     assert len(first) == 7
 
@@ -96,7 +97,7 @@ def test_a_path_never_leaves_the_data_folder(tmp_path: Path, name: str) -> None:
     picture(tmp_path / "outside.png")
     talk = [{"from": "human", "value": "<image>q"}, {"from": "gpt", "value": "a"}]
     dump(tmp_path / "data" / "x.json", [{"image": [name], "conversations": talk}])
-    samples, problems = SAMPLE_SOURCES["llava"](tmp_path / "data")
+    samples, problems = SOURCES["llava"].read(tmp_path / "data")
     assert samples == []
     assert [(p.level, p.file, p.place) for p in problems] == [("error", "x.json", "[0].image[0]")]
 
@@ -105,7 +106,7 @@ def test_an_absolute_path_below_the_data_folder_is_taken(tmp_path: Path) -> None
     picture(tmp_path / "in" / "a.png")
     talk = [{"from": "human", "value": "<image>q"}, {"from": "gpt", "value": "a"}]
     dump(tmp_path / "x.json", [{"image": str(tmp_path / "in" / "a.png"), "conversations": talk}])
-    assert SAMPLE_SOURCES["llava"](tmp_path)[0][0].images == ("in/a.png",)
+    assert SOURCES["llava"].read(tmp_path)[0][0].images == ("in/a.png",)
 
 
 def test_sharegpt_and_alpaca(tmp_path: Path) -> None:
@@ -139,10 +140,10 @@ def test_a_video_in_a_block_is_refused_where_no_frames_are_asked_for(tmp_path: P
     (tmp_path / "v.mp4").write_bytes(b"")
     content = [{"type": "video", "video": "v.mp4"}, {"type": "text", "text": "q\ud800"}]
     dump_lines(tmp_path / "x.jsonl", [{"messages": [{"role": "user", "content": content}]}])
-    samples, problems = SAMPLE_SOURCES["messages"](tmp_path, frames=2)
+    samples, problems = SOURCES["messages"].read(tmp_path, frames=2)
     assert samples[0].images == ("v.mp4#t=25%", "v.mp4#t=75%")
     assert [(p.level, p.place) for p in problems] == [("warning", "line 1.messages[0].content[1]")]
-    samples, problems = SAMPLE_SOURCES["messages"](tmp_path, frames=0)
+    samples, problems = SOURCES["messages"].read(tmp_path, frames=0)
     assert (samples, "data.frames" in problems[-1].message) == ([], True)
 
 
@@ -150,7 +151,7 @@ def test_a_file_in_a_block_is_taken(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     content = [{"type": "image", "image": "a.png"}, {"type": "text", "text": "q"}]
     dump_lines(tmp_path / "x.jsonl", [{"messages": [{"role": "user", "content": content}]}])
-    assert SAMPLE_SOURCES["messages"](tmp_path)[0][0].images == ("a.png",)
+    assert SOURCES["messages"].read(tmp_path)[0][0].images == ("a.png",)
 
 
 @pytest.mark.parametrize(("marks", "images"), [("<image><image>", 1), ("<image>", 2), ("<image>", 0), ("<video>", 1)])
@@ -158,7 +159,7 @@ def test_marks_and_images_must_agree(tmp_path: Path, marks: str, images: int) ->
     picture(tmp_path / "a.png")
     row = {"messages": [{"role": "user", "content": marks}], "images": ["a.png"] * images}
     dump_lines(tmp_path / "x.jsonl", [row])
-    samples, problems = SAMPLE_SOURCES["messages"](tmp_path)
+    samples, problems = SOURCES["messages"].read(tmp_path)
     assert (samples, [p.place for p in problems]) == ([], ["line 1"])
 
 
@@ -175,7 +176,7 @@ def test_what_the_datasets_library_saves_is_read(tmp_path: Path) -> None:
     row = {"messages": [{"role": "user", "content": content}], "images": [str(picture(tmp_path / "a.png"))]}
     table = library.Dataset.from_list([row] * 3).cast_column("images", library.List(library.Image()))
     library.DatasetDict({"train": table.select([2, 0]), "test": table}).save_to_disk(tmp_path / "saved")
-    samples, problems = SAMPLE_SOURCES["datasets"](tmp_path / "saved")
+    samples, problems = SOURCES["datasets"].read(tmp_path / "saved")
     assert problems == []
     assert [s.meta.split for s in samples] == ["test"] * 3 + ["train"] * 2
     assert samples[1].images == ("test/data-00000-of-00001.arrow#images/1/0",)
@@ -269,7 +270,7 @@ def test_videos_on_another_disk_are_found_and_loops_of_links_end(tmp_path: Path)
     (tmp_path / "data" / "Videos").rename(tmp_path / "disk")
     (tmp_path / "data" / "Videos").symlink_to(tmp_path / "disk")
     (tmp_path / "disk" / "loop").symlink_to(tmp_path / "disk")
-    samples, problems = SAMPLE_SOURCES["ucf-crime"](tmp_path / "data")
+    samples, problems = SOURCES["ucf-crime"].read(tmp_path / "data")
     assert (len(samples), problems) == (2, [])
 
 
@@ -294,10 +295,10 @@ def test_drawn_options_are_spread_over_the_letters() -> None:
 def test_a_check_opens_what_the_files_name(tmp_path: Path) -> None:
     small_sets.llava(tmp_path, True)
     (tmp_path / "coco" / "1.png").write_bytes(b"no picture")
-    problems = CHECKS["llava"](tmp_path)
+    problems = check_data("llava", tmp_path)
     assert (problems[0].file, problems[0].message) == ("coco/1.png", "not an image")
     assert [p.file for p in problems] == ["coco/1.png", "clips/v.mp4"]
-    assert CHECKS["llava"](tmp_path, open_videos=False) == []
+    assert check_data("llava", tmp_path, open_videos=False) == []
 
 
 def test_animals_are_asked_for_by_species_class_and_action(tmp_path: Path) -> None:

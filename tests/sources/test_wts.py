@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from cityscribe.files import InputError
 from cityscribe.records import Problem
-from cityscribe.sources import SOURCES, read_wts
-from cityscribe.sources.wts import REFERENCE_LIST
+from cityscribe.sources import SOURCES
+from cityscribe.sources.wts import REFERENCE_LIST, read_wts
 from cityscribe.traffic.scenario import PHASES, Scenario
 from tests.sources.tree import (
     add_boxes,
@@ -59,7 +59,7 @@ def one_problem(root: Path) -> Problem:
 
 
 def test_real_sample_is_read_completely() -> None:
-    scenarios, problems = SOURCES["wts"](REAL_SAMPLE)
+    scenarios, problems = SOURCES["wts"].read(REAL_SAMPLE)
     assert problems == []
     assert [(s.name, s.split, s.domain, s.source) for s in scenarios] == [
         ("20260914_01_PK01_T1", "train", "internal", "wts"),

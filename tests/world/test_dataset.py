@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from cityscribe.files import InputError
-from cityscribe.sources import check_wts, read_wts
+from cityscribe.sources.check import check_wts
+from cityscribe.sources.wts import read_wts
 from cityscribe.traffic.scenario import PHASES
 from cityscribe.world.dataset import WorldSettings, write_dataset
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cityscribe.media.video import probe
-from cityscribe.sources import SAMPLE_SOURCES, check_wts
+from cityscribe.sources import SOURCES
+from cityscribe.sources.check import check_wts
 from cityscribe.world import sets
 from cityscribe.world.clips import ClipSettings
 from cityscribe.world.dataset import WorldSettings, write_dataset
@@ -28,7 +29,7 @@ def _digests(root: Path) -> dict[str, str]:
 def test_a_set_is_read_back_without_a_complaint(kind: str, tmp_path: Path) -> None:
     root = tmp_path / kind
     write_set(root, SetSettings(kind, train=6, val=2, test=3), workers=1)
-    samples, problems = SAMPLE_SOURCES["messages"](root)
+    samples, problems = SOURCES["messages"].read(root)
     assert not problems
     assert Counter(sample.meta.split for sample in samples).keys() == {"train", "val", "test"}
     assert all((root / image).is_file() for sample in samples for image in sample.images)
@@ -82,7 +83,7 @@ def test_what_was_interrupted_goes_on_and_ends_with_the_same_bytes(
 def test_clips_are_a_flawless_ucf_crime_set(tmp_path: Path) -> None:
     root = tmp_path / "clips"
     write_clips(root, ClipSettings(train=2, test=2, seconds=4.0, fps=5), workers=1)
-    samples, problems = SAMPLE_SOURCES["ucf-crime"](root)
+    samples, problems = SOURCES["ucf-crime"].read(root)
     assert not problems
     assert len(samples) == 4
     assert Counter(sample.meta.split for sample in samples) == {"train": 2, "test": 2}
@@ -93,7 +94,7 @@ def test_clips_are_a_flawless_ucf_crime_set(tmp_path: Path) -> None:
 def test_wildlife_is_a_flawless_animal_kingdom_set(tmp_path: Path) -> None:
     root = tmp_path / "wild"
     write_wildlife(root, ClipSettings(train=4, test=2, seconds=2.0, fps=5), workers=1)
-    samples, problems = SAMPLE_SOURCES["animal-kingdom"](root)
+    samples, problems = SOURCES["animal-kingdom"].read(root)
     assert not problems
     assert {sample.meta.dimension for sample in samples if sample.meta.kind == "choice"} >= {"species", "action"}
     said = "".join((root / "annotation" / name).read_text() for name in ("train.txt", "test.txt"))
