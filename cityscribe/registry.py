@@ -26,6 +26,9 @@ from cityscribe.files import InputError
 Member = TypeVar("Member")
 
 KINDS: dict[str, str] = {
+    "benchmark": "cityscribe.evaluate.benchmarks:BENCHMARKS",
+    "judge": "cityscribe.evaluate.judges:JUDGES",
+    "language-model": "cityscribe.llm.models:LANGUAGE_MODELS",
     "objective": "cityscribe.train.objectives:OBJECTIVES",
     "meta": "cityscribe.records:METAS",
     "source": "cityscribe.sources:SOURCES",

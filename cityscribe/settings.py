@@ -69,10 +69,13 @@ class DataSettings(Section):
 class LabellerSettings(Section):
     """Who sorts the sentences of a caption into dimensions."""
 
-    kind: Literal["rules", "openai"] = Field("rules", description="rules need no network; openai asks a server")
+    kind: Literal["rules", "server", "local", "script"] = Field(
+        "rules", description="rules need no model; a server, a chat model of this machine or recorded replies are asked"
+    )
     base_url: str = Field("http://127.0.0.1:8000/v1", description="of any OpenAI-compatible server")
-    model: str = Field("", description="name of the model on that server")
-    timeout_s: Rate = Field(30.0, description="seconds to wait for one reply")
+    model: str = Field("", description="name of the model on that server; or a folder, hub id or GGUF file here")
+    timeout_s: Rate = Field(30.0, description="seconds for a whole reply of the server")
+    path: Path = Field(Path("replies.json"), description="of recorded replies")
 
 
 class PrepareSettings(Section):

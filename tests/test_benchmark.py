@@ -97,7 +97,10 @@ def test_the_command_scores_answers_and_writes_what_made_them(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nosuch", "--data", ".", "--answers", "a"], "no such benchmark; there are gqa"),
+        (
+            ["nosuch", "--data", ".", "--answers", "a"],
+            "benchmark nosuch: there is none of this name",
+        ),
         (["mme", "--data", "."], "give --answers or --model"),
         (["mme", "--data", ".", "--answers", "a", "--blind"], "--blind says how --model is asked"),
         (["mme", "--data", "nowhere", "--answers", "a"], "has none of the folders"),

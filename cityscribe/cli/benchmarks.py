@@ -37,14 +37,15 @@ def benchmark(
     overrides: Overrides = None,
 ) -> None:
     """Score answers to a benchmark by its official rule; with --model, let a checkpoint answer it first."""
+    from cityscribe.evaluate.benchmarks import BENCHMARKS
     from cityscribe.evaluate.benchmarks.asking import read_prompts
-    from cityscribe.evaluate.benchmarks.score import find_benchmark, score_benchmark
+    from cityscribe.evaluate.benchmarks.score import score_benchmark
     from cityscribe.evaluate.benchmarks.verdicts import read_verdicts
     from cityscribe.settings import settings_without_project
 
     if (answers is None) == (model is None):
         raise InputError("benchmark: give --answers or --model, and not both")
-    found = find_benchmark(name)
+    found = BENCHMARKS[name]
     if verdicts is not None and judge is not None:
         raise InputError("benchmark: give --verdicts or --judge, and not both")
     if blind and model is None:
@@ -92,22 +93,19 @@ def _judged(
     partial: bool,
 ) -> tuple[Any, dict[str, Any]]:
     """Verdicts by id, and who made them with which words. What was said is kept beside the answers."""
-    from cityscribe.evaluate.benchmarks.judging import judge_answers, read_rubrics
-    from cityscribe.evaluate.benchmarks.score import find_benchmark, read_matched
-    from cityscribe.evaluate.judge import Judge
-    from cityscribe.evaluate.judge_models import LocalJudge, ServerJudge
+    from cityscribe.cli.judging import model_of
+    from cityscribe.evaluate.benchmarks import BENCHMARKS
+    from cityscribe.evaluate.benchmarks.judging import judge_answers, rubrics_of
+    from cityscribe.evaluate.benchmarks.score import read_matched
+    from cityscribe.llm.client import Client
 
-    benchmark = find_benchmark(name)
-    if benchmark.judged == "never":
-        raise InputError(f"{name}: has a rule of its own and needs no judge")
-    rubrics = read_rubrics(name, prompts)
+    benchmark = BENCHMARKS[name]
+    rubrics = rubrics_of(benchmark, prompts)
     said, _ = read_matched(benchmark, questions, answers, partial=partial)
-    asked: Judge = LocalJudge(model) if base_url is None else ServerJudge(base_url, model)
-    cache = answers.parent / "judge" / "cache.jsonl"
+    client = Client(model_of(model, base_url), cache=answers.parent / "judge" / "cache")
     with watch(f"judge {name}") as progress:
-        found = judge_answers(name, questions, said, asked, rubrics, cache=cache, progress=progress)
-    hashes = {rubric: entry.sha256 for rubric, entry in rubrics.items()}
-    return found, {"judge": {**asked.identity, **asked.seen}, "judge_prompts_sha256": hashes}
+        found, judged_by, hashes = judge_answers(benchmark, questions, said, client, rubrics, progress=progress)
+    return found, {"judge": judged_by, "judge_prompts_sha256": hashes}
 
 
 @app.command("pope-questions")

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from cityscribe.cli.shell import app, console, watch
 from cityscribe.files import InputError
+
+if TYPE_CHECKING:
+    from cityscribe.evaluate.judge import JudgeScores, Rubric
+    from cityscribe.llm.client import Client
+    from cityscribe.llm.message import LanguageModel
 
 
 @app.command()
@@ -32,19 +38,16 @@ def judge(
     Reads predictions.jsonl of a run and its baselines, or any file of that form or of Video-ChatGPT's. Replies are
     kept: the same command goes on where it was stopped. A server's key is OPENAI_API_KEY.
     """
-    from cityscribe.evaluate.judge import Judge, load_rubrics
-    from cityscribe.evaluate.judge_models import LocalJudge, ServerJudge
+    from cityscribe.evaluate.judge import load_rubrics
+    from cityscribe.llm.client import Client
 
     rubrics = load_rubrics(prompts)
     if rubric not in rubrics:
         raise InputError(f"--rubric {rubric}: expected one of {', '.join(rubrics)}")
     answers = _answers(target)
-    asked: Judge = (
-        LocalJudge(model, batch_size=batch_size)
-        if base_url is None
-        else ServerJudge(base_url, model, concurrency=concurrency, tries=tries)
-    )
-    cache = (output or answers[0][1].parent / "judge") / "cache.jsonl"
+    cache = (output or answers[0][1].parent / "judge") / "cache"
+    options = {"batch_size": batch_size} if base_url is None else {"concurrency": concurrency, "tries": tries}
+    client = Client(model_of(model, base_url, **options), cache=cache)
     table = Table("answers", "items", "yes %", "of all %", "score", "unparsed")
     for name, path in answers:
         folder = path.parent / "judge" if output is None else output
@@ -52,10 +55,10 @@ def judge(
         if output is not None and len(answers) > 1:
             file = file.with_name(f"{name}.{file.name}")
         with watch(f"judge {name}") as progress:
-            found = _judge_file(path, asked, rubrics[rubric], rubric, cache, file, seed, progress)
-        right = [f"{100 * found[key]:.1f}" if key in found else "" for key in ("accuracy", "accuracy_over_all")]
-        score = "" if found["score"] is None else f"{found['score']:.2f}"
-        table.add_row(name, str(found["items"]), *right, score, str(found["unparsed"]))
+            found = _judge_file(path, client, rubrics[rubric], rubric, file, seed, progress)
+        right = ["" if share is None else f"{100 * share:.1f}" for share in (found.accuracy, found.accuracy_over_all)]
+        score = "" if found.score is None else f"{found.score:.2f}"
+        table.add_row(name, str(found.items), *right, score, str(found.unparsed))
     console.print(table)
     console.print(f"verdicts: {file.with_suffix('.jsonl')}")
 
@@ -74,23 +77,33 @@ def _answers(target: Path) -> list[tuple[str, Path]]:
     return found
 
 
+def model_of(model: str, base_url: str | None, **options: int) -> LanguageModel:
+    """The model that `--model` names: on the server `--base-url`, or on this machine."""
+    from cityscribe.llm.models import LANGUAGE_MODELS
+
+    where = {"model": model} if base_url is None else {"model": model, "base_url": base_url}
+    found: LanguageModel = LANGUAGE_MODELS["local" if base_url is None else "server"](**where, **options)
+    return found
+
+
 def _judge_file(
-    path: Path, asked: Any, rubric: Any, name: str, cache: Path, out: Path, seed: int, progress: Any
-) -> dict[str, Any]:
+    path: Path, client: Client, rubric: Rubric, name: str, out: Path, seed: int, progress: Callable[[int, int], None]
+) -> JudgeScores:
     """Judge a file of answers; write the numbers with what made them, and each verdict as a JSON line."""
-    from cityscribe.evaluate.judge import judge_items, read_items, summarise
+    from cityscribe.evaluate.judge import VIDEO_CHATGPT, judge_items, summarise
+    from cityscribe.evaluate.judge_files import read_items
     from cityscribe.evaluate.provenance import provenance
     from cityscribe.files import write_json, write_text
 
     items = read_items(path)
     if "{second_answer}" in rubric.user and not all(item.second_answer for _, _, item in items):
         raise InputError(f"{path}: has one answer an item, but the rubric {name} compares two (pred1 and pred2)")
-    verdicts = judge_items([item for _, _, item in items], asked, rubric, cache=cache, progress=progress)
+    verdicts, judged_by = judge_items([item for _, _, item in items], client, VIDEO_CHATGPT, rubric, progress=progress)
     summary = summarise(verdicts, [group for _, group, _ in items], seed)
     references = {f"{n}/{key}": [item.question, item.reference] for n, (key, _, item) in enumerate(items)}
     made_by = {
         **provenance(f"judge: {name}", None, references, path, ()),
-        "judge": {**asked.identity, **asked.seen},
+        "judge": judged_by,
         "prompt_sha256": rubric.sha256,
         "seed": str(seed),
     }
@@ -101,7 +114,7 @@ def _judge_file(
     out.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     write_text(out.with_suffix(".jsonl"), text)
-    write_json(out, {**summary, "provenance": made_by})
+    write_json(out, {**summary.to_json(), "provenance": made_by})
     return summary
 
 
@@ -113,7 +126,7 @@ def agreement(
 ) -> None:
     """How far two judges agree: Cohen's kappa on yes and no, correlation of the scores."""
     from cityscribe.evaluate import agreement as measured
-    from cityscribe.evaluate.judge import read_verdicts
+    from cityscribe.evaluate.judge_files import read_verdicts
     from cityscribe.files import write_json
 
     one, other = read_verdicts(first), read_verdicts(second)

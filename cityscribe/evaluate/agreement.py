@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cityscribe.evaluate.judge import Verdict
+from cityscribe.evaluate.verdict import Verdict
 
 
 def agreement(first: Sequence[Verdict], second: Sequence[Verdict]) -> dict[str, Any]:

@@ -1,27 +1,27 @@
 """Sorting the sentences of captions into dimensions (section 3.2.4): by rules, or by asking a language model.
 
-The rules need nothing and are the default. A model is asked through any OpenAI-compatible server. What it does not
-answer, or answers in a way that cannot be understood, is sorted by the rules and counted, so that one odd reply costs
-one caption's labels and not the run.
+The rules need nothing and are the default. What a model does not answer, or answers in a way that cannot be understood,
+is sorted by the rules and counted, so that one odd reply costs one caption's labels and not the run.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
-from cityscribe.files import InputError
+from cityscribe.llm.client import Client
+from cityscribe.llm.message import Chat, Sampling
+from cityscribe.llm.settings import (
+    LocalSettings,
+    ScriptSettings,
+    ServerSettings,
+    language_model_client,
+)
 from cityscribe.settings import LabellerSettings
 from cityscribe.traffic.dimensions import DIMENSIONS, dimension_of
 from cityscribe.traffic.sentences import split_sentences
-
-if TYPE_CHECKING:
-    from openai import OpenAI
 
 Labelled = tuple[tuple[str, str], ...]
 """The sentences of one caption in order, each with its dimension."""
@@ -48,40 +48,76 @@ MEANINGS = {
 ANSWER_LINE = re.compile(r"^\W*(\d+)\W*\b([a-e])\W*(?:$|\()", re.IGNORECASE)
 """Such as "2: c", "2. C.", "**2** - (c)" or "2. c (movement)"; a sentence that begins with the article "A" is none."""
 
-RETRIES = 2
-REQUESTS_AT_ONCE = 8
-SILENT_IN_A_ROW = 5
-"""So many captions without any reply mean that the server or its settings are wrong, rather than one reply lost."""
-
-HOPELESS = (401, 403, 404)
-"""HTTP states that every request will get: a wrong key, no permission, a wrong address or model."""
+SAMPLING = Sampling(max_tokens=1024)
+"""A line of a few tokens for each sentence, and room for a model that thinks first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """The labelled sentences of captions, and how many captions the server left to the rules."""
+    """The labelled sentences of captions, and how many captions the model left to the rules."""
 
     by_caption: dict[tuple[str, str], Labelled]  # (role, caption)
     unparsed: int = 0  # the reply could not be understood
-    unanswered: int = 0  # no reply within the time and the retries
+    unanswered: int = 0  # no reply within the time and the tries
 
 
 def label_captions(
-    captions: Iterable[tuple[str, str]], settings: LabellerSettings, step: Callable[[], None] = lambda: None
+    captions: Iterable[tuple[str, str]],
+    settings: LabellerSettings,
+    step: Callable[[], None] = lambda: None,
+    *,
+    cache: Path | None = None,
+    client: Client | None = None,
 ) -> Labels:
-    """Label each caption, given as (role, caption), once. `step` is called after each.
+    """Label each caption, given as (role, caption), once. `step` is called after each. `cache` is the folder where a
+    model's replies are kept; `client` takes the place of the one that the settings name.
 
-    Raises InputError where a server is set but cannot be used: no model named, access denied, no such address or model,
-    or no reply to `SILENT_IN_A_ROW` captions one after the other.
+    Raises InputError where a model is set but cannot be asked: none named, access denied, no such address or model, no
+    reply to several captions one after the other.
     """
     distinct = list(dict.fromkeys(captions))
-    if settings.kind == "openai":
-        return _ask_about(distinct, settings, step)
-    labelled = {}
-    for role, caption in distinct:
-        labelled[role, caption] = label_by_rules(role, split_sentences(caption))
-        step()
-    return Labels(labelled)
+    split = {caption: split_sentences(caption[1]) for caption in distinct}
+    if settings.kind == "rules":
+        labelled = {}
+        for (role, caption), sentences in split.items():
+            labelled[role, caption] = label_by_rules(role, sentences)
+            step()
+        return Labels(labelled)
+    asked = client or _client(settings, cache)
+    taken = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal taken
+        for _ in range(done - taken):
+            step()
+        taken = done
+
+    found = asked.ask(
+        [_request(role, sentences) for (role, _), sentences in split.items()],
+        SAMPLING,
+        lambda place, reply: parse_reply(reply, len(split[distinct[place]])),
+        skip_unanswered=True,
+        progress=progress,
+    )
+    return Labels(
+        {
+            caption: label_by_rules(caption[0], split[caption])
+            if dimensions is None
+            else tuple(zip(split[caption], dimensions, strict=True))
+            for caption, dimensions in zip(distinct, found.values, strict=True)
+        },
+        found.unparsed,
+        found.unanswered,
+    )
+
+
+def _client(settings: LabellerSettings, cache: Path | None) -> Client:
+    sections = {
+        "server": ServerSettings(base_url=settings.base_url, model=settings.model, timeout_s=settings.timeout_s),
+        "local": LocalSettings(model=settings.model),
+        "script": ScriptSettings(path=settings.path),
+    }
+    return language_model_client(sections[settings.kind], "prepare.labeller", cache=cache)
 
 
 def label_by_rules(role: str, sentences: Sequence[str]) -> Labelled:
@@ -102,73 +138,12 @@ def parse_reply(reply: str, count: int) -> list[str] | None:
     return [found[number] for number in range(1, count + 1)]
 
 
-def _ask_about(captions: list[tuple[str, str]], settings: LabellerSettings, step: Callable[[], None]) -> Labels:
-    from openai import OpenAI
-
-    if not settings.model:
-        raise InputError("prepare.labeller.model: name the model of the server at prepare.labeller.base_url")
-    client = OpenAI(
-        base_url=settings.base_url,
-        api_key=os.environ.get("OPENAI_API_KEY", "none"),  # local servers take any, the client insists on one
-        timeout=settings.timeout_s,
-        max_retries=RETRIES,
-    )
-    labelled: dict[tuple[str, str], Labelled] = {}
-    unparsed = unanswered = silent = 0
-    pool = ThreadPoolExecutor(REQUESTS_AT_ONCE)
-    try:
-        split = [(role, split_sentences(caption)) for role, caption in captions]
-        replies = [pool.submit(_ask, client, settings, role, sentences) for role, sentences in split]
-        for caption, (role, sentences), pending in zip(captions, split, replies, strict=True):
-            reply, fault = pending.result()
-            silent = silent + 1 if fault else 0
-            if silent == min(SILENT_IN_A_ROW, len(captions)):
-                raise InputError(f"prepare.labeller.base_url: no reply from {settings.base_url}: {fault}")
-            dimensions = None if reply is None else parse_reply(reply, len(sentences))
-            if dimensions is None:
-                unparsed, unanswered = unparsed + (not fault), unanswered + bool(fault)
-                labelled[caption] = label_by_rules(role, sentences)
-            else:
-                labelled[caption] = tuple(zip(sentences, dimensions, strict=True))
-            step()
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return Labels(labelled, unparsed, unanswered)
-
-
-def _ask(client: OpenAI, settings: LabellerSettings, role: str, sentences: Sequence[str]) -> tuple[str | None, str]:
-    """The text of the model's reply, None where there is none in it; and what went wrong where no reply came at all."""
-    from openai import APIConnectionError, APIStatusError
-
-    try:
-        response = client.chat.completions.with_raw_response.create(
-            model=settings.model, temperature=0, messages=[{"role": "user", "content": _request(role, sentences)}]
-        )
-    except APIStatusError as error:
-        if error.status_code in HOPELESS:
-            where = f"prepare.labeller: {settings.base_url}, model {settings.model!r}"
-            raise InputError(f"{where}: {error.message}") from error
-        return None, error.message
-    except APIConnectionError as error:
-        return None, str(error.__cause__ or error)
-    return _content(response.http_response.text), ""
-
-
-def _request(role: str, sentences: Sequence[str]) -> str:
+def _request(role: str, sentences: Sequence[str]) -> Chat:
     options = "\n".join(f"{letter} = {meaning}" for letter, meaning in zip(LETTERS, MEANINGS[role], strict=True))
     numbered = "\n".join(f"{number}: {sentence}" for number, sentence in enumerate(sentences, start=1))
-    return (
+    text = (
         f"These sentences describe a {role} in traffic. What is each one mainly about?\n\n{options}\n\n"
         "Answer with one line for each sentence and nothing else: its number and one letter, as in 2: c\n\n"
         f"{numbered}"
     )
-
-
-def _content(body: str) -> str | None:
-    """The text in the body of a reply, None where a server sent something else."""
-    try:
-        reply: Any = json.loads(body)
-        content = reply["choices"][0]["message"]["content"]
-    except (ValueError, LookupError, TypeError):
-        return None
-    return content if isinstance(content, str) else None
+    return [{"role": "user", "content": text}]

@@ -110,7 +110,7 @@ def _prepare(
     skips: list[Skip] = []
     wanted = [group for scenario in scenarios for group in _wanted_groups(scenario, settings, skips)]
     tally = _Tally(progress)
-    labels = _label(wanted, settings.prepare, tally)
+    labels = _label(wanted, settings.prepare, tally, out / "labels")
     groups = _picture(wanted, settings.prepare, out, resume, tally, skips)
 
     splits = Counter[str](scenario.split for scenario in scenarios)
@@ -221,7 +221,7 @@ class _Tally:
         self.progress(self.done, self.total)
 
 
-def _label(wanted: Sequence[_Wanted], settings: PrepareSettings, tally: _Tally) -> Labels:
+def _label(wanted: Sequence[_Wanted], settings: PrepareSettings, tally: _Tally, cache: Path) -> Labels:
     """Label the captions of the training groups, each once: the views of a scenario share them."""
     if settings.short_per_long == 0:
         return Labels({})
@@ -233,7 +233,7 @@ def _label(wanted: Sequence[_Wanted], settings: PrepareSettings, tally: _Tally) 
         for role in captioned_roles(phase)
     )
     tally.expect(len(captions))
-    return label_captions(captions, settings.labeller, tally.step)
+    return label_captions(captions, settings.labeller, tally.step, cache=cache)
 
 
 def _dimensions(labels: Labels, role: str) -> dict[str, int]:

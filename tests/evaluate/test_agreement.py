@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cityscribe.evaluate.agreement import agreement, correlation, kappa, ranks
-from cityscribe.evaluate.judge import Verdict
+from cityscribe.evaluate.verdict import Verdict
 
 
 def verdicts(*pairs: tuple[bool | None, int | None]) -> list[Verdict]:

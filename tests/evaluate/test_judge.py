@@ -12,20 +12,24 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from cityscribe.evaluate.judge import (
-    JudgeItem,
-    Verdict,
+    SAMPLING,
+    VIDEO_CHATGPT,
+    Rubric,
     judge_items,
     load_rubrics,
-    read_items,
     read_verdict,
-    read_verdicts,
     summarise,
 )
-from cityscribe.evaluate.judge_models import MAX_TOKENS, LocalJudge, ServerJudge
+from cityscribe.evaluate.judge_files import read_items, read_verdicts
+from cityscribe.evaluate.verdict import JudgeItem, Verdict
 from cityscribe.files import InputError
+from cityscribe.llm.client import Client
+from cityscribe.llm.local import LocalModel
+from cityscribe.llm.message import LanguageModel
+from cityscribe.llm.server import ServerModel
 from cityscribe.models.tokenizer import train_tokenizer
 from tests.evaluate.answered import choice, open_line, write_lines
-from tests.evaluate.chat_server import chat_server
+from tests.llm.chat_server import chat_server
 
 RUBRICS = load_rubrics()
 ITEMS = [
@@ -61,17 +65,17 @@ ITEMS = [
 def test_replies_are_read_as_the_official_script_does_or_counted(
     reply: str, correct: bool | None, score: int | None
 ) -> None:
-    assert read_verdict(reply, verdict=True) == Verdict(correct, score, reply)
+    assert read_verdict(reply, RUBRICS["answer"]) == Verdict(correct, score, reply)
 
 
 def test_a_rubric_of_scores_alone_wants_no_verdict() -> None:
-    assert read_verdict("{''score'': 4.8}", verdict=False).score == 4
-    assert read_verdict('{"pred": "yes", "score": 2}', verdict=False).correct is None
+    assert read_verdict("{''score'': 4.8}", RUBRICS["detail"]).score == 4
+    assert read_verdict('{"pred": "yes", "score": 2}', RUBRICS["detail"]).correct is None
 
 
 @given(st.text(max_size=80))
 def test_no_reply_is_fatal(reply: str) -> None:
-    verdict = read_verdict(reply, verdict=True)
+    verdict = read_verdict(reply, RUBRICS["answer"])
     assert (verdict.correct is None) == (verdict.score is None)
 
 
@@ -102,6 +106,12 @@ def test_a_prompt_file_that_cannot_be_used_is_refused(text: str, says: str, tmp_
         load_rubrics(tmp_path / "p.yaml")
 
 
+def judged(
+    items: list[JudgeItem], model: LanguageModel, rubric: Rubric = RUBRICS["answer"], *, cache: Path | None = None
+) -> tuple[list[Verdict], dict[str, str]]:
+    return judge_items(items, Client(model, cache=cache), VIDEO_CHATGPT, rubric)
+
+
 def by_the_words(asked: str) -> str:
     return '{"pred": "yes", "score": 5}' if "Candidate: a red car" in asked else "{'pred': 'no', 'score': 1.9}"
 
@@ -109,44 +119,40 @@ def by_the_words(asked: str) -> str:
 def test_a_server_judges_once_and_the_cache_remembers(tmp_path: Path) -> None:
     with chat_server(by_the_words) as server:
         server.faults = {0: 429, 2: 408}
-        judge = ServerJudge(server.url, "m", concurrency=1, tries=3)
-        cache = tmp_path / "cache.jsonl"
-        done: list[int] = []
+        judge = ServerModel(server.url, "m", concurrency=1, tries=3)
+        cache = tmp_path / "cache"
         items = [*ITEMS, ITEMS[0]]
-        found = judge_items(items, judge, RUBRICS["answer"], cache=cache, progress=lambda n, _: done.append(n))
+        found, judged_by = judged(items, judge, cache=cache)
         assert [(v.correct, v.score) for v in found] == [(True, 5), (False, 1), (False, 1), (True, 5)]
-        assert (len(server.asked), done[-1]) == (5, 4)
+        assert len(server.asked) == 5
         body = server.asked[0]
-        assert (body["temperature"], body["model"]) == (0, "m")
+        assert (body["temperature"], body["model"], body["max_tokens"]) == (0, "m", 128)
         assert [entry["role"] for entry in body["messages"]] == ["system", "user"]
-        assert judge.seen == {"answered_as": "judge-2026"}
-        other = ServerJudge(server.url, "m")
-        again = judge_items(items, other, RUBRICS["answer"], cache=cache)
-        assert (again, other.seen, len(server.asked)) == (found, judge.seen, 5)
-        judge_items(ITEMS[:1], judge, RUBRICS["detail"], cache=cache)
-        judge_items(ITEMS[:1], ServerJudge(server.url, "other", tries=1), RUBRICS["answer"], cache=cache)
+        assert judged_by == {
+            "kind": "server",
+            "base_url": server.url,
+            "model": "m",
+            "temperature": "0",
+            "seed": "0",
+            "max_tokens": "128",
+            "answered_as": "judge-2026",
+        }
+        again = judged(items, ServerModel(server.url, "m"), cache=cache)
+        assert (again, len(server.asked)) == ((found, judged_by), 5)
+        judged(ITEMS[:1], judge, RUBRICS["detail"], cache=cache)
+        judged(ITEMS[:1], ServerModel(server.url, "other", tries=1), cache=cache)
         assert len(server.asked) == 7, "another prompt and another judge are asked anew"
 
 
 def test_a_stopped_judgement_goes_on_from_what_is_in_the_cache(tmp_path: Path) -> None:
-    cache = tmp_path / "cache.jsonl"
     with chat_server(by_the_words) as server:
         server.faults = {2: 400}
-        judge = ServerJudge(server.url, "m", concurrency=1, tries=1)
+        judge = ServerModel(server.url, "m", concurrency=1, tries=1)
         with pytest.raises(InputError, match=r"\(m\): 400: .*not this time"):
-            judge_items(ITEMS, judge, RUBRICS["answer"], cache=cache)
-        with cache.open("a") as file:
-            file.write('{"key": "torn')
-        found = judge_items(ITEMS, judge, RUBRICS["answer"], cache=cache)
+            judged(ITEMS, judge, cache=tmp_path)
+        found, _ = judged(ITEMS, judge, cache=tmp_path)
         assert [v.score for v in found] == [5, 1, 1]
         assert len(server.asked) == 4
-        assert judge_items(ITEMS, judge, RUBRICS["answer"], cache=cache) == found
-
-
-def test_a_server_that_is_not_there_is_named() -> None:
-    judge = ServerJudge("http://127.0.0.1:9/v1", "m", tries=1)
-    with pytest.raises(InputError, match=r"127.0.0.1:9.*no answer after 1 tries"):
-        judge_items(ITEMS[:1], judge, RUBRICS["answer"])
 
 
 TEMPLATE = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}\n{% endfor %}<assistant>"
@@ -192,26 +198,26 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_model_of_this_machine_judges_as_plain_generate_does(llama: Path, tmp_path: Path) -> None:
-    judge = LocalJudge(str(llama), batch_size=2)
-    cache = tmp_path / "cache.jsonl"
-    found = judge_items(ITEMS, judge, RUBRICS["answer"], cache=cache)
+    found, judged_by = judged(ITEMS, LocalModel(llama, batch_size=2), cache=tmp_path)
     tokenizer, model = AutoTokenizer.from_pretrained(llama), AutoModelForCausalLM.from_pretrained(llama)
     for item, verdict in zip(ITEMS, found, strict=True):
         text = tokenizer.apply_chat_template(
             RUBRICS["answer"].messages(item), tokenize=False, add_generation_prompt=True
         )
         ids = torch.tensor([tokenizer.encode(text, add_special_tokens=False)])
-        alone = model.generate(ids, max_new_tokens=MAX_TOKENS, do_sample=False, pad_token_id=tokenizer.pad_token_id)
+        alone = model.generate(
+            ids, max_new_tokens=SAMPLING.max_tokens, do_sample=False, pad_token_id=tokenizer.pad_token_id
+        )
         assert verdict.reply == tokenizer.decode(alone[0, ids.shape[1] :], skip_special_tokens=True).strip()
     assert [(v.correct, v.score) for v in found] == [(True, 4)] * 3
-    assert len(judge.identity["sha256"]) == 64
-    again = LocalJudge(str(llama))
+    assert len(judged_by["sha256"]) == 64
+    again = LocalModel(llama)
     again.model = None  # whatever is in the cache is not asked
-    assert judge_items(ITEMS, again, RUBRICS["answer"], cache=cache) == found
+    assert judged(ITEMS, again, cache=tmp_path) == (found, judged_by)
 
 
 def test_a_template_without_system_message_still_shows_its_words(llama: Path) -> None:
-    judge = LocalJudge(str(llama))
+    judge = LocalModel(llama)
     messages = RUBRICS["answer"].messages(ITEMS[0])
     judge.tokenizer.chat_template = NO_SYSTEM
     prompt = judge._prompt(messages)
@@ -222,25 +228,26 @@ def test_a_template_without_system_message_still_shows_its_words(llama: Path) ->
 
 def test_what_is_no_chat_model_is_refused(llama: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no language model that can be loaded"):
-        LocalJudge(str(tmp_path))
+        LocalModel(str(tmp_path))
     tokenizer, model = AutoTokenizer.from_pretrained(llama), AutoModelForCausalLM.from_pretrained(llama)
     tokenizer.chat_template = None
     model.save_pretrained(tmp_path / "plain")
     tokenizer.save_pretrained(tmp_path / "plain")
     with pytest.raises(InputError, match="no chat template"):
-        LocalJudge(str(tmp_path / "plain"))
+        LocalModel(str(tmp_path / "plain"))
 
 
 def test_both_accuracies_and_the_mean_score() -> None:
-    verdicts = [Verdict(True, 5, ""), Verdict(True, 4, ""), Verdict(False, 0, ""), Verdict(None, None, "?")]
+    verdicts = [Verdict(True, 5), Verdict(True, 4), Verdict(False, 0), Verdict(None, None, "?")]
     found = summarise(verdicts, ["a", "b", "c", "d"], seed=0)
-    assert (found["items"], found["unparsed"], found["yes"], found["no"]) == (4, 1, 2, 1)
-    assert (found["accuracy"], found["accuracy_over_all"]) == (pytest.approx(2 / 3), 0.5)
-    assert (found["score"], found["score_over_all"]) == (3, 2.25)
-    low, high = found["accuracy_interval"]
+    assert (found.items, found.unparsed, found.yes, found.no) == (4, 1, 2, 1)
+    assert (found.accuracy, found.accuracy_over_all) == (pytest.approx(2 / 3), 0.5)
+    assert (found.score, found.score_over_all) == (3, 2.25)
+    assert found.accuracy_interval is not None
+    low, high = found.accuracy_interval
     assert low < 0.5 < high
     none = summarise([Verdict(None, None, "?")], ["a"], seed=0)
-    assert (none["score"], none["unparsed"], "accuracy" in none) == (None, 1, False)
+    assert (none.score, none.unparsed, "accuracy" in none.to_json()) == (None, 1, False)
 
 
 def test_items_of_both_forms(tmp_path: Path) -> None:

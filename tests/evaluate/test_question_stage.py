@@ -16,7 +16,7 @@ from cityscribe.files import InputError
 from cityscribe.records import read_samples
 from cityscribe.settings import resolve
 from tests.evaluate.answered import choice, open_line, write_lines
-from tests.evaluate.chat_server import chat_server
+from tests.llm.chat_server import chat_server
 from tests.sources.small_sets import clip
 
 

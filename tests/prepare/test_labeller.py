@@ -55,7 +55,7 @@ def serve(monkeypatch):
 
     def start(replies):
         servers.append(Server(replies))
-        return servers[-1], LabellerSettings(kind="openai", base_url=servers[-1].url, model="m", timeout_s=5)
+        return servers[-1], LabellerSettings(kind="server", base_url=servers[-1].url, model="m", timeout_s=5)
 
     yield start
     for server in servers:
@@ -138,7 +138,7 @@ def test_a_request_that_the_server_refuses_is_counted(serve):
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_wrong_key_or_model_ends_the_run_at_once(serve, status):
     server, settings = serve(lambda request: (status, "application/json", b'{"error": {"message": "no such model"}}'))
-    with pytest.raises(InputError, match=r"prepare\.labeller: .*no such model") as raised:
+    with pytest.raises(InputError, match=r"no such model") as raised:
         label_captions([("pedestrian", f"Caption {number}.") for number in range(100)], settings)
     assert server.url in str(raised.value)
     assert len(server.requests) < 50
@@ -146,14 +146,14 @@ def test_a_wrong_key_or_model_ends_the_run_at_once(serve, status):
 
 @pytest.mark.usefixtures("serve")
 def test_a_server_that_is_not_there_is_an_error():
-    settings = LabellerSettings(kind="openai", base_url="http://127.0.0.1:9/v1", model="m", timeout_s=5)
-    with pytest.raises(InputError, match=r"prepare\.labeller\.base_url: no reply from http://127\.0\.0\.1:9/v1"):
+    settings = LabellerSettings(kind="server", base_url="http://127.0.0.1:9/v1", model="m", timeout_s=5)
+    with pytest.raises(InputError, match=r"http://127\.0\.0\.1:9/v1 \(m\): no answer after"):
         label_captions([("pedestrian", "A.")], settings)
 
 
 def test_a_server_without_a_model_name_is_an_error():
     with pytest.raises(InputError, match=r"prepare\.labeller\.model"):
-        label_captions([("pedestrian", "A.")], LabellerSettings(kind="openai"))
+        label_captions([("pedestrian", "A.")], LabellerSettings(kind="server"))
 
 
 @pytest.mark.parametrize(

@@ -6,34 +6,41 @@ module and an entry here.
 
 from __future__ import annotations
 
-from cityscribe.evaluate.benchmarks.gqa import GQA
-from cityscribe.evaluate.benchmarks.mm_vet import MM_VET
-from cityscribe.evaluate.benchmarks.mmbench import MMBENCH
-from cityscribe.evaluate.benchmarks.mme import MME
-from cityscribe.evaluate.benchmarks.pope import POPE
-from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, Verdict
-from cityscribe.evaluate.benchmarks.science_qa import SCIENCE_QA
-from cityscribe.evaluate.benchmarks.seed_bench import SEED_BENCH
-from cityscribe.evaluate.benchmarks.video_chatgpt import VIDEO_CHATGPT
-from cityscribe.evaluate.benchmarks.video_mme import VIDEO_MME
-from cityscribe.evaluate.benchmarks.video_qa import ACTIVITYNET_QA, MSVD_QA
-from cityscribe.evaluate.benchmarks.vqa import TEXTVQA, VIZWIZ, VQAV2
+from typing import TYPE_CHECKING, Any
 
-BENCHMARKS: dict[str, Benchmark] = {
-    "gqa": GQA,
-    "vqav2": VQAV2,
-    "vizwiz": VIZWIZ,
-    "textvqa": TEXTVQA,
-    "pope": POPE,
-    "mme": MME,
-    "mmbench": MMBENCH,
-    "seed-bench": SEED_BENCH,
-    "science-qa": SCIENCE_QA,
-    "mm-vet": MM_VET,
-    "msvd-qa": MSVD_QA,
-    "activitynet-qa": ACTIVITYNET_QA,
-    "video-mme": VIDEO_MME,
-    "video-chatgpt": VIDEO_CHATGPT,
-}
+from cityscribe.files import InputError
+from cityscribe.registry import Registry
 
-__all__ = ["BENCHMARKS", "Benchmark", "Question", "Scored", "Verdict"]
+if TYPE_CHECKING:
+    from cityscribe.evaluate.benchmarks.question import Benchmark
+
+_ROOM = "cityscribe.evaluate.benchmarks"
+
+
+def _check(name: str, member: Any) -> None:
+    from cityscribe.evaluate.benchmarks.question import Benchmark
+
+    if not isinstance(member, Benchmark):
+        raise InputError(f"benchmark {name}: expected a Benchmark, found {type(member).__name__}")
+
+
+BENCHMARKS: Registry[Benchmark] = Registry("benchmark", "a published benchmark by its official rule", _check)
+BENCHMARKS.add("gqa", f"{_ROOM}.gqa:GQA", "compositional questions about images", paper="Hudson and Manning 2019")
+BENCHMARKS.add("vqav2", f"{_ROOM}.vqa:VQAV2", "open questions about images, ten annotators", paper="Goyal et al. 2017")
+BENCHMARKS.add("vizwiz", f"{_ROOM}.vqa:VIZWIZ", "questions of blind people", paper="Gurari et al. 2018")
+BENCHMARKS.add("textvqa", f"{_ROOM}.vqa:TEXTVQA", "questions about text in images", paper="Singh et al. 2019")
+BENCHMARKS.add("pope", f"{_ROOM}.pope:POPE", "whether objects are there: hallucination", paper="Li et al. 2023")
+BENCHMARKS.add("mme", f"{_ROOM}.mme:MME", "yes or no in fourteen subtasks", paper="Fu et al. 2023")
+BENCHMARKS.add("mmbench", f"{_ROOM}.mmbench:MMBENCH", "options in all rotations", paper="Liu et al. 2024")
+BENCHMARKS.add("seed-bench", f"{_ROOM}.seed_bench:SEED_BENCH", "options, images and videos", paper="Li et al. 2024")
+BENCHMARKS.add("science-qa", f"{_ROOM}.science_qa:SCIENCE_QA", "school questions with options", paper="Lu et al. 2022")
+BENCHMARKS.add("mm-vet", f"{_ROOM}.mm_vet:MM_VET", "free answers, graded by a judge", paper="Yu et al. 2024")
+BENCHMARKS.add("msvd-qa", f"{_ROOM}.video_qa:MSVD_QA", "short answers about clips", paper="Xu et al. 2017")
+BENCHMARKS.add("activitynet-qa", f"{_ROOM}.video_qa:ACTIVITYNET_QA", "short answers on videos", paper="Yu et al. 2019")
+BENCHMARKS.add("video-mme", f"{_ROOM}.video_mme:VIDEO_MME", "options, short to long videos", paper="Fu et al. 2025")
+BENCHMARKS.add(
+    "video-chatgpt",
+    f"{_ROOM}.video_chatgpt:VIDEO_CHATGPT",
+    "what is said of videos, judged in five dimensions",
+    paper="Maaz et al. 2024",
+)

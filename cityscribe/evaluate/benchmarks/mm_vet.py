@@ -17,7 +17,9 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from cityscribe.evaluate.benchmarks.layout import find_one, folder_of, read_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, Verdict, percent, percent_by
+from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, ToJudge, percent, percent_by
+from cityscribe.evaluate.judge import Judge, Rubric
+from cityscribe.evaluate.verdict import JudgeItem, Verdict
 
 
 class _Question(BaseModel):
@@ -61,6 +63,31 @@ def score_mm_vet(questions: Sequence[Question], answers: Mapping[str, str], verd
     return Scored(total, rows)
 
 
+def first_grade(reply: str, rubric: Rubric) -> Verdict:
+    """The number from 0 to 1 before the first space of a reply, as MM-Vet reads it."""
+    try:
+        grade = float(reply.strip().split(" ")[0].strip())
+    except ValueError:
+        return Verdict(None, None, reply)
+    return Verdict(None, grade if 0 <= grade <= 1 else None, reply)
+
+
+def _to_judge(questions: Sequence[Question], answers: Mapping[str, str]) -> ToJudge:
+    def parts(truth: str) -> str:
+        return truth.replace("<AND>", " <AND> ").replace("<OR>", " <OR> ")
+
+    return {"mm-vet": {q.id: JudgeItem(q.text, parts(q.truth[0]), answers[q.id]) for q in questions}}
+
+
+JUDGE = Judge((__package__ or "", "mm_vet_judge.yaml"), first_grade)
+
 MM_VET = Benchmark(
-    read_mm_vet, score_mm_vet, prompt="open", split="", rule="MM-Vet mm-vet_evaluator.py", judged="always"
+    read_mm_vet,
+    score_mm_vet,
+    prompt="open",
+    split="",
+    rule="MM-Vet mm-vet_evaluator.py",
+    judged="always",
+    judge="mm-vet",
+    to_judge=_to_judge,
 )

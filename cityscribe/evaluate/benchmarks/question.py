@@ -8,6 +8,8 @@ from math import fsum
 from pathlib import Path
 from typing import Any, Literal
 
+from cityscribe.evaluate.verdict import JudgeItem
+
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -45,12 +47,18 @@ class Scored:
     rows: list[dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a judge says of one answer: yes or no, and a grade (0 to 5; in MM-Vet 0 to 1). None: it cannot be read."""
+ToJudge = dict[str, dict[str, JudgeItem]]
+"""Rubric -> id of the verdict -> what is judged."""
 
-    correct: bool | None
-    score: float | None
+
+def answers_to_judge(questions: Sequence[Question], answers: Mapping[str, str]) -> ToJudge:
+    """Each answer once, by the rubric `answer`."""
+    return {"answer": {q.id: JudgeItem(q.text, q.truth[0], answers[q.id]) for q in questions}}
+
+
+def ids_of(questions: Sequence[Question]) -> list[str]:
+    """The ids of the verdicts that questions need: theirs."""
+    return [question.id for question in questions]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,8 @@ class Benchmark:
     """A benchmark: how its folder is read, how it is asked and what its rule is.
 
     `read` takes the data folder and the name of a split. `score` takes the questions, the answers by id, and verdicts
-    by id where `judged` is not "never". `missing` says what a question without an answer is: by the official script it
+    by id where `judged` is not "never": `to_judge` says what a judge is shown of answers, `verdict_ids` which verdicts
+    questions need. `missing` says what a question without an answer is: by the official script it
     is wrong, or else nothing can be scored until it is there.
     """
 
@@ -68,6 +77,9 @@ class Benchmark:
     split: str  # that is scored where none is named
     rule: str  # where the rule comes from
     judged: Literal["never", "also", "always"] = "never"
+    judge: str = ""  # of JUDGES, where it is judged
+    to_judge: Callable[[Sequence[Question], Mapping[str, str]], ToJudge] = answers_to_judge
+    verdict_ids: Callable[[Sequence[Question]], list[str]] = ids_of
     missing: Literal["refused", "wrong"] = "refused"
     read_answers: Callable[[Path], list[Answer]] | None = None  # where it has a form of its own
 

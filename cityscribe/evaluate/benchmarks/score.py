@@ -9,10 +9,10 @@ from typing import Any
 
 from cityscribe.evaluate.benchmarks import BENCHMARKS
 from cityscribe.evaluate.benchmarks.answers import match_answers, read_answers
-from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Verdict
+from cityscribe.evaluate.benchmarks.question import Benchmark, Question
 from cityscribe.evaluate.benchmarks.verdicts import require
-from cityscribe.evaluate.benchmarks.video_chatgpt import verdict_ids
 from cityscribe.evaluate.provenance import provenance
+from cityscribe.evaluate.verdict import Verdict
 from cityscribe.files import InputError
 
 
@@ -29,13 +29,6 @@ class BenchmarkScores:
     provenance: dict[str, str]
 
 
-def find_benchmark(name: str) -> Benchmark:
-    """Raises InputError, with what there is, for no benchmark."""
-    if name not in BENCHMARKS:
-        raise InputError(f"{name}: no such benchmark; there are {', '.join(BENCHMARKS)}")
-    return BENCHMARKS[name]
-
-
 def score_benchmark(
     name: str,
     questions: Sequence[Question],
@@ -49,7 +42,7 @@ def score_benchmark(
 
     Raises InputError for answers or verdicts that cannot be read or are not there, and a split without right answers.
     """
-    benchmark = find_benchmark(name)
+    benchmark = BENCHMARKS[name]
     given, warnings = read_matched(benchmark, questions, answers, partial=partial)
     # What the rule counts as wrong stays in; what has no answer otherwise is passed over.
     wrong = benchmark.missing == "wrong" and not partial
@@ -63,7 +56,7 @@ def score_benchmark(
         raise InputError(f"{name}: is scored by a judge; give its verdicts with --verdicts, or a judge with --judge")
     else:
         if verdicts is not None:
-            require("verdicts", verdicts, verdict_ids(scored) if name == "video-chatgpt" else [q.id for q in scored])
+            require("verdicts", verdicts, benchmark.verdict_ids(scored))
         found = benchmark.score(scored, given, verdicts)
     made_by = provenance(name, split or benchmark.split, _hashable(scored), answers, ())
     return BenchmarkScores(

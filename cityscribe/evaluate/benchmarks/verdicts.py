@@ -16,8 +16,8 @@ from typing import Any
 
 from cityscribe.evaluate.benchmarks.answers import ID_KEYS
 from cityscribe.evaluate.benchmarks.layout import SHOWN
-from cityscribe.evaluate.benchmarks.question import Verdict
 from cityscribe.evaluate.text_files import json_lines
+from cityscribe.evaluate.verdict import Verdict
 from cityscribe.files import InputError, read_json
 
 

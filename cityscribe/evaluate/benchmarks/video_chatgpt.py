@@ -20,7 +20,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from cityscribe.evaluate.benchmarks.layout import find, read_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, Verdict
+from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, ToJudge
+from cityscribe.evaluate.verdict import JudgeItem, Verdict
 from cityscribe.files import InputError
 
 DIMENSIONS = {
@@ -103,6 +104,22 @@ def score_video_chatgpt(
     return Scored({**total, "unparsed": unread}, rows)
 
 
+def _to_judge(questions: Sequence[Question], answers: Mapping[str, str]) -> ToJudge:
+    """A rubric a dimension. Raises InputError where only one of the two wordings of `consistency` has an answer."""
+    by_place: dict[tuple[str, int], list[Question]] = {}
+    for question in questions:
+        by_place.setdefault((question.facts["file"], question.facts["number"]), []).append(question)
+    items: ToJudge = {}
+    for key in verdict_ids(questions):
+        dimension, _, number = key.partition("/")
+        first, *second = by_place[DIMENSIONS[dimension], int(number)]
+        if dimension == "consistency" and not second:
+            raise InputError(f"question {first.id}: its other wording has no answer, and consistency needs both")
+        more = (second[0].text, answers[second[0].id]) if second else ("", "")
+        items.setdefault(dimension, {})[key] = JudgeItem(first.text, first.truth[0], answers[first.id], *more)
+    return items
+
+
 VIDEO_CHATGPT = Benchmark(
     read_video_chatgpt,
     score_video_chatgpt,
@@ -110,4 +127,7 @@ VIDEO_CHATGPT = Benchmark(
     split="",
     rule="Video-ChatGPT evaluate_benchmark_1 to 5",
     judged="always",
+    judge="video-chatgpt",
+    to_judge=_to_judge,
+    verdict_ids=verdict_ids,
 )

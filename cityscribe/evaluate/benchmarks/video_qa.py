@@ -24,8 +24,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from cityscribe.evaluate.benchmarks.layout import Name, find_one, read_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, Verdict, percent, percent_by
+from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, percent, percent_by
 from cityscribe.evaluate.text_files import text_of_file
+from cityscribe.evaluate.verdict import Verdict
 from cityscribe.files import InputError
 
 TYPES = (
@@ -145,6 +146,7 @@ MSVD_QA = Benchmark(
     split="test",
     rule="exact match; Video-ChatGPT's judge",
     judged="also",
+    judge="video-chatgpt",
 )
 ACTIVITYNET_QA = Benchmark(
     read_activitynet_qa,
@@ -153,4 +155,5 @@ ACTIVITYNET_QA = Benchmark(
     split="test",
     rule="activitynet-qa eval.py; Video-ChatGPT's judge",
     judged="also",
+    judge="video-chatgpt",
 )

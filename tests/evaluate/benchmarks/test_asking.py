@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from cityscribe.evaluate.benchmarks import BENCHMARKS, Question
+from cityscribe.evaluate.benchmarks import BENCHMARKS
 from cityscribe.evaluate.benchmarks.asking import asked, read_prompts
+from cityscribe.evaluate.benchmarks.question import Question
 from cityscribe.files import InputError
 
 
 def test_every_benchmark_has_its_prompt() -> None:
-    assert {benchmark.prompt for benchmark in BENCHMARKS.values()} <= read_prompts().keys()
+    assert {BENCHMARKS[name].prompt for name in BENCHMARKS} <= read_prompts().keys()
 
 
 def test_options_stand_under_their_letters_and_marks_in_a_question_are_text() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cityscribe.evaluate.benchmarks import Verdict
 from cityscribe.evaluate.benchmarks.mm_vet import MM_VET
 from cityscribe.evaluate.benchmarks.video_chatgpt import VIDEO_CHATGPT, verdict_ids
 from cityscribe.evaluate.benchmarks.video_qa import ACTIVITYNET_QA, MSVD_QA
+from cityscribe.evaluate.verdict import Verdict
 from tests.evaluate.benchmarks import small_benchmarks
 
 

@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cityscribe.evaluate.benchmarks import BENCHMARKS, Verdict
-from cityscribe.evaluate.benchmarks.judging import first_grade, judge_answers, read_rubrics
+from cityscribe.evaluate.benchmarks import BENCHMARKS
+from cityscribe.evaluate.benchmarks.judging import judge_answers, rubrics_of
+from cityscribe.evaluate.benchmarks.mm_vet import first_grade
 from cityscribe.evaluate.benchmarks.video_chatgpt import DIMENSIONS
+from cityscribe.evaluate.verdict import Verdict
 from cityscribe.files import InputError
+from cityscribe.llm.client import Client
 from tests.evaluate.benchmarks.small_benchmarks import SMALL
+from tests.llm.test_client import Rule
 
 
-class Rule:
-    """Says what it is told to for each rubric, by a word of its system prompt, and keeps what it was asked."""
-
-    def __init__(self, reply: str) -> None:
-        self.identity = {"kind": "rule", "reply": reply}
-        self.seen: dict[str, str] = {}
-        self.asked: list[str] = []
-
-    def replies(self, conversations: Sequence[list[dict[str, str]]]) -> Iterator[str]:
-        for system, user in conversations:
-            self.asked.append(system["content"] + "\n" + user["content"])
-            yield self.identity["reply"]
+def saying(reply: str) -> Rule:
+    """Says the same, whatever it is asked."""
+    return Rule(lambda asked, sampling: reply)
 
 
 def judged(name: str, root: Path, reply: str, **answers: str) -> tuple[dict[str, Any], Rule]:
     right = SMALL[name](root) | answers
-    questions = BENCHMARKS[name].read(root, BENCHMARKS[name].split)
-    judge = Rule(reply)
-    verdicts = judge_answers(name, questions, right, judge, read_rubrics(name), cache=root / "cache.jsonl")
-    total = BENCHMARKS[name].score(questions, right, verdicts).total
-    again = judge_answers(name, questions, right, Rule(reply), read_rubrics(name), cache=root / "cache.jsonl")
-    assert again == verdicts
-    return total, judge
+    benchmark = BENCHMARKS[name]
+    questions = benchmark.read(root, benchmark.split)
+    judge = saying(reply)
+    asked = (benchmark, questions, right)
+    verdicts, judged_by, hashes = judge_answers(*asked, Client(judge, cache=root / "c"), rubrics_of(benchmark))
+    assert (judged_by["kind"], judged_by["max_tokens"]) == ("rule", "128")
+    assert all(len(digest) == 64 for digest in hashes.values())
+    again = saying("something else")
+    assert judge_answers(*asked, Client(again, cache=root / "c"), rubrics_of(benchmark))[0] == verdicts
+    assert again.asked == []
+    return benchmark.score(questions, right, verdicts).total, judge
 
 
 def test_video_questions_ask_for_right_or_wrong(tmp_path: Path) -> None:
@@ -65,18 +63,24 @@ def test_mm_vet_reads_a_grade_and_shows_parts_apart(tmp_path: Path) -> None:
     [("0.5", 0.5), ("1.0 because", 1.0), (" 0\n", 0.0), ("1.5", None), ("-0.1", None), ("half", None), ("", None)],
 )
 def test_the_first_number_is_the_grade(reply: str, grade: float | None) -> None:
-    assert first_grade(reply) == grade
+    assert first_grade(reply, rubrics_of(BENCHMARKS["mm-vet"])["mm-vet"]).score == grade
 
 
 def test_a_reply_that_cannot_be_read_is_no_verdict(tmp_path: Path) -> None:
     SMALL["msvd-qa"](tmp_path)
-    questions = BENCHMARKS["msvd-qa"].read(tmp_path, "test")
-    found = judge_answers("msvd-qa", questions, {"3": "car"}, Rule("I cannot"), read_rubrics("msvd-qa"))
-    assert found == {"3": Verdict(None, None)}
+    benchmark = BENCHMARKS["msvd-qa"]
+    questions = benchmark.read(tmp_path, "test")
+    found, *_ = judge_answers(benchmark, questions, {"3": "car"}, Client(saying("I cannot")), rubrics_of(benchmark))
+    assert found == {"3": Verdict(None, None, "I cannot")}
 
 
 def test_prompts_of_ones_own_must_have_what_is_needed(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("answer: {verdict: true, system: x, user: '{reference} {answer}'}")
-    assert read_rubrics("msvd-qa", tmp_path / "p.yaml")["answer"].system == "x"
-    with pytest.raises(InputError, match="has no entry mm-vet"):
-        read_rubrics("mm-vet", tmp_path / "p.yaml")
+    assert rubrics_of(BENCHMARKS["msvd-qa"], tmp_path / "p.yaml")["answer"].system == "x"
+    right = SMALL["mm-vet"](tmp_path)
+    benchmark = BENCHMARKS["mm-vet"]
+    rubrics = rubrics_of(benchmark, tmp_path / "p.yaml")
+    with pytest.raises(InputError, match="have no entry mm-vet"):
+        judge_answers(benchmark, benchmark.read(tmp_path, ""), right, Client(saying("1")), rubrics)
+    with pytest.raises(InputError, match="has a rule of its own and needs no judge"):
+        rubrics_of(BENCHMARKS["pope"])

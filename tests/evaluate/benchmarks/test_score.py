@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from cityscribe.evaluate.benchmarks import BENCHMARKS, Verdict
+from cityscribe.evaluate.benchmarks import BENCHMARKS
 from cityscribe.evaluate.benchmarks.score import BenchmarkScores, score_benchmark
 from cityscribe.evaluate.benchmarks.verdicts import read_verdicts
-from cityscribe.evaluate.benchmarks.video_chatgpt import verdict_ids
+from cityscribe.evaluate.verdict import Verdict
 from cityscribe.files import InputError
 from tests.evaluate.benchmarks.small_benchmarks import SMALL, dump, dump_lines
 
@@ -29,13 +29,13 @@ def scored(name: str, root: Path, answers: Path, **options: Any) -> BenchmarkSco
     benchmark = BENCHMARKS[name]
     questions = benchmark.read(root, benchmark.split)
     if benchmark.judged == "always" and "verdicts" not in options:
-        names = verdict_ids(questions) if name == "video-chatgpt" else [question.id for question in questions]
+        names = benchmark.verdict_ids(questions)
         options["verdicts"] = dict.fromkeys(names, Verdict(True, 5.0 if name == "video-chatgpt" else 1.0))
     return score_benchmark(name, questions, answers, **options)
 
 
 def test_every_benchmark_has_a_small_one() -> None:
-    assert SMALL.keys() == BENCHMARKS.keys()
+    assert SMALL.keys() == set(BENCHMARKS)
 
 
 @pytest.mark.parametrize("name", list(SMALL))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
 class ChatServer(ThreadingHTTPServer):
-    """`faults` maps the n-th request (from 0) to the status that it gets; `asked` are the bodies of all requests."""
+    """`faults` maps the n-th request (from 0) to the status that it gets; `asked` are the bodies of all requests.
+    `write`, where it is set, writes the whole reply instead."""
 
     daemon_threads = True
 
@@ -20,6 +22,7 @@ class ChatServer(ThreadingHTTPServer):
         self.reply = reply
         self.faults: dict[int, int] = {}
         self.asked: list[dict[str, Any]] = []
+        self.write: Callable[[Handler], None] | None = None
         self.lock = threading.Lock()
 
     @property
@@ -36,6 +39,11 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             number = len(self.server.asked)
             self.server.asked.append(body)
+        if self.server.write is not None:
+            self.close_connection = True
+            with suppress(OSError):  # a client that has given up
+                self.server.write(self)
+            return
         status = self.server.faults.get(number, 200)
         text = self.server.reply(body["messages"][-1]["content"])
         value: Any = {
@@ -56,6 +64,37 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         pass
+
+
+def replying(content: bytes, kind: str = "application/json", status: int = 200) -> Callable[[Handler], None]:
+    """Writes this content, whatever is asked."""
+
+    def write(handler: Handler) -> None:
+        handler.send_response(status)
+        handler.send_header("content-type", kind)
+        handler.send_header("content-length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return write
+
+
+def endless(piece: bytes, pause_s: float, head: bytes = b"") -> Callable[[Handler], None]:
+    """Writes a piece again and again, after a head or else after headers, until the client goes away."""
+
+    def write(handler: Handler) -> None:
+        if head:
+            handler.wfile.write(head)
+        else:
+            handler.send_response(200)
+            handler.send_header("content-type", "application/json")
+            handler.end_headers()
+        while True:
+            handler.wfile.write(piece)
+            handler.wfile.flush()
+            time.sleep(pause_s)
+
+    return write
 
 
 @contextmanager
