@@ -22,16 +22,17 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange
 
+from cityscribe.media.counted import decode_in_order
 from cityscribe.media.video_index import (
     FrameIndex,
     Place,
     VideoError,
     VideoInfo,
-    decode_in_order,
     frame_index_of,
     open_video,
     quarter_turns,
     reason,
+    video_stream,
 )
 
 __all__ = ["VideoError", "VideoInfo", "frame_at", "frame_index", "probe", "read_frames", "write_video"]
@@ -173,7 +174,7 @@ def _read_numbered(
     times = {place.number: ticks for ticks, place in index.places.items()}
     starts = [Place(0, 0), *index.starts]
     numbers = [start.number for start in starts]
-    stream = container.streams.video[0]
+    stream = video_stream(container)
     packets: Iterator[Any] = (packet for packet in container.demux(stream) if packet.size)
     passed = 0
     found: dict[int, np.ndarray] = {}
@@ -215,7 +216,7 @@ def _decode_span(
 ) -> Iterator[tuple[Place, Any]]:
     """Decode packets, each with the place at which it is stored, and yield each shown frame with its own. A packet that
     cannot be decoded is the last one and yields None with its place."""
-    context = container.streams.video[0].codec_context
+    context = video_stream(container).codec_context
     context.flush_buffers()
     for stored, packet in packets:
         try:
@@ -232,15 +233,19 @@ def _decode_span(
 def _read_counted(path: Path, container: Any, index: FrameIndex, wanted: list[int]) -> dict[int, np.ndarray]:
     """Read frames (sorted numbers) by counting what comes out of the decoder from the start of the file."""
     found: dict[int, np.ndarray] = {}
-    good = 0
-    with contextlib.suppress(av.FFmpegError, VideoError):
-        for frame in decode_in_order(path, container, complete=index.info.complete):
-            if good in wanted:
-                found[good] = _rgb(path, frame)
-            good += 1
-            if len(found) == len(wanted):
+    missing = set(wanted)
+    last_good = -1
+    frames = decode_in_order(container, complete=index.complete, damaged=index.damaged)
+    for number, (frame, good) in enumerate(frames):
+        if number in missing:
+            if not good:
+                raise VideoError(_damage(path, number, last_good))
+            found[number] = _rgb(path, frame)
+            missing.remove(number)
+            if not missing:
                 return found
-    raise VideoError(_damage(path, next(number for number in wanted if number not in found), good - 1))
+        last_good = number if good else last_good
+    raise VideoError(_damage(path, min(missing), last_good))
 
 
 def _damage(path: Path, number: int, last_good: int) -> str:

@@ -1,8 +1,10 @@
-"""The frames of a video file in the order in which they are shown, found without decoding them.
+"""The frames of a video file in the order in which they are shown, found without decoding them where that is safe.
 
-The packets of a file are listed as its container stores them. Where each carries a timestamp of its own, the sorted
-timestamps number the frames, and a decoded frame is known by its timestamp. Otherwise the file is decoded once, and its
-frames are counted. `cityscribe.media.video` reads frames with this.
+The packets of a file are listed as its container stores them. Where they number the frames beyond doubt, the sorted
+timestamps are the frames, and a decoded frame is known by its timestamp. Beyond doubt means: the container stores the
+time at which each frame is shown, the bytes of each packet say how many frames it shows, and decoding gives every one
+of them. Otherwise the file is decoded once, and what comes out is counted (`cityscribe.media.counted`).
+`cityscribe.media.video` reads frames with this.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import functools
 import itertools
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,9 +23,23 @@ from typing import Any, NamedTuple
 import av
 
 from cityscribe.files import InputError
+from cityscribe.media.bitstream import Coded, packet_reader
+from cityscribe.media.transport import breaks_of, damaged_frames
 
 FALLBACK_FPS = 25.0
 """Of a file that says neither how fast it runs nor when its frames are shown."""
+
+STORED_TIMES = frozenset({"mov", "matroska", "mpegts", "flv"})
+"""Containers that store when a frame is shown. Others (AVI, MPEG-PS, raw streams) leave it to be guessed."""
+
+WHOLE_FRAMES = frozenset({"mov", "matroska", "flv"})
+"""Containers whose packets are frames; elsewhere the two fields of an interlaced one may be packets of their own."""
+
+STILL_CODECS = frozenset({"mjpeg", "png", "bmp", "gif", "tiff", "webp"})
+"""In which files keep pictures of a cover beside their video."""
+
+JOINED = frozenset({"mpegts", "mpeg"})
+"""Containers that may be joined end to end, so that their clock jumps."""
 
 
 class VideoError(InputError):
@@ -44,6 +60,7 @@ class VideoInfo:
     frames: int
     duration_s: float
     complete: bool = True  # false: the file ends early, or cannot be decoded to its end
+    losses: tuple[str, ...] = ()  # what is missing or damaged inside, each a sentence without the file's name
 
 
 class Place(NamedTuple):
@@ -62,18 +79,30 @@ class FrameIndex:
     places: dict[int, Place]  # by timestamp in ticks; empty where the frames can only be counted
     starts: tuple[Place, ...]  # frames from which decoding may start, beyond the first one
     unreferenced: frozenset[int]  # where frames that no other frame needs are stored
+    complete: bool = True  # of a file that is counted: whether all its packets are there
+    damaged: frozenset[int] = frozenset()  # of a file that is counted: the packets that are not whole
 
 
 class _Packet(NamedTuple):
-    """What the container says of one coded frame; times in ticks of the stream."""
+    """What the container and the bytes of one packet say; times in ticks of the stream."""
 
     pts: int | None
     dts: int | None
     duration: int
     key: bool
-    refresh: bool  # no frame stored after it refers to one stored before it
-    unreferenced: bool  # no other frame refers to it
+    coded: Coded
     discard: bool  # decoded but not shown (an edit list starts later)
+
+
+class _Listing(NamedTuple):
+    """The packets of a file."""
+
+    packets: list[_Packet]
+    size: tuple[int, int]  # width and height in pixels as shown
+    complete: bool  # these are all that the file announces
+    broken: bool  # packets do not follow on each other somewhere
+    damaged: frozenset[int]  # packets that are not whole, or follow on missing ones
+    interlaced: bool
 
 
 def frame_index_of(path: Path) -> FrameIndex:
@@ -89,8 +118,8 @@ def frame_index_of(path: Path) -> FrameIndex:
 def open_video(path: Path) -> Iterator[Any]:
     """The PyAV container of a file; what goes wrong in reading it becomes a VideoError.
 
-    Its first video stream decodes in one thread: damage then shows the same way every time, and worker processes do not
-    compete for cores.
+    Its video stream (`video_stream`) decodes in one thread: damage then shows the same way every time, and worker
+    processes do not compete for cores.
     """
     try:
         # "file:" keeps a name with a colon from being taken for an address; nothing but files is opened.
@@ -98,12 +127,33 @@ def open_video(path: Path) -> Iterator[Any]:
         with av.open(f"file:{path}", container_options=options, metadata_errors="replace") as container:
             if not container.streams.video:
                 raise VideoError(f"{path}: has no video stream")
-            if container.streams.video[0].codec_context is None:
+            context = video_stream(container).codec_context
+            if context is None:
                 raise VideoError(f"{path}: its video is coded in a way that cannot be decoded")
-            container.streams.video[0].codec_context.thread_count = 1
+            context.thread_count = 1
             yield container
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"{path}: not a readable video: {reason(error)}") from error
+
+
+def video_stream(container: Any) -> Any:
+    """The video of a container: its first one that is neither marked as an attached picture nor, beside others, coded
+    as pictures are. Where all are, the one that players take."""
+    streams = container.streams.video
+    moving = [stream for stream in streams if not stream.disposition & av.stream.Disposition.attached_pic]
+    if len(moving) > 1:
+        clips = [stream for stream in moving if _codec_name(stream) not in STILL_CODECS]
+        return clips[0] if clips else container.streams.best("video") or moving[0]
+    return (moving or streams)[0]
+
+
+def _codec_name(stream: Any) -> str:
+    return stream.codec_context.codec.canonical_name if stream.codec_context is not None else ""
+
+
+def formats(container: Any) -> set[str]:
+    """The names of the format of a container; MP4 and its kin are `mov` among others."""
+    return set(container.format.name.split(","))
 
 
 def quarter_turns(path: Path, frame: Any) -> int:
@@ -131,83 +181,169 @@ def reason(error: Exception) -> str:
 def _scan(path: Path, mtime_ns: int, size: int) -> FrameIndex:
     """Number the frames of a file. Its time and size are arguments for the cache: a changed file is scanned again."""
     with open_video(path) as container:
-        stream = container.streams.video[0]
-        packets, complete, (width, height) = _list_packets(path, container, stream)
+        stream = video_stream(container)
+        listing = _list_packets(path, container, stream)
         tick_s = stream.time_base or Fraction(1)
         fps = float(stream.average_rate or stream.guessed_rate or 0)
-    order = _presentation_order(path, packets, complete)
-    places: dict[int, Place] = {}
-    last_s = 0.0
+        stored = _stores_times(container, stream, listing.packets)
+        numbered = stored and _numbered_by_time(container, stream, listing)
+    order = _presentation_order(path, listing) if numbered else None
     if order is None:
-        times_s, to_the_end = _count(path, complete)
-        complete = complete and to_the_end
-    else:
-        numbers = {pts: number for number, pts in enumerate(order)}
-        places = {p.pts: Place(numbers[p.pts], stored) for stored, p in enumerate(packets) if p.pts in numbers}
-        times_s = [(pts - order[0]) * tick_s.numerator / tick_s.denominator for pts in order]
-        last_s = float(packets[places[order[-1]].stored].duration * tick_s)
-    fps = fps or ((len(times_s) - 1) / times_s[-1] if times_s[-1] > 0 else FALLBACK_FPS)
-    info = VideoInfo(width, height, fps, len(times_s), times_s[-1] + (last_s or 1 / fps), complete)
-    unreferenced = frozenset(stored for stored, packet in enumerate(packets) if packet.unreferenced)
-    return FrameIndex(info, tuple(times_s), places, _starts(packets, places), unreferenced)
+        return _counted_index(path, listing, fps, () if stored else _decoding_times(listing.packets, tick_s))
+    packets, (width, height) = listing.packets, listing.size
+    numbers = {pts: number for number, pts in enumerate(order)}
+    places = {
+        p.pts: Place(numbers[p.pts], stored)
+        for stored, p in enumerate(packets)
+        if p.coded.shown and p.pts is not None and p.pts in numbers
+    }
+    times_s = tuple((pts - order[0]) * tick_s.numerator / tick_s.denominator for pts in order)
+    last_s = float(packets[places[order[-1]].stored].duration * tick_s)
+    fps = fps or _average_fps(times_s)
+    info = VideoInfo(width, height, fps, len(order), times_s[-1] + (last_s or 1 / fps), listing.complete)
+    unreferenced = frozenset(stored for stored, packet in enumerate(packets) if packet.coded.unreferenced)
+    return FrameIndex(info, times_s, places, _starts(packets, places), unreferenced)
 
 
-def _list_packets(path: Path, container: Any, stream: Any) -> tuple[list[_Packet], bool, tuple[int, int]]:
+def _counted_index(path: Path, listing: _Listing, fps: float, decoding_times_s: tuple[float, ...]) -> FrameIndex:
+    from cityscribe.media.counted import count_frames
+
+    counted = count_frames(path, complete=listing.complete, damaged=listing.damaged, fps=fps or FALLBACK_FPS)
+    times_s = counted.times_s
+    if len(times_s) == len(decoding_times_s):  # frames are shown in the rhythm in which they are decoded
+        times_s = decoding_times_s
+    fps = fps or _average_fps(times_s)
+    width, height = listing.size
+    duration_s = times_s[-1] + 1 / fps
+    info = VideoInfo(width, height, fps, len(times_s), duration_s, counted.complete, counted.losses)
+    return FrameIndex(info, times_s, {}, (), frozenset(), listing.complete, listing.damaged)
+
+
+def _decoding_times(packets: list[_Packet], tick_s: Fraction) -> tuple[float, ...]:
+    """When packets are decoded, in seconds from the first on; empty where that is not known of each."""
+    times = [packet.dts for packet in packets if packet.dts is not None]
+    if len(times) < len(packets) or any(a >= b for a, b in itertools.pairwise(times)):
+        return ()
+    return tuple(float((time - times[0]) * tick_s) for time in times)
+
+
+def _average_fps(times_s: tuple[float, ...]) -> float:
+    return (len(times_s) - 1) / times_s[-1] if times_s[-1] > 0 else FALLBACK_FPS
+
+
+def _list_packets(path: Path, container: Any, stream: Any) -> _Listing:
     """The readable packets in the order in which they are stored, whether these are all that the file announces, and
     the size of the first frame that they give. Raises VideoError where they give none."""
     packets: list[_Packet] = []
     size: tuple[int, int] | None = None
     empty = 0
     complete = True
-    refers = _reference_reader(stream.codec_context)
+    interlaced = False
+    transport = "mpegts" in formats(container)
+    places: list[tuple[int, bool]] = []
+    damaged: set[int] = set()
+    read = packet_reader(stream.codec_context)
     try:
         for packet in container.demux(stream):
             if packet.size == 0:
                 # One with a time repeats the frame before it; the one without says that the file is over.
                 empty += packet.dts is not None
                 continue
-            size = size or _shown_size(path, stream, packet)
-            if packet.is_corrupt:
-                complete = False
-                break
-            refresh, unreferenced = refers(packet)
-            key = packet.is_keyframe
+            if size is None:
+                size, interlaced = _first_shown(path, stream, packet)
+            if transport:
+                places.append((packet.pos or 0, packet.is_keyframe))
+            elif packet.is_corrupt:
+                if formats(container) & WHOLE_FRAMES:
+                    complete = False
+                    break
+                damaged.add(len(packets))
             packets.append(
                 _Packet(
-                    packet.pts, packet.dts, packet.duration or 0, key, key and refresh, unreferenced, packet.is_discard
+                    packet.pts,
+                    packet.dts,
+                    packet.duration or 0,
+                    packet.is_keyframe,
+                    read(packet),
+                    packet.is_discard,
                 )
             )
     except (av.FFmpegError, OSError):
         complete = False
-    size = size or _shown_size(path, stream, None)
+    if size is None:
+        size, interlaced = _first_shown(path, stream, None)
     if size is None:
         raise VideoError(f"{path}: not one frame can be read")
-    return packets, complete and len(packets) + empty >= len(stream.index_entries), size
+    complete = complete and len(packets) + empty >= len(stream.index_entries)
+    breaks = breaks_of(path, stream.id) if transport else []
+    damaged |= {place for place, bad in enumerate(damaged_frames(places, breaks)) if bad}
+    return _Listing(packets, size, complete, bool(breaks or damaged), frozenset(damaged), interlaced)
 
 
-def _shown_size(path: Path, stream: Any, packet: Any) -> tuple[int, int] | None:
-    """Width and height in pixels, rotation applied, of the first frame that a packet (None: the end) brings out."""
-    try:
+def _first_shown(path: Path, stream: Any, packet: Any) -> tuple[tuple[int, int] | None, bool]:
+    """Width and height in pixels, rotation applied, of the first frame that a packet (None: the end) brings out, and
+    whether it is interlaced."""
+    with contextlib.suppress(av.FFmpegError):  # what comes before the first frame that can be decoded is not shown
         for frame in stream.codec_context.decode(packet):
             turned = quarter_turns(path, frame) % 2
-            return (frame.height, frame.width) if turned else (frame.width, frame.height)
-    except av.FFmpegError as error:
-        raise VideoError(f"{path}: not a readable video: {reason(error)}") from error
-    return None
+            size = (frame.height, frame.width) if turned else (frame.width, frame.height)
+            return size, bool(frame.interlaced_frame)
+    return None, False
 
 
-def _presentation_order(path: Path, packets: list[_Packet], complete: bool) -> list[int] | None:
-    """The timestamps of the shown frames, sorted; None where they do not number the frames beyond doubt.
+def _stores_times(container: Any, stream: Any, packets: list[_Packet]) -> bool:
+    """Whether the timestamps of packets say when their frames are shown, and are not guessed from the order in which
+    they are decoded."""
+    context = stream.codec_context
+    if context.codec.intra_only:
+        return True  # both orders are one
+    times = [packet.pts for packet in packets if packet.pts is not None]
+    in_order = all(a < b for a, b in itertools.pairwise(times))
+    if context.codec.canonical_name == "mpeg4" and in_order:
+        return not any(packet.coded.bidirectional for packet in packets)
+    names = formats(container)
+    # Matroska in its mode of compatibility with AVI stores no more than AVI does, and has AVI's name of the codec.
+    as_avi = "matroska" in names and bool(context.codec_tag.strip("\0"))
+    return bool(names & STORED_TIMES) and not as_avi and not (in_order and context.has_b_frames)
 
-    Beyond doubt: every packet has a timestamp of its own, and the first one stored is a key frame and the first shown.
+
+def _numbered_by_time(container: Any, stream: Any, listing: _Listing) -> bool:
+    """Whether the packets of a file that stores times number its frames, as far as can be told without looking at these
+    times."""
+    packets = listing.packets
+    if not packets or any(packet.coded.shown not in (0, 1) for packet in packets):
+        return False
+    if listing.broken or (listing.interlaced and not formats(container) & WHOLE_FRAMES):
+        return False
+    return _starts_clean(stream.codec_context.codec.canonical_name, packets)
+
+
+def _starts_clean(codec: str, packets: list[_Packet]) -> bool:
+    """Whether a decoder gives every frame from the first packet on. From a point of recovery that is not a refresh it
+    leaves out those that refer to what is missing."""
+    if any(packet.coded.ends_sequence for packet in packets[:-1]):
+        return False
+    if codec == "h264":
+        return packets[0].coded.refresh
+    if codec == "hevc":
+        following = itertools.takewhile(lambda packet: not packet.key, packets[1:])
+        return packets[0].key and not any(packet.coded.leading for packet in following)
+    return packets[0].key
+
+
+def _presentation_order(path: Path, listing: _Listing) -> list[int] | None:
+    """The timestamps of the shown frames, sorted; None where they are not unique or where the first frame stored is not
+    the first shown.
+
     Where packets are missing, only frames are numbered that none of those can precede: a missing packet would be
     decoded after the last one at hand, and no frame is shown before it is decoded. Raises VideoError if none is left.
     """
+    packets = [packet for packet in listing.packets if packet.coded.shown]
     order = sorted(packet.pts for packet in packets if packet.pts is not None)
-    if not order or len(set(order)) < len(packets) or not packets[0].key or packets[0].pts != order[0]:
+    if not order or len(set(order)) < len(packets) or packets[0].pts != order[0]:
         return None
     discarded = {packet.pts for packet in packets if packet.discard}
-    if not complete:
+    if not listing.complete:
         decoded = [packet.dts for packet in packets if packet.dts is not None]
         if len(decoded) < len(packets) or any(dts > (p.pts or 0) for dts, p in zip(decoded, packets, strict=True)):
             return None
@@ -228,83 +364,9 @@ def _starts(packets: list[_Packet], places: dict[int, Place]) -> tuple[Place, ..
     return tuple(
         places[timestamps[stored]]
         for stored, packet in enumerate(packets)
-        if packet.refresh
+        if packet.key
+        and packet.coded.refresh
         and stored > 0
         and highest[stored - 1] < timestamps[stored] == lowest[stored]
         and timestamps[stored] in places
     )
-
-
-def _reference_reader(context: Any) -> Callable[[Any], tuple[bool, bool]]:
-    """What tells of a packet whether it is an instant refresh, and whether no other frame refers to its frame.
-
-    Read from the NAL units of H.264 and HEVC as MP4 stores them; of any other stream nothing is known. The key-frame
-    flag of a container also marks pictures that later ones look past, so it does not tell.
-    """
-    extradata = context.extradata or b""
-    if context.name == "h264" and len(extradata) > 6 and extradata[0] == 1:  # avcC, ISO/IEC 14496-15
-        return functools.partial(_h264_references, length_size=(extradata[4] & 3) + 1)
-    if context.name == "hevc" and len(extradata) > 22 and extradata[0] == 1:  # hvcC
-        return functools.partial(_hevc_references, length_size=(extradata[21] & 3) + 1)
-    return lambda packet: (False, False)
-
-
-def _h264_references(packet: Any, length_size: int) -> tuple[bool, bool]:
-    """ITU-T H.264, section 7.4.1: a refresh has NAL unit type 5; `nal_ref_idc` is 0 in slices that no frame needs."""
-    slices = [header for header in _nal_headers(packet, length_size) if 1 <= header & 31 <= 5]
-    return bool(slices) and slices[0] & 31 == 5, bool(slices) and not any(header & 0x60 for header in slices)
-
-
-def _hevc_references(packet: Any, length_size: int) -> tuple[bool, bool]:
-    """ITU-T H.265, table 7-1: a refresh has NAL unit type 19 or 20. Which frames others need depends on sub-layers."""
-    kinds = (header >> 1 & 63 for header in _nal_headers(packet, length_size))
-    return next((kind for kind in kinds if kind < 32), -1) in (19, 20), False
-
-
-def _nal_headers(packet: Any, length_size: int) -> Iterator[int]:
-    """The first byte of each NAL unit of a packet."""
-    data = memoryview(packet)
-    place = 0
-    while place + length_size < len(data):
-        yield data[place + length_size]
-        place += length_size + int.from_bytes(data[place : place + length_size], "big")
-
-
-def decode_in_order(path: Path, container: Any, *, complete: bool) -> Iterator[Any]:
-    """Decode a file from its start and yield the frames as they come out, which is the order in which they are shown.
-
-    Where packets are missing at the end (not `complete`), the frames that the decoder would have held back for them are
-    left out. Raises VideoError, or an error of PyAV, at the first damage.
-    """
-    stream = container.streams.video[0]
-    for packet in itertools.chain(container.demux(stream), [None]):
-        if packet is None and not complete:
-            return
-        if packet is not None and packet.size == 0:
-            continue
-        for frame in stream.codec_context.decode(packet):
-            if frame.is_corrupt:
-                raise VideoError(f"{path}: damaged")
-            yield frame
-        if packet is not None and packet.is_corrupt:
-            raise VideoError(f"{path}: damaged")
-
-
-def _count(path: Path, complete: bool) -> tuple[list[float], bool]:
-    """The time in seconds of every frame that decodes, relative to the first, and whether decoding got to the end."""
-    stamps: list[float | None] = []
-    to_the_end = True
-    with open_video(path) as container:
-        stream = container.streams.video[0]
-        fps = float(stream.average_rate or stream.guessed_rate or FALLBACK_FPS)
-        try:
-            for frame in decode_in_order(path, container, complete=complete):
-                stamps.append(frame.time)
-        except (av.FFmpegError, OSError, VideoError):
-            to_the_end = False
-    if not stamps:
-        raise VideoError(f"{path}: not one frame can be read")
-    known = [stamp for stamp in stamps if stamp is not None]
-    if len(known) == len(stamps) and all(a < b for a, b in itertools.pairwise(known)):
-        return [stamp - known[0] for stamp in known], to_the_end
-    return [number / fps for number in range(len(stamps))], to_the_end

@@ -20,7 +20,7 @@ import av.logging
 from PIL import Image, ImageOps
 
 from cityscribe.media.video import VideoError, VideoInfo, frame_at, ids_a_frame, probe, read_frames
-from cityscribe.media.video_index import open_video
+from cityscribe.media.video_index import open_video, video_stream
 from cityscribe.prepare.pictures import VideoJob, picture_video
 from cityscribe.serve.refusal import Refusal
 from cityscribe.settings import PrepareSettings
@@ -177,7 +177,7 @@ def _boxes(source: Path, timed: TimedBox, place: int, phases: tuple[Phase, ...],
 def _checked(source: Path, limits: Limits) -> VideoInfo:
     """What a video is. Raises Refusal (422) for one that is too large, judged by its header before all is read."""
     with open_video(source) as container:
-        stream = container.streams.video[0]
+        stream = video_stream(container)
         _check_size(stream.width or 0, stream.height or 0, limits)
         _check_length((container.duration or 0) / av.time_base, stream.frames, limits)
     info = probe(source)

@@ -21,7 +21,7 @@ from cityscribe.media import video
 from cityscribe.media.video import VideoError, frame_at, frame_index, probe, read_frames, write_video
 from tests.media.numbered_video import HEIGHT, WIDTH, number_of, numbered_frame
 
-REAL_VIDEOS = sorted((Path(__file__).parent / "data" / "real_sample" / "videos").rglob("*.mp4"))
+REAL_VIDEOS = sorted((Path(__file__).parents[1] / "data" / "real_sample" / "videos").rglob("*.mp4"))
 
 
 def numbered(count: int) -> list[np.ndarray]:
