@@ -29,6 +29,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from cityscribe.files import InputError
+from cityscribe.media.images import as_shown
+from cityscribe.media.kinds import is_image
 from cityscribe.media.video import probe, read_frames
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.precision import resolve_dtype
@@ -179,7 +181,7 @@ class _Model(lmms):
             return [self._store(visual)]
         if isinstance(visual, str | os.PathLike):
             path = Path(visual)
-            if path.suffix.lower() in Image.registered_extensions():
+            if path.is_file() and is_image(path):
                 return [path]
             count = probe(path).frames
             numbers = [(2 * n + 1) * count // (2 * self.frames) for n in range(self.frames)]
@@ -188,7 +190,7 @@ class _Model(lmms):
         raise InputError(f"cityscribe takes images and videos from lmms-eval, not {type(visual).__name__}")
 
     def _store(self, image: Image.Image) -> Path:
-        plain = image.convert("RGB")
+        plain = as_shown(image)
         name = hashlib.sha256(f"{plain.size}".encode() + plain.tobytes()).hexdigest()
         path = Path(self._folder.name, f"{name}.png")
         if not path.is_file():

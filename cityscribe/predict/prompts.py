@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 from jinja2 import TemplateError
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
+from cityscribe.media.images import open_image
 from cityscribe.models.inputs import TOKEN_INPUTS, PreprocessOnce, position_rule
 from cityscribe.records import text_of
 
@@ -55,19 +56,6 @@ class Prompt:
     def images(self) -> bytes:
         """Equal exactly where the images and what stands before them are: such prompts can share them."""
         return self.image_key + self.input_ids[: self.images_end].tobytes()
-
-
-def open_image(path: Path) -> Image.Image:
-    """An image as RGB. Raises InputError that names the file where it is missing, torn, too large or no image."""
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such image; run `cityscribe prepare` again") from error
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path}: not an image") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable image: {error}") from error
 
 
 def read_prompts(

@@ -17,14 +17,16 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Literal, cast
+from pathlib import Path
+from typing import Any, Literal
 
 import openai
-from PIL import Image
 
 from cityscribe.files import InputError
+from cityscribe.media.images import as_png, is_plain, open_image
+from cityscribe.media.kinds import HEAD_BYTES, image_format
 from cityscribe.predict.answers import Answer
-from cityscribe.predict.prompts import Conversation, open_image
+from cityscribe.predict.prompts import Conversation
 from cityscribe.settings import PredictSettings
 
 PASSING = (408, 409, 425, 429)
@@ -130,11 +132,12 @@ def _with_data_urls(conversation: Conversation) -> list[dict[str, Any]]:
     return messages
 
 
-def _data_url(path: Any) -> str:
-    open_image(path)  # a file that is torn is found here, by name, and not by the server
-    with Image.open(path) as image:
-        kind = Image.MIME[cast(str, image.format)]
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+def _data_url(path: Path) -> str:
+    """An image as it is shown: its own bytes where every server sees the same in them, else those of a PNG."""
+    image = open_image(path)  # a file that is torn is found here, by name, and not by the server
+    content = path.read_bytes() if is_plain(path) else as_png(image)
+    kind = image_format(content[:HEAD_BYTES]).lower()
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _key(conversation: Conversation) -> str:

@@ -15,7 +15,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -23,9 +23,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from cityscribe.files import InputError, write_json
+from cityscribe.media.images import ImageError, image_size, open_image
+from cityscribe.media.kinds import HEAD_BYTES, image_format
 from cityscribe.media.video import VideoError, frame_at, frame_index, probe, read_frames
 from cityscribe.prepare.drawing import draw_boxes
 from cityscribe.prepare.geometry import XYWH
@@ -149,49 +151,72 @@ def _pictures(
     for reference in references:
         found = FRAME.fullmatch(reference) or CELL.fullmatch(reference)
         by_file.setdefault(found["file"] if found else reference, []).append(reference)
+    names = _converted_names(by_file)
     pictures: dict[str, str | _Failed] = {}
     progress(0, len(by_file))
     with ThreadPoolExecutor(settings.workers or os.cpu_count()) as pool:
-        work = pool.map(lambda item: _of_file(root, item[0], item[1], settings, out, resume), by_file.items())
+        work = pool.map(lambda item: _of_file(root, *item, names[item[0]], settings, out, resume), by_file.items())
         for done, found_pictures in enumerate(work, start=1):
             pictures |= found_pictures
             progress(done, len(by_file))
     return pictures
 
 
+def _converted_names(files: Iterable[str]) -> dict[str, str]:
+    """For each file the name that its image has in the prepared data if it is made a JPEG: its own with .jpg behind it,
+    or with a digest between where another file has that name."""
+    taken = {f"images/{file}" for file in files}
+    names: dict[str, str] = {}
+    for file in files:
+        own = f"images/{file}"
+        name = own if file.lower().endswith((".jpg", ".jpeg")) else f"{own}.jpg"
+        salt = 0
+        while name != own and name in taken:
+            name = f"{own}.{hashlib.sha256(f'{salt}{file}'.encode()).hexdigest()[:8]}.jpg"
+            salt += 1
+        taken.add(name)
+        names[file] = name
+    return names
+
+
 def _of_file(
-    root: Path, file: str, references: Sequence[str], settings: PrepareSettings, out: Path, resume: bool
+    root: Path,
+    file: str,
+    references: Sequence[str],
+    converted: str,
+    settings: PrepareSettings,
+    out: Path,
+    resume: bool,
 ) -> dict[str, str | _Failed]:
     if references == [file]:
-        return {file: _copy(root / file, f"images/{file}", settings, out)}
+        return {file: _copy(root / file, f"images/{file}", converted, settings, out)}
     frames = {reference: found for reference in references if (found := FRAME.fullmatch(reference))}
     if frames:
         return _frames(root / file, frames, settings, out, resume)
     return _cells(root / file, references, settings, out)
 
 
-def _copy(path: Path, name: str, settings: PrepareSettings, out: Path) -> str | _Failed:
+def _copy(path: Path, name: str, converted: str, settings: PrepareSettings, out: Path) -> str | _Failed:
     try:
         content = path.read_bytes()
     except OSError as error:
         return _Failed(f"{path}: {error.strerror or error}")
-    return _store(content, str(path), name, settings, out)
+    return _store(content, str(path), name, converted, settings, out)
 
 
-def _store(content: bytes, origin: str, name: str, settings: PrepareSettings, out: Path) -> str | _Failed:
-    """Store an image file as it is, or scaled down where it is larger than the settings allow."""
+def _store(
+    content: bytes, origin: str, name: str, converted: str, settings: PrepareSettings, out: Path
+) -> str | _Failed:
+    """Store an image file as it is, or, where it is larger than the settings allow or of a format that others may not
+    read, as a JPEG under the name `converted`."""
     try:
-        with Image.open(io.BytesIO(content)) as picture:
-            picture.load()  # a file that is cut short shows only now
-            size = fit(picture.size, settings.image_size)
-            if size == picture.size and picture.format in KEPT_FORMATS:
-                return _write(out, name, content)
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
-    except UnidentifiedImageError:
-        return _Failed(f"{origin}: not an image")
-    except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
-        return _Failed(f"{origin}: cannot be read as an image: {error}")
-    return _write(out, name + ("" if name.lower().endswith((".jpg", ".jpeg")) else ".jpg"), _jpeg(upright, settings))
+        picture = open_image(content, name=origin)  # a file that is cut short shows only now
+        size = image_size(content, name=origin)
+    except ImageError as error:
+        return _Failed(str(error))
+    if fit(size, settings.image_size) == size and image_format(content[:HEAD_BYTES]) in KEPT_FORMATS:
+        return _write(out, name, content)
+    return _write(out, converted, _jpeg(picture, settings))
 
 
 def _jpeg(picture: Image.Image, settings: PrepareSettings) -> bytes:
@@ -268,22 +293,15 @@ def _cells(table: Path, references: Sequence[str], settings: PrepareSettings, ou
             for index, reference in images:
                 cell = column[row].as_py()
                 content = (cell if isinstance(cell, list) else [cell])[index]["bytes"]
-                suffix = KEPT_FORMATS.get(_format_of(content), ".png")
+                suffix = KEPT_FORMATS.get(image_format(content[:HEAD_BYTES]), ".png")
                 found = CELL.fullmatch(reference)
                 named = PurePosixPath("images", *reference.rpartition("#")[0].split("/"))
                 name = f"{named}/{found['row'] if found else row}-{index}{suffix}"
-                written[reference] = _store(content, f"{table}: row {row}", name, settings, out)
+                converted = name if suffix == ".jpg" else f"{name}.jpg"
+                written[reference] = _store(content, f"{table}: row {row}", name, converted, settings, out)
     except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, TypeError) as error:
         written |= {reference: _Failed(f"{table}: {error}") for reference in references if reference not in written}
     return {reference: written.get(reference, _Failed(f"{table}: has no such row")) for reference in references}
-
-
-def _format_of(content: bytes) -> str:
-    try:
-        with Image.open(io.BytesIO(content)) as picture:
-            return picture.format or ""
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return ""
 
 
 def _each_row(table: Path, places: dict[tuple[str, int], list[tuple[int, str]]]) -> Any:

@@ -6,15 +6,14 @@ They are evenly spaced from the best to the worst of each domain, so that nobody
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from PIL import Image, UnidentifiedImageError
-
 from cityscribe.files import InputError
+from cityscribe.media.images import as_png, image_size, is_plain, open_image
+from cityscribe.media.kinds import HEAD_BYTES, image_format
 from cityscribe.report.differences import Span, compare
 from cityscribe.report.run_files import AskedPhase, Metrics, Model, PhaseKey, Run, SegmentKey
 from cityscribe.report.tables import reference_domains, segment_points
@@ -23,8 +22,6 @@ from cityscribe.traffic.scenario import PHASES, ROLES
 
 COLOURS = {"pedestrian": "green", "vehicle": "blue"}
 """Of the boxes that are drawn around the road users (section 3.2.2 of CityLLaVA)."""
-
-SHOWN_BY_BROWSERS = ("JPEG", "PNG", "WEBP", "GIF")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +202,9 @@ def shown_image(image_root: Path, path: str, name: str, title: str, marked: Sequ
         return Shown(name, path, alt, "", 0, 0)
     try:
         content = file.read_bytes()
-        with Image.open(io.BytesIO(content), formats=SHOWN_BY_BROWSERS) as image:
-            (width, height), kind = image.size, image.get_format_mimetype()
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        content = content if is_plain(content) else as_png(open_image(content))
+        (width, height), kind = image_size(content), f"image/{image_format(content[:HEAD_BYTES]).lower()}"
+    except (InputError, OSError) as error:
         raise InputError(f"{file}: not a readable image; run `cityscribe prepare` again") from error
     url = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
     return Shown(name, path, alt, url, width, height)

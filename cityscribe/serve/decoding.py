@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import resource
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -17,8 +16,9 @@ from typing import Any
 
 import av
 import av.logging
-from PIL import Image, ImageOps
+from PIL import Image
 
+from cityscribe.media.images import ImageError, image_size, open_image
 from cityscribe.media.video import VideoError, VideoInfo, frame_at, ids_a_frame, probe, read_frames
 from cityscribe.media.video_index import open_video, video_stream
 from cityscribe.prepare.pictures import VideoJob, picture_video
@@ -27,8 +27,6 @@ from cityscribe.settings import PrepareSettings
 from cityscribe.traffic.scenario import PHASES, ROLES, Box, Phase, View, ViewKind
 
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
-BROKEN_IMAGE = (OSError, ValueError, SyntaxError, ArithmeticError, LookupError, TypeError, struct.error)
-"""What Pillow's plugins raise about a file that is not what it seems."""
 
 DAMAGED = "the file is damaged or coded in a way that cannot be decoded"
 LARGEST_FILE = 1 << 30
@@ -95,10 +93,11 @@ def _outcome(work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[str,
 def decode_image(source: Path, target: Path, limits: Limits) -> None:
     """Write an image as PNG, upright. Raises Refusal (422) for one that is too large."""
     try:
-        with Image.open(source, formats=IMAGE_FORMATS) as image:
-            _check_size(image.width, image.height, limits)
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-    except BROKEN_IMAGE as error:
+        _check_size(*image_size(source), limits)
+        upright = open_image(source, formats=IMAGE_FORMATS)
+    except ImageError as error:
+        if isinstance(error.__cause__, MemoryError):
+            raise error.__cause__ from None
         raise Refusal(422, "undecodable", DAMAGED) from error
     upright.save(target, format="PNG", compress_level=1)
 

@@ -15,19 +15,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from cityscribe.media.video import VideoError, probe
+from cityscribe.files import InputError
+from cityscribe.media.images import image_size
+from cityscribe.media.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from cityscribe.media.video import probe
 from cityscribe.sources.boxes_coco import grouped
 from cityscribe.sources.boxes_cvat import frame_of_image
 from cityscribe.sources.intake import UNREADABLE, Intake
 from cityscribe.sources.tracks import Tracks, box_of
-from cityscribe.sources.videos import VIDEO_SUFFIXES, stem_of
+from cityscribe.sources.videos import stem_of
 from cityscribe.traffic.scenario import Box
 from cityscribe.values import finite, name_of, plain_text, shown
 
 SAMPLES, FRAMES = "samples.json", "frames.json"
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 Size = tuple[float, float]
 Found = dict[tuple[str, str, str], list[Box]]
@@ -160,9 +160,8 @@ def _size(metadata: Any, media: Path) -> Size | None:
         if media.suffix.lower() in VIDEO_SUFFIXES:
             info = probe(media)
             return info.width, info.height
-        with Image.open(media) as picture:
-            return picture.size
-    except (VideoError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return image_size(media)
+    except InputError:
         return None
 
 

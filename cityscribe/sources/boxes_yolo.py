@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-
-from cityscribe.files import printable
+from cityscribe.files import InputError, printable
+from cityscribe.media.images import image_size
+from cityscribe.media.kinds import IMAGE_SUFFIXES
 from cityscribe.sources.boxes_coco import grouped
 from cityscribe.sources.boxes_cvat import frame_of_image
 from cityscribe.sources.intake import UNREADABLE, Intake
@@ -22,7 +22,6 @@ from cityscribe.traffic.scenario import Box
 from cityscribe.values import finite, plain_text, shown
 
 COCO_CLASSES = {0: "person", 1: "bicycle", 2: "car", 3: "motorcycle", 5: "bus", 7: "truck"}
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 def read_yolo(intake: Intake, files: Sequence[Path]) -> Tracks:
@@ -84,8 +83,7 @@ def _size(path: Path) -> tuple[int, int] | None:
             image = folder / (path.stem + suffix)
             if image.is_file():
                 try:
-                    with Image.open(image) as picture:
-                        return picture.size
-                except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+                    return image_size(image)
+                except InputError:
                     return None
     return None

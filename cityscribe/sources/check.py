@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
+from cityscribe.files import InputError
+from cityscribe.media.images import remark_on
 from cityscribe.media.video import VideoError, VideoInfo, frame_index, probe
 from cityscribe.records import Problem, Sample
-from cityscribe.sources.videos import VIDEO_SUFFIXES
 from cityscribe.sources.wts import Origin, read_with_origins, relative_name
 from cityscribe.traffic.scenario import PHASES, View
 
@@ -53,8 +52,8 @@ def _check_view(view: View, root: Path, origins: dict[Origin, str]) -> Iterator[
     except VideoError as error:
         yield Problem("error", video, "", str(error).removeprefix(f"{view.video}: "))
         return
-    if not info.complete:
-        yield Problem("warning", video, "", f"is cut short or damaged; the last good frame is {info.frames - 1}")
+    for lost in _losses(info):
+        yield Problem("warning", video, "", lost)
     yield from _check_phases(view, info, origins)
     yield from _check_boxes(view, info, origins)
 
@@ -103,31 +102,32 @@ def check_samples(
     samples, problems = read(root)
     if not open_videos:
         return problems
-    shown = list(dict.fromkeys(FRAME.sub("", image) for sample in samples for image in sample.images))
-    files = [name for name in shown if not IN_TABLE.search(name)]
+    references = dict.fromkeys(image for sample in samples for image in sample.images if not IN_TABLE.search(image))
+    files = dict.fromkeys((FRAME.sub("", reference), bool(FRAME.search(reference))) for reference in references)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for done, (name, why) in enumerate(
-            zip(files, pool.map(lambda n: _why_unseen(root / n), files), strict=True), 1
-        ):
-            if why:
-                problems.append(Problem("error", name, "", why))
+        found = pool.map(lambda file: list(_check_file(root, *file)), files)
+        for done, more in enumerate(found, start=1):
+            problems.extend(more)
             if progress is not None:
                 progress(done, len(files))
     return problems
 
 
-def _why_unseen(path: Path) -> str:
-    """Why an image or video cannot be opened; empty where it can. Only the head of an image is read."""
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        try:
-            probe(path)
-        except VideoError as error:
-            return str(error).removeprefix(f"{path}: ")
-        return ""
+def _check_file(root: Path, name: str, is_video: bool) -> Iterator[Problem]:
+    """What is wrong with an image, or with a video whose frames are shown. Only the head of most images is read."""
+    path = root / name
     try:
-        with Image.open(path):
-            return ""
-    except UnidentifiedImageError:
-        return "not an image"
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return f"cannot be opened: {error}"
+        if is_video:
+            for lost in _losses(probe(path)):
+                yield Problem("warning", name, "", lost)
+        elif remark := remark_on(path):
+            yield Problem("warning", name, "", remark)
+    except InputError as error:
+        yield Problem("error", name, "", str(error).removeprefix(f"{path}: "))
+
+
+def _losses(info: VideoInfo) -> Iterator[str]:
+    """What of a video cannot be read."""
+    if not info.complete:
+        yield f"is cut short or damaged; the last good frame is {info.frames - 1}"
+    yield from info.losses

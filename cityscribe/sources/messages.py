@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from cityscribe.files import write_text
+from cityscribe.files import InputError, write_text
+from cityscribe.media.images import image_size
 from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import (
@@ -150,9 +149,8 @@ def _thousandths(entry: Entry, place: str, box: Any, kind: Any, image: str) -> l
         width, height = 1, 1
     elif kind in (None, "real"):
         try:
-            with Image.open(entry.intake.root / image) as picture:
-                width, height = picture.size
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            width, height = image_size(entry.intake.root / image)
+        except InputError as error:
             entry.error("images", f"{shown(image)} cannot be opened: {error}")
             return None
     else:

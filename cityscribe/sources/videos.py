@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm")
+from cityscribe.media.kinds import VIDEO_SUFFIXES
 
 
 def files_below(root: Path, suffixes: Sequence[str]) -> Iterator[str]:

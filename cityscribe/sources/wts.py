@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from cityscribe.files import InputError, printable
+from cityscribe.media.kinds import VIDEO_SUFFIXES
 from cityscribe.records import Note, Problem
 from cityscribe.sources import ScenarioSource
-from cityscribe.sources.videos import VIDEO_SUFFIXES
 from cityscribe.sources.wts_boxes import read_box_file
 from cityscribe.sources.wts_gaze import GazeFiles, find_gaze, read_gaze
 from cityscribe.traffic.captions import CaptionFile, read_caption_file

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
+from cityscribe.media.images import open_image
 from cityscribe.models.inputs import position_rule
 from cityscribe.records import Sample
 from cityscribe.settings import TrainSettings
@@ -172,10 +173,9 @@ def load_images(sample: Sample, image_root: Path) -> list[Image.Image]:
     images = []
     for name in sample.images:
         try:
-            with Image.open(image_root / name) as image:
-                images.append(image.convert("RGB"))
-        except OSError as error:
-            raise InputError(f"{image_root / name}: not a readable image: {error} ({sample_name(sample)})") from error
+            images.append(open_image(image_root / name))
+        except InputError as error:
+            raise InputError(f"{error} ({sample_name(sample)})") from error
     return images
 
 

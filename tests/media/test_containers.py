@@ -39,7 +39,6 @@ CODECS = {
     "huffyuv": ("yuv422p", {}),
     "utvideo": ("yuv420p", {}),
     "prores_ks": ("yuv422p10le", {}),
-    "dnxhd": ("yuv422p", {"profile": "dnxhr_sq"}),
     "png": ("rgb24", {}),
     "qtrle": ("rgb24", {}),
     "rawvideo": ("yuv420p", {}),
