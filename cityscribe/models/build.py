@@ -8,19 +8,13 @@ The classes are those of the released LLaVA models, so that everything which wor
 
 from __future__ import annotations
 
-import torch
-from transformers import (
-    CLIPVisionConfig,
-    GenerationConfig,
-    LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    LlavaProcessor,
-    PreTrainedTokenizerFast,
-)
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from typing import Any
 
-from cityscribe.models.tokenizer import IMAGE
+import torch
+from transformers import LlamaConfig, LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerFast
+
+from cityscribe.models.vlm.compose import VlmParts, compose, llava_processor
+from cityscribe.models.vlm.parts import make_tower
 
 LARGEST = 15_000_000
 """Parameters that a model may have and still count as small: it is trained on a CPU within minutes."""
@@ -57,15 +51,15 @@ def build_tiny_llava(
     ):
         if size % divisor:
             raise ValueError(f"{name}: {size} is not a multiple of {divisor}")
-    vision = CLIPVisionConfig(
-        image_size=image_size,
-        patch_size=patch_size,
-        num_hidden_layers=vision_layers,
-        hidden_size=vision_width,
-        intermediate_size=vision_mlp,
-        num_attention_heads=vision_heads,
-        projection_dim=vision_width,
-    )
+    vision = {
+        "image_size": image_size,
+        "patch_size": patch_size,
+        "num_hidden_layers": vision_layers,
+        "hidden_size": vision_width,
+        "intermediate_size": vision_mlp,
+        "num_attention_heads": vision_heads,
+        "projection_dim": vision_width,
+    }
     text = LlamaConfig(
         vocab_size=len(tokenizer),
         num_hidden_layers=text_layers,
@@ -79,36 +73,22 @@ def build_tiny_llava(
         pad_token_id=tokenizer.pad_token_id,
         tie_word_embeddings=True,
     )
-    config = LlavaConfig(
-        vision_config=vision,
-        text_config=text,
-        image_token_index=tokenizer.image_token_id,
-        image_seq_length=(image_size // patch_size) ** 2,
-        vision_feature_layer=-1,
-        vision_feature_select_strategy="default",
-        tie_word_embeddings=True,
+    parts = VlmParts(
+        towers=({"kind": "clip", "config": vision, "layer": -1},),
+        tiling={"kind": "whole"},
+        connector={"kind": "mlp"},
+        decoder=text,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = LlavaForConditionalGeneration(config)
+    model: Any
+    processor: Any
+    model, processor = compose(parts, tokenizer, seed=seed)
     if model.num_parameters() > LARGEST:
         raise ValueError(f"the model has {model.num_parameters():,} parameters, at most {LARGEST:,} are small")
-    model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
-    return model.eval(), build_processor(tokenizer, image_size=image_size, patch_size=patch_size)
+    return model, processor
 
 
 def build_processor(tokenizer: PreTrainedTokenizerFast, *, image_size: int, patch_size: int) -> LlavaProcessor:
-    """The processor of a LLaVA whose images become squares of `image_size` pixels, whole.
-
-    The aspect ratio is given up and nothing is cut off: a centre crop would lose the road users near the border.
-    """
-    square = {"height": image_size, "width": image_size}
-    return LlavaProcessor(
-        image_processor=CLIPImageProcessorPil(size=square, crop_size=square, do_center_crop=False),
-        tokenizer=tokenizer,
-        patch_size=patch_size,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,  # the tower's class token, which the strategy drops again
-        image_token=IMAGE,
-        chat_template=tokenizer.chat_template,
-    )
+    """The processor of a LLaVA of CLIP's kind whose images become squares of `image_size` pixels, whole."""
+    with torch.device("meta"):
+        tower = make_tower({"kind": "clip", "config": {"image_size": image_size, "patch_size": patch_size}})
+    return llava_processor(tokenizer, tower)

@@ -52,9 +52,13 @@ from cityscribe.models.lora import adapter_weights, is_adapter, is_lora, merged_
 from cityscribe.models.old_processors import complete, own_class
 from cityscribe.models.parts import decoder
 from cityscribe.models.saved import check_finite, check_saved
+from cityscribe.models.vlm import model as models_from_parts
 from cityscribe.models.whole_images import plain_config, plain_processor
 
 log = logging.getLogger(__name__)
+
+COMPOSED = models_from_parts.VlmConfig
+"""Importing its module is what lets transformers load models from parts."""
 
 SHIPPED = ("cityscribe-tiny",)
 """Names of the models that come with the package, as folders in `cityscribe/assets`."""

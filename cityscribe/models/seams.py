@@ -1,0 +1,32 @@
+"""What is exchangeable in a model, by name: the parts that one is composed of, and the methods that tune it.
+
+Nothing heavy is imported here: a member is loaded when it is first asked for. `cityscribe.models.vlm` says what towers,
+tilings and connectors are, `cityscribe.models.tuning` what a method is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cityscribe.registry import Registry
+
+VISION_TOWERS: Registry[Any] = Registry("vision-tower", "images to features on a grid")
+TILINGS: Registry[Any] = Registry("tiling", "how an image is cut into the views that a tower sees")
+CONNECTORS: Registry[Any] = Registry("connector", "features on a grid to tokens of the decoder")
+
+_TOWERS = "cityscribe.models.vlm.towers."
+VISION_TOWERS.add("clip", _TOWERS + "clip:ClipTower", "CLIP's image encoder", paper="Radford et al. 2021")
+VISION_TOWERS.add("siglip", _TOWERS + "siglip:SiglipTower", "SigLIP's image encoder", paper="Zhai et al. 2023")
+
+_TILINGS = "cityscribe.models.vlm.tilings."
+TILINGS.add("whole", _TILINGS + "whole:Whole", "the image as one view, its aspect ratio given up")
+TILINGS.add("letterbox", _TILINGS + "letterbox:Letterbox", "the image as one view, with borders that keep its shape")
+
+_CONNECTORS = "cityscribe.models.vlm.connectors."
+CONNECTORS.add("mlp", _CONNECTORS + "mlp:Mlp", "linear layers, a token a patch", paper="Liu et al. 2023 (LLaVA-1.5)")
+CONNECTORS.add(
+    "average-pooling",
+    _CONNECTORS + "average_pooling:AveragePooling",
+    "squares of patches averaged, then linear layers",
+    paper="Yao et al. 2024 (DeCo)",
+)

@@ -1,0 +1,161 @@
+"""Compose a model from parts.
+
+    parts = VlmParts(
+        towers=({"kind": "clip", "config": {"image_size": 224, ...}, "layer": -2},),
+        tiling={"kind": "letterbox"},
+        connector={"kind": "average-pooling", "pool": 2},
+        decoder=Qwen3Config(...),
+    )
+    model, processor = compose(parts, tokenizer, seed=0)
+
+The weights are drawn by the seed; `cityscribe.models.vlm.build` reads them from published models. Parts are checked
+first (`contracts`). Where they are those of LLaVA, what comes out is a LLaVA of transformers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    GenerationConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    ProcessorMixin,
+)
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from cityscribe.files import InputError
+from cityscribe.models.tokenizer import IMAGE
+from cityscribe.models.vlm.config import VlmConfig
+from cityscribe.models.vlm.contracts import check_parts
+from cityscribe.models.vlm.model import Vlm
+from cityscribe.models.vlm.parts import make_connector, make_tower
+from cityscribe.models.vlm.processor import VlmImageProcessor, VlmProcessor
+
+LLAVA_TOWERS = ("clip", "siglip")
+LLAVA_CONNECTOR = {"kind": "mlp", "layers": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class VlmParts:
+    """The parts of a model; each but the decoder is its `kind` and its options."""
+
+    towers: tuple[Mapping[str, Any], ...]
+    decoder: PreTrainedConfig  # of a causal language model of transformers
+    tiling: Mapping[str, Any]
+    connector: Mapping[str, Any]
+
+    @property
+    def is_llava(self) -> bool:
+        """Whether LLaVA is composed in this way, so that plain transformers and its kin have it."""
+        connector = {**LLAVA_CONNECTOR, **self.connector}
+        return (
+            len(self.towers) == 1
+            and self.towers[0].get("kind") in LLAVA_TOWERS
+            and dict(self.tiling) == {"kind": "whole"}
+            and connector["kind"] == "mlp"
+            and connector["layers"] == 2
+        )
+
+
+def compose(
+    parts: VlmParts, tokenizer: PreTrainedTokenizerBase, *, seed: int = 0
+) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """A model of these parts with weights drawn by the seed, in `eval` mode, and its processor.
+
+    The tokenizer has an image token and a chat template. Raises InputError that names a part which does not exist, does
+    not take its options, or breaks its contract, and for parts that do not fit together.
+    """
+    if type(parts.decoder) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise InputError(f"decoder: a model of type `{parts.decoder.model_type}` does not continue text")
+    image_token = tokenizer.convert_tokens_to_ids(IMAGE)
+    if not isinstance(image_token, int) or image_token == tokenizer.unk_token_id:
+        raise InputError(f"tokenizer: has no token `{IMAGE}`")
+    config = VlmConfig(
+        towers=[dict(tower) for tower in parts.towers],
+        tiling=dict(parts.tiling),
+        connector=dict(parts.connector),
+        text_config=parts.decoder,
+        image_token_index=image_token,
+        tie_word_embeddings=bool(parts.decoder.tie_word_embeddings),
+    )
+    with torch.random.fork_rng(devices=[]):
+        view_tokens = check_parts(config)
+        torch.manual_seed(seed)
+        model: PreTrainedModel
+        model = LlavaForConditionalGeneration(llava_config(parts, image_token)) if parts.is_llava else Vlm(config)
+    model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    with torch.device("meta"):
+        towers = [make_tower(tower) for tower in parts.towers]
+        connector = make_connector(parts.connector, towers, config.get_text_config().hidden_size)
+    if parts.is_llava:
+        return model.eval(), llava_processor(tokenizer, towers[0])
+    seen = [{"size": list(tower.size), "mean": list(tower.mean), "std": list(tower.std)} for tower in towers]
+    processor = VlmProcessor(
+        image_processor=VlmImageProcessor(tiling=dict(parts.tiling), towers=seen),
+        tokenizer=tokenizer,
+        view_tokens=view_tokens,
+        reads_text=connector.reads_text,
+        image_token=IMAGE,
+        chat_template=tokenizer.chat_template,
+    )
+    return model.eval(), processor
+
+
+def llava_config(parts: VlmParts, image_token: int) -> LlavaConfig:
+    """The configuration of the LLaVA that these parts are. Only for parts that are one."""
+    with torch.device("meta"):
+        tower = make_tower(parts.towers[0])
+    return LlavaConfig(
+        vision_config=tower.model.config,
+        text_config=parts.decoder,
+        image_token_index=image_token,
+        image_seq_length=tower.grid[0] * tower.grid[1],
+        vision_feature_layer=tower.layer,
+        vision_feature_select_strategy="default" if tower.class_tokens else "full",
+        projector_hidden_act=parts.connector.get("activation", "gelu"),
+        multimodal_projector_bias=parts.connector.get("bias", True),
+        tie_word_embeddings=bool(parts.decoder.tie_word_embeddings),
+    )
+
+
+def llava_processor(tokenizer: PreTrainedTokenizerBase, tower: Any) -> LlavaProcessor:
+    """The processor of a LLaVA whose images become the square that its tower reads, whole.
+
+    The aspect ratio is given up and nothing is cut off: a centre crop would lose the road users near the border.
+    """
+    square = {"height": tower.size[0], "width": tower.size[1]}
+    return LlavaProcessor(
+        image_processor=CLIPImageProcessorPil(
+            size=square,
+            crop_size=square,
+            do_center_crop=False,
+            image_mean=list(tower.mean),
+            image_std=list(tower.std),
+        ),
+        tokenizer=tokenizer,
+        patch_size=tower.model.config.patch_size,
+        vision_feature_select_strategy="default" if tower.class_tokens else "full",
+        num_additional_image_tokens=tower.class_tokens,  # which the strategy drops again
+        image_token=IMAGE,
+        chat_template=tokenizer.chat_template,
+    )
+
+
+def decoder_config(values: Mapping[str, Any]) -> PreTrainedConfig:
+    """The configuration of a decoder by its `model_type` and fields. Raises InputError where there is none such."""
+    rest = dict(values)
+    kind = str(rest.pop("model_type", ""))
+    try:
+        return AutoConfig.for_model(kind, **rest)
+    except Exception as error:  # the checks of a configuration raise what they like
+        raise InputError(f"decoder: {' '.join(str(error).split())[:300]}") from error

@@ -1,0 +1,1 @@
+"""Connectors: features on a grid to tokens of the decoder."""

@@ -1,0 +1,166 @@
+"""One model of towers, connector and decoder, and its place among the Auto classes of transformers.
+
+Importing this module is what lets transformers load such a checkpoint.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    GenerationMixin,
+    PreTrainedModel,
+)
+from transformers.modeling_utils import slice_logits_to_keep
+from transformers.models.llava.modeling_llava import LlavaCausalLMOutputWithPast, LlavaModelOutputWithPast
+
+from cityscribe.models.vlm.card import write_card
+from cityscribe.models.vlm.config import VlmConfig
+from cityscribe.models.vlm.parts import make_connector, make_tower
+from cityscribe.models.vlm.processor import VlmImageProcessor, VlmProcessor
+
+
+class VlmPreTrainedModel(PreTrainedModel):
+    config: VlmConfig
+    config_class = VlmConfig
+    base_model_prefix = "model"
+    input_modalities = ("image", "text")
+    supports_gradient_checkpointing = True
+    _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
+    _supports_flash_attn = True
+    _supports_sdpa = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+
+
+class VlmModel(VlmPreTrainedModel):
+    """The model without its head."""
+
+    def __init__(self, config: VlmConfig) -> None:
+        super().__init__(config)
+        text: Any = config.get_text_config()
+        self.vision_tower = nn.ModuleList(make_tower(options) for options in config.towers or ())
+        self.connector = make_connector(config.connector or {}, list(self.vision_tower), text.hidden_size)
+        self.language_model = AutoModel.from_config(text)
+        self.post_init()
+
+    def image_tokens(self, pixel_values: Tensor) -> Tensor:
+        """[views, 3 a tower, height, width] -> [tokens, text width], view after view.
+
+        A tower in which nothing trains is computed without a gradient: nothing before it could use one.
+        """
+        features = []
+        for number, tower in enumerate(self.vision_tower):
+            height, width = tower.size
+            pixels = pixel_values[:, 3 * number : 3 * number + 3, :height, :width]
+            trains = any(parameter.requires_grad for parameter in tower.parameters())
+            with torch.set_grad_enabled(trains and torch.is_grad_enabled()):
+                features.append(tower(pixels))  # [views, rows, columns, width of the tower]
+        return self.connector(torch.cat(features, dim=-1)).flatten(0, 1)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: Any,
+    ) -> LlavaModelOutputWithPast:
+        if inputs_embeds is None:
+            inputs_embeds = self.get_input_embeddings()(input_ids)
+        if pixel_values is not None:
+            if input_ids is None:
+                raise ValueError("images need input_ids: they say where the images stand")
+            tokens = self.image_tokens(pixel_values).to(inputs_embeds.device, inputs_embeds.dtype)
+            places = input_ids == self.config.image_token_id
+            if int(places.sum()) != len(tokens):
+                raise ValueError(f"the images give {len(tokens)} tokens, and {int(places.sum())} stand in input_ids")
+            inputs_embeds = inputs_embeds.masked_scatter(places[..., None], tokens)
+        outputs = self.language_model(
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            **kwargs,
+        )
+        return LlavaModelOutputWithPast(
+            last_hidden_state=outputs.last_hidden_state,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+
+class Vlm(VlmPreTrainedModel, GenerationMixin):
+    """A model from parts that answers questions about images."""
+
+    _tied_weights_keys = {"lm_head.weight": "model.language_model.embed_tokens.weight"}  # noqa: RUF012
+
+    def __init__(self, config: VlmConfig) -> None:
+        super().__init__(config)
+        text: Any = config.get_text_config()
+        self.model = VlmModel(config)
+        self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
+        self.post_init()
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether what an image becomes depends on the text of its message, so that only equal texts share it."""
+        return bool(self.model.connector.reads_text)
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.lm_head
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        pixel_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        logits_to_keep: int | Tensor = 0,
+        **kwargs: Any,
+    ) -> LlavaCausalLMOutputWithPast:
+        outputs = self.model(
+            input_ids=input_ids,
+            pixel_values=pixel_values,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            **kwargs,
+        )
+        logits = self.lm_head(slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep))
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(logits=logits, labels=labels, vocab_size=logits.shape[-1], **kwargs)
+        return LlavaCausalLMOutputWithPast(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+        """As every model's, with a README.md that says what it is composed of."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        write_card(self.config, save_directory)
+
+
+AutoConfig.register("cityscribe_vlm", VlmConfig)
+AutoModel.register(VlmConfig, VlmModel)
+AutoModelForImageTextToText.register(VlmConfig, Vlm)
+AutoImageProcessor.register(VlmConfig, image_processor_classes={"pil": VlmImageProcessor})
+AutoProcessor.register(VlmConfig, VlmProcessor)

@@ -1,0 +1,39 @@
+"""The parts that a configuration names, made: towers, tiling, connector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cityscribe.files import InputError
+from cityscribe.models.seams import CONNECTORS, TILINGS, VISION_TOWERS
+from cityscribe.registry import Registry
+
+Options = Mapping[str, Any]
+
+
+def make_tower(options: Options) -> Any:
+    return _made(VISION_TOWERS, options)
+
+
+def make_tiling(options: Options, shape: tuple[int, int]) -> Any:
+    """A tiling into views of `shape`, height and width in pixels of the first tower."""
+    return _made(TILINGS, options, shape)
+
+
+def make_connector(options: Options, towers: Sequence[Any], text_width: int) -> Any:
+    """A connector from the features of all towers, side by side, to a decoder of `text_width`."""
+    return _made(CONNECTORS, options, sum(tower.width for tower in towers), text_width)
+
+
+def _made(members: Registry[Any], options: Options, *given: Any) -> Any:
+    """A part by its options. Raises InputError that names it for an unknown kind, unknown options and wrong values."""
+    rest = dict(options)
+    kind = str(rest.pop("kind", ""))
+    make: Callable[..., Any] = members[kind]
+    try:
+        return make(*given, **rest)
+    except InputError as error:
+        raise InputError(f"{members.kind} {kind}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{members.kind} {kind}: does not take {rest}: {error}") from error

@@ -1,0 +1,39 @@
+"""A tower that is an image encoder of transformers: one of its hidden states, without its class token, on a grid."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from cityscribe.files import InputError
+
+
+class HiddenTower(nn.Module):
+    """The hidden state `layer` (-1 the last, as the encoder leaves it) of an encoder of square patches."""
+
+    config_class: ClassVar[type[PreTrainedConfig]]
+    model_class: ClassVar[type[PreTrainedModel]]
+    class_tokens: ClassVar[int]  # before those of the patches
+    mean: ClassVar[tuple[float, float, float]]  # what pixels are normalised by, each a share of 255
+    std: ClassVar[tuple[float, float, float]]
+
+    def __init__(self, config: dict[str, Any], layer: int = -2) -> None:
+        super().__init__()
+        made: Any = self.config_class(**config)
+        if made.image_size % made.patch_size:
+            raise InputError(f"image_size {made.image_size} is no multiple of patch_size {made.patch_size}")
+        if not -made.num_hidden_layers - 1 <= layer < made.num_hidden_layers + 1:
+            raise InputError(f"layer {layer}: there are {made.num_hidden_layers} layers")
+        self.layer = layer
+        self.size = (made.image_size, made.image_size)
+        side = made.image_size // made.patch_size
+        self.grid = (side, side)
+        self.width = int(made.hidden_size)
+        self.model = self.model_class(made)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """[views, 3, *size] -> [views, *grid, width]"""
+        states = self.model(pixels, output_hidden_states=True).hidden_states[self.layer]
+        return states[:, self.class_tokens :].unflatten(1, self.grid)
