@@ -114,7 +114,7 @@ def make_model(samples: list[Sample], device: str, dtype: torch.dtype) -> tuple[
     torch.set_default_dtype(torch.float32)
     model.model.vision_tower.requires_grad_(False)
     if device == "cuda":
-        from cityscribe.models.tuning import prepare_tuning
+        from cityscribe.models.tuning.prepare import prepare_tuning
         from cityscribe.settings import ModelSettings
 
         prepare_tuning(model, ModelSettings(method="lora"))

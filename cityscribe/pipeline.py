@@ -256,7 +256,7 @@ def _train(settings: Settings, home: Path, made_from: str, progress: Progress) -
 
     from cityscribe.models.load import load_config, round_weights, save_model
     from cityscribe.models.precision import resolve_dtype
-    from cityscribe.models.tuning import load_for_tuning, prepare_tuning
+    from cityscribe.models.tuning.prepare import load_for_tuning, prepare_tuning
     from cityscribe.train.supervised import train
 
     training, prepared = home / "training", settings.run_dir / "prepared"

@@ -27,11 +27,15 @@ Member = TypeVar("Member")
 
 KINDS: dict[str, str] = {
     "benchmark": "cityscribe.evaluate.benchmarks:BENCHMARKS",
+    "connector": "cityscribe.models.seams:CONNECTORS",
     "judge": "cityscribe.evaluate.judges:JUDGES",
     "language-model": "cityscribe.llm.models:LANGUAGE_MODELS",
     "objective": "cityscribe.train.objectives:OBJECTIVES",
     "meta": "cityscribe.records:METAS",
     "source": "cityscribe.sources:SOURCES",
+    "tiling": "cityscribe.models.seams:TILINGS",
+    "tuning": "cityscribe.models.seams:TUNING",
+    "vision-tower": "cityscribe.models.seams:VISION_TOWERS",
 }
 """Kind -> `"module:attribute"` of its registry, for those who look for a kind before its room is imported."""
 

@@ -48,10 +48,10 @@ from cityscribe.models.four_bit import (
     linears_outside_decoder,
 )
 from cityscribe.models.images_only import images_only
-from cityscribe.models.lora import adapter_weights, is_adapter, is_lora, merged_state_dict
 from cityscribe.models.old_processors import complete, own_class
 from cityscribe.models.parts import decoder
 from cityscribe.models.saved import check_finite, check_saved
+from cityscribe.models.tuning.lora import adapter_weights, is_adapter, is_lora, merged_state_dict
 from cityscribe.models.vlm import model as models_from_parts
 from cityscribe.models.whole_images import plain_config, plain_processor
 

@@ -30,3 +30,24 @@ CONNECTORS.add(
     "squares of patches averaged, then linear layers",
     paper="Yao et al. 2024 (DeCo)",
 )
+
+TUNING: Registry[Any] = Registry("tuning", "what trains in a model, and what is put into it for that")
+_TUNING = "cityscribe.models.tuning."
+_LORA = _TUNING + "lora:add_lora"
+TUNING.add(
+    "block-expansion",
+    _TUNING + "block_expansion:add_blocks",
+    "silent copies of decoder layers train, the rest stays",
+    paper="Wu et al. 2024 (LLaMA-Pro); CityLLaVA, section 3.3.2",
+)
+TUNING.add("lora", _LORA, "low-rank adapters beside linear layers", paper="Hu et al. 2021")
+TUNING.add("dora", _LORA, "LoRA that also learns the length of each row", paper="Liu et al. 2024")
+TUNING.add("qlora", _LORA, "LoRA on a decoder held in four bits", paper="Dettmers et al. 2023", extra="qlora")
+TUNING.add("full", _TUNING + "whole:train_all", "everything trains")
+TUNING.add(
+    "connector",
+    _TUNING + "whole:train_connector",
+    "only what stands between tower and decoder trains",
+    paper="Liu et al. 2023 (LLaVA), its first stage",
+)
+TUNING.add("none", _TUNING + "whole:train_nothing", "nothing trains: the base answers as it is")

@@ -21,7 +21,7 @@ import torch
 from transformers import PreTrainedModel
 
 from cityscribe.files import InputError
-from cityscribe.models.lora import is_adapter
+from cityscribe.models.tuning.lora import is_adapter
 from cityscribe.records import Sample
 from cityscribe.train import processes
 from cityscribe.train.collator import Collator

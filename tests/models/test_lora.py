@@ -14,9 +14,9 @@ from transformers import AutoModelForImageTextToText
 
 from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor, round_weights, save_model
-from cityscribe.models.lora import is_adapter, target_names
 from cityscribe.models.parts import connector, vision_tower
-from cityscribe.models.tuning import prepare_tuning
+from cityscribe.models.tuning.lora import is_adapter, target_names
+from cityscribe.models.tuning.prepare import prepare_tuning
 from cityscribe.settings import LoraSettings, ModelSettings
 from tests.models.test_block_expansion import learn
 from tests.models.test_load import model_inputs

@@ -12,7 +12,8 @@ from transformers import PreTrainedModel
 from cityscribe.files import InputError
 from cityscribe.models.load import load_model, save_model
 from cityscribe.models.parts import connector, decoder_layers, named_parts, vision_tower
-from cityscribe.models.tuning import METHODS, TuningReport, load_for_tuning, prepare_tuning
+from cityscribe.models.seams import TUNING
+from cityscribe.models.tuning.prepare import TuningReport, load_for_tuning, prepare_tuning
 from cityscribe.settings import BlockExpansionSettings, LoraSettings, ModelSettings
 from tests.models.test_block_expansion import learn
 from tests.tiny_models import FAMILIES
@@ -29,7 +30,7 @@ def tuned(family: str, method: str, tiny: Checkpoint) -> tuple[PreTrainedModel, 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("method", [method for method in METHODS if method not in ("dora", "qlora")])
+@pytest.mark.parametrize("method", [method for method in TUNING if method not in ("dora", "qlora")])
 def test_the_report_counts_every_parameter_once(family: str, method: str, tiny: Checkpoint) -> None:
     model, report = tuned(family, method, tiny)
     assert report.total == sum(p.numel() for p in model.parameters())

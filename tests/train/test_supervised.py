@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor
-from cityscribe.models.tuning import prepare_tuning
+from cityscribe.models.tuning.prepare import prepare_tuning
 from cityscribe.records import message, read_samples, text_block, write_samples
 from cityscribe.settings import BlockExpansionSettings, LoraSettings, ModelSettings, TrainSettings
 from cityscribe.train.supervised import TrainReport, count_steps, train

@@ -19,7 +19,7 @@ from torch import nn
 
 from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor
-from cityscribe.models.tuning import prepare_tuning
+from cityscribe.models.tuning.prepare import prepare_tuning
 from cityscribe.records import read_samples
 from cityscribe.settings import ModelSettings, TrainSettings
 from cityscribe.train import processes, trainer

@@ -20,7 +20,7 @@ from transformers import (
 from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor, save_model
 from cityscribe.models.parts import connector, decoder_layers, named_parts, vision_tower
-from cityscribe.models.tuning import prepare_tuning
+from cityscribe.models.tuning.prepare import prepare_tuning
 from cityscribe.models.vlm.compose import VlmParts, compose
 from cityscribe.models.vlm.model import Vlm
 from cityscribe.models.vlm.processor import VlmProcessor

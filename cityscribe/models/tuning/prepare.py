@@ -5,13 +5,11 @@
     print(report)
 
 A method changes the model in place and returns the parameters that train; everything else is frozen, by identity and
-not by name. `freeze` and `unfreeze` of the settings then take parts out and add parts. A method is one entry of
-`METHODS`.
+not by name. `freeze` and `unfreeze` of the settings then take parts out and add parts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,35 +17,11 @@ from torch import nn
 from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
-from cityscribe.models.block_expansion import add_blocks
 from cityscribe.models.four_bit import count_weights
 from cityscribe.models.load import load_model, load_processor
-from cityscribe.models.lora import add_lora
-from cityscribe.models.parts import connector, named_parts, parameters_of
+from cityscribe.models.parts import named_parts, parameters_of
+from cityscribe.models.seams import TUNING
 from cityscribe.settings import ModelSettings
-
-
-def train_all(model: PreTrainedModel, settings: ModelSettings) -> list[nn.Parameter]:
-    """Everything trains, the vision tower too."""
-    return list(model.parameters())
-
-
-def train_connector(model: PreTrainedModel, settings: ModelSettings) -> list[nn.Parameter]:
-    """Only what stands between the vision tower and the decoder trains: the first stage of LLaVA."""
-    parameters = [parameter for module in connector(model) for parameter in module.parameters()]
-    if not parameters:
-        raise InputError(f"model.method: {type(model).__name__} has no connector of its own that could train alone")
-    return parameters
-
-
-METHODS: dict[str, Callable[[PreTrainedModel, ModelSettings], list[nn.Parameter]]] = {
-    "block-expansion": add_blocks,
-    "lora": add_lora,
-    "dora": add_lora,
-    "qlora": add_lora,
-    "full": train_all,
-    "connector": train_connector,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +70,7 @@ def prepare_tuning(model: PreTrainedModel, settings: ModelSettings) -> TuningRep
     Raises InputError where the method does not fit the model.
     """
     known = {id(parameter) for parameter in model.parameters()}
-    trains = METHODS[settings.method](model, settings)
+    trains = TUNING[settings.method](model, settings)
     trains += parameters_of(model, settings.unfreeze, "model.unfreeze")
     model.requires_grad_(False)
     for parameter in trains:
