@@ -240,7 +240,7 @@ def storm(service: Service, requests: int, clients: int, kills: int) -> list[str
     service.wait_ready(kills + 1)
     for _ in range(200):
         gauges = service.http.get("/metrics").text
-        if "cityscribe_running 0\n" in gauges and "cityscribe_waiting 0\n" in gauges:
+        if "cityscribe_running 0.0\n" in gauges and "cityscribe_waiting 0.0\n" in gauges:
             break
         time.sleep(0.1)
     else:

@@ -9,9 +9,11 @@ import uvicorn
 
 from cityscribe.browse.app import browsing
 from cityscribe.browse.library import Library
+from cityscribe.serve.connections import bounded, most_connections
 from cityscribe.serve.server import listening
 
 HOST = "127.0.0.1"
+MOST_CONNECTIONS, HEAD_S, STALLED_S = 128, 10.0, 60.0
 
 
 def browse(library: Library, port: int, tell: Callable[[str], None]) -> None:
@@ -22,6 +24,7 @@ def browse(library: Library, port: int, tell: Callable[[str], None]) -> None:
     with listening(HOST, port) as sock:
         config = uvicorn.Config(
             browsing(library),
+            http=bounded(most_connections(MOST_CONNECTIONS), HEAD_S, STALLED_S),
             log_config=None,
             access_log=False,
             ws="none",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import metadata, resources
@@ -14,10 +14,13 @@ from typing import Annotated, Any
 from fastapi import FastAPI, File, Form, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.telemetry import TelemetryConfig
+from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Match
 
-from cityscribe.serve.chat import STREAM, Chat, ChatRequest, sse
+from cityscribe.serve.chat import Chat, event_stream, sse
+from cityscribe.serve.chat_request import ChatRequest
 from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.describe import Describer, given_boxes, given_phases
 from cityscribe.serve.guard import Guard
@@ -26,7 +29,7 @@ from cityscribe.serve.log import log
 from cityscribe.serve.media import check_kind
 from cityscribe.serve.metrics import CONTENT_TYPE, Metrics
 from cityscribe.serve.model_process import ModelProcess
-from cityscribe.serve.refusal import Refusal
+from cityscribe.serve.refusal import Refusal, disk_full, no_room
 from cityscribe.serve.replies import Completion, Description, Model, Models, State, events, refusals
 from cityscribe.settings import Settings
 from cityscribe.traffic.prompts import load_prompts
@@ -118,7 +121,7 @@ def serving(
         found: dict[str, Any] = app.state.chat.models()
         return found
 
-    @app.get("/v1/models/{name}", summary="One model", response_model=Model, responses=refusals(404, 422))
+    @app.get("/v1/models/{name:path}", summary="One model", response_model=Model, responses=refusals(404, 422))
     async def model(name: str) -> dict[str, Any]:
         if name != app.state.chat.name:
             raise Refusal(404, "model_not_found", f"there is no model of this name here, only {app.state.chat.name}")
@@ -176,19 +179,19 @@ def serving(
     @app.get(
         "/v1/jobs/{id}/events",
         summary="What happens to a job, as server-sent events",
-        response_class=StreamingResponse,
+        response_class=EventSourceResponse,
         responses={200: events("status, phases, answer, facts"), **refusals(404, 422)},
     )
-    async def happenings(id: str, request: Request, after: int = 0) -> StreamingResponse:
+    async def happenings(id: str, request: Request, after: int = 0) -> EventSourceResponse:
         followed = parts().jobs.get(id)
         last = request.headers.get("last-event-id", "")
         seen = int(last) if last.isascii() and last.isdigit() and len(last) < 10 else max(after, 0)
 
-        async def stream() -> AsyncGenerator[str, None]:
+        async def stream() -> AsyncGenerator[ServerSentEvent, None]:
             async for number, event, value in followed.follow(seen):
                 yield sse(value, event=event, number=number)
 
-        return StreamingResponse(stream(), media_type=STREAM, headers={"Cache-Control": "no-store"})
+        return event_stream(stream())
 
     @app.get(
         "/v1/jobs/{id}/images/{number}",
@@ -243,7 +246,7 @@ def serving(
             raise Refusal(404, "no_such_page", "there is no such page")
         return Response(pages[name], media_type=f"{PAGE[name]}; charset=utf-8")
 
-    metrics.gauges["cityscribe_requests_under_way"] = ("requests being answered", lambda: guard.admitted)
+    metrics.gauge("cityscribe_requests_under_way", "requests being answered", lambda: guard.admitted)
     guard = Guard(app, limits, token, metrics, lambda: bool(service) and parts().stopping)
     return guard, parts
 
@@ -275,8 +278,17 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, Refusal):
         return error.response()
     assert isinstance(error, HTTPException)
+    if no_room(error):  # what reads a form says of every error that the form is wrong
+        return disk_full().response()
     refusal = Refusal(error.status_code, "refused", str(error.detail))
-    return JSONResponse(refusal.body, error.status_code, error.headers)
+    headers = {"Allow": _allowed(request)} if error.status_code == 405 else error.headers
+    return JSONResponse(refusal.body, error.status_code, headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods that an address takes, of all routes that match it: each route alone names its own only."""
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] != Match.NONE]
+    return ", ".join(sorted({method for route in routes for method in getattr(route, "methods", None) or ()}))
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
@@ -284,6 +296,21 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return Refusal(400, "not_json", "the body is not JSON").response()
-    _, *place = first["loc"]
-    param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+    param = _place(error.body, first["loc"][1:])
     return Refusal(422, "invalid", f"{param or 'the body'}: {first['msg']}", param=param or None).response()
+
+
+def _place(body: Any, place: Sequence[str | int]) -> str:
+    """Where in a body an error is, such as "messages[0].content". Names of types, which stand between, are left out."""
+    written, value = "", body
+    for n, part in enumerate(place):
+        if isinstance(part, int):
+            known = isinstance(value, list) and part < len(value)
+        else:
+            missing = n == len(place) - 1 and part.isidentifier()
+            known = isinstance(value, dict) and (part in value or missing)
+        if not known and isinstance(body, dict | list):
+            continue
+        written += f"[{part}]" if isinstance(part, int) else f".{part}"
+        value = value.get(part) if isinstance(value, dict) else value[part] if isinstance(value, list) else None
+    return written.lstrip(".")

@@ -13,16 +13,26 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.responses import JSONResponse, Response
 
 from cityscribe.files import InputError
 from cityscribe.predict.grammars import json_schema, one_of
 from cityscribe.records import image_block, message, text_block
+from cityscribe.serve.chat_request import (
+    ChatRequest,
+    ImagePart,
+    ObjectFormat,
+    SchemaFormat,
+    TextFormat,
+    TextPart,
+    VideoPart,
+)
 from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.decoding import decode_frames, decode_image
 from cityscribe.serve.log import log_bug
@@ -34,103 +44,6 @@ from cityscribe.settings import ServeSettings
 
 T = TypeVar("T")
 DEFAULT_TOKENS = 256
-STREAM = "text/event-stream"
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Url(_Part):
-    url: str = Field(description="a data: URL; nothing is fetched from elsewhere")
-    detail: str | None = Field(None, description="taken and passed over")
-
-
-class TextPart(_Part):
-    type: Literal["text"]
-    text: str
-
-
-class ImagePart(_Part):
-    type: Literal["image_url"]
-    image_url: Url
-
-
-class VideoPart(_Part):
-    type: Literal["video_url"]
-    video_url: Url
-
-
-Part = Annotated[TextPart | ImagePart | VideoPart, Field(discriminator="type")]
-
-
-class Message(_Part):
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[Part]
-    name: str | None = Field(None, description="taken and passed over")
-
-
-class StreamOptions(_Part):
-    include_usage: bool = False
-    include_obfuscation: bool = False
-
-
-class TextFormat(_Part):
-    type: Literal["text"]
-
-
-class ObjectFormat(_Part):
-    type: Literal["json_object"]
-
-
-class Schema(_Part):
-    name: str = Field("", max_length=64, description="taken and passed over")
-    description: str | None = Field(None, description="taken and passed over")
-    schema_: dict[str, Any] = Field(alias="schema", description="a JSON schema; one that cannot be kept to is refused")
-    strict: bool | None = Field(None, description="taken and passed over: the answer always keeps to the schema")
-
-
-class SchemaFormat(_Part):
-    type: Literal["json_schema"]
-    json_schema: Schema
-
-
-ResponseFormat = Annotated[TextFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")]
-
-
-class Structure(_Part):
-    choice: list[Annotated[str, Field(min_length=1, max_length=256)]] = Field(
-        min_length=1, max_length=256, description="the answer is one of these"
-    )
-
-
-class ChatRequest(BaseModel):
-    """The body of POST /v1/chat/completions."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: str
-    messages: list[Message] = Field(min_length=1, max_length=256)
-    max_tokens: int | None = Field(None, ge=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
-    temperature: float | None = Field(None, ge=0, le=2, description="0, the default, is greedy")
-    top_p: float | None = Field(None, gt=0, le=1)
-    seed: int | None = Field(None, ge=-(2**63), lt=2**63, description="of the draws; equal requests give equal answers")
-    stop: str | list[Annotated[str, Field(max_length=256)]] | None = Field(None, max_length=256)
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    n: Literal[1] | None = None
-    response_format: ResponseFormat | None = Field(None, description="what the answer must be; its tokens are masked")
-    structured_outputs: Structure | None = Field(None, description="as vLLM names a choice of answers")
-    logprobs: Literal[False] | None = None
-    presence_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
-    user: str | None = None
-    safety_identifier: str | None = None
-    prompt_cache_key: str | None = None
-    metadata: dict[str, str] | None = None
-    store: bool | None = None
-    service_tier: str | None = None
 
 
 class Chat:
@@ -166,8 +79,7 @@ class Chat:
             await answer.aclose()
             raise
         usage = body.stream_options is not None and body.stream_options.include_usage
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(_streamed(first, answer, head, usage), media_type=STREAM, headers=headers)
+        return event_stream(_streamed(first, answer, head, usage))
 
     async def _answer(self, body: ChatRequest) -> AsyncGenerator[Piece | Said, None]:
         """The pieces of an answer. The request's images lie in a folder of their own until it is over."""
@@ -185,27 +97,23 @@ class Chat:
         most = body.max_completion_tokens or body.max_tokens or min(DEFAULT_TOKENS, limits.max_tokens)
         if most > limits.max_tokens:
             raise Refusal(422, "max_tokens", f"up to {limits.max_tokens} tokens are answered", param="max_tokens")
-        stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
-        if len(stop) > 4 or "" in stop:
-            raise Refusal(422, "stop", "expected one to four strings that are not empty", param="stop")
-        grammar = await asyncio.to_thread(_grammar, body, limits.max_characters)
+        stop = tuple(body.stop or ())
+        grammar = await asyncio.to_thread(answer_grammar, body, limits.max_characters)
         if body.messages[-1].role != "user":
             raise Refusal(422, "messages", "the last message must be the user's", param="messages")
         messages: list[dict[str, Any]] = []
         images: list[Path] = []
+        left = Pixels(limits.max_request_megapixels)
         characters = 0
         for n, entry in enumerate(body.messages):
             blocks = []
-            parts = [TextPart(type="text", text=entry.content)] if isinstance(entry.content, str) else entry.content
-            for m, part in enumerate(parts):
+            text = entry.content or ""
+            for m, part in enumerate([TextPart(type="text", text=text)] if isinstance(text, str) else text):
                 if isinstance(part, TextPart):
                     characters += len(part.text)
                     blocks.append(text_block(part.text))
                     continue
-                if entry.role != "user":
-                    place = f"messages[{n}]"
-                    raise Refusal(422, "messages", f"{place}: only the user shows images", param=place)
-                found = await self._images(part, f"messages[{n}].content[{m}]", folder, len(images))
+                found = await self._images(part, f"messages[{n}].content[{m}]", folder, len(images), left)
                 images += found
                 blocks += [image_block() for _ in found]
             messages.append(message("system" if entry.role == "developer" else entry.role, *blocks))
@@ -224,24 +132,31 @@ class Chat:
             grammar,
         )
 
-    async def _images(self, part: ImagePart | VideoPart, place: str, folder: Path, before: int) -> list[Path]:
-        """The images that a part shows, as files in the request's folder."""
-        if isinstance(part, ImagePart):
-            frames, url, param = 1, part.image_url.url, f"{place}.image_url"
-        else:
-            frames, url, param = self._settings.video_frames, part.video_url.url, f"{place}.video_url"
+    async def _images(
+        self, part: ImagePart | VideoPart, place: str, folder: Path, before: int, left: Pixels
+    ) -> list[Path]:
+        """The images that a part shows, as files in the request's folder; what they take is taken from `left`."""
+        is_image = isinstance(part, ImagePart)
+        frames = 1 if is_image else self._settings.video_frames
+        param = f"{place}.image_url" if is_image else f"{place}.video_url"
         if before + frames > self._settings.max_images:
             words = f"up to {self._settings.max_images} images and frames are taken in a request"
             raise Refusal(422, "too_many_images", words, param=param)
-        content = await asyncio.to_thread(from_data_url, url, "image" if frames == 1 else "video", param)
+        url = part.image_url.url if isinstance(part, ImagePart) else part.video_url.url
+        content = await asyncio.to_thread(from_data_url, url, "image" if is_image else "video", param)
         source, shown = folder / f"{before}.in", folder / str(before)
         await asyncio.to_thread(source.write_bytes, content)
         try:
-            if isinstance(part, ImagePart):
-                await self._decoder.run(decode_image, source, shown, self._decoder.limits)
+            if is_image:
+                size = await self._decoder.run(decode_image, source, shown, self._decoder.limits, left.megapixels)
+                left.take(size, 1)
                 return [shown]
             await asyncio.to_thread(shown.mkdir)
-            paths: list[Path] = await self._decoder.run(decode_frames, source, shown, frames, self._decoder.limits)
+            paths: list[Path]
+            paths, size = await self._decoder.run(
+                decode_frames, source, shown, frames, self._decoder.limits, left.megapixels
+            )
+            left.take(size, len(paths))
             return paths
         except Refusal as refusal:
             refusal.param = param
@@ -250,7 +165,17 @@ class Chat:
             source.unlink(missing_ok=True)
 
 
-def _grammar(body: ChatRequest, most: int) -> str:
+@dataclass(slots=True)
+class Pixels:
+    """How many millions of pixels a request may still show."""
+
+    megapixels: float
+
+    def take(self, size: tuple[int, int], images: int) -> None:
+        self.megapixels -= size[0] * size[1] * images / 1e6
+
+
+def answer_grammar(body: ChatRequest, most: int) -> str:
     """What the answer of a request can be; empty for anything. Raises Refusal (400) with the reason."""
     param, form = "response_format", body.response_format
     try:
@@ -267,6 +192,8 @@ def _grammar(body: ChatRequest, most: int) -> str:
             return json_schema(form.json_schema.schema_)
     except InputError as error:
         raise Refusal(400, "bad_schema", str(error), param=param) from error
+    except (RecursionError, ValueError, TypeError) as error:
+        raise Refusal(400, "bad_schema", "the schema cannot be read: nested too deeply", param=param) from error
     return ""
 
 
@@ -300,8 +227,8 @@ async def _whole(answer: AsyncGenerator[Piece | Said, None], head: dict[str, Any
 
 async def _streamed(
     first: Piece | Said, answer: AsyncGenerator[Piece | Said, None], head: dict[str, Any], usage: bool
-) -> AsyncGenerator[str, None]:
-    def chunk(delta: dict[str, Any], finish: str | None = None) -> str:
+) -> AsyncGenerator[ServerSentEvent, None]:
+    def chunk(delta: dict[str, Any], finish: str | None = None) -> ServerSentEvent:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
         return sse({**head, "object": "chat.completion.chunk", "choices": [choice]})
 
@@ -320,13 +247,17 @@ async def _streamed(
         except Exception as error:
             log_bug("stream", error)
             yield sse(Refusal(500, "internal", "an error of the service").body)
-    yield "data: [DONE]\n\n"
+    yield ServerSentEvent(data="[DONE]")
 
 
-def sse(value: Any, *, event: str = "", number: int | None = None) -> str:
+def sse(value: Any, *, event: str | None = None, number: int | None = None) -> ServerSentEvent:
     """One server-sent event with JSON data."""
-    head = (f"id: {number}\n" if number is not None else "") + (f"event: {event}\n" if event else "")
-    return f"{head}data: {json.dumps(value, ensure_ascii=False)}\n\n"
+    return ServerSentEvent(data=json.dumps(value, ensure_ascii=False), event=event, id=number)
+
+
+def event_stream(events: AsyncGenerator[ServerSentEvent, None]) -> EventSourceResponse:
+    """A response that sends events as they come, and a comment where none comes, so that the connection stays open."""
+    return EventSourceResponse(events, sep="\n", headers={"Cache-Control": "no-store"})
 
 
 def _usage(said: Said) -> dict[str, int]:

@@ -36,6 +36,11 @@ class Child:
         with contextlib.suppress(OSError):
             self._pipe.send(message)
 
+    async def broke(self) -> bool:
+        """Whether the process, which is gone, ended by an error of its own rather than by a signal from outside."""
+        await asyncio.to_thread(self.process.join)
+        return self.process.exitcode not in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
+
     async def stop(self, patience_s: float = 0.0) -> None:
         """End the process: by the end of the pipe, and by force when it is still there after `patience_s`."""
         if patience_s > 0:

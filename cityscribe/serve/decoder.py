@@ -45,7 +45,10 @@ class Decoder:
                 await self._kill("cancelled")
                 raise
             if said is None:
+                broke = await child.broke()
                 await self._kill("died")
+                if not broke:  # somebody ended it, such as the system for want of memory: the file may be good
+                    raise Refusal(503, "interrupted", "the decoder was ended from outside; send the request again")
                 raise Refusal(422, "undecodable", "the file breaks its decoder")
         outcome, value = said
         if outcome == "refused":

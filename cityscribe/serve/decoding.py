@@ -22,7 +22,7 @@ from cityscribe.media.images import ImageError, image_size, open_image
 from cityscribe.media.video import VideoError, VideoInfo, frame_at, ids_a_frame, probe, read_frames
 from cityscribe.media.video_index import open_video, video_stream
 from cityscribe.prepare.pictures import VideoJob, picture_video
-from cityscribe.serve.refusal import Refusal
+from cityscribe.serve.refusal import Refusal, disk_full, no_room
 from cityscribe.settings import PrepareSettings
 from cityscribe.traffic.scenario import PHASES, ROLES, Box, Phase, View, ViewKind
 
@@ -84,34 +84,49 @@ def _outcome(work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[str,
         return "refused", (refusal.status, refusal.code, refusal.message)
     except (MemoryError, av.MemoryError):
         return "refused", (422, "decode_memory", "decoding the file takes more memory than is allowed")
-    except (VideoError, av.FFmpegError):
-        return "refused", (422, "undecodable", DAMAGED)
     except Exception as error:
+        if no_room(error):
+            full = disk_full()
+            return "refused", (full.status, full.code, full.message)
+        if isinstance(error, VideoError | av.FFmpegError):
+            return "refused", (422, "undecodable", DAMAGED)
         return "failed", type(error).__name__
 
 
-def decode_image(source: Path, target: Path, limits: Limits) -> None:
-    """Write an image as PNG, upright. Raises Refusal (422) for one that is too large."""
+def decode_image(source: Path, target: Path, limits: Limits, left_megapixels: float = float("inf")) -> tuple[int, int]:
+    """Write an image as PNG, upright. Returns width and height.
+
+    Raises Refusal (422) for one that is larger than an image may be, or than what the request has left.
+    """
     try:
-        _check_size(*image_size(source), limits)
+        width, height = image_size(source)
+        _check_size(width, height, limits)
+        _check_left(width, height, 1, left_megapixels)
         upright = open_image(source, formats=IMAGE_FORMATS)
     except ImageError as error:
         if isinstance(error.__cause__, MemoryError):
             raise error.__cause__ from None
         raise Refusal(422, "undecodable", DAMAGED) from error
     upright.save(target, format="PNG", compress_level=1)
+    return upright.size
 
 
-def decode_frames(source: Path, folder: Path, count: int, limits: Limits) -> list[Path]:
-    """Write `count` frames of a video, evenly spread over its time, each the middle of its part, as PNG."""
+def decode_frames(
+    source: Path, folder: Path, count: int, limits: Limits, left_megapixels: float = float("inf")
+) -> tuple[list[Path], tuple[int, int]]:
+    """Write `count` frames of a video, evenly spread over its time, each the middle of its part, as PNG.
+
+    Returns the files, and width and height of each. Raises Refusal (422) as `decode_image` does.
+    """
     info = _checked(source, limits)
+    _check_left(info.width, info.height, count, left_megapixels)
     middles = [(n + 0.5) / count * info.duration_s for n in range(count)]
     wanted = sorted({min(frame_at(source, time_s), info.frames - 1) for time_s in middles})
     paths = []
     for number, frame in sorted(read_frames(source, wanted).items()):
         paths.append(folder / f"{number}.png")
         Image.fromarray(frame).save(paths[-1], format="PNG", compress_level=1)
-    return paths
+    return paths, (info.width, info.height)
 
 
 def decode_phases(
@@ -188,6 +203,11 @@ def _checked(source: Path, limits: Limits) -> VideoInfo:
 def _check_size(width: int, height: int, limits: Limits) -> None:
     if width * height > limits.megapixels * 1e6:
         raise Refusal(422, "too_many_pixels", f"{width}x{height} pixels; up to {limits.megapixels:g} million are taken")
+
+
+def _check_left(width: int, height: int, images: int, left_megapixels: float) -> None:
+    if width * height * images > left_megapixels * 1e6:
+        raise Refusal(422, "too_many_pixels", "the images of the request have more pixels together than are taken")
 
 
 def _check_length(duration_s: float, frames: int, limits: Limits) -> None:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cityscribe.serve.log import log, log_bug
 from cityscribe.serve.metrics import Metrics
-from cityscribe.serve.refusal import Refusal, stopping
+from cityscribe.serve.refusal import Refusal, disk_full, no_room, stopping
 from cityscribe.settings import ServeSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -73,6 +73,8 @@ class Guard:
                 message = {**message, "headers": [*message.get("headers", ()), *HEADERS]}
             await send(message)
 
+        if scope["path"] != "/" and scope["path"].endswith("/"):
+            scope["path"] = scope["path"].rstrip("/") or "/"  # some clients put one behind every address
         body = _Body(receive, self._most_bytes(scope), self.settings.receive_timeout_s)
         counted = False
         try:
@@ -85,9 +87,11 @@ class Guard:
             if not status:
                 await refusal.response()(scope, receive, sending)
         except Exception as error:
-            log_bug("request", error)
+            refusal = disk_full() if no_room(error) else Refusal(500, "internal", "an error of the service")
+            if refusal.status == 500:
+                log_bug("request", error)
             if not status:
-                await Refusal(500, "internal", "an error of the service").response()(scope, receive, sending)
+                await refusal.response()(scope, receive, sending)
         finally:
             self.admitted -= counted
             route = getattr(scope.get("route"), "path", "other")  # a refused or unknown request has no route
@@ -108,7 +112,7 @@ class Guard:
         if is_foreign(headers):
             raise Refusal(403, "foreign_page", "pages of other sites cannot ask here")
         if not self.token:
-            if host_name(headers) not in (*LOOPBACK, self.settings.host):
+            if host_name(headers) not in (*LOOPBACK, self.settings.host.lower()):
                 raise Refusal(403, "foreign_host", "without a token only this machine is served, by its own name")
         elif scope["path"] not in OPEN:
             scheme, _, given = headers.get("authorization", "").partition(" ")
@@ -156,14 +160,19 @@ def headers_of(scope: Scope) -> dict[str, str]:
 
 
 def is_foreign(headers: Mapping[str, str]) -> bool:
-    """Whether a page of another site sends the request."""
+    """Whether a page of another site sends the request; one that says its origin in no known form is of another."""
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host", "")
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    except ValueError:
+        return True
 
 
 def host_name(headers: Mapping[str, str]) -> str:
-    """The name in the Host header, without port and brackets."""
-    host = headers.get("host", "")
+    """The name in the Host header in lower case, without port and brackets."""
+    host = headers.get("host", "").lower()
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]

@@ -81,7 +81,7 @@ class Jobs:
     def __init__(self, settings: ServeSettings, metrics: Metrics, folder: Path) -> None:
         self._settings, self._metrics, self._folder = settings, metrics, folder
         self._jobs: dict[str, Job] = {}
-        metrics.gauges["cityscribe_jobs_unfinished"] = ("clips that are being described", lambda: self.unfinished)
+        metrics.gauge("cityscribe_jobs_unfinished", "clips that are being described", lambda: self.unfinished)
 
     @property
     def unfinished(self) -> int:

@@ -34,10 +34,15 @@ def places(error: BaseException) -> list[str]:
     return [f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
 
 
+REPEATS, WINDOW_S = 20, 60.0
+"""So many lines of one kind of a library are written in so many seconds; the rest is counted."""
+
+
 def log_to_stderr() -> None:
     """Write the log of this process to its standard error as JSON lines, and that of libraries without messages."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines())
+    handler.addFilter(_Seldom())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
@@ -54,6 +59,28 @@ class _Lines(logging.Formatter):
             line |= {"event": record.msg, **record.__dict__.get("fields", {})}
         else:
             line |= {"event": "library", "logger": record.name}
+            if left_out := record.__dict__.get("left_out"):
+                line["left_out"] = left_out  # lines like this one, in the minute before
             if record.exc_info and record.exc_info[1] is not None:
                 line |= {"error": type(record.exc_info[1]).__name__, "at": places(record.exc_info[1])}
         return json.dumps(line)
+
+
+class _Seldom(logging.Filter):
+    """Leaves out what a library says over and over: a client must not be able to fill the disk with it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[tuple[str, int, str], tuple[float, int]] = {}  # kind -> start of its window, lines in it
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == OWN:
+            return True
+        error = type(record.exc_info[1]).__name__ if record.exc_info and record.exc_info[1] is not None else ""
+        kind = (record.name, record.levelno, error)
+        began, lines = self._seen.get(kind, (record.created, 0))
+        if record.created - began >= WINDOW_S:
+            record.left_out = max(lines - REPEATS, 0)
+            began, lines = record.created, 0
+        self._seen[kind] = (began, lines + 1)
+        return lines < REPEATS

@@ -53,9 +53,9 @@ class ModelProcess:
         self._wake = asyncio.Event()
         self._runs: asyncio.Task[None] | None = None
         self._loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        metrics.gauges["cityscribe_waiting"] = ("requests that wait for the model", lambda: len(self._waiting))
-        metrics.gauges["cityscribe_running"] = ("requests that are being answered", lambda: len(self._running))
-        metrics.gauges["cityscribe_model_ready"] = ("whether the model is loaded", lambda: self.ready)
+        metrics.gauge("cityscribe_waiting", "requests that wait for the model", lambda: len(self._waiting))
+        metrics.gauge("cityscribe_running", "requests that are being answered", lambda: len(self._running))
+        metrics.gauge("cityscribe_model_ready", "whether the model is loaded", lambda: self.ready)
 
     async def start(self) -> None:
         """Load the model. Raises InputError where the checkpoint cannot be used."""

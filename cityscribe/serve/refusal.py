@@ -5,6 +5,7 @@ The body is that of OpenAI's API: {"error": {"message", "type", "param", "code"}
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -46,3 +47,20 @@ def interrupted() -> Refusal:
 
 def stopping() -> Refusal:
     return Refusal(503, "stopping", "the service is being stopped; send the request again later", retry_after_s=30)
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Of an OSError that says that there is no room for a file."""
+
+
+def no_room(error: BaseException | None) -> bool:
+    """Whether an exception, or one that it came of, says that a file has no room on this machine."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def disk_full() -> Refusal:
+    return Refusal(507, "disk_full", "this machine has no room for the file now; send the request again later")

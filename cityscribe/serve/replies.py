@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cityscribe.serve.chat import STREAM
 from cityscribe.serve.facts import FIELDS
 from cityscribe.serve.jobs import Status
 
@@ -138,4 +137,4 @@ def events(meaning: str) -> dict[str, Any]:
     """A stream of server-sent events."""
     field = {"type": "string"}
     event = {"type": "object", "properties": {"id": field, "event": field, "data": field}, "required": ["data"]}
-    return {"description": meaning, "content": {STREAM: {"schema": event}}}
+    return {"description": meaning, "content": {"text/event-stream": {"schema": event}}}

@@ -12,16 +12,18 @@ import ipaddress
 import os
 import signal
 import socket
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from sse_starlette.sse import AppStatus
 
 from cityscribe.files import InputError
 from cityscribe.serve.app import Service, serving
+from cityscribe.serve.connections import bounded, most_connections
 from cityscribe.serve.log import log, log_to_stderr
+from cityscribe.serve.workplace import workplace
 from cityscribe.settings import Settings, load_settings, settings_without_project
 
 TOKEN = "CITYSCRIBE_TOKEN"
@@ -65,10 +67,18 @@ def serve(checkpoint: str, settings: Settings, drafts: Path, token: str, tell: C
     if not token and not is_loopback(host):
         raise InputError(f"serve.host: {host} can be reached by others: give a token (--token-file or {TOKEN})")
     log_to_stderr()
-    with listening(host, settings.serve.port) as sock, tempfile.TemporaryDirectory(prefix="cityscribe-") as folder:
-        guard, parts = serving(checkpoint, drafts, settings, token, Path(folder))
+    AppStatus.disable_automatic_graceful_drain()  # streams end when what they tell of does: see `Service.drain`
+    limits = settings.serve
+    with listening(host, limits.port) as sock, workplace() as folder:
+        guard, parts = serving(checkpoint, drafts, settings, token, folder)
         config = uvicorn.Config(
             guard,
+            http=bounded(
+                most_connections(limits.max_connections),
+                limits.head_timeout_s,
+                limits.send_timeout_s,
+                guard.metrics,
+            ),
             log_config=None,
             access_log=False,
             lifespan="on",

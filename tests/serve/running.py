@@ -33,6 +33,7 @@ TIGHT = {
     "serve.max_duration_s": "5",
     "serve.max_frames": "200",
     "serve.max_megapixels": "0.3",
+    "serve.max_request_megapixels": "1.0",
     "serve.max_characters": "2000",
     "serve.max_images": "4",
     "serve.video_frames": "3",

@@ -16,8 +16,11 @@ from cityscribe.predict.grammars import json_schema
 from cityscribe.predict.local import Engine
 from cityscribe.predict.prompts import Conversation
 from cityscribe.records import image_block, message, text_block
+from cityscribe.serve.chat import answer_grammar
+from cityscribe.serve.chat_request import ChatRequest
+from cityscribe.serve.refusal import Refusal
 from cityscribe.settings import PredictSettings
-from tests.serve.running import Running, clip, encoded, image_part, picture, user, video_part
+from tests.serve.running import Running, clip, data_url, encoded, image_part, picture, user, video_part
 
 
 def ask(service: Running, *messages: dict[str, Any], **options: Any) -> Any:
@@ -177,10 +180,13 @@ BAD: list[tuple[str, int, str, dict[str, Any]]] = [
         {"structured_outputs": {"choice": ["a"]}, "response_format": {"type": "json_object"}},
     ),
     ("two answers", 422, "invalid", {"n": 2}),
+    ("half a character", 422, "invalid", {"messages": [user("What \ud83d?")]}),
+    ("half a character in a stop", 422, "invalid", {"stop": "\udc00"}),
+    ("half a character in an option", 422, "invalid", {"structured_outputs": {"choice": ["\ud83d"]}}),
     ("too many tokens", 422, "max_tokens", {"max_tokens": 501}),
     ("no tokens", 422, "invalid", {"max_tokens": 0}),
-    ("five stops", 422, "stop", {"stop": list("abcde")}),
-    ("an empty stop", 422, "stop", {"stop": ""}),
+    ("five stops", 422, "invalid", {"stop": list("abcde")}),
+    ("an empty stop", 422, "invalid", {"stop": ""}),
     ("a control token", 422, "special_token", {"messages": [user("So <image> what?")]}),
     ("too much text", 422, "too_much_text", {"messages": [user("why " * 600)]}),
     ("the assistant last", 422, "messages", {"messages": [user("a"), {"role": "assistant", "content": "b"}]}),
@@ -195,9 +201,113 @@ def test_what_cannot_be_asked_has_a_reason(service: Running, status: int, code: 
         body["messages"] = [user({"type": "image_url", "image_url": change["url"] and {"url": change["url"]}})]
     else:
         body |= change
-    response = service.http.post("/v1/chat/completions", json=body)
+    sent = json.dumps(body).encode()  # half of a surrogate pair travels as an escape
+    response = service.http.post("/v1/chat/completions", content=sent, headers={"Content-Type": "application/json"})
     assert (response.status_code, response.json()["error"]["code"]) == (status, code), response.text
     assert response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("depth", [90, 900])
+def test_a_schema_nested_too_deeply_is_refused_as_a_schema(depth: int) -> None:
+    found: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        found = {"type": "object", "properties": {"a": found}, "required": ["a"], "additionalProperties": False}
+    body = ChatRequest.model_validate({"model": "m", "messages": [user("?")], "response_format": schema(found)})
+    with pytest.raises(Refusal) as refused:
+        answer_grammar(body, 10**6)
+    assert (refused.value.status, refused.value.code) == (400, "bad_schema")
+
+
+NEUTRAL: list[dict[str, Any]] = [
+    {"tools": []},
+    {"tools": None, "tool_choice": "none"},
+    {"tool_choice": "auto", "parallel_tool_calls": False},
+    {"functions": [], "function_call": "none"},
+    {"logit_bias": {}},
+    {"logprobs": False, "top_logprobs": None},
+    {"top_logprobs": 0},
+    {"modalities": ["text"]},
+    {"top_k": -1, "min_p": 0, "repetition_penalty": 1.0, "length_penalty": 1, "best_of": 1},
+    {"presence_penalty": 0.0, "frequency_penalty": 0, "n": 1, "stop": [], "seed": None},
+    {"ignore_eos": False, "skip_special_tokens": True, "stop_token_ids": [], "use_beam_search": False, "min_tokens": 0},
+    {"chat_template_kwargs": {}, "add_generation_prompt": True, "echo": False},
+    {"reasoning_effort": "none", "verbosity": "medium", "prediction": None, "audio": None, "web_search_options": None},
+    {"user": "u", "metadata": {"a": "b"}, "store": False, "service_tier": "auto", "prompt_cache_key": "k"},
+]
+
+NOT_NEUTRAL: list[dict[str, Any]] = [
+    {"tools": [{"type": "function", "function": {"name": "f"}}]},
+    {"tool_choice": "required"},
+    {"logit_bias": {"5": 10}},
+    {"top_logprobs": 3},
+    {"logprobs": True},
+    {"modalities": ["text", "audio"]},
+    {"top_k": 5},
+    {"min_p": 0.1},
+    {"repetition_penalty": 1.2},
+    {"presence_penalty": 0.5},
+    {"chat_template_kwargs": {"enable_thinking": False}},
+    {"reasoning_effort": "high"},
+    {"a_field_of_tomorrow": 1},
+]
+
+
+@pytest.mark.parametrize("extra", NEUTRAL, ids=lambda extra: ",".join(extra))
+def test_what_changes_nothing_is_taken(service: Running, extra: dict[str, Any]) -> None:
+    body = {"model": service.name, "messages": [user("What?")], "max_tokens": 4}
+    plain, more = (service.http.post("/v1/chat/completions", json=body | each) for each in ({}, extra))
+    assert more.status_code == 200, more.text
+    assert more.json()["choices"] == plain.json()["choices"]
+
+
+@pytest.mark.parametrize("extra", NOT_NEUTRAL, ids=lambda extra: ",".join(extra))
+def test_what_would_change_the_answer_is_refused_by_its_own_name(service: Running, extra: dict[str, Any]) -> None:
+    body = {"model": service.name, "messages": [user("What?")], "max_tokens": 4}
+    response = service.http.post("/v1/chat/completions", json=body | extra)
+    assert response.status_code == 422
+    [name] = extra
+    assert response.json()["error"]["param"].startswith(name)
+    assert name in response.json()["error"]["message"]
+
+
+def test_a_reply_is_given_back_as_the_client_has_it(service: Running) -> None:
+    first = ask(service, user(image_part(encoded(picture(2))), "What?"))
+    reply = first.choices[0].message
+    asked = [user(image_part(encoded(picture(2))), "What?"), reply, user("And now?")]
+    again = ask(service, asked[0], {"role": "assistant", "content": reply.content}, asked[2])
+    for given in (reply, reply.model_dump() | {"annotations": [], "tool_calls": None, "function_call": None}):
+        assert ask(service, asked[0], given, asked[2]).choices == again.choices
+    nothing = {"role": "assistant", "content": None, "refusal": None, "tool_calls": []}
+    assert ask(service, asked[0], nothing, asked[2]).usage.prompt_tokens < again.usage.prompt_tokens
+
+
+def test_parts_as_clients_write_them(service: Running) -> None:
+    url = data_url(encoded(picture(4)))
+    usual = user({"type": "image_url", "image_url": {"url": url}}, "What?")
+    plain = user(
+        {"type": "image_url", "image_url": url, "uuid": "a"},
+        {"type": "text", "text": "What?", "cache_control": {"type": "ephemeral"}},
+    )
+    assert ask(service, plain).choices == ask(service, usual).choices
+
+
+def test_addresses_as_clients_write_them(service: Running) -> None:
+    assert service.http.get("/v1/models/").json()["object"] == "list"
+    for address in (f"/v1/models/{service.name}", f"/v1/models/{service.name}/"):
+        assert service.http.get(address).json()["id"] == service.name
+    body = {"model": service.name, "messages": [user("What?")], "max_tokens": 2}
+    assert service.http.post("/v1/chat/completions/", json=body).status_code == 200
+    refused = service.http.put("/v1/jobs/none")
+    assert (refused.status_code, refused.headers["allow"]) == (405, "DELETE, GET")
+
+
+def test_the_pixels_of_a_request_are_limited(service: Running) -> None:
+    # Four pictures of 0.29 megapixels each are let in one by one, of 1.0 in all (the service's limit in these tests).
+    parts = [image_part(encoded(picture(n, (600, 480)))) for n in range(4)]
+    with pytest.raises(openai.UnprocessableEntityError) as refused:
+        ask(service, user(*parts, "What?"))
+    assert refused.value.code == "too_many_pixels"
+    assert ask(service, user(*parts[:3], "What?"), max_tokens=1).usage.completion_tokens == 1
 
 
 def test_too_large_an_image_is_refused_by_its_header(service: Running) -> None:

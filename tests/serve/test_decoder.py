@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
+import signal
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cityscribe.serve.chat import Chat, Pixels
+from cityscribe.serve.chat_request import VideoPart
 from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.decoding import decode_frames, decode_image
 from cityscribe.serve.metrics import Metrics
 from cityscribe.serve.refusal import Refusal
 from cityscribe.settings import ServeSettings
 from tests.media.numbered_video import number_of
-from tests.serve.running import clip, encoded, picture
+from tests.serve.running import clip, data_url, encoded, picture
 
 
 def sleep_long() -> None:
@@ -29,6 +34,14 @@ def sleep_long() -> None:
 
 def end_the_process() -> None:
     os.abort()
+
+
+def be_killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fill_the_disk() -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def take_memory() -> int:
@@ -75,6 +88,36 @@ def test_what_takes_too_much_or_dies_is_refused_and_the_next_file_is_read(tmp_pa
     assert with_decoder(work) == ["undecodable", "read", "decode_memory", "read", "read"]
 
 
+def test_who_is_not_to_blame_is_told_to_come_again(tmp_path: Path) -> None:
+    async def work(decoder: Decoder) -> list[Any]:
+        return [
+            (await asyncio.gather(decoder.run(task), return_exceptions=True))[0] for task in (be_killed, fill_the_disk)
+        ]
+
+    killed, full = with_decoder(work)
+    assert (killed.status, killed.code) == (503, "interrupted")
+    assert (full.status, full.code) == (507, "disk_full")
+
+
+def test_one_frame_of_a_clip_is_a_frame_of_a_clip(tmp_path: Path) -> None:
+    """With `serve.video_frames: 1` a clip is still decoded as one, and a picture is still none."""
+    video = data_url(clip(tmp_path), "video/mp4")
+
+    async def work(decoder: Decoder) -> list[Any]:
+        chat = Chat("m", cast(Any, None), decoder, ServeSettings(video_frames=1), tmp_path)
+        found = []
+        for url in (video, data_url(encoded(picture()))):
+            part = VideoPart.model_validate({"type": "video_url", "video_url": {"url": url}})
+            folder = Path(tempfile.mkdtemp(dir=tmp_path))
+            images = chat._images(part, "p", folder, 0, Pixels(10))
+            found += await asyncio.gather(images, return_exceptions=True)
+        return found
+
+    frames, refused = with_decoder(work)
+    assert [number_of(np.array(Image.open(path))) for path in frames] == [10]
+    assert (refused.status, refused.code) == (415, "unsupported_media")
+
+
 def test_an_upright_image_keeps_its_pixels_and_a_turned_one_is_turned(tmp_path: Path) -> None:
     async def work(decoder: Decoder) -> None:
         exif = Image.Exif()
@@ -94,7 +137,9 @@ def test_frames_are_the_middles_of_equal_parts(tmp_path: Path) -> None:
     clip(tmp_path, frames=20)
 
     async def work(decoder: Decoder) -> list[Path]:
-        paths: list[Path] = await decoder.run(decode_frames, tmp_path / "clip.mp4", tmp_path, 4, decoder.limits)
+        paths: list[Path]
+        paths, size = await decoder.run(decode_frames, tmp_path / "clip.mp4", tmp_path, 4, decoder.limits)
+        assert Image.open(paths[0]).size == size
         return paths
 
     assert [number_of(np.array(Image.open(path))) for path in with_decoder(work)] == [2, 7, 12, 17]

@@ -65,6 +65,8 @@ def status_of(
         (200, {"host": "127.0.0.1:8080"}),
         (200, {"host": "localhost:8080", "origin": "http://localhost:8080"}),
         (200, {"host": "[::1]:8080"}),
+        (200, {"host": "LOCALHOST:8080", "origin": "http://LocalHost:8080"}),
+        (403, {"host": "localhost:8080", "origin": "http://[::1"}),  # no address at all
         (403, {"host": "evil.example"}),  # a name that its owner has pointed here
         (403, {"host": "localhost:8080", "origin": "http://evil.example"}),
         (403, {"host": "localhost:8080", "origin": "http://localhost:9999"}),

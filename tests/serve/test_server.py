@@ -126,7 +126,7 @@ def test_many_clients_some_malformed_some_gone_and_the_model_killed(service: Run
     assert (described["status"], described["progress"]) == ("done", {"done": 10, "total": 10})
     for _ in range(600):
         gauges = service.http.get("/metrics").text
-        if "cityscribe_running 0\n" in gauges and "cityscribe_requests_under_way 0\n" in gauges:
+        if "cityscribe_running 0.0\n" in gauges and "cityscribe_requests_under_way 0.0\n" in gauges:
             return
         time.sleep(0.1)
     raise AssertionError("requests that nobody waits for are still under way")
