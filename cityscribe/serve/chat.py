@@ -247,12 +247,13 @@ async def _streamed(
         except Exception as error:
             log_bug("stream", error)
             yield sse(Refusal(500, "internal", "an error of the service").body)
-    yield ServerSentEvent(data="[DONE]")
+    yield ServerSentEvent(data="[DONE]", sep="\n")
 
 
 def sse(value: Any, *, event: str | None = None, number: int | None = None) -> ServerSentEvent:
     """One server-sent event with JSON data."""
-    return ServerSentEvent(data=json.dumps(value, ensure_ascii=False), event=event, id=number)
+    id_ = None if number is None else str(number)
+    return ServerSentEvent(data=json.dumps(value, ensure_ascii=False), event=event, id=id_, sep="\n")
 
 
 def event_stream(events: AsyncGenerator[ServerSentEvent, None]) -> EventSourceResponse:
