@@ -44,10 +44,11 @@ from cityscribe.models.tokenizer import train_tokenizer
 from cityscribe.predict.answers import Answer
 from cityscribe.predict.decode import image_inputs_of
 from cityscribe.predict.local import Engine
-from cityscribe.predict.prompts import Conversation, open_image, with_images
+from cityscribe.predict.prompts import Conversation, open_image
 from cityscribe.predict.remote import RemoteEngine
 from cityscribe.records import image_block, message, text_block
 from cityscribe.settings import PredictSettings, RemoteSettings
+from cityscribe.tokens.encode import with_images
 
 Device = Literal["cpu", "cuda"]
 
@@ -151,7 +152,10 @@ def generate(model: Any, processor: Any, questions: Sequence[Conversation], rows
     order = sorted(range(len(questions)), key=lambda n: (questions[n].max_new_tokens, n))
     for start in range(0, len(order), rows):
         batch = order[start : start + rows]
-        filled = [with_images(questions[n], [open_image(path) for path in questions[n].images]) for n in batch]
+        filled = [
+            with_images("question", questions[n].messages, [open_image(path) for path in questions[n].images])
+            for n in batch
+        ]
         inputs = processor.apply_chat_template(
             filled,
             add_generation_prompt=True,

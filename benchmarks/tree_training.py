@@ -234,9 +234,10 @@ def measure(way: str, folder: Path, scenes: int, device: str, precision: str, ro
 
 def _tokens(samples: list[Sample], folder: Path, model: Any, processor: Any) -> dict[str, int]:
     """Of one scene: distinct tokens, and tokens of the samples one by one."""
+    from cityscribe.tokens.encode import Encoder
     from cityscribe.train.groups import plan_groups
 
-    groups, _ = plan_groups(samples, folder, processor, model, TrainSettings())
+    groups, _ = plan_groups(samples, folder, Encoder(model, processor), TrainSettings())
     forests = [forest for group in groups for forest in group.forests]
     return {
         "distinct": sum(forest.length for forest in forests),

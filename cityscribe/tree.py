@@ -39,7 +39,8 @@ class Branch:
     input_ids: np.ndarray  # [length], integers
     position_ids: np.ndarray  # [axes, length], as the model numbers this sequence alone
     weights: np.ndarray  # [length], of the loss of predicting a token from those before it; 0 where none is taken
-    image_ids: np.ndarray | None = None  # [length], which image token this is, -1 for text; None: all are text
+    media_ids: np.ndarray | None = None  # [length], equal exactly where the content of the placeholder is, -1 for text
+    token_inputs: np.ndarray | None = None  # [kinds, length], integers that the model takes for each token beside it
 
     @property
     def length(self) -> int:
@@ -55,7 +56,7 @@ class Forest:
     last: np.ndarray  # [length], the last descendant, itself where there is none
     depth: np.ndarray  # [length], the token's place in its own sequence
     position_ids: np.ndarray  # [axes, length]
-    image_ids: np.ndarray  # [length], -1 for text
+    media_ids: np.ndarray  # [length], -1 for text
     edge_token: np.ndarray  # [edges], index of the predicted token
     edge_branch: np.ndarray  # [edges], which of the branches, in the order they were given
     edge_weight: np.ndarray  # [edges], float64
@@ -127,7 +128,7 @@ def weigh(trained: Sequence[np.ndarray], weighting: Literal["token", "sequence",
 
 
 def build_forest(branches: Sequence[Branch]) -> Forest:
-    """Merge branches from the front, as far as token, position and image agree.
+    """Merge branches from the front, as far as token, position, inputs and media agree.
 
     Order-independent: permuting the branches permutes the branch numbers and changes nothing else. Weights play no part
     in merging. Raises ValueError for no or empty branches and for a weight on a first token, which nothing predicts.
@@ -165,7 +166,7 @@ def build_forest(branches: Sequence[Branch]) -> Forest:
         last=lasts[:length],
         depth=np.concatenate([np.arange(start, branches[n].length) for n, start in pieces]),
         position_ids=np.concatenate([branches[n].position_ids[:, start:] for n, start in pieces], axis=1),
-        image_ids=np.concatenate([_image_ids(branches[n])[start:] for n, start in pieces]),
+        media_ids=np.concatenate([_media_ids(branches[n])[start:] for n, start in pieces]),
         edge_token=np.concatenate([tokens[n][places] for n, places in enumerate(trained)]),
         edge_branch=np.repeat(np.arange(len(branches)), [len(places) for places in trained]),
         edge_weight=np.concatenate(
@@ -187,7 +188,7 @@ def join(forests: Sequence[Forest]) -> Forest:
         last=np.concatenate([forest.last + offset for forest, offset, _ in placed]),
         depth=np.concatenate([forest.depth for forest in forests]),
         position_ids=np.concatenate([forest.position_ids for forest in forests], axis=1),
-        image_ids=np.concatenate([forest.image_ids for forest in forests]),
+        media_ids=np.concatenate([forest.media_ids for forest in forests]),
         edge_token=np.concatenate([forest.edge_token + offset for forest, offset, _ in placed]),
         edge_branch=np.concatenate([forest.edge_branch + offset for forest, _, offset in placed]),
         edge_weight=np.concatenate([forest.edge_weight for forest in forests]),
@@ -332,19 +333,28 @@ def branch_logprobs(logits: Tensor, rows: Rows) -> Tensor:
     return sums.index_add(0, rows.edge_branch, logprobs.index_select(0, rows.edge_target))
 
 
-def _image_ids(branch: Branch) -> np.ndarray:
-    return np.full(branch.length, -1, dtype=np.int64) if branch.image_ids is None else branch.image_ids
+def _media_ids(branch: Branch) -> np.ndarray:
+    return np.full(branch.length, -1, dtype=np.int64) if branch.media_ids is None else branch.media_ids
+
+
+def _token_inputs(branches: Sequence[Branch]) -> np.ndarray:
+    """The inputs per token of all branches, one after the other, [kinds, tokens]; all branches have the same kinds."""
+    given = [branch.token_inputs for branch in branches if branch.token_inputs is not None]
+    if given and len(given) < len(branches):
+        raise ValueError("some branches have inputs beside their tokens and others do not")
+    return np.concatenate(given, axis=1) if given else np.empty((0, sum(branch.length for branch in branches)))
 
 
 def _keys(branches: Sequence[Branch]) -> list[np.ndarray]:
-    """For each branch its tokens as big-endian integers, equal exactly where token, positions and image are equal.
+    """For each branch its tokens as big-endian integers, equal exactly where all are equal that decides about a token.
 
     Big-endian bytes compare as the numbers do, which sorts branches lexicographically at the speed of memcmp.
     """
     columns = [
         np.concatenate([branch.input_ids for branch in branches]),
         *np.concatenate([branch.position_ids for branch in branches], axis=1),
-        np.concatenate([_image_ids(branch) for branch in branches]),
+        np.concatenate([_media_ids(branch) for branch in branches]),
+        *_token_inputs(branches),
     ]
     key = np.zeros(len(columns[0]), dtype=np.int64)
     width = 1
@@ -372,7 +382,7 @@ def _common_prefix(first: np.ndarray, second: np.ndarray) -> int:
 
 def _image_blocks(forest: Forest) -> np.ndarray:
     """Number the runs of image tokens that follow each other on a path, -1 for text."""
-    image = forest.image_ids >= 0
+    image = forest.media_ids >= 0
     follows = np.zeros(forest.length, dtype=bool)
     follows[1:] = image[:-1] & (forest.parent[1:] == np.arange(forest.length - 1))
     return np.where(image, np.cumsum(image & ~follows) - 1, -1)

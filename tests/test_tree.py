@@ -48,12 +48,12 @@ def llama() -> LlamaForCausalLM:
     return LlamaForCausalLM(config).double()  # in float32 a loss near 0 is rounded at the size of the logits
 
 
-def branch(ids: list[int], weights: list[float] | None = None, image_ids: list[int] | None = None, start: int = 0):
+def branch(ids: list[int], weights: list[float] | None = None, media_ids: list[int] | None = None, start: int = 0):
     return Branch(
         input_ids=np.array(ids),
         position_ids=np.arange(start, start + len(ids))[None],
         weights=np.array(weights if weights is not None else [0.0] + [1.0] * (len(ids) - 1)),
-        image_ids=None if image_ids is None else np.array(image_ids),
+        media_ids=None if media_ids is None else np.array(media_ids),
     )
 
 
@@ -172,8 +172,8 @@ def test_tokens_merge_only_where_position_and_image_agree() -> None:
     assert build_forest([branch([1, 2, 3]), branch([1, 2, 4])]).length == 4
     assert build_forest([branch([1, 2, 3]), branch([1, 2, 4], start=1)]).length == 6
     images = ([-1, 0, -1], [-1, 1, -1])
-    assert build_forest([branch([1, 2, 3], image_ids=i) for i in images]).length == 5
-    assert build_forest([branch([1, 2, 3], image_ids=images[0])] * 2).length == 3
+    assert build_forest([branch([1, 2, 3], media_ids=i) for i in images]).length == 5
+    assert build_forest([branch([1, 2, 3], media_ids=images[0])] * 2).length == 3
 
 
 def test_a_shared_token_counts_for_the_branches_that_train_it() -> None:
@@ -187,7 +187,7 @@ def test_a_shared_token_counts_for_the_branches_that_train_it() -> None:
 
 def test_rules_of_special_layers() -> None:
     image = [-1, 0, 0, -1, -1, -1]
-    forest = build_forest([branch([1, 9, 9, 2, 3, 4], image_ids=image), branch([1, 9, 9, 2, 5, 6], image_ids=image)])
+    forest = build_forest([branch([1, 9, 9, 2, 3, 4], media_ids=image), branch([1, 9, 9, 2, 5, 6], media_ids=image)])
     rows = lay_out([join([forest, forest])])
     both_ways = dense_mask(rows.visibility(whole_images=True), 1, 16)[0, 0]
     assert both_ways[1, 2]

@@ -1,4 +1,4 @@
-"""What a model takes for a conversation that it sees alone: inputs beside the tokens, positions, images read once."""
+"""What a model takes for a conversation that it sees alone: inputs beside the tokens, positions, what vision reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from transformers import BatchFeature, PreTrainedModel
+from transformers import PreTrainedModel
 
 TOKEN_INPUTS = ("token_type_ids", "mm_token_type_ids")
 """What processors give for each token beside its id, and some models need when they run by themselves."""
@@ -39,21 +39,10 @@ def position_rule(model: PreTrainedModel) -> Callable[[dict[str, Tensor], dict[s
     return positions
 
 
-class PreprocessOnce:
-    """Stands in for a processor's image processor: preprocesses on the first call, gives the same on every later one.
+def vision_reads_text(model: PreTrainedModel) -> bool:
+    """Whether the vision path of a model reads the tokens of the conversation by itself, as its configuration declares.
 
-    A processor has to see the images with every conversation about them, to know how many tokens each of them takes.
+    Then no two conversations share features, whatever their images. A model whose processor gives the text that guides
+    it as a tensor of its own (`qformer_input_ids`) need not declare it: that tensor is part of the content key.
     """
-
-    def __init__(self, image_processor: Any) -> None:
-        self._image_processor = image_processor
-        self._features: BatchFeature | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._image_processor, name)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> BatchFeature:
-        if self._features is None:
-            self._features = self._image_processor(*args, **kwargs)
-        # A copy, because some processors take entries out of what they get.
-        return BatchFeature(dict(self._features))
+    return bool(getattr(model.config, "vision_reads_text", False))

@@ -83,7 +83,7 @@ def begin(model: PreTrainedModel, prompts: Sequence[Prompt], memory: Memory) -> 
     """Compute what the prompts of each scene share, or take it from memory; at least the last token is left over."""
     scenes: dict[bytes, list[int]] = {}
     for row, prompt in enumerate(prompts):
-        scenes.setdefault(prompt.images, []).append(row)
+        scenes.setdefault(prompt.scene, []).append(row)
     prefixes: list[KeyValues] = []
     prefix_of = [0] * len(prompts)
     starts = [0] * len(prompts)
@@ -95,7 +95,7 @@ def begin(model: PreTrainedModel, prompts: Sequence[Prompt], memory: Memory) -> 
     cache = SharedCache(prefixes, prefix_of)
     fed = list(starts)
     for row, prompt in enumerate(prompts):
-        known = memory.scenes.get(prompt.images, [])
+        known = memory.scenes.get(prompt.scene, [])
         best = max(known, key=lambda past: common_length(past.input_ids, prompt.input_ids), default=None)
         if best is not None:
             until = min(common_length(best.input_ids, prompt.input_ids), len(prompt.input_ids) - 1)
@@ -216,7 +216,7 @@ def _decode(
             fed[row] += new
             if done:
                 past = Past(np.array(_sequence(talk)[: fed[row]]), prefix_of[id(talk)], cache.row(row))
-                computed.setdefault(talk.prompt.images, []).append(past)
+                computed.setdefault(talk.prompt.scene, []).append(past)
             else:
                 going.append(row)
         if len(going) < len(alive):
@@ -261,8 +261,13 @@ def image_inputs_of(model: PreTrainedModel, prompt: Prompt) -> dict[str, Tensor]
     """What the model takes for the images of a prompt, where the model is and in its type."""
     return {
         name: value.to(model.device, model.dtype if value.is_floating_point() else value.dtype)
-        for name, value in prompt.image_inputs.items()
+        for name, value in prompt.media_inputs.items()
     }
+
+
+def token_inputs_of(model: PreTrainedModel, prompt: Prompt) -> dict[str, Tensor]:
+    """What `generate` takes for each token of a prompt beside its id, [1, length] each, where the model is."""
+    return {name: value.to(model.device) for name, value in prompt.tensors().items() if name != "input_ids"}
 
 
 def _prefix(model: PreTrainedModel, prompts: Sequence[Prompt], known: Sequence[Past]) -> KeyValues:
@@ -276,7 +281,7 @@ def _prefix(model: PreTrainedModel, prompts: Sequence[Prompt], known: Sequence[P
     if known:
         past = known[0]
         length = min(common_length(past.input_ids, first.input_ids), common, past.prefix[0][0].shape[1])
-        if length >= first.images_end:
+        if length >= first.media_end:
             return [(keys[:, :length], values[:, :length]) for keys, values in past.prefix]
     return prefill(model, first, common)
 

@@ -87,7 +87,7 @@ class Engine:
         for prompt, key in zip(prompts, keys, strict=True):
             if key not in talks:
                 talks[key] = Talk(prompt, key[1], guide=self.guide(key[2]))
-        for batch in whole_groups(list(talks.values()), lambda talk: talk.prompt.images, self.settings.batch_size):
+        for batch in whole_groups(list(talks.values()), lambda talk: talk.prompt.scene, self.settings.batch_size):
             self._answer_batch(batch)
         return [
             replace(

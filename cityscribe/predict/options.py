@@ -20,7 +20,7 @@ from cityscribe.files import InputError
 from cityscribe.models.attention import decoder_attention
 from cityscribe.predict.attention import NAME
 from cityscribe.predict.batches import whole_groups
-from cityscribe.predict.decode import begin, feed, image_inputs_of, positions_from
+from cityscribe.predict.decode import begin, feed, image_inputs_of, positions_from, token_inputs_of
 from cityscribe.predict.local import Engine
 from cityscribe.predict.prompts import Conversation, Prompt
 
@@ -58,7 +58,7 @@ def score_options(
                 raise InputError(f"option `{text}`: has no tokens")
         branches.append([(prompt, [*each, engine.ends[0]] if ended else each) for each in ids])
     asked = [n for n, each in enumerate(branches) if each]
-    for part in whole_groups(asked, lambda n: prompts[n].images, engine.settings.batch_size):
+    for part in whole_groups(asked, lambda n: prompts[n].scene, engine.settings.batch_size):
         flat = [branch for n in part for branch in branches[n]]
         shared = engine.shares(flat[0][0])
         remaining = iter(_together(engine, flat) if shared else [_alone(engine, *branch) for branch in flat])
@@ -85,15 +85,15 @@ def _alone(engine: Engine, prompt: Prompt, ids: list[int]) -> float:
     """The same by the model's own `forward`, for models that cannot share a prompt."""
     model = engine.model
     whole = torch.from_numpy(np.concatenate([prompt.input_ids, ids[:-1]])[None].astype(np.int64)).to(model.device)
-    more = torch.zeros(1, len(ids) - 1, dtype=torch.long)
-    token_inputs = {name: torch.cat([each, more], dim=1) for name, each in prompt.token_inputs.items()}
+    more = torch.zeros(1, len(ids) - 1, dtype=torch.long, device=model.device)
+    token_inputs = {name: torch.cat([each, more], dim=1) for name, each in token_inputs_of(model, prompt).items()}
     logits = model(
         input_ids=whole,
         attention_mask=torch.ones_like(whole),
         use_cache=False,
         logits_to_keep=len(ids),
         **image_inputs_of(model, prompt),
-        **{name: value.to(model.device) for name, value in token_inputs.items()},
+        **token_inputs,
     ).logits[0]
     return _sum(logits, ids)
 

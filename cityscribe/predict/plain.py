@@ -17,7 +17,7 @@ from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel
 from cityscribe.models.attention import decoder_attention
 from cityscribe.models.inputs import WHOLE_IMAGES
 from cityscribe.predict.attention import NAME, SharedCache
-from cityscribe.predict.decode import Talk, feed, image_inputs_of, positions_from, prefill
+from cityscribe.predict.decode import Talk, feed, image_inputs_of, positions_from, prefill, token_inputs_of
 from cityscribe.predict.prompts import Prompt
 
 PROCESSED = (
@@ -76,8 +76,8 @@ def difference(model: PreTrainedModel, prompt: Prompt) -> float:
         logits_to_keep=2,
         **image_inputs_of(model, prompt),
     ).logits[0]
-    start = min(max(prompt.images_end, length // 2, 1), length - 2)
-    if start < max(prompt.images_end, 1) or not expected.isfinite().all():
+    start = min(max(prompt.media_end, length // 2, 1), length - 2)
+    if start < max(prompt.media_end, 1) or not expected.isfinite().all():
         return 0.0
     cache = SharedCache([prefill(model, prompt, start)], [0, 0])
     ids = prompt.input_ids.tolist()
@@ -114,7 +114,7 @@ def generate_one(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             **image_inputs_of(model, prompt),
-            **{name: value.to(model.device) for name, value in prompt.token_inputs.items()},
+            **token_inputs_of(model, prompt),
             **sampling,
             max_new_tokens=talk.limit,
             pad_token_id=pad,

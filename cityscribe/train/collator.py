@@ -1,6 +1,6 @@
 """From groups to what the model computes: the trees of one step, side by side in rows, as micro-batches.
 
-    batch = Collator(groups, image_root, processor, settings, attention)([0, 5, 7])
+    batch = Collator(groups, image_root, encoder, settings, attention)([0, 5, 7])
 
 The model gets one copy of each image for all samples that share it. Without sharing, every sample has a row of its own
 and its own copy of the images, as other trainers do it; the loss is the same.
@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import ProcessorMixin
 
 from cityscribe.settings import TrainSettings
-from cityscribe.train.encode import Conversation, encode_images
-from cityscribe.train.groups import Group, load_images, sample_name
+from cityscribe.tokens.encode import Encoder
+from cityscribe.tokens.media import join_media
+from cityscribe.train.groups import Group, media_inputs, sample_name
 from cityscribe.train.rules import TreeAttention
 from cityscribe.tree import Forest, Rows, join, lay_out, pack
 
@@ -69,9 +69,18 @@ class Tree:
     """A forest of a group on its way into a row."""
 
     forest: Forest
-    images: list[dict[str, Tensor]]  # of each of its copies of the images of the group
+    media: list[dict[str, Tensor]]  # in the order of their placeholders
     branches: list[tuple[int, int]]  # number of the group, number in its samples
     units: list[tuple[int, ...]]  # by numbers of branches
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Single:
+    """One sample that is computed alone."""
+
+    forest: Forest  # of one branch
+    token_inputs: dict[str, np.ndarray]  # [length] each
+    media: list[dict[str, Tensor]]
 
 
 class Collator:
@@ -84,14 +93,14 @@ class Collator:
         self,
         groups: Sequence[Group],
         image_root: Path,
-        processor: ProcessorMixin,
+        encoder: Encoder,
         settings: TrainSettings,
         attention: TreeAttention | None,
         reference: Sequence[Sequence[np.ndarray]] | None = None,
     ) -> None:
         self.groups = groups
         self.image_root = image_root
-        self.processor = processor
+        self.encoder = encoder
         self.settings = settings
         self.attention = attention
         self.reference = reference
@@ -100,12 +109,12 @@ class Collator:
         if not numbers:
             return self._idle()
         groups = [self.groups[number] for number in numbers]
-        images = [self.image_inputs(group) for group in groups]
+        media = [self.media(group) for group in groups]
         forests = [forest for group in groups for forest in group.forests]
         if self.attention is None:
-            micro_batches = self._singles(numbers, images)
+            micro_batches = self._singles(numbers, media)
         else:
-            micro_batches = self._trees(numbers, images, self.attention)
+            micro_batches = self._trees(numbers, media, self.attention)
         units = sum(len(group.units) for group in groups)
         return Batch(
             micro_batches=micro_batches,
@@ -124,15 +133,13 @@ class Collator:
         batch = self([shortest])
         return Batch([weightless(batch.micro_batches[-1])], denominator=0.0, distinct=0, effective=0, samples=())
 
-    def image_inputs(self, group: Group) -> dict[str, Tensor]:
-        """The images of a group as the model takes them, from memory or preprocessed again."""
-        if group.image_inputs is not None:
-            return group.image_inputs
-        sample = group.samples[0]
-        return encode_images(self.processor, sample_name(sample), sample.messages, load_images(sample, self.image_root))
+    def media(self, group: Group) -> list[list[dict[str, Tensor]]]:
+        """What the model takes for the media of each forest of a group, in the order of their placeholders."""
+        inputs = media_inputs(group, self.encoder, self.image_root, self.settings)
+        return [[inputs[key] for key in keys] for keys in group.media]
 
     def _trees(
-        self, numbers: Sequence[int], images: Sequence[dict[str, Tensor]], attention: TreeAttention
+        self, numbers: Sequence[int], media: Sequence[list[list[dict[str, Tensor]]]], attention: TreeAttention
     ) -> list[MicroBatch]:
         """Trees side by side in rows.
 
@@ -141,12 +148,12 @@ class Collator:
         is as many rows as the budget allows.
         """
         trees = []
-        for number, inputs in zip(numbers, images, strict=True):
+        for number, parts in zip(numbers, media, strict=True):
             group = self.groups[number]
-            for forest, members, copies in zip(group.forests, group.members, group.copies, strict=True):
+            for forest, members, inputs in zip(group.forests, group.members, parts, strict=True):
                 place = {member: branch for branch, member in enumerate(members)}
                 inside = [tuple(place[n] for n in unit) for unit in group.units if unit[0] in place]
-                trees.append(Tree(forest, [inputs] * copies, [(number, member) for member in members], inside))
+                trees.append(Tree(forest, inputs, [(number, member) for member in members], inside))
         budget = self.settings.budget_tokens
         lengths = [tree.forest.length for tree in trees]
         packed = pack(lengths, budget if attention.sparse else max(lengths))
@@ -159,23 +166,23 @@ class Collator:
         whole = _side_by_side(rows)
         return MicroBatch(
             rows=lay_out([row.forest for row in rows], multiple=attention.multiple),
-            image_inputs=join_images(whole.images),
+            image_inputs=join_media(whole.media),
             alone=None,
             branches=tuple(whole.branches),
             units=tuple(whole.units),
             reference=self._reference(whole.branches),
         )
 
-    def _singles(self, numbers: Sequence[int], images: Sequence[dict[str, Tensor]]) -> list[MicroBatch]:
+    def _singles(self, numbers: Sequence[int], media: Sequence[list[list[dict[str, Tensor]]]]) -> list[MicroBatch]:
         """A row for each sample; those of a unit in one micro-batch."""
         units = []
-        for number, inputs in zip(numbers, images, strict=True):
+        for number, parts in zip(numbers, media, strict=True):
             group = self.groups[number]
             for unit in group.units:
-                alone = [(group.forests[n], group.conversations[n], inputs) for n in unit]
+                alone = [Single(group.forests[n], group.token_inputs[n], parts[n]) for n in unit]
                 units.append((alone, [(number, n) for n in unit]))
-        units.sort(key=lambda unit: -max(forest.length for forest, _, _ in unit[0]))
-        lengths = [max(forest.length for forest, _, _ in alone) for alone, _ in units]
+        units.sort(key=lambda unit: -max(single.forest.length for single in unit[0]))
+        lengths = [max(single.forest.length for single in alone) for alone, _ in units]
         sizes = [len(alone) for alone, _ in units]
         micro_batches = []
         for part in chunk_rows(lengths, self.settings.budget_tokens, sizes):
@@ -203,7 +210,7 @@ def _side_by_side(trees: Sequence[Tree]) -> Tree:
     offsets = np.cumsum([0, *(len(tree.branches) for tree in trees)]).tolist()
     return Tree(
         forest=join([tree.forest for tree in trees]),
-        images=[inputs for tree in trees for inputs in tree.images],
+        media=[inputs for tree in trees for inputs in tree.media],
         branches=[branch for tree in trees for branch in tree.branches],
         units=[
             tuple(branch + offset for branch in unit)
@@ -218,37 +225,16 @@ def weightless(micro: MicroBatch) -> MicroBatch:
     return replace(micro, counts=False)
 
 
-def lay_out_singles(singles: Sequence[tuple[Forest, Conversation, dict[str, Tensor]]]) -> MicroBatch:
-    """One row a sample with its own images, as the model's processor would give them, padded on the right."""
-    rows = lay_out([forest for forest, _, _ in singles])
+def lay_out_singles(singles: Sequence[Single]) -> MicroBatch:
+    """One row a sample with its own media, as the model's processor would give them, padded on the right."""
+    rows = lay_out([single.forest for single in singles])
     inputs = {"attention_mask": torch.zeros_like(rows.input_ids)}
-    for row, (forest, conversation, _) in enumerate(singles):
-        inputs["attention_mask"][row, : forest.length] = 1
-        for name, values in conversation.token_inputs.items():
-            inputs.setdefault(name, torch.zeros_like(rows.input_ids))[row, : forest.length] = torch.from_numpy(values)
-    return MicroBatch(rows, join_images([images for _, _, images in singles if images]), inputs)
-
-
-def join_images(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The images of several conversations as one model input: one after the other, padded with zeros where they differ.
-
-    Images are cut into different numbers of tiles. The models whose processors pad them pass over the padding: they
-    know the sizes (LLaVA-NeXT and OneVision) or recognise tiles of zeros (SmolVLM).
-    """
-    joined = {}
-    for name in parts[0] if parts else ():
-        values = [part[name] for part in parts]
-        shape = [max(sizes) for sizes in zip(*(value.shape[1:] for value in values), strict=True)]
-        joined[name] = torch.cat([_padded(value, shape) for value in values])
-    return joined
-
-
-def _padded(value: Tensor, shape: Sequence[int]) -> Tensor:
-    """`value` with zeros at the end of each axis but the first, up to `shape`."""
-    missing = [size - now for size, now in zip(shape, value.shape[1:], strict=True)]
-    if not any(missing):
-        return value
-    return torch.nn.functional.pad(value, [side for count in reversed(missing) for side in (0, count)])
+    for row, single in enumerate(singles):
+        filled = slice(0, single.forest.length)
+        inputs["attention_mask"][row, filled] = 1
+        for name, values in single.token_inputs.items():
+            inputs.setdefault(name, torch.zeros_like(rows.input_ids))[row, filled] = torch.from_numpy(values)
+    return MicroBatch(rows, join_media([each for single in singles for each in single.media]), inputs)
 
 
 def chunk_rows(lengths: Sequence[int], budget: int, sizes: Sequence[int] | None = None) -> Iterator[slice]:

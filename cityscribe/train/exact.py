@@ -18,7 +18,9 @@ from cityscribe.files import InputError
 from cityscribe.models.precision import ROUNDING_BF16, ROUNDING_FLOAT32
 from cityscribe.records import Sample
 from cityscribe.settings import TrainSettings
-from cityscribe.train.collator import Collator, MicroBatch, join_images, lay_out_singles
+from cityscribe.tokens.encode import Encoder
+from cityscribe.tokens.media import join_media
+from cityscribe.train.collator import Collator, MicroBatch, Single, lay_out_singles
 from cityscribe.train.groups import plan_groups
 from cityscribe.train.rules import TreeAttention, attention_backend
 from cityscribe.tree import join, lay_out
@@ -60,29 +62,32 @@ def check_tree(
     merged = settings.model_copy(update={"budget_tokens": 2**31, "too_long": "skip", "share_prefix": True})
     apart = merged.model_copy(update={"share_prefix": False})
     exact = all(p.dtype == torch.float32 for p in model.parameters() if p.is_floating_point())  # not packed weights
+    encoder = Encoder(model, processor)
     training = model.training
     model.eval()
     try:
         with torch.autocast(model.device.type, torch.bfloat16, enabled=not exact):
-            trees, _ = plan_groups(samples, image_root, processor, model, merged)
-            collator = Collator(trees, image_root, processor, merged, attention)
-            images = [collator.image_inputs(tree) for tree in trees for _ in range(tree.copies[0])]
+            trees, _ = plan_groups(samples, image_root, encoder, merged)
+            collator = Collator(trees, image_root, encoder, merged, attention)
+            media = [inputs for tree in trees for inputs in collator.media(tree)[0]]
             rows = lay_out([join([tree.forests[0] for tree in trees])], multiple=attention.multiple)
             with attention_backend(model, attention.backend):
                 try:
-                    together = _edge_logits(model, MicroBatch(rows, join_images(images), None), attention)
+                    together = _edge_logits(model, MicroBatch(rows, join_media(media), None), attention)
                 except (TypeError, ValueError) as error:
                     raise InputError(
                         f"{type(model).__name__}: cannot be told who sees whom in a tree: {error}; "
                         "set train.share_prefix to false"
                     ) from error
 
-            singles, _ = plan_groups(samples, image_root, processor, model, apart)
+            singles, _ = plan_groups(samples, image_root, encoder, apart)
             alone = torch.cat(
                 [
-                    _edge_logits(model, lay_out_singles([(forest, conversation, collator.image_inputs(group))]), None)
+                    _edge_logits(model, lay_out_singles([Single(forest, token_inputs, media)]), None)
                     for group in singles
-                    for forest, conversation in zip(group.forests, group.conversations, strict=True)
+                    for forest, token_inputs, media in zip(
+                        group.forests, group.token_inputs, collator.media(group), strict=True
+                    )
                 ]
             )
     finally:

@@ -1,6 +1,6 @@
 """From samples to groups: samples about the same images, tokenised and merged into prefix trees.
 
-    groups, skipped = plan_groups(samples, image_root, processor, model, settings)
+    groups, skipped = plan_groups(samples, image_root, Encoder(model, processor), settings)
 
 Everything is tokenised once, before the first step, so that a sample that does not fit or an image that cannot be read
 ends a run before it begins.
@@ -9,23 +9,23 @@ ends a run before it begins.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
 from cityscribe.media.images import open_image
-from cityscribe.models.inputs import position_rule
 from cityscribe.records import Sample
 from cityscribe.settings import TrainSettings
-from cityscribe.train.encode import Conversation, EncodedGroup, Messages, encode_group
+from cityscribe.tokens.answers import Messages
+from cityscribe.tokens.branches import MediaForest, branches_of, merge
+from cityscribe.tokens.encode import Encoded, Encoder
 from cityscribe.train.objectives.objective import Skipped
-from cityscribe.tree import Branch, Forest, build_forest, split_branches, weigh
+from cityscribe.tree import Forest, split_branches, weigh
 
 CACHE_BYTES = 512 * 2**20
 """How much memory the preprocessed images of all groups may take to be kept from one epoch to the next."""
@@ -39,14 +39,19 @@ class Group:
     forests: tuple[Forest, ...]
     members: tuple[tuple[int, ...], ...]  # of each forest: whose branches it has, by their numbers in `samples`
     units: tuple[tuple[int, ...], ...]  # what the objective takes together, by numbers in `samples`
-    copies: tuple[int, ...]  # how often the images occur in each forest: once where all its samples share them
-    conversations: tuple[Conversation, ...]  # one a forest where every sample is computed alone, else none
-    image_inputs: dict[str, Tensor] | None  # None: preprocessed again when needed
+    media: tuple[tuple[bytes, ...], ...]  # of each forest the content keys in the order of their placeholders
+    token_inputs: tuple[dict[str, np.ndarray], ...]  # one a forest where every sample is computed alone, else none
+    inputs: dict[bytes, dict[str, Tensor]] | None  # content key -> model inputs; None: made again when needed
 
     @property
     def length(self) -> int:
         """The distinct tokens that it takes to compute the group."""
         return sum(forest.length for forest in self.forests)
+
+    @property
+    def keys(self) -> frozenset[bytes]:
+        """The content keys of all its media."""
+        return frozenset(key for keys in self.media for key in keys)
 
 
 def sample_name(sample: Sample) -> str:
@@ -57,8 +62,7 @@ def sample_name(sample: Sample) -> str:
 def plan_groups(
     samples: Sequence[Sample],
     image_root: Path,
-    processor: ProcessorMixin,
-    model: PreTrainedModel,
+    encoder: Encoder,
     settings: TrainSettings,
     on_group: Callable[[int, int], None] | None = None,
     units: Sequence[tuple[int, ...]] | None = None,
@@ -67,64 +71,54 @@ def plan_groups(
 
     `units` are the samples that belong together, by their numbers; one that is in none is left out without a word.
     None: each is one. `on_group(done, total)` is called as it goes. Raises InputError that names the sample for one
-    that is too long (where the settings do not skip it), whose answers cannot be located, whose images cannot be read
-    or are not those of its group; and where nothing is left to train on.
+    that is too long (where the settings do not skip it), whose answers cannot be located or whose images cannot be
+    read; and where nothing is left to train on.
     """
     planned = _grouped(samples, units)
     tasks = [[samples[number] for number in numbers] for numbers, _ in planned]
-    for first, *others in tasks:
-        for sample in others:
-            if settings.images and sample.images != first.images:
-                raise InputError(
-                    f"{sample_name(sample)}: is in the group of {sample_name(first)} but does not show the same images"
-                )
-
-    positions = position_rule(model)
-    image_token: int = model.config.image_token_id
     groups: list[Group] = []
     skipped: list[Skipped] = []
     cached = 0
-    for number, encoded in enumerate(_encode_all(tasks, image_root, processor, settings)):
+    for number, encoded in enumerate(_encode_all(tasks, image_root, encoder, settings)):
         fitting: list[int] = []
-        for place, (sample, conversation) in enumerate(zip(tasks[number], encoded.conversations, strict=True)):
-            length = len(conversation.input_ids)
-            if length > settings.max_tokens:
-                skipped.append(Skipped(sample_name(sample), length))
-            elif length > settings.budget_tokens:
+        for place, (sample, conversation) in enumerate(zip(tasks[number], encoded, strict=True)):
+            if conversation.length > settings.max_tokens:
+                skipped.append(Skipped(sample_name(sample), conversation.length))
+            elif conversation.length > settings.budget_tokens:
                 raise InputError(
-                    f"{sample_name(sample)}: has {length} tokens, train.budget_tokens allows {settings.budget_tokens} "
-                    "in a row; raise it, or lower train.max_tokens"
+                    f"{sample_name(sample)}: has {conversation.length} tokens, train.budget_tokens allows "
+                    f"{settings.budget_tokens} in a row; raise it, or lower train.max_tokens"
                 )
             else:
                 fitting.append(place)
         whole = [unit for unit in planned[number][1] if set(unit) <= set(fitting)]
         for place in sorted(set(fitting).difference(*whole)):
             fitting.remove(place)
-            length = len(encoded.conversations[place].input_ids)
+            length = encoded[place].length
             skipped.append(Skipped(sample_name(tasks[number][place]), length, "what it is compared with is too long"))
         if fitting:
-            kept = tuple(encoded.conversations[place] for place in fitting)
+            kept = [encoded[place] for place in fitting]
             kept_units = tuple(tuple(fitting.index(place) for place in unit) for unit in whole)
-            numbered = [positions(conversation.tensors(), encoded.image_inputs) for conversation in kept]
             try:
-                forests = _forests(kept, kept_units, numbered, image_token, settings)
+                forests = _forests(kept, kept_units, settings)
             except ValueError as reason:
                 raise InputError(
                     f"{sample_name(tasks[number][0])}: samples that train.objective takes together do not fit into "
                     f"one row: {reason}; raise train.budget_tokens"
                 ) from reason
-            size = sum(value.nbytes for value in encoded.image_inputs.values())
+            inputs = {item.key: item.inputs for conversation in kept for item in conversation.media}
+            size = sum(value.nbytes for each in inputs.values() for value in each.values())
             keep = cached + size <= CACHE_BYTES
             cached += size if keep else 0
             groups.append(
                 Group(
                     samples=tuple(tasks[number][place] for place in fitting),
-                    forests=tuple(forest for forest, _, _ in forests),
-                    members=tuple(members for _, members, _ in forests),
+                    forests=tuple(each.forest for _, each in forests),
+                    members=tuple(members for members, _ in forests),
                     units=kept_units,
-                    copies=tuple(copies for _, _, copies in forests),
-                    conversations=() if settings.share_prefix else kept,
-                    image_inputs=encoded.image_inputs if keep else None,
+                    media=tuple(each.keys for _, each in forests),
+                    token_inputs=() if settings.share_prefix else tuple(each.token_inputs for each in kept),
+                    inputs=inputs if keep else None,
                 )
             )
         if on_group is not None:
@@ -189,10 +183,37 @@ def shown_messages(sample: Sample, settings: TrainSettings) -> Messages:
     ]
 
 
+def media_inputs(
+    group: Group, encoder: Encoder, image_root: Path, settings: TrainSettings
+) -> dict[bytes, dict[str, Tensor]]:
+    """What the model takes for the media of a group by content key, from memory or made again from the samples.
+
+    Raises InputError where an image cannot be read any more, or shows something else than when it was tokenised.
+    """
+    if group.inputs is not None:
+        return group.inputs
+    opened: dict[tuple[str, ...], list[Image.Image]] = {}
+    found: dict[bytes, dict[str, Tensor]] = {}
+    for sample in group.samples:
+        if found.keys() >= group.keys:
+            break
+        if sample.images not in opened:
+            opened[sample.images] = load_images(sample, image_root)
+        messages = shown_messages(sample, settings)
+        items = encoder.teach(sample_name(sample), messages, opened[sample.images]).media
+        found |= {item.key: item.inputs for item in items}
+    if missing := group.keys - found.keys():
+        raise InputError(
+            f"{sample_name(group.samples[0])}: {len(missing)} of its images are not what they were when it was "
+            "tokenised; start the run again"
+        )
+    return found
+
+
 def _encode_all(
-    tasks: Sequence[Sequence[Sample]], image_root: Path, processor: ProcessorMixin, settings: TrainSettings
-) -> Iterator[EncodedGroup]:
-    work = _Encoding(tasks, image_root, processor, settings)
+    tasks: Sequence[Sequence[Sample]], image_root: Path, encoder: Encoder, settings: TrainSettings
+) -> Iterator[list[Encoded]]:
+    work = _Encoding(tasks, image_root, encoder, settings)
     for encoded in DataLoader(work, batch_size=None, num_workers=settings.workers):  # type: ignore[arg-type]
         if isinstance(encoded, InputError):
             raise encoded
@@ -208,69 +229,42 @@ class _Encoding:
 
     tasks: Sequence[Sequence[Sample]]
     image_root: Path
-    processor: ProcessorMixin
+    encoder: Encoder
     settings: TrainSettings
 
     def __len__(self) -> int:
         return len(self.tasks)
 
-    def __getitem__(self, number: int) -> EncodedGroup | InputError:
-        group = self.tasks[number]
+    def __getitem__(self, number: int) -> list[Encoded] | InputError:
+        opened: dict[tuple[str, ...], list[Image.Image]] = {}
+        encoded = []
         try:
-            images = load_images(group[0], self.image_root) if self.settings.images else []
-            named = [(sample_name(sample), shown_messages(sample, self.settings)) for sample in group]
-            return encode_group(self.processor, named, images)
+            for sample in self.tasks[number]:
+                shown = sample.images if self.settings.images else ()
+                if shown not in opened:
+                    opened[shown] = load_images(sample, self.image_root) if shown else []
+                messages = shown_messages(sample, self.settings)
+                encoded.append(self.encoder.teach(sample_name(sample), messages, opened[shown]))
         except InputError as error:
             return error
+        return encoded
 
 
 def _forests(
-    conversations: Sequence[Conversation],
-    units: Sequence[tuple[int, ...]],
-    positions: Sequence[np.ndarray],
-    image_token: int,
-    settings: TrainSettings,
-) -> list[tuple[Forest, tuple[int, ...], int]]:
-    """The forests of a group within the budget, whose branches each has, and how often the images occur in it."""
+    conversations: Sequence[Encoded], units: Sequence[tuple[int, ...]], settings: TrainSettings
+) -> list[tuple[tuple[int, ...], MediaForest]]:
+    """The forests of a group within the budget, and whose branches each has."""
     trained = [conversation.trained for conversation in conversations]
     if settings.objective.answers == "last":
         trained = [last_run(places) for places in trained]
-    weights = weigh(trained, settings.weighting)
-    branches = []
-    for conversation, position_ids, share in zip(conversations, positions, weights, strict=True):
-        image = conversation.input_ids == image_token
-        image_ids = np.where(image, np.cumsum(image) - 1, -1)
-        branches.append(Branch(conversation.input_ids, position_ids, share, image_ids))
-    if not settings.share_prefix:
-        return [(build_forest([branch]), (number,), 1) for number, branch in enumerate(branches)]
-    forests = []
-    for part in split_branches(branches, settings.budget_tokens, units):
-        forest, copies = _merge_whole_sets([branches[number] for number in part])
-        forests.append((forest, tuple(part), copies))
-    return forests
+    branches, numbers = branches_of(conversations, weigh(trained, settings.weighting))
+    parts = [[number] for number in range(len(branches))]
+    if settings.share_prefix:
+        parts = split_branches(branches, settings.budget_tokens, units)
+    return [(tuple(part), merge([branches[number] for number in part], numbers)) for part in parts]
 
 
 def last_run(places: np.ndarray) -> np.ndarray:
     """Of places that are marked, bool [length], the last ones that follow each other."""
     starts = np.flatnonzero(places & ~np.append(False, places[:-1]))
     return places & (np.arange(len(places)) >= starts[-1])
-
-
-def _merge_whole_sets(branches: list[Branch]) -> tuple[Forest, int]:
-    """Merge branches so that the images of the group occur as whole sets, one after the other; and how many sets.
-
-    They do where the branches part before the first image or after the last. Where they part in between, a later image
-    would occur more often than an earlier one: nothing from the first image on is shared then.
-    """
-    forest = build_forest(branches)
-    occurrences = np.bincount(forest.image_ids[forest.image_ids >= 0])
-    if not len(occurrences):
-        return forest, 0
-    if (occurrences == occurrences[0]).all():
-        return forest, int(occurrences[0])
-    own = [
-        replace(branch, image_ids=np.where(branch.image_ids >= 0, branch.image_ids + number * len(occurrences), -1))
-        for number, branch in enumerate(branches)
-        if branch.image_ids is not None
-    ]
-    return build_forest(own), len(own)

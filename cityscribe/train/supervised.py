@@ -30,6 +30,7 @@ from cityscribe.models.parts import named_parts
 from cityscribe.models.precision import resolve_dtype
 from cityscribe.records import Sample
 from cityscribe.settings import UNRELATED_TO_WEIGHTS, TrainSettings
+from cityscribe.tokens.encode import Encoder
 from cityscribe.train import processes
 from cityscribe.train.checkpoints import check_run, latest_checkpoint, load_weights, step_of
 from cityscribe.train.collator import Collator
@@ -96,7 +97,8 @@ def train(
     model.to(device)  # type: ignore[arg-type]
 
     arrangement = settings.objective.arrange(samples)
-    groups, too_long = plan_groups(samples, image_root, processor, model, settings, on_group, arrangement.units)
+    encoder = Encoder(model, processor)
+    groups, too_long = plan_groups(samples, image_root, encoder, settings, on_group, arrangement.units)
     skipped = [*(Skipped(sample_name(samples[n]), 0, why) for n, why in arrangement.left_out), *too_long]
     _refuse_groups_without_a_gradient(groups, model)
     notes = _notes(groups)
@@ -127,7 +129,7 @@ def train(
                 f"{checkpoint}: DeepSpeed cannot go on from it; set train.distributed to fsdp2, or remove the folder"
             )
         backend = attention_backend(model, attention.backend) if attention is not None else nullcontext()
-        collator = Collator(groups, image_root, processor, settings, attention)
+        collator = Collator(groups, image_root, encoder, settings, attention)
         with backend, _config_restored(model):
             if settings.objective.needs_reference:
                 file = out / "reference.parquet"
@@ -267,7 +269,7 @@ def _refuse_groups_without_a_gradient(groups: Sequence[Group], model: PreTrained
     """Raise InputError for a group that shows no image where only what reads images trains: nothing learns from it."""
     trains = {name for name, parameters in named_parts(model) if any(p.requires_grad for p in parameters)}
     if trains <= {"connector", "vision_tower"}:
-        bare = [group.samples[0] for group in groups if not any(group.copies)]
+        bare = [group.samples[0] for group in groups if not group.keys]
         if bare:
             raise InputError(
                 f"{sample_name(bare[0])}: shows no image, and what trains ({', '.join(sorted(trains))}) learns from "
@@ -277,7 +279,7 @@ def _refuse_groups_without_a_gradient(groups: Sequence[Group], model: PreTrained
 
 def _notes(groups: Sequence[Group]) -> tuple[str, ...]:
     """What the user should know about the groups, once."""
-    if any(copies > 1 for group in groups for copies in group.copies):
+    if any(len(set(keys)) < len(keys) for group in groups for keys in group.media):
         return (
             "some samples of the same images share nothing of them: the chat template (or the sample) puts text that "
             "differs before the images, so that each image is computed again for each of these samples",

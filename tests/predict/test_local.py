@@ -321,7 +321,7 @@ def test_an_image_is_computed_once_for_all_questions_and_turns(
     said = tokens_of(engine, answers[:6])
     prompts = [prompt.input_ids for prompt in engine.read(asked)]
     shared = min(common_length(prompts[0], prompt) for prompt in prompts)
-    assert shared >= max(prompt.images_end for prompt in engine.read(asked)) > 0
+    assert shared >= max(prompt.media_end for prompt in engine.read(asked)) > 0
     # The last token that is said is not computed: nothing is predicted from it.
     once = [len(prompt) - shared + len(tokens) - 1 for prompt, tokens in zip(prompts, said, strict=True)]
     assert seen.tokens == shared + sum(once)

@@ -41,7 +41,8 @@ def alone(engine: Engine, talk: Conversation, option: str, ended: bool) -> float
     ids = engine.processor.tokenizer.encode(option, add_special_tokens=False) + ([engine.ends[0]] if ended else [])
     whole = torch.from_numpy(np.concatenate([prompt.input_ids, ids])[None])
     more = torch.zeros(1, len(ids), dtype=torch.long)
-    extra = {name: torch.cat([each, more], dim=1) for name, each in prompt.token_inputs.items()}
+    tokens = {name: each for name, each in prompt.tensors().items() if name != "input_ids"}
+    extra = {name: torch.cat([each, more], dim=1) for name, each in tokens.items()}
     logits = engine.model(
         input_ids=whole, attention_mask=torch.ones_like(whole), **image_inputs_of(engine.model, prompt), **extra
     ).logits[0]

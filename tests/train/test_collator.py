@@ -13,8 +13,10 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.records import Sample, message, text_block
 from cityscribe.settings import TrainSettings
+from cityscribe.tokens.encode import Encoder
+from cityscribe.tokens.media import join_media
 from cityscribe.train import groups as groups_module
-from cityscribe.train.collator import Collator, chunk_rows, join_images
+from cityscribe.train.collator import Collator, chunk_rows
 from cityscribe.train.groups import plan_groups
 from cityscribe.train.rules import TreeAttention, tree_attention
 from tests.train.conftest import City
@@ -33,8 +35,8 @@ def test_micro_batches_keep_to_the_budget_and_lose_nothing(
 ) -> None:
     model, processor = load("llava")
     settings = TrainSettings(budget_tokens=budget, share_prefix=attention is not None)
-    groups, _ = plan_groups(city.samples, city.root, processor, model, settings)
-    batch = Collator(groups, city.root, processor, settings, attention)([2, 0, 1])
+    groups, _ = plan_groups(city.samples, city.root, Encoder(model, processor), settings)
+    batch = Collator(groups, city.root, Encoder(model, processor), settings, attention)([2, 0, 1])
     assert batch.denominator == sum(
         group.forests[n].edge_weight.sum() for group in groups for n in range(len(group.forests))
     )
@@ -59,21 +61,24 @@ def test_micro_batches_keep_to_the_budget_and_lose_nothing(
 def test_images_lie_in_the_order_of_their_tokens(load: Load, city: City) -> None:
     model, processor = load("llava")
     settings = TrainSettings()
-    groups, _ = plan_groups(city.samples, city.root, processor, model, settings)
-    (micro,) = Collator(groups, city.root, processor, settings, SPARSE)([0, 1, 2]).micro_batches
+    groups, _ = plan_groups(city.samples, city.root, Encoder(model, processor), settings)
+    (micro,) = Collator(groups, city.root, Encoder(model, processor), settings, SPARSE)([0, 1, 2]).micro_batches
     lengths = [group.forests[0].length for group in groups]
     order = np.argsort([-length for length in lengths], kind="stable")
-    expected = torch.cat([groups[number].image_inputs["pixel_values"] for number in order])
+    expected = torch.cat(
+        [groups[number].inputs[key]["pixel_values"] for number in order for key in groups[number].media[0]]
+    )
     assert torch.equal(micro.image_inputs["pixel_values"], expected)
 
 
 def test_images_preprocessed_again_are_the_same(load: Load, city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     model, processor = load("llava-next")
     settings = TrainSettings()
-    kept, _ = plan_groups(city.samples, city.root, processor, model, settings)
+    kept, _ = plan_groups(city.samples, city.root, Encoder(model, processor), settings)
     monkeypatch.setattr(groups_module, "CACHE_BYTES", 0)
-    dropped, _ = plan_groups(city.samples, city.root, processor, model, settings)
-    one, other = (Collator(g, city.root, processor, settings, SPARSE)([0, 2]).micro_batches for g in (kept, dropped))
+    dropped, _ = plan_groups(city.samples, city.root, Encoder(model, processor), settings)
+    encoder = Encoder(model, processor)
+    one, other = (Collator(g, city.root, encoder, settings, SPARSE)([0, 2]).micro_batches for g in (kept, dropped))
     for name, value in one[0].image_inputs.items():
         assert torch.equal(value, other[0].image_inputs[name])
 
@@ -83,16 +88,17 @@ def test_samples_without_images_stand_beside_others(attention: TreeAttention | N
     model, processor = load("llava")
     bare = Sample((message("user", text_block("Hello?")), message("assistant", text_block("Yes."))), (), "bare")
     settings = TrainSettings(share_prefix=attention is not None)
-    groups, _ = plan_groups([bare, *city.samples[:5]], city.root, processor, model, settings)
-    (micro,) = Collator(groups, city.root, processor, settings, attention)([0, 1]).micro_batches
+    groups, _ = plan_groups([bare, *city.samples[:5]], city.root, Encoder(model, processor), settings)
+    (micro,) = Collator(groups, city.root, Encoder(model, processor), settings, attention)([0, 1]).micro_batches
     assert len(micro.image_inputs["pixel_values"]) == (2 if attention else 10)
 
 
 def test_a_batch_moves_whole(load: Load, city: City) -> None:
     model, processor = load("qwen2.5-vl")
     settings = TrainSettings(share_prefix=False)
-    groups, _ = plan_groups(city.samples[:5], city.root, processor, model, settings)
-    moved = Collator(groups, city.root, processor, settings, None)([0]).to(torch.device("meta"), non_blocking=True)
+    encoder = Encoder(model, processor)
+    groups, _ = plan_groups(city.samples[:5], city.root, encoder, settings)
+    moved = Collator(groups, city.root, encoder, settings, None)([0]).to(torch.device("meta"), non_blocking=True)
     (micro,) = moved.micro_batches
     tensors = [micro.rows.input_ids, micro.rows.weights, *micro.image_inputs.values(), *(micro.alone or {}).values()]
     assert {tensor.device.type for tensor in tensors} == {"meta"}
@@ -101,11 +107,11 @@ def test_a_batch_moves_whole(load: Load, city: City) -> None:
 
 def test_images_of_different_shapes_are_padded_at_the_end() -> None:
     parts = [{"pixel_values": torch.ones(1, 2, 3)}, {"pixel_values": torch.ones(2, 3, 2)}]
-    joined = join_images(parts)["pixel_values"]
+    joined = join_media(parts)["pixel_values"]
     assert joined.shape == (3, 3, 3)
     assert joined[0].tolist() == [[1, 1, 1], [1, 1, 1], [0, 0, 0]]
     assert joined[1].tolist() == [[1, 1, 0]] * 3
-    assert join_images([]) == {}
+    assert join_media([]) == {}
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=20), st.integers(1, 120))

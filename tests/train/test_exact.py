@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 from cityscribe.files import InputError
 from cityscribe.records import Sample
 from cityscribe.settings import TrainSettings
+from cityscribe.tokens.encode import Encoder
 from cityscribe.train.collator import Collator
 from cityscribe.train.exact import check_tree, kept_logits
 from cityscribe.train.groups import load_images, plan_groups
@@ -64,8 +65,8 @@ def batch_loss(
     samples: tuple[Sample, ...],
 ) -> Tensor:
     """The loss of all samples as one step computes it, its gradient left in the model."""
-    groups, _ = plan_groups(samples, city.root, processor, model, settings)
-    batch = Collator(groups, city.root, processor, settings, attention)(range(len(groups)))
+    groups, _ = plan_groups(samples, city.root, Encoder(model, processor), settings)
+    batch = Collator(groups, city.root, Encoder(model, processor), settings, attention)(range(len(groups)))
     total = torch.zeros(())
     for micro in batch.micro_batches:
         rows = micro.rows
@@ -131,7 +132,7 @@ def test_the_check_finds_a_wrong_mask(
 def test_the_check_finds_wrong_positions(load: Load, city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     model, processor = load("qwen2.5-vl")
     count = lambda tokens, images: np.arange(tokens["input_ids"].shape[1])[None]  # noqa: E731
-    monkeypatch.setattr("cityscribe.train.groups.position_rule", lambda model: count)
+    monkeypatch.setattr("cityscribe.tokens.encode.position_rule", lambda model: count)
     with pytest.raises(InputError, match="changes its logits by"):
         check_tree(
             model,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
 from transformers import LlavaForConditionalGeneration, MistralConfig, PreTrainedModel, ProcessorMixin, Qwen2Config
@@ -13,7 +12,6 @@ from cityscribe.files import InputError
 from cityscribe.models.inputs import position_rule
 from cityscribe.models.load import load_processor
 from cityscribe.settings import TrainSettings
-from cityscribe.train.encode import Conversation
 from cityscribe.train.exact import check_tree
 from cityscribe.train.rules import attention_backend, tree_attention
 from tests.tiny_models import FAMILIES
@@ -100,5 +98,4 @@ def modules(model: PreTrainedModel) -> list[tuple[str, PreTrainedModel]]:
 @pytest.mark.parametrize(("family", "axes"), [("llava", 1), ("qwen2.5-vl", 3), ("qwen3-vl", 3)])
 def test_positions_without_images_count_from_zero(family: str, axes: int, load: Load) -> None:
     model, _ = load(family)
-    conversation = Conversation(np.array([5, 6, 7]), np.array([False, True, True]), {})
-    assert position_rule(model)(conversation.tensors(), {}).tolist() == [[0, 1, 2]] * axes
+    assert position_rule(model)({"input_ids": torch.tensor([[5, 6, 7]])}, {}).tolist() == [[0, 1, 2]] * axes

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 from cityscribe.files import InputError
 from cityscribe.models.parts import named_parts
 from cityscribe.settings import TrainSettings
+from cityscribe.tokens.encode import Encoder
 from cityscribe.train import reporters
 from cityscribe.train.collator import Collator, weightless
 from cityscribe.train.groups import plan_groups
@@ -33,9 +34,9 @@ def gradients(load: Load, city: City, family: str, checkpointing: bool) -> tuple
     model.train()
     if checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
-    groups, _ = plan_groups(city.samples[:5], city.root, processor, model, SETTINGS)
+    groups, _ = plan_groups(city.samples[:5], city.root, Encoder(model, processor), SETTINGS)
     attention = tree_attention(model, torch.device("cpu"), 4096)
-    (micro,) = Collator(groups, city.root, processor, SETTINGS, attention)([0]).micro_batches
+    (micro,) = Collator(groups, city.root, Encoder(model, processor), SETTINGS, attention)([0]).micro_batches
     with attention_backend(model, attention.backend):
         loss = summed_loss(SETTINGS.objective, model, micro, groups, attention, torch.float32)
         loss.backward()
@@ -106,9 +107,9 @@ def test_tensorboard_gets_every_step(load: Load, city: City, tmp_path: Path) -> 
 
 def test_what_fills_up_a_step_counts_for_nothing(load: Load, city: City) -> None:
     model, processor = load("llava")
-    groups, _ = plan_groups(city.samples, city.root, processor, model, SETTINGS)
+    groups, _ = plan_groups(city.samples, city.root, Encoder(model, processor), SETTINGS)
     attention = tree_attention(model, torch.device("cpu"), 4096)
-    collator = Collator(groups, city.root, processor, SETTINGS, attention)
+    collator = Collator(groups, city.root, Encoder(model, processor), SETTINGS, attention)
     batch = collator([0])
     filled = filled_up(batch, 3)
     assert [micro.counts for micro in filled.micro_batches] == [True, False, False]

@@ -11,9 +11,8 @@ from PIL import Image
 from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
-from cityscribe.models.load import load_processor
 from cityscribe.records import image_block, message, text_block, text_of
-from cityscribe.train.encode import encode, encode_group
+from cityscribe.tokens.encode import Encoder
 from tests.tiny_models import FAMILIES
 
 Load = Callable[[str], tuple[PreTrainedModel, ProcessorMixin]]
@@ -41,31 +40,32 @@ MARKED_LLAVA_1_5 = LLAVA_1_5.replace(
 )
 
 
-def answers(processor: ProcessorMixin, messages: list) -> list[str]:
+def answers(model: PreTrainedModel, processor: ProcessorMixin, messages: list) -> list[str]:
     """The stretches of tokens that are trained, as text."""
     images = IMAGES if any(block["type"] == "image" for block in messages[0]["content"]) else []
-    conversation = encode(processor, "one", messages, images)
+    conversation = Encoder(model, processor).teach("one", messages, images)
     edges = np.flatnonzero(np.diff(conversation.trained.astype(int), prepend=0, append=0))
     return [processor.tokenizer.decode(conversation.input_ids[a:b]) for a, b in edges.reshape(-1, 2)]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_answers_are_found_by_marks_and_by_differences(family: str, tiny: Callable) -> None:
-    processor = load_processor(tiny(family))
+def test_answers_are_found_by_marks_and_by_differences(family: str, load: Load) -> None:
+    model, processor = load(family)
     expected = [text_of(turn) + "<|im_end|>" for turn in TWO_ROUNDS if turn["role"] == "assistant"]
-    assert answers(processor, TWO_ROUNDS) == expected
+    assert answers(model, processor, TWO_ROUNDS) == expected
     processor.chat_template = processor.chat_template.replace("{%- generation -%}", "").replace(
         "{%- endgeneration -%}", ""
     )
-    assert answers(processor, TWO_ROUNDS) == expected
-    assert answers(processor, [message("user", text_block("Hello?")), *ONE_ROUND[1:]]) == expected[:1]
+    assert answers(model, processor, TWO_ROUNDS) == expected
+    assert answers(model, processor, [message("user", text_block("Hello?")), *ONE_ROUND[1:]]) == expected[:1]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_group_is_encoded_as_its_conversations_alone(family: str, tiny: Callable) -> None:
-    processor = load_processor(tiny(family))
-    group = encode_group(processor, [("one", ONE_ROUND), ("two", TWO_ROUNDS)], IMAGES)
-    for messages, conversation in zip((ONE_ROUND, TWO_ROUNDS), group.conversations, strict=True):
+def test_conversations_are_encoded_as_plain_transformers_does(family: str, load: Load) -> None:
+    model, processor = load(family)
+    encoder = Encoder(model, processor)
+    for messages in (ONE_ROUND, TWO_ROUNDS):
+        conversation = encoder.teach("one", messages, IMAGES)
         images = iter(IMAGES)
         filled = [
             {**turn, "content": [b if b["type"] == "text" else {**b, "image": next(images)} for b in turn["content"]]}
@@ -76,25 +76,25 @@ def test_a_group_is_encoded_as_its_conversations_alone(family: str, tiny: Callab
         del expected["attention_mask"]
         for name, values in conversation.token_inputs.items():
             assert values.tolist() == expected.pop(name)[0].tolist()
-        assert group.image_inputs.keys() == expected.keys()
-        for name, value in group.image_inputs.items():
+        assert conversation.media_inputs.keys() == expected.keys()
+        for name, value in conversation.media_inputs.items():
             assert torch.equal(value, torch.as_tensor(expected[name])), name
 
 
 @pytest.mark.parametrize("template", [LLAVA_1_5, MARKED_LLAVA_1_5])
-def test_an_answer_that_the_template_leaves_open_is_ended(template: str, tiny: Callable) -> None:
-    processor = load_processor(tiny("llava"))
+def test_an_answer_that_the_template_leaves_open_is_ended(template: str, load: Load) -> None:
+    model, processor = load("llava")
     processor.chat_template = template
-    assert [answer.strip() for answer in answers(processor, ONE_ROUND)] == ["Dry.<|im_end|>"]
-    first, last = answers(processor, TWO_ROUNDS)
+    assert [answer.strip() for answer in answers(model, processor, ONE_ROUND)] == ["Dry.<|im_end|>"]
+    first, last = answers(model, processor, TWO_ROUNDS)
     assert first.strip() == "Dry."
     assert last.strip() == "The vehicle is on the left, 20 m away.<|im_end|>"
 
 
-def test_a_generation_prompt_that_opens_thoughts_is_no_part_of_the_answer(tiny: Callable) -> None:
-    processor = load_processor(tiny("llava"))
+def test_a_generation_prompt_that_opens_thoughts_is_no_part_of_the_answer(load: Load) -> None:
+    model, processor = load("llava")
     processor.chat_template = LLAVA_1_5.replace("'ASSISTANT:'", "'ASSISTANT: <think>'")
-    assert [answer.strip() for answer in answers(processor, ONE_ROUND)] == ["Dry.<|im_end|>"]
+    assert [answer.strip() for answer in answers(model, processor, ONE_ROUND)] == ["Dry.<|im_end|>"]
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ def test_a_generation_prompt_that_opens_thoughts_is_no_part_of_the_answer(tiny: 
     ],
 )
 def test_what_cannot_be_located_is_an_error_that_names_the_sample(
-    template: str, messages: list, expected: str, tiny: Callable
+    template: str, messages: list, expected: str, load: Load
 ) -> None:
-    processor = load_processor(tiny("llava"))
+    model, processor = load("llava")
     processor.chat_template = template
     with pytest.raises(InputError, match=expected):
-        encode(processor, "one", messages, IMAGES)
+        Encoder(model, processor).teach("one", messages, IMAGES)

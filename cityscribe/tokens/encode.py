@@ -1,0 +1,296 @@
+"""The one encoder: conversations as the model sees them alone, for training, its check, asking and scoring.
+
+    encoder = Encoder(model, processor)
+    prompt = encoder.ask("the question", messages, images)   # ends where the answer is to begin
+    taught = encoder.teach("event_1/long", messages, images)  # with its answers, and which tokens are trained
+
+Every conversation is tokenised whole, by the model's own processor and chat template, so that the result is right for
+any template. Nothing of one conversation is taken for another; only the same image objects are preprocessed once.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jinja2 import TemplateError
+from PIL import Image
+from torch import Tensor
+from transformers import PreTrainedModel, ProcessorMixin
+
+from cityscribe.files import InputError
+from cityscribe.models.inputs import TOKEN_INPUTS, position_rule, vision_reads_text
+from cityscribe.records import image_block
+from cityscribe.tokens.answers import Messages, count_answers, located_answers, marked_answers, marks_answers, open_end
+from cityscribe.tokens.media import MediaItem, content_key, join_media, split_media
+from cityscribe.tokens.preprocess import PreprocessOnce
+
+REFUSALS = (TemplateError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
+"""What chat templates and processors, which are foreign, raise for a conversation that they are not made for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """One conversation as the model sees it alone."""
+
+    input_ids: np.ndarray  # [length] int64
+    position_ids: np.ndarray  # [axes, length] int64
+    token_inputs: dict[str, np.ndarray]  # name of TOKEN_INPUTS -> [length] int64, as far as the processor gives them
+    media: tuple[MediaItem, ...]  # in the order of their placeholders
+    media_ids: np.ndarray  # [length] int64, which of `media` a placeholder token belongs to; -1 for all other tokens
+    trained: np.ndarray  # [length] bool, the answers and what ends them; none of a conversation that is to be asked
+
+    @property
+    def length(self) -> int:
+        return len(self.input_ids)
+
+    @property
+    def next_position(self) -> int:
+        """The position of the token behind the last, on every axis (one more than the largest)."""
+        return int(self.position_ids.max()) + 1
+
+    @property
+    def media_end(self) -> int:
+        """Where its last placeholder ends; 0 without media."""
+        places = np.flatnonzero(self.media_ids >= 0)
+        return int(places[-1]) + 1 if len(places) else 0
+
+    @property
+    def media_inputs(self) -> dict[str, Tensor]:
+        """What the model takes for all its media; empty without."""
+        return join_media([item.inputs for item in self.media])
+
+    @property
+    def media_key(self) -> bytes:
+        """Equal exactly where the media are, in their order; empty without."""
+        return b"".join(item.key for item in self.media)
+
+    @property
+    def key(self) -> bytes:
+        """Equal exactly where conversations are."""
+        return self.media_key + self.input_ids.tobytes()
+
+    @property
+    def scene(self) -> bytes:
+        """Equal exactly where the media and what stands before them are: such conversations can share them."""
+        return self.media_key + self.input_ids[: self.media_end].tobytes()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Tokens and what stands beside them, [1, length] each, as the model's `forward` takes them."""
+        values = {"input_ids": self.input_ids, **self.token_inputs}
+        return {name: torch.from_numpy(value)[None] for name, value in values.items()}
+
+
+class Encoder:
+    """Encodes conversations for one model. Images are `PIL` images, one for each image block, in the order of these.
+
+    All methods raise InputError, with the name of the conversation, for one that has another number of image blocks or
+    that the template or the processor does not accept.
+    """
+
+    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
+        # A copy whose parts note what they do; the processor itself stays as it is.
+        self.processor: Any = copy.copy(processor)
+        self._images = PreprocessOnce(processor.image_processor)
+        self.processor.image_processor = self._images
+        self._replaced = Replacements(processor)
+        self.processor.get_text_with_replacements = self._replaced
+        self._placeholder: int = model.config.image_token_id
+        self._positions = position_rule(model)
+        self._reads_text = vision_reads_text(model)
+        self._items: dict[tuple[tuple[str, int], ...], tuple[MediaItem, ...]] = {}
+
+    def ask(self, name: str, messages: Messages, images: Sequence[Image.Image]) -> Encoded:
+        """A conversation that ends where the answer is to begin."""
+        encoded = self._apply(name, with_images(name, messages, images), add_generation_prompt=True)
+        sequence = _Sequence.of(encoded, bool(images))
+        return self._encoded(sequence, len(images))
+
+    def teach(self, name: str, messages: Messages, images: Sequence[Image.Image]) -> Encoded:
+        """A conversation with its answers marked. Raises InputError where they cannot be located, too."""
+        filled = with_images(name, messages, images)
+        answers = count_answers(name, messages)
+        if marks_answers(self.processor):
+            encoded = self._apply(name, filled, return_assistant_tokens_mask=True)
+            sequence = _Sequence.of(encoded, bool(images))
+            sequence.trained = marked_answers(name, encoded["assistant_masks"][0].numpy(), answers)
+        else:
+            encoded = self._apply(name, filled, processor_kwargs={"return_offsets_mapping": True})
+            sequence = _Sequence.of(encoded, bool(images))
+            sequence.trained = located_answers(
+                name,
+                messages,
+                functools.partial(self._render, name),
+                encoded["offset_mapping"][0].numpy(),
+                self._replaced.last,
+                self._places(sequence),
+            )
+        sequence.media = self._asked_media(name, messages, images, sequence)
+        kept = open_end(self.processor, sequence.input_ids, sequence.trained)
+        return self._encoded(sequence if kept is None else sequence.ended(kept, self.eos), len(images))
+
+    @property
+    def eos(self) -> int:
+        return int(self.processor.tokenizer.eos_token_id)
+
+    def _places(self, sequence: _Sequence) -> np.ndarray:
+        """Which tokens stand for media, bool [length]."""
+        if not sequence.media:
+            return np.zeros(len(sequence.input_ids), dtype=bool)
+        return sequence.input_ids == self._placeholder
+
+    def _encoded(self, sequence: _Sequence, images: int) -> Encoded:
+        places = self._places(sequence)
+        counts = self._replaced.count(self.processor.tokenizer.convert_ids_to_tokens(self._placeholder))
+        apart = len(counts) == images and sum(counts) == places.sum()
+        media = self._media(sequence, images if apart else 1)
+        media_ids = np.full(len(places), -1, dtype=np.int64)
+        media_ids[places] = np.repeat(np.arange(images), counts) if len(media) == images and apart else 0
+        tokens = sequence.tensors()
+        return Encoded(
+            input_ids=sequence.input_ids,
+            position_ids=self._positions(tokens, sequence.media),
+            token_inputs=sequence.token_inputs,
+            media=media,
+            media_ids=media_ids,
+            trained=sequence.trained,
+        )
+
+    def _media(self, sequence: _Sequence, images: int) -> tuple[MediaItem, ...]:
+        """The media of a conversation with their keys. Those of the same images are digested once."""
+        read = sequence.input_ids.tobytes() if self._reads_text else b""
+        known = tuple((name, id(value)) for name, value in sequence.media.items())
+        again = not read and self._only_images(sequence)
+        if again and known in self._items:
+            return self._items[known]
+        media = tuple(MediaItem(content_key(part, read), part) for part in split_media(sequence.media, images))
+        if again:
+            self._items = {ids: items for ids, items in self._items.items() if self._images.made(ids)}
+            self._items[known] = media
+        return media
+
+    def _only_images(self, sequence: _Sequence) -> bool:
+        """Whether the media inputs are what the image processor made of the images, and no text is in them."""
+        return self._images.made((name, id(value)) for name, value in sequence.media.items())
+
+    def _asked_media(
+        self, name: str, messages: Messages, images: Sequence[Image.Image], sequence: _Sequence
+    ) -> dict[str, Tensor]:
+        """The media inputs of a conversation that is taught: where text is read with the images, up to the answer.
+
+        What is made of text and images by the processor (the question for a Q-Former) must not know the answer, which
+        the model is not given when it is asked.
+        """
+        if not sequence.media or self._only_images(sequence):
+            return sequence.media
+        first = next(n for n, message in enumerate(messages) if message["role"] == "assistant")
+        replaced = self._replaced.last
+        asked = self._apply(name, with_images(name, messages[:first], images), add_generation_prompt=True)
+        self._replaced.last = replaced
+        media = _Sequence.of(asked, True).media
+        if content_key(media) == content_key(sequence.media):
+            return sequence.media
+        if sum(message["role"] == "assistant" for message in messages) > 1:
+            raise InputError(
+                f"{name}: the model reads its images together with the text up to each answer, so that a sample of "
+                "several rounds shows them differently in each; give each round as a sample of its own"
+            )
+        return media
+
+    def _apply(self, name: str, messages: Messages, **kwargs: Any) -> Any:
+        """What the processor gives for a conversation, as tensors of a batch of one."""
+        for _ in range(2):
+            self._replaced.last = []
+            try:
+                encoded = self.processor.apply_chat_template(
+                    list(messages), tokenize=True, return_dict=True, return_tensors="pt", **copy.deepcopy(kwargs)
+                )
+            except REFUSALS as error:
+                who = "chat template" if isinstance(error, TemplateError) else "processor"
+                raise InputError(f"{name}: the {who} refuses this conversation: {error}") from error
+            reused = self._images.reused
+            if self._images.intact() or not reused:
+                return encoded
+            # The processor writes into the pixels that it is given, which were those of an earlier conversation.
+        raise AssertionError("images are preprocessed anew where those that were known are forgotten")
+
+    def _render(self, name: str, messages: Messages, **kwargs: Any) -> str:
+        try:
+            text: str = self.processor.apply_chat_template(list(messages), tokenize=False, **kwargs)
+        except REFUSALS as error:
+            raise InputError(f"{name}: the chat template refuses this conversation: {error}") from error
+        return text
+
+
+class Replacements:
+    """Stands in for a processor's `get_text_with_replacements` and keeps what each image was written out as."""
+
+    def __init__(self, processor: Any) -> None:
+        self.processor = processor
+        self.last: list[dict[str, Any]] = []
+
+    def __call__(self, *args: Any, **kwargs: Any) -> tuple[list[str], list[list[dict[str, Any]]]]:
+        text, replaced = self.processor.get_text_with_replacements(*args, **kwargs)
+        self.last = list(replaced[0]) if replaced else []
+        return text, replaced
+
+    def count(self, placeholder: str) -> list[int]:
+        """How many placeholder tokens each image took in the last conversation."""
+        return [each["replacement"].count(placeholder) for each in self.last]
+
+
+@dataclass(slots=True, eq=False)
+class _Sequence:
+    """What the processor gave for a conversation, sorted."""
+
+    input_ids: np.ndarray  # [length]
+    token_inputs: dict[str, np.ndarray]  # [length] each
+    media: dict[str, Tensor]
+    trained: np.ndarray  # [length] bool
+
+    @classmethod
+    def of(cls, encoded: Any, images: bool) -> _Sequence:
+        input_ids = encoded["input_ids"][0].numpy()
+        beside = {"input_ids", "attention_mask", "assistant_masks", "offset_mapping", "text_replacement_offsets"}
+        return cls(
+            input_ids=input_ids,
+            token_inputs={name: encoded[name][0].numpy() for name in TOKEN_INPUTS if name in encoded},
+            media={n: v for n, v in encoded.items() if n not in beside and n not in TOKEN_INPUTS} if images else {},
+            trained=np.zeros(len(input_ids), dtype=bool),
+        )
+
+    def ended(self, kept: int, eos: int) -> _Sequence:
+        """The first tokens and an end-of-sequence token, which is trained."""
+        return _Sequence(
+            np.append(self.input_ids[:kept], eos),
+            {name: np.append(values[:kept], 0) for name, values in self.token_inputs.items()},
+            self.media,
+            np.append(self.trained[:kept], True),
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        values = {"input_ids": self.input_ids, **self.token_inputs}
+        return {name: torch.from_numpy(value)[None] for name, value in values.items()}
+
+
+def with_images(name: str, messages: Messages, images: Sequence[Image.Image]) -> list[dict[str, Any]]:
+    """Messages whose image blocks hold the images themselves. Raises InputError where the numbers differ."""
+    blocks = sum(block["type"] == "image" for message in messages for block in message["content"])
+    if blocks != len(images):
+        raise InputError(f"{name}: has {blocks} image blocks and {len(images)} images")
+    remaining = iter(images)
+    return [
+        {
+            **message,
+            "content": [
+                {**image_block(), "image": next(remaining)} if block["type"] == "image" else block
+                for block in message["content"]
+            ],
+        }
+        for message in messages
+    ]
