@@ -1,0 +1,89 @@
+"""Models from parts on prefix trees: training equals the samples one by one, answers equal `generate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from transformers import PreTrainedModel, ProcessorMixin
+
+from cityscribe.models.load import load_model, load_processor, save_model
+from cityscribe.models.tuning.prepare import prepare_tuning
+from cityscribe.predict.local import Engine
+from cityscribe.predict.prompts import Conversation
+from cityscribe.records import Sample, image_block, message, text_block
+from cityscribe.settings import ModelSettings, PredictSettings, TrainSettings
+from cityscribe.train.supervised import train
+from tests.models.test_load import picture
+from tests.models.vlm.composed import COMPOSED, tiny
+
+ASKED = (("Where is the vehicle?", "On the left."), ("Where?", "On the left side, far away."), ("Weather?", "Dry."))
+SETTINGS = TrainSettings(epochs=1, lr=1e-2, batch_groups=1, precision="fp32")
+
+
+def samples(folder: Path) -> list[Sample]:
+    """Two groups, each of three questions about two pictures of its own."""
+    made = []
+    for group, sizes in enumerate((((60, 40), (30, 44)), ((33, 47), (50, 50)))):
+        names = tuple(f"{group}-{number}.png" for number in range(2))
+        for name, size in zip(names, sizes, strict=True):
+            picture(len(made) + len(name), size).save(folder / name)
+        for question, answer in ASKED:
+            messages = (
+                message("user", image_block(), image_block(), text_block(question)),
+                message("assistant", text_block(answer)),
+            )
+            made.append(Sample(messages, names, f"group_{group}"))
+    return made
+
+
+def assert_trains_and_answers_exactly(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) -> None:
+    """Trained on trees it ends with the weights of the samples one by one, and what it says is what `generate` says."""
+    asked = samples(folder)
+    save_model(model, processor, folder / "base")
+    ends: list[dict[str, torch.Tensor]] = []
+    for shares in (True, False):
+        trained = load_model(folder / "base", dtype=torch.float32)
+        prepare_tuning(trained, ModelSettings(method="connector"))
+        before = {name: value.clone() for name, value in trained.named_parameters() if value.requires_grad}
+        settings = TrainSettings.model_validate({**SETTINGS.model_dump(), "share_prefix": shares})
+        report = train(asked, folder, trained, processor, settings, folder / f"training-{shares}")
+        if shares:
+            assert report.tree_error is not None
+            assert report.tree_error < 1e-5
+            assert report.effective_tokens > 1.3 * report.distinct_tokens
+        assert any(not torch.equal(value, before[name]) for name, value in trained.named_parameters() if name in before)
+        ends.append(trained.state_dict())
+    for name, value in ends[0].items():
+        torch.testing.assert_close(value, ends[1][name], atol=2e-4, rtol=1e-3, msg=name)
+
+    save_model(trained, processor, folder / "model")
+    engine = Engine(
+        load_model(folder / "model", dtype=torch.float32),
+        load_processor(folder / "model"),
+        PredictSettings(max_new_tokens=8, batch_size=4, precision="fp32"),
+    )
+    talks = [Conversation(sample.messages[:1], tuple(folder / image for image in sample.images)) for sample in asked]
+    expected = [plain(engine, talk) for talk in talks]
+    assert len(set(expected)) > 1, "a model that always says the same proves nothing"
+    assert [answer.text for answer in engine.answer(talks)] == expected
+    assert engine.shares(engine.read(talks[:1])[0]), "on shared prefixes"
+
+
+@torch.inference_mode()
+def plain(engine: Any, talk: Conversation) -> str:
+    """What `generate` says to a conversation alone."""
+    text = engine.processor.apply_chat_template(list(talk.messages), add_generation_prompt=True)
+    images = [[Image.open(path) for path in talk.images]]
+    inputs = engine.processor(text=[text], images=images, return_tensors="pt")
+    ids = engine.model.generate(**inputs, max_new_tokens=8, do_sample=False)[0, inputs["input_ids"].shape[1] :].tolist()
+    length = next((index + 1 for index, token in enumerate(ids) if token in engine.ends), len(ids))
+    return engine.text(ids[:length]).strip()
+
+
+@pytest.mark.parametrize("kind", COMPOSED)
+def test_a_model_from_parts_trains_on_trees_and_answers_exactly(kind: str, tmp_path: Path) -> None:
+    assert_trains_and_answers_exactly(*tiny(COMPOSED[kind]), tmp_path)
