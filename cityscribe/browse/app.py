@@ -66,7 +66,10 @@ def browsing(library: Library) -> ASGIApp:
         scenario = library.scenarios.get(entry(id))
         if scenario is None or not 0 <= place < len(scenario.views):
             raise HTTPException(404, "there is no such view")
-        return scenario.views[place]
+        view = scenario.views[place]
+        if library.leads_out(view.video):
+            raise HTTPException(404, "the video is a link out of the data set; --follow-links shows it")
+        return view
 
     @app.get("/api/about")
     def about() -> dict[str, Any]:
@@ -130,7 +133,8 @@ def browsing(library: Library) -> ASGIApp:
         if key is None or kind not in library.settings.prepare.images:
             raise HTTPException(404, "there is no such image")
         if kind == APPEARANCE:
-            views = [look(each, library).boxed for each in library.scenarios[entry(id)].views]
+            shown = [each for each in library.scenarios[entry(id)].views if not library.leads_out(each.video)]
+            views = [look(each, library).boxed for each in shown]
             view, key = next(iter(best_appearances(views)), (view, key))
         return Response(preview(view.video, key, kind, library.settings.prepare), media_type="image/jpeg")
 

@@ -68,6 +68,12 @@ class Library:
     answers: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)  # of conversations: by
     # question and images
     problems: int = 0  # found in reading the data set
+    follow_links: bool = False  # also show what a link inside the data set names outside of it
+
+    def leads_out(self, path: Path) -> bool:
+        """Whether a file of the data set is a link to somewhere else: a data set from others must not be able to show
+        the files of this machine."""
+        return not self.follow_links and not path.resolve().is_relative_to(self.settings.data.path.resolve())
 
     def samples_of(self, id: str) -> list[dict[str, Any]]:
         """The samples of an entry as rows of their table (`records.sample_schema`)."""

@@ -108,6 +108,7 @@ def browse(
     ],
     source: Annotated[str, typer.Option(help="format of a data set, one of those of data.source")] = "wts",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8090,
+    follow_links: Annotated[bool, typer.Option(help="show videos that are links out of the data set too")] = False,
     overrides: Overrides = None,
 ) -> None:
     """Look at scenarios on a local web page: video, boxes, phases, images, captions, predictions. Needs extra `serve`.
@@ -124,6 +125,7 @@ def browse(
 
     with console.status(f"reading {target}"):
         library = open_library(target, source, overrides or [])
+    library.follow_links = follow_links
     serve_page(library, port, lambda address: console.print(address))
 
 

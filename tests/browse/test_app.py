@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -120,6 +121,29 @@ def test_what_is_not_in_the_library_is_not_found(client: TestClient, path: str) 
     answer = client.get(path)
     assert answer.status_code == 404
     assert "root:" not in answer.text
+
+
+def test_a_video_that_is_a_link_out_of_the_data_set_is_not_shown(of_data: Library, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.mp4"
+    scenario = of_data.scenarios[entry_id("train", BARE)]
+    secret.write_bytes(scenario.views[0].video.read_bytes())
+    copy = tmp_path / "data"
+    shutil.copytree(of_data.settings.data.path, copy)
+    inside = copy / scenario.views[0].video.relative_to(of_data.settings.data.path)
+    inside.unlink()
+    inside.symlink_to(secret)
+    linked = open_library(copy)
+    place = f"/api/entries/{entry_id('train', BARE)}/views/0"
+    paths = (f"{place}/video", f"{place}/frames/0", f"{place}/phases/1/global")
+    client = TestClient(browsing(linked), base_url="http://127.0.0.1")
+    assert {client.get(path).status_code for path in paths} == {404}
+    trusted = TestClient(browsing(replace(linked, follow_links=True)), base_url="http://127.0.0.1")
+    assert {trusted.get(path).status_code for path in paths} == {200}
+    other = inside.with_name("linked inside.mp4")
+    inside.unlink()
+    other.write_bytes(secret.read_bytes())
+    inside.symlink_to(other.name)
+    assert client.get(paths[0]).status_code == 200, "a link inside the data set is followed"
 
 
 def test_a_sample_that_names_a_file_elsewhere_shows_nothing(of_run: Library, run_dir: Path, tmp_path: Path) -> None:
