@@ -43,8 +43,12 @@ TIME_TOLERANCE_S = 6e-4
 BT601 = 6
 """AVCOL_SPC_SMPTE170M, the matrix by which RGB is converted."""
 
-WRITTEN_TIME_BASE = Fraction(1, 90000)
-"""Seconds a tick of a file that is written with its own timestamps; the usual frame times are whole multiples."""
+TICKS_A_SECOND = (90_000, 10_000, 1_000)
+"""Of a file that is written with its own timestamps. The usual frame times are whole multiples of the first; the others
+are for gaps of hours and days, since MP4 stores the time from one frame to the next in 31 bits."""
+
+REORDERED = 4
+"""Frames over which a B-frame may be moved."""
 
 
 def ids_a_frame(fps: float) -> int:
@@ -122,13 +126,17 @@ def write_video(
     """Write frames (RGB uint8 [height, width, 3], even sizes) as H.264 yuv420p in MP4, whole or not at all.
 
     Equal arguments give equal bytes: one thread, fixed settings, no dates. `times_s` gives each frame its own time
-    (increasing, seconds) in place of `fps`; `key_every` frames lie between key frames at most, `b_frames` B-frames in a
-    row at most. Returns how many frames were written. Raises VideoError naming the file where it cannot be written.
+    (increasing, seconds) in place of `fps`, to 1/90000 s, to a millisecond where frames are days apart; `key_every`
+    frames lie between key frames at most, `b_frames` B-frames in a row at most. Returns how many frames were written.
+    Raises VideoError naming the file where it cannot be written.
     """
     rate = Fraction(fps).limit_denominator(1001)
     partial = path.with_name(path.name + ".partial")
     encoder = {"crf": str(crf), "preset": preset, "x264-params": f"threads=1:lookahead-threads=1:bframes={b_frames}"}
     muxer = {"movflags": "+faststart", "fflags": "+bitexact"}
+    tick_s = 1 / rate if times_s is None else Fraction(1, _ticks_a_second(path, times_s))
+    if times_s is not None and tick_s != Fraction(1, TICKS_A_SECOND[0]):
+        muxer["video_track_timescale"] = str(tick_s.denominator)
     size: tuple[int, int] | None = None
     written = 0
     try:
@@ -140,7 +148,7 @@ def write_video(
             # Said in the file, because players take large pictures for BT.709 otherwise.
             stream.codec_context.colorspace = BT601
             stream.codec_context.color_range = ColorRange.MPEG
-            stream.codec_context.time_base = WRITTEN_TIME_BASE if times_s is not None else 1 / rate
+            stream.codec_context.time_base = tick_s
             for picture in frames:
                 if size is None:
                     size = picture.shape[:2]
@@ -151,7 +159,7 @@ def write_video(
                     raise ValueError(f"frame {written} is {picture.dtype} {picture.shape}, expected uint8 {(*size, 3)}")
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
                 frame.time_base = stream.codec_context.time_base
-                frame.pts = written if times_s is None else round(times_s[written] / WRITTEN_TIME_BASE)
+                frame.pts = written if times_s is None else round(times_s[written] / tick_s)
                 container.mux(stream.encode(frame))
                 written += 1
             if size is None:
@@ -163,6 +171,17 @@ def write_video(
     finally:
         partial.unlink(missing_ok=True)
     return written
+
+
+def _ticks_a_second(path: Path, times_s: Sequence[float]) -> int:
+    """The finest of TICKS_A_SECOND in which the times can be stored. Raises VideoError where none is coarse enough."""
+    longest_s = max(
+        (b - a for a, b in zip(times_s, [*times_s[REORDERED:], *times_s[-1:] * REORDERED], strict=False)), default=0.0
+    )
+    for ticks in TICKS_A_SECOND:
+        if longest_s * ticks < 1 << 31:
+            return ticks
+    raise VideoError(f"{path}: cannot be written: {REORDERED} frames in a row take {longest_s / 86400:.0f} days")
 
 
 def _read_numbered(

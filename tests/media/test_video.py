@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from cityscribe.files import InputError
 from cityscribe.media import video
 from cityscribe.media.video import VideoError, frame_at, frame_index, probe, read_frames, write_video
+from cityscribe.media.video_index import frame_index_of
 from tests.media.numbered_video import HEIGHT, WIDTH, number_of, numbered_frame
 
 REAL_VIDEOS = sorted((Path(__file__).parents[1] / "data" / "real_sample" / "videos").rglob("*.mp4"))
@@ -108,6 +109,24 @@ def test_times_rounded_to_milliseconds_mean_the_frame_that_they_were_taken_from(
     path = tmp_path / "thirds.mp4"
     write_video(path, numbered(60), 12)
     assert [frame_at(path, round(number / 12, 3)) for number in range(60)] == list(range(60))
+
+
+@pytest.mark.parametrize("gap_s", [0.5, 6.5 * 3600, 6.7 * 3600, 48 * 3600, 4 * 86400])
+@pytest.mark.parametrize("places", [(5,), (5, 6, 7), (1, 11)])
+def test_times_of_hours_and_days_are_written(tmp_path: Path, gap_s: float, places: tuple[int, ...]) -> None:
+    path = tmp_path / "gaps.mp4"
+    steps = [gap_s if number in places else 0.04 for number in range(12)]
+    times = list(itertools.accumulate(steps))
+    write_video(path, numbered(12), 25, times_s=times)
+    found = frame_index_of(path).times_s
+    assert found == pytest.approx([time - times[0] for time in times], abs=6e-4, rel=0)
+    assert [number_of(frame) for frame in read_frames(path, range(12)).values()] == list(range(12))
+
+
+def test_times_that_no_file_can_hold_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"gaps\.mp4: cannot be written: 4 frames in a row take 30 days"):
+        write_video(tmp_path / "gaps.mp4", numbered(3), 25, times_s=[0, 1, 30 * 86400])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_probe_of_a_variable_rate_video(uneven: Path) -> None:
