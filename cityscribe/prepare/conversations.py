@@ -31,7 +31,7 @@ from cityscribe.media.kinds import HEAD_BYTES, image_format
 from cityscribe.media.video import VideoError, frame_at, frame_index, probe, read_frames
 from cityscribe.prepare.drawing import draw_boxes
 from cityscribe.prepare.geometry import XYWH
-from cityscribe.prepare.pictures import fit
+from cityscribe.prepare.pictures import fit, partial_name, remove_partial
 from cityscribe.prepare.skipped import Skip, write_skipped
 from cityscribe.records import Sample, text_of, write_samples
 from cityscribe.settings import PrepareSettings
@@ -77,6 +77,7 @@ def prepare_conversations(
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
+        remove_partial(out / "images")
         return _prepare(samples, root, settings, out, resume, progress or (lambda done, total: None))
     except OSError as error:
         raise InputError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error
@@ -231,7 +232,7 @@ def _jpeg(picture: Image.Image, settings: PrepareSettings) -> bytes:
 def _write(out: Path, name: str, content: bytes) -> str:
     path = out / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_name(path)
     partial.write_bytes(content)
     os.replace(partial, path)
     return name

@@ -10,16 +10,15 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from cityscribe.files import InputError
 from cityscribe.prepare.pictures import Picture, VideoJob
 from cityscribe.prepare.skipped import Skip
+from cityscribe.workers import worker_processes
 
 VIDEOS_A_PROCESS = 8
 """Fewer are done before a process has started."""
@@ -40,14 +39,12 @@ def run_local(jobs: Sequence[VideoJob], work: Work, workers: int) -> Iterator[Re
     if processes <= 1:
         yield from map(work, jobs)
         return
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
     try:
-        for pending in [pool.submit(work, job) for job in jobs]:
-            yield pending.result()
+        with worker_processes(processes) as pool:
+            for pending in [pool.submit(work, job) for job in jobs]:
+                yield pending.result()
     except BrokenProcessPool as error:
         raise InputError("prepare.workers: a worker process died, most likely for want of memory; set fewer") from error
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def run_ray(jobs: Sequence[VideoJob], work: Work, workers: int) -> Iterator[Result]:

@@ -174,6 +174,19 @@ def _read(
     return frames
 
 
+def partial_name(path: Path) -> Path:
+    """The name under which this process writes a file; another one may be writing the same."""
+    return path.with_name(f"{path.name}.{os.getpid()}.partial")
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what a killed call was writing into a folder."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith(".partial"):
+                Path(parent, name).unlink(missing_ok=True)
+
+
 def fit(size: tuple[int, int], longest: int) -> tuple[int, int]:
     """A width and height scaled down so that the longer one is `longest`; unchanged if that is 0 or not smaller."""
     width, height = size
@@ -187,7 +200,7 @@ def _write_jpeg(path: Path, image: np.ndarray, settings: PrepareSettings) -> Non
     size = fit(picture.size, settings.image_size)
     if size != picture.size:
         picture = picture.resize(size, Image.Resampling.LANCZOS)
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Without subsampling (4:4:4) a thin coloured line keeps its colour.

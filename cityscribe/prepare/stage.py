@@ -25,7 +25,7 @@ from cityscribe.media.video import VideoError
 from cityscribe.prepare.appearance import APPEARANCE
 from cityscribe.prepare.engines import ENGINES
 from cityscribe.prepare.labeller import Labels, label_captions
-from cityscribe.prepare.pictures import Picture, VideoJob, picture_video
+from cityscribe.prepare.pictures import Picture, VideoJob, picture_video, remove_partial
 from cityscribe.prepare.questions import draw
 from cityscribe.prepare.samples import (
     Group,
@@ -99,6 +99,7 @@ def prepare(
     ordered = sorted(scenarios, key=lambda scenario: (scenario.split, scenario.name))
     try:
         out.mkdir(parents=True, exist_ok=True)
+        remove_partial(out / "images")
         return _prepare(ordered, settings, prompts, out, resume, progress or (lambda done, total: None))
     except OSError as error:
         raise InputError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error

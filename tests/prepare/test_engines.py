@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from cityscribe.files import InputError
@@ -64,6 +65,25 @@ def test_a_killed_prepare_goes_on_and_ends_as_if_never_killed(tmp_path: Path) ->
     prepare(scenarios, settings(), out, resume=True)
     assert digest(out) == digest(tmp_path / "whole")
     assert all(path.stat().st_mtime_ns == written for path, written in kept.items()), "what was whole is not made again"
+
+
+def test_the_processes_of_a_killed_prepare_end_with_it(tmp_path: Path) -> None:
+    scenarios = made(tmp_path / "videos", 2 * VIDEOS_A_PROCESS)
+    chosen = settings(workers=2)
+    prepare(scenarios, chosen, tmp_path / "whole")
+    out = tmp_path / "out"
+    parent = multiprocessing.get_context("spawn").Process(target=prepare, args=(scenarios, chosen, out))
+    parent.start()
+    while sum(1 for _ in out.rglob("*.jpg")) < 3:
+        assert parent.is_alive()
+        time.sleep(0.002)
+    family = psutil.Process(parent.pid).children(recursive=True)
+    parent.kill()
+    parent.join()
+    assert len(family) >= 2
+    assert not psutil.wait_procs(family, timeout=20)[1]
+    prepare(scenarios, chosen, out, resume=True)
+    assert digest(out) == digest(tmp_path / "whole")
 
 
 def test_images_of_other_settings_are_not_kept(tmp_path: Path) -> None:

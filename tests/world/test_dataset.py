@@ -9,6 +9,7 @@ from cityscribe.files import InputError
 from cityscribe.sources.check import check_wts
 from cityscribe.sources.wts import read_wts
 from cityscribe.traffic.scenario import PHASES
+from cityscribe.world import dataset
 from cityscribe.world.dataset import WorldSettings, write_dataset
 
 SMALL = WorldSettings(train=2, val=1, external=0.4, seed=3, fps=5)
@@ -48,6 +49,28 @@ def test_it_is_a_flawless_wts_data_set(city: Path) -> None:
 def test_two_processes_write_the_same_bytes(city: Path, tmp_path: Path) -> None:
     write_dataset(tmp_path / "again", SMALL, workers=2)
     assert _tree(tmp_path / "again") == _tree(city)
+
+
+def test_a_city_that_was_stopped_goes_on_and_ends_the_same(
+    city: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = dataset._write_scenario
+    done: list[str] = []
+
+    def stops_after_one(root: Path, job: dataset._Job) -> tuple[str, list[str]]:
+        result = write(root, job)
+        if done:  # everything of the second is there, and not noted
+            raise KeyboardInterrupt
+        done.append(job.name)
+        return result
+
+    monkeypatch.setattr(dataset, "_write_scenario", stops_after_one)
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(tmp_path / "again", SMALL, workers=1)
+    monkeypatch.setattr(dataset, "_write_scenario", write)
+    write_dataset(tmp_path / "again", SMALL, workers=1)
+    assert _tree(tmp_path / "again") == _tree(city)
+    assert [path.name for path in tmp_path.iterdir()] == ["again"]
 
 
 def test_a_folder_that_is_there_is_left_alone(city: Path) -> None:
