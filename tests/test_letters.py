@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cityscribe.letters import LETTERS, Choice, read_choice, rotated
+from tests.answers_of_models import ANSWERS
 
 GAITS = ("standing", "walking", "running")
 
@@ -83,3 +86,31 @@ def test_an_option_said_in_words_is_found_in_every_rotation(options: list[str], 
         order = rotated(options, by)
         assert order[0] == options[by]
         assert order[LETTERS.index(read_choice(f"It is {said}.", order).letter)] == said
+
+
+@pytest.mark.parametrize(("answer", "letter"), ANSWERS)
+def test_answers_of_models_are_read_as_they_are_meant(answer: str, letter: str) -> None:
+    assert read_choice(answer, GAITS).letter == letter
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "letter"),
+    [
+        ("a. walking b. standing c. running", ("walking", "standing", "running"), ""),
+        ("A. 20-30 km/h (slow)", ("20-30 km/h (slow)", "30-40 km/h (fast)"), "a"),
+        ("A. 20-30 km/h (slow) B. 30-40 km/h (fast)", ("20-30 km/h (slow)", "30-40 km/h (fast)"), ""),
+        ("The answer is I.", tuple("abcdefghij"), "i"),
+        ("It is A.M. now", ("one", "two", "three"), ""),
+        ("yes, the driver sees him", ("yes", "no"), "a"),
+        ("The U.S. car turns. So B.", ("left", "right"), "b"),
+    ],
+)
+def test_other_options(answer: str, options: tuple[str, ...], letter: str) -> None:
+    assert read_choice(answer, options).letter == letter
+
+
+@pytest.mark.parametrize("piece", ["(", "a ", "option: ", "A. standing ", "\n", "not "])
+def test_the_time_to_read_an_answer_grows_with_its_length(piece: str) -> None:
+    began = time.process_time()
+    read_choice(piece * (40_000 // len(piece)), GAITS)
+    assert time.process_time() - began < 8, "were it the square of the length, it would be a minute"
