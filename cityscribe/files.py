@@ -22,6 +22,14 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def one_line(text: str) -> str:
+    """The text fit to be printed: characters that move the cursor, colour or break a line stand as escapes."""
+    return "".join(
+        char if char == " " or char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in printable(text)
+    )
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text, made `printable`, whole or not at all."""
     partial = path.with_name(path.name + ".partial")

@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+Level = Literal["error", "warning", "note"]
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One finding about a data set. An error cannot be used; a warning is used, with something left out."""
+    """One finding about a data set. An error cannot be used; a warning is used, with something left out; a note says by
+    which rule something was read."""
 
-    level: Literal["error", "warning"]
+    level: Level
     file: str
     place: str  # where in the file, such as "event_phase[2].start_time"; empty for the file as a whole
     message: str
@@ -35,7 +39,7 @@ class Problem:
         return f"{self.level}: {self.file}{place}: {self.message}"
 
 
-Note = Callable[[Literal["error", "warning"], str, str], None]
+Note = Callable[[Level, str, str], None]
 """Takes level, place in the file and message of a problem."""
 
 

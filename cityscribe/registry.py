@@ -31,6 +31,7 @@ KINDS: dict[str, str] = {
     "judge": "cityscribe.evaluate.judges:JUDGES",
     "language-model": "cityscribe.llm.models:LANGUAGE_MODELS",
     "objective": "cityscribe.train.objectives:OBJECTIVES",
+    "boxes": "cityscribe.sources.boxes:BOXES",
     "meta": "cityscribe.records:METAS",
     "source": "cityscribe.sources:SOURCES",
     "tiling": "cityscribe.models.seams:TILINGS",

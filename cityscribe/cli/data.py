@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from cityscribe.cli.shell import Overrides, app, console, watch
-from cityscribe.files import InputError
+from cityscribe.files import InputError, one_line
 from cityscribe.records import Problem
 
 
@@ -34,6 +35,7 @@ def init(
 def check(
     data: Annotated[Path | None, typer.Argument(help="folder of a data set")] = None,
     source: Annotated[str, typer.Option(help="its format, one of those of data.source")] = "wts",
+    tracks: Annotated[Path | None, typer.Option(help="also boxes for it, as data.tracks names them")] = None,
     videos: Annotated[bool, typer.Option(help="also open every video and image")] = True,
     submission: Annotated[
         Path | None, typer.Option(help="check this file instead: captions or answers to send")
@@ -61,18 +63,25 @@ def check(
     if not data.is_dir():
         raise InputError(f"{data}: no such folder")
     with watch("check") as progress:
-        problems = check_data(source, data, open_videos=videos, progress=progress)
+        problems = check_data(source, data, tracks=tracks, open_videos=videos, progress=progress)
     _list_problems(problems)
+
+
+COLOURS = {"error": "red", "warning": "yellow", "note": "dim"}
+
+
+def print_problem(problem: Problem) -> None:
+    """Print one problem; escapes and line breaks in names of files reach no terminal."""
+    console.print(f"[{COLOURS[problem.level]}]{problem.level}[/]{escape(one_line(str(problem)[len(problem.level) :]))}")
 
 
 def _list_problems(problems: list[Problem]) -> None:
     """Print problems; ends the command with status 2 where one is an error."""
     for problem in problems:
-        colour = "red" if problem.level == "error" else "yellow"
-        console.print(f"[{colour}]{problem.level}[/]{escape(str(problem)[len(problem.level) :])}")
-    errors = sum(problem.level == "error" for problem in problems)
-    console.print(f"{errors} errors, {len(problems) - errors} warnings")
-    if errors:
+        print_problem(problem)
+    counts = Counter(problem.level for problem in problems)
+    console.print(f"{counts['error']} errors, {counts['warning']} warnings")
+    if counts["error"]:
         raise typer.Exit(2)
 
 
@@ -97,7 +106,7 @@ def convert(
     with watch("convert") as progress:
         files = write_converted(samples, problems, data, target, to, progress)
     for problem in problems:
-        console.print(f"[yellow]{problem.level}[/]{escape(str(problem)[len(problem.level) :])}")
+        print_problem(problem)
     console.print(f"{len(samples)} conversations: {', '.join(map(str, files))}")
 
 

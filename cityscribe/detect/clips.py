@@ -24,7 +24,8 @@ from cityscribe.detect.tracker import track
 from cityscribe.files import InputError, write_json
 from cityscribe.media.video import VideoError, VideoInfo, probe, read_frames
 from cityscribe.predict.journal import Journal
-from cityscribe.sources.tracks import Track, interpolated, with_tracks
+from cityscribe.sources.boxes.track import Track, interpolated
+from cityscribe.sources.tracks import with_tracks
 from cityscribe.traffic.scenario import ROLES, Box, Scenario, View
 
 LOW_SCORE = 0.1

@@ -21,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 
 from cityscribe.files import InputError
 from cityscribe.models.load import resolve_base
-from cityscribe.sources.tracks import Track
+from cityscribe.sources.boxes.track import Track
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
     client = Client(ServerModel("http://127.0.0.1:8000/v1", "llama-3-8b"), cache=Path("cache"))
     found = client.ask([[{"role": "user", "content": "One word: what is red, yellow and green?"}]], Sampling())
-    found.values      # ["A traffic light"]
+    found.values      # ["A red light"]
 
 Around every kind of model the client puts, once: a cache on disk, a bounded number of calls at a time, the order of the
 requests, equal requests asked once, and a count of the replies that could not be parsed and of those that never came.

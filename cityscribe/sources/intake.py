@@ -14,12 +14,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from cityscribe.files import InputError, printable, read_json
-from cityscribe.records import Note, Problem
+from cityscribe.records import Level, Note, Problem
 from cityscribe.sources.splits import split_named
 from cityscribe.values import shown
 
@@ -52,7 +52,7 @@ class Intake:
     def relative(self, path: Path) -> str:
         return printable(Path(os.path.relpath(path, self.root)).as_posix())
 
-    def add(self, level: Literal["error", "warning"], path: Path, place: str, message: str) -> None:
+    def add(self, level: Level, path: Path, place: str, message: str) -> None:
         self.problems.append(Problem(level, self.relative(path), printable(place), printable(message)))
 
     def note(self, path: Path) -> Note:

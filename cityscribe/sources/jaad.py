@@ -17,12 +17,12 @@ from xml.etree.ElementTree import Element
 
 from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
-from cityscribe.sources.boxes_cvat import parsed_xml, tracks_of
+from cityscribe.sources.boxes.cvat import parsed_xml, tracks_of
+from cityscribe.sources.boxes.track import Track
 from cityscribe.sources.choices import LETTERS, choice_turns
 from cityscribe.sources.conversation import FRAMES, Entry, build_sample
 from cityscribe.sources.intake import Intake, open_intake
 from cityscribe.sources.splits import split_named
-from cityscribe.sources.tracks import Track
 from cityscribe.sources.videos import files_by_stem
 from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.traffic.scenario import Box

@@ -1,109 +1,95 @@
 """Boxes that annotation tools and trackers wrote, by video, and how they join the views of scenarios.
 
-    found, problems = read_tracks(Path("boxes/"))   # CVAT XML, COCO, FiftyOne or Label Studio JSON, MOT or YOLO text
-    scenarios = with_tracks(scenarios, found)
+    read = read_tracks(Path("boxes/"), videos)      # any of the formats of `sources.boxes`
+    joined = join_tracks(scenarios, read.tracks, "boxes")
 
 A track is one object through a video; a format without tracks gives each class of a video as one. Its boxes have no
-phase: `prepare` finds the phases by time, as it does for the generated boxes of WTS.
+phase: `prepare` finds the phases by time, as it does for the generated boxes of WTS. What is given and joins no view is
+said, with counts.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from cityscribe.files import InputError
-from cityscribe.media.video import VideoError, frame_index, probe
-from cityscribe.records import Note, Problem
-from cityscribe.sources.intake import MAX_PIXELS, Intake
+from cityscribe.files import InputError, printable
+from cityscribe.media.video import VideoError, VideoInfo, frame_index, probe
+from cityscribe.records import Problem
+from cityscribe.sources.boxes import BOXES
+from cityscribe.sources.boxes.track import Track, Tracks, Videos, merge
+from cityscribe.sources.intake import Intake
 from cityscribe.traffic.scenario import ROLES, Box, Scenario, View
-from cityscribe.values import shown
 
-MAX_FRAME = 10_000_000
+DATA = (".json", ".xml", ".txt", ".csv", ".jsonl", ".yaml", ".yml")
+"""Suffixes of files that may hold boxes; others, such as images, stand beside them."""
 
-FIFTYONE = re.compile(r'[\s\ufeff]*\{\s*"(?:samples|classes|labels)"')
-"""How the JSON files of a FiftyOne export begin."""
-
-ROLE_OF_LABEL = {
-    **dict.fromkeys(("pedestrian", "ped", "person", "people", "human", "walker", "child", "adult"), "pedestrian"),
-    **dict.fromkeys(
-        ("vehicle", "car", "truck", "bus", "van", "taxi", "motorcycle", "motorbike", "lorry", "trailer"), "vehicle"
-    ),
-}
-"""What labels call the road users."""
+NAMED = 5
+"""Names that one message lists."""
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
-    """One object through a video. Boxes are `xywh` in pixels, in order of `image_id`, which counts frames from 0."""
+class ReadTracks(NamedTuple):
+    """What was read of boxes: the tracks by video; problems, and notes that say by which rules."""
 
-    name: str  # of the object in its file
-    label: str
-    boxes: tuple[Box, ...]
-    attributes: tuple[tuple[int, str, str], ...] = ()  # frame, name, value
-
-    @property
-    def role(self) -> str:
-        """The road user that the label means; empty where it means none."""
-        words = self.label.casefold().replace("_", " ").replace("-", " ").split()
-        return next((ROLE_OF_LABEL[word] for word in words if word in ROLE_OF_LABEL), "")
+    tracks: Tracks
+    problems: list[Problem]
 
 
-Tracks = dict[str, list[Track]]
-"""The tracks of each video, by the stem of its file."""
+class Joined(NamedTuple):
+    """Scenarios with tracks, how many boxes of the tracks they have, and what was not used."""
+
+    scenarios: list[Scenario]
+    used: int
+    problems: list[Problem]
 
 
-def read_tracks(path: Path) -> tuple[Tracks, list[Problem]]:
+def read_tracks(path: Path, videos: Mapping[str, Path] | None = None) -> ReadTracks:
     """The tracks of a file, or of all files of a folder, in any of the formats, and everything that is wrong with them.
 
-    The format of a file is told by its suffix and first words. Raises InputError where there is no such path, or no
-    file of these formats.
+    `videos` are those that the boxes may be of, by stem: some formats ask them for size and rate. The first format that
+    claims a file reads it. Raises InputError where there is no such path, or no file of these formats.
     """
-    from cityscribe.sources.boxes_coco import read_coco
-    from cityscribe.sources.boxes_cvat import read_cvat
-    from cityscribe.sources.boxes_fiftyone import read_fiftyone
-    from cityscribe.sources.boxes_label_studio import read_label_studio
-    from cityscribe.sources.boxes_mot import read_mot
-    from cityscribe.sources.boxes_yolo import read_yolo
-
     if not os.path.exists(path):
         raise InputError(f"{path}: no such file or folder")
     intake = Intake(path if path.is_dir() else path.parent)
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    tracks: Tracks = {}
-    yolo: list[Path] = []
-    read = 0
+    beside = {name for kind in BOXES for name in BOXES[kind].beside}
+    claimed: dict[str, list[Path]] = {}
+    unclaimed: list[Path] = []
     for file in files:
+        if file.name in beside and len(files) > 1:
+            continue  # read with the boxes that it lies beside
         head = _head(file)
-        suffix = file.suffix.lower()
-        one: Callable[[Intake, Path], Tracks]
-        if suffix == ".xml":
-            one = read_cvat
-        elif suffix == ".json" and FIFTYONE.match(head):
-            one = read_fiftyone
-        elif suffix == ".json" and file.name != "samples.json" and file.with_name("samples.json").is_file():
-            continue  # frames.json and metadata.json belong to it
-        elif suffix == ".json":
-            one = read_label_studio if head.lstrip("\ufeff \t\r\n").startswith("[") else read_coco
-        elif suffix == ".txt" and "," in head.partition("\n")[0]:
-            one = read_mot
-        elif suffix == ".txt" and file.name != "classes.txt" and (head or len(files) > 1):
-            yolo.append(file)
-            continue
-        else:
-            continue
-        read += 1
-        for video, found in one(intake, file).items():
-            tracks.setdefault(video, []).extend(found)
-    for video, found in read_yolo(intake, yolo).items():
-        tracks.setdefault(video, []).extend(found)
-    if not read and not yolo:
-        kinds = "CVAT XML, COCO, FiftyOne or Label Studio JSON, MOT or YOLO text"
-        raise InputError(f"{path}: has no boxes; expected {kinds}")
-    return tracks, intake.problems
+        name = next((name for name in BOXES if BOXES[name].claims(file, head)), None)
+        if name is not None:
+            claimed.setdefault(name, []).append(file)
+        elif file.suffix.lower() in DATA:
+            unclaimed.append(file)
+    if not claimed:
+        summaries = ", ".join(entry.summary for entry in BOXES.entries())
+        raise InputError(f"{path}: has no boxes; expected {summaries}")
+    known = Videos(videos)
+    tracks: Tracks = {}
+    for name, group in claimed.items():
+        merge(tracks, BOXES[name].read(intake, group, known))
+    for file in unclaimed:
+        intake.add("warning", file, "", "is of no format of boxes; not read")
+    for video, found in tracks.items():
+        _say_doubled(intake, video, found)
+    return ReadTracks(tracks, intake.problems)
+
+
+def _say_doubled(intake: Intake, video: str, tracks: Sequence[Track]) -> None:
+    for track in tracks:
+        frames = Counter(box.image_id for box in track.boxes)
+        several = sum(count > 1 for count in frames.values())
+        if several:
+            what = f"{several} frames of {video} have several boxes of {track.name!r}; no track tells them apart"
+            intake.add("warning", intake.root, "", what)
 
 
 def with_tracks(scenarios: Sequence[Scenario], tracks: Mapping[str, Sequence[Track]]) -> list[Scenario]:
@@ -118,11 +104,11 @@ def with_tracks(scenarios: Sequence[Scenario], tracks: Mapping[str, Sequence[Tra
         views = []
         for view in scenario.views:
             boxes = {role: tuple(box for box in found if not box.generated) for role, found in view.boxes.items()}
-            ids_a_frame = _ids_a_frame(view) if view.name in tracks else 1
+            info = _info(view) if view.name in tracks else None
+            ids_a_frame = 2 if info is not None and frame_index(1, info.fps) == 0 else 1
             for role in ROLES:
-                of_role = [track for track in tracks.get(view.name, ()) if track.role == role]
-                if of_role:
-                    chosen = max(of_role, key=lambda track: sum(box.area for box in track.boxes))
+                chosen = chosen_track(tracks.get(view.name, ()), role)
+                if chosen is not None:
                     own = [
                         *boxes.get(role, ()),
                         *(replace(b, image_id=ids_a_frame * b.image_id, generated=True) for b in chosen.boxes),
@@ -135,53 +121,74 @@ def with_tracks(scenarios: Sequence[Scenario], tracks: Mapping[str, Sequence[Tra
     return joined
 
 
-def _ids_a_frame(view: View) -> int:
+def chosen_track(tracks: Sequence[Track], role: str) -> Track | None:
+    """The track that is the scenario's pedestrian or vehicle; None where there is none of that role."""
+    of_role = [track for track in tracks if track.role == role]
+    return max(of_role, key=lambda track: sum(box.area for box in track.boxes)) if of_role else None
+
+
+def join_tracks(scenarios: Sequence[Scenario], tracks: Mapping[str, Sequence[Track]], file: str) -> Joined:
+    """As `with_tracks`, with how many boxes are used and all that is not, as problems of the file of boxes."""
+    views = {view.name: view for scenario in scenarios for view in scenario.views}
+    problems: list[Problem] = []
+
+    def say(level: str, message: str) -> None:
+        problems.append(Problem("warning" if level == "warning" else "note", file, "", printable(message)))
+
+    elsewhere = {video: _count(found) for video, found in tracks.items() if video not in views}
+    if elsewhere:
+        more = ", ..." if len(elsewhere) > NAMED else ""
+        named = ", ".join(repr(name) for name in sorted(elsewhere)[:NAMED]) + more
+        what = f"{sum(elsewhere.values())} boxes are of {len(elsewhere)} videos that are no view: {named}; not used"
+        say("warning", f"{what}; the views are called such as {next(iter(sorted(views)), 'nothing')!r}")
+    used = 0
+    nobody: Counter[str] = Counter()
+    others = 0
+    for video, found in tracks.items():
+        if video not in views:
+            continue
+        for track in found:
+            if not track.role:
+                nobody[track.label] += len(track.boxes)
+        for role in ROLES:
+            chosen = chosen_track(found, role)
+            if chosen is not None:
+                used += len(chosen.boxes)
+                others += sum(track.role == role for track in found) - 1
+                for message in _outside(views[video], chosen.boxes):
+                    say("warning", f"{video}: {message}")
+    for label, count in nobody.items():
+        say("warning", f"{count} boxes have the label {label[:60]!r}, which means no {' or '.join(ROLES)}; not used")
+    if others:
+        say("note", f"{others} more tracks of road users are not used: of each view the largest of each role counts")
+    say("note", f"{used} boxes are used, in {len(views.keys() & tracks.keys())} of {len(views)} views")
+    return Joined(with_tracks(scenarios, tracks), used, problems)
+
+
+def _outside(view: View, boxes: Sequence[Box]) -> list[str]:
+    """What is said of boxes that the video of their view does not show."""
+    info = _info(view)
+    if info is None:
+        return []
+    late = sum(box.image_id >= info.frames for box in boxes)
+    away = sum(
+        x >= info.width or y >= info.height or x + w <= 0 or y + h <= 0 for x, y, w, h in (box.xywh for box in boxes)
+    )
+    said = [f"{late} of {len(boxes)} boxes are in frames after its last, {info.frames - 1}; not used"] if late else []
+    if away:
+        said.append(f"{away} of {len(boxes)} boxes lie outside the frame of {info.width}x{info.height}; not used")
+    return said
+
+
+def _count(tracks: Sequence[Track]) -> int:
+    return sum(len(track.boxes) for track in tracks)
+
+
+def _info(view: View) -> VideoInfo | None:
     try:
-        fps = probe(view.video).fps
+        return probe(view.video)
     except VideoError:
-        return 1  # the video will be left out, with its reason
-    return 2 if frame_index(1, fps) == 0 else 1
-
-
-def box_of(note: Note, place: str, frame: float | None, xywh: Sequence[float | None]) -> Box | None:
-    """A box from numbers of a file; None, with a warning noted, where they are none, or no box."""
-    if frame is None or frame % 1 or not 0 <= frame <= MAX_FRAME:
-        note("warning", place, f"is in frame {shown(frame)}, expected its number; left out")
-        return None
-    numbers = [number for number in xywh if number is not None and abs(number) <= MAX_PIXELS]
-    if len(numbers) != 4:
-        note("warning", place, "expected four numbers of a box in pixels; left out")
-        return None
-    x, y, width, height = numbers
-    if width <= 0 or height <= 0:
-        note("warning", place, f"is {width:g} by {height:g} pixels; left out")
-        return None
-    return Box(int(frame), (x, y, width, height), generated=True)
-
-
-MAX_GAP = 100_000
-"""Frames between two keyframes that are filled in; a longer gap is a slip of the pen."""
-
-
-def interpolated(keys: Sequence[tuple[Box, bool]]) -> tuple[Box, ...]:
-    """The boxes of all frames from keyframes in order of frames, each with whether the object is visible from it on.
-
-    Between two keyframes a box moves linearly, as CVAT and Label Studio draw it; from a keyframe at which the object
-    leaves the picture to the next there is none.
-    """
-    boxes: list[Box] = []
-    for number, (box, visible) in enumerate(keys):
-        if not visible:
-            continue
-        boxes.append(box)
-        following = keys[number + 1][0] if number + 1 < len(keys) else box
-        gap = following.image_id - box.image_id
-        if not 1 < gap <= MAX_GAP:
-            continue
-        for step in range(1, gap):
-            x, y, w, h = (a + (b - a) * step / gap for a, b in zip(box.xywh, following.xywh, strict=True))
-            boxes.append(replace(box, image_id=box.image_id + step, xywh=(x, y, w, h)))
-    return tuple(boxes)
+        return None  # the video will be left out, with its reason
 
 
 def _head(path: Path) -> str:

@@ -21,7 +21,7 @@ import pytest
 from cityscribe.files import InputError
 from cityscribe.records import Problem, Sample, write_samples
 from cityscribe.sources import SOURCES
-from cityscribe.sources.boxes_cvat import frame_of_image
+from cityscribe.sources.boxes.track import frame_of_image
 from cityscribe.sources.tracks import read_tracks
 from cityscribe.traffic.sentences import split_sentences
 from tests.sources.small_sets import BOXES, SMALL_SETS

@@ -131,7 +131,7 @@ def llava_config(parts: VlmParts, image_token: int) -> LlavaConfig:
 def llava_processor(tokenizer: PreTrainedTokenizerBase, tower: Any) -> LlavaProcessor:
     """The processor of a LLaVA whose images become the square that its tower reads, whole.
 
-    The aspect ratio is given up and nothing is cut off: a centre crop would lose the road users near the border.
+    The aspect ratio is given up and nothing is cut off: a centre crop would lose what stands near the border.
     """
     square = {"height": tower.size[0], "width": tower.size[1]}
     return LlavaProcessor(

@@ -1,11 +1,19 @@
 """CVAT XML ("for video" and "for images" 1.1): tracks with keyframes, boxes that leave the picture, attributes.
 
-Entities and external references are refused: they are no part of the format and can be made to fill the memory.
+    <annotations><meta>...<source>clip.mp4</source>...</meta>
+      <track id="0" label="car"><box frame="3" xtl="10" ytl="20" xbr="30" ybr="40" outside="0" rotation="0"/></track>
+      <image id="10" name="frame_000010"><box label="car" .../></image></annotations>
+
+Frames are those of the video, counted from 0. An export of a project holds several tasks: a track names its own by
+`task_id`. Entities and external references are refused: they are no part of the format and can be made to fill the
+memory.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
@@ -13,52 +21,78 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from cityscribe.records import Note
+from cityscribe.sources.boxes import BoxFormat
+from cityscribe.sources.boxes.track import (
+    Found,
+    Track,
+    Tracks,
+    Videos,
+    box_of,
+    frame_of_image,
+    grouped,
+    interpolated,
+    merge,
+    turned,
+    video_of_file,
+)
 from cityscribe.sources.intake import Intake
-from cityscribe.sources.tracks import Track, Tracks, box_of, interpolated
 from cityscribe.sources.videos import stem_of
 from cityscribe.traffic.scenario import Box
 from cityscribe.values import finite, plain_text, shown
 
 MAX_TAG = 1_000_000
 """Bytes of one tag with its text; parsing a much longer one takes minutes."""
-BETWEEN = "-_. "
-"""What stands between the name of a video and the number of a frame."""
+
+SHAPES = ("polygon", "polyline", "points", "ellipse", "cuboid", "mask", "skeleton")
+"""What is drawn beside boxes."""
 
 
-def read_cvat(intake: Intake, path: Path) -> Tracks:
-    """The tracks of one file, under the name of its video: what the file calls its source, or else its own name.
+def read_cvat(intake: Intake, files: Sequence[Path], videos: Videos) -> Tracks:
+    """The tracks of the files, under the name of their video: what the file calls its source, or else its own name.
 
     Boxes on images become one track a label and video, the folder or name before the number of the image.
     """
-    root = parsed_xml(intake, path)
-    return {} if root is None else tracks_of(intake, path, root)
+    tracks: Tracks = {}
+    for path in files:
+        root = parsed_xml(intake, path)
+        if root is not None:
+            intake.add("note", path, "", "read as CVAT XML: frames counted from 0, the video named by its source")
+            merge(tracks, tracks_of(intake, path, root))
+    return tracks
 
 
 def tracks_of(intake: Intake, path: Path, root: Element) -> Tracks:
-    """As `read_cvat`, of a file that was parsed."""
+    """The tracks of a file that was parsed."""
     note = intake.note(path)
     if root.tag != "annotations":
         note("error", "", f"is <{shown(root.tag)}>, expected <annotations> of CVAT")
         return {}
-    source = root.findtext("./meta/source") or root.findtext("./meta/job/source") or root.findtext("./meta/task/source")
-    video = stem_of(source or "") or re.sub(r"_annt$", "", path.stem)
+    source = next((text for of in ("", "job/", "task/") if (text := root.findtext(f"./meta/{of}source"))), "")
+    video = plain_text(stem_of(source) or re.sub(r"_annt$", "", video_of_file(intake, path))) or ""
+    of_task = {
+        task.findtext("id") or "": plain_text(stem_of(task.findtext("source") or "")) or ""
+        for task in root.findall("./meta/project/tasks/task")
+    }
     tracks: Tracks = {}
     for number, element in enumerate(root.findall("track")):
         track = _track(note, f"track[{number}]", element, number)
         if track is not None:
-            tracks.setdefault(plain_text(video) or "", []).append(track)
-    images: dict[tuple[str, str], list[Box]] = {}
+            tracks.setdefault(of_task.get(element.get("task_id") or "") or video, []).append(track)
+    found: Found = {}
     for number, element in enumerate(root.findall("image")):
         name, named = frame_of_image(element.get("name") or "")
         frame = finite(element.get("id")) if named is None else named
-        for index, found in enumerate(element.findall("box")):
-            place = f"image[{number}].box[{index}]"
-            box = box_of(note, place, frame, _xywh(found))
+        of = name or of_task.get(element.get("task_id") or "") or video
+        for index, drawn in enumerate(element.findall("box")):
+            box = _box(note, f"image[{number}].box[{index}]", frame, drawn)
             if box is not None:
-                images.setdefault((name or video, found.get("label") or ""), []).append(box)
-    for (of, label), boxes in images.items():
-        ordered = tuple(sorted(boxes, key=lambda box: box.image_id))
-        tracks.setdefault(of, []).append(Track(label, label, ordered))
+                label = drawn.get("label") or ""
+                found.setdefault((of, label, label), []).append(box)
+    merge(tracks, grouped(found))
+    others = Counter(e.tag for parent in (*root.findall("track"), *root.findall("image")) for e in parent)
+    for shape in SHAPES:
+        if others[shape]:
+            note("warning", "", f"has {others[shape]} <{shape}>, which is no box; left out")
     return tracks
 
 
@@ -80,24 +114,11 @@ def parsed_xml(intake: Intake, path: Path) -> Element | None:
     return None
 
 
-def frame_of_image(name: str) -> tuple[str, int | None]:
-    """The video and frame that the name of an image tells, such as `clip/000012.jpg` or `clip_frame_12.png`."""
-    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", name.replace("\\", "/"))
-    folder, _, last = stem.rpartition("/")
-    found = re.search(r"(\d{1,9})$", last, re.ASCII)
-    if found is None:
-        return (plain_text(last) or "", None)
-    before = last[: found.start()].rstrip(BETWEEN)
-    word = next((word for word in ("frame", "img", "image") if before.lower().endswith(word)), "")
-    before = before[: len(before) - len(word)].rstrip(BETWEEN)
-    return (plain_text(before or folder.rpartition("/")[2]) or "", int(found[1]))
-
-
 def _track(note: Note, place: str, element: Element, number: int) -> Track | None:
     keys: dict[int, tuple[Box, bool]] = {}
     attributes: list[tuple[int, str, str]] = []
     for index, found in enumerate(element.findall("box")):
-        box = box_of(note, f"{place}.box[{index}]", finite(found.get("frame")), _xywh(found))
+        box = _box(note, f"{place}.box[{index}]", finite(found.get("frame")), found)
         if box is None:
             continue
         keys[box.image_id] = (box, found.get("outside") != "1")
@@ -113,11 +134,12 @@ def _track(note: Note, place: str, element: Element, number: int) -> Track | Non
     return Track(plain_text(name) or "", plain_text(element.get("label")) or "", boxes, tuple(attributes))
 
 
-def _xywh(box: Element) -> list[float | None]:
-    left, top, right, bottom = (finite(box.get(key)) for key in ("xtl", "ytl", "xbr", "ybr"))
-    return [
-        left,
-        top,
-        None if left is None or right is None else right - left,
-        None if top is None or bottom is None else bottom - top,
-    ]
+def _box(note: Note, place: str, frame: float | None, drawn: Element) -> Box | None:
+    left, top, right, bottom = (finite(drawn.get(key)) for key in ("xtl", "ytl", "xbr", "ybr"))
+    width = None if left is None or right is None else right - left
+    height = None if top is None or bottom is None else bottom - top
+    box = box_of(note, place, frame, (left, top, width, height))
+    return None if box is None else turned(box, finite(drawn.get("rotation")))
+
+
+FORMAT = BoxFormat(claims=lambda path, head: path.suffix.lower() == ".xml", read=read_cvat)

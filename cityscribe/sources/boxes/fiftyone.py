@@ -11,7 +11,8 @@ Frames count from 1; `index` is the number of a track. All fields that hold dete
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,32 @@ from cityscribe.files import InputError
 from cityscribe.media.images import image_size
 from cityscribe.media.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from cityscribe.media.video import probe
-from cityscribe.sources.boxes_coco import grouped
-from cityscribe.sources.boxes_cvat import frame_of_image
+from cityscribe.sources.boxes import BoxFormat
+from cityscribe.sources.boxes.track import Found, Tracks, Videos, box_of, frame_of_image, grouped, merge
 from cityscribe.sources.intake import UNREADABLE, Intake
-from cityscribe.sources.tracks import Tracks, box_of
 from cityscribe.sources.videos import stem_of
-from cityscribe.traffic.scenario import Box
 from cityscribe.values import finite, name_of, plain_text, shown
 
 SAMPLES, FRAMES = "samples.json", "frames.json"
+BEGINS = re.compile(r'[\s\ufeff]*\{\s*"(?:samples|classes|labels)"')
+"""How the JSON files of an export begin."""
 
 Size = tuple[float, float]
-Found = dict[tuple[str, str, str], list[Box]]
 
 
-def read_fiftyone(intake: Intake, path: Path) -> Tracks:
+def read_fiftyone(intake: Intake, files: Sequence[Path], videos: Videos) -> Tracks:
+    """The tracks of the files by video."""
+    tracks: Tracks = {}
+    for path in files:
+        if path.name == SAMPLES or not path.with_name(SAMPLES).is_file():  # the others beside it belong to it
+            for video, found in _read(intake, path).items():
+                merge(tracks, {videos.named(video): found})
+            what = "frames counted from 1, all fields that hold detections"
+            intake.add("note", path, "", f"read as FiftyOne: {what}")
+    return tracks
+
+
+def _read(intake: Intake, path: Path) -> Tracks:
     """The tracks of `samples.json` with the `frames.json` beside it, or of a `labels.json`, by video.
 
     The size of a frame is that of the metadata, or else of the media file beside; boxes whose frame has none are left
@@ -141,7 +153,13 @@ def _fields(
                 label = classes[label]
             if box is not None:
                 text = plain_text(label) or ""
-                found.setdefault((video, text, name_of(detection.get("index")) or text), []).append(box)
+                found.setdefault((video, text, _track(detection) or text), []).append(box)
+
+
+def _track(detection: dict[str, Any]) -> str | None:
+    """The name of the object: `index`, or the identifier of an `instance`."""
+    instance = detection.get("instance")
+    return name_of(detection.get("index")) or (_id(instance.get("_id")) if isinstance(instance, dict) else None)
 
 
 def _inline_frames(value: Any) -> Iterator[tuple[float | None, dict[str, Any]]]:
@@ -168,3 +186,10 @@ def _size(metadata: Any, media: Path) -> Size | None:
 def _id(value: Any) -> str:
     """An identifier, written as text or as MongoDB does."""
     return name_of(value.get("$oid") if isinstance(value, dict) else value) or ""
+
+
+def _claims(path: Path, head: str) -> bool:
+    return path.suffix.lower() == ".json" and (BEGINS.match(head) is not None or path.with_name(SAMPLES).is_file())
+
+
+FORMAT = BoxFormat(claims=_claims, read=read_fiftyone, beside=(FRAMES, "metadata.json"))
