@@ -51,6 +51,7 @@ from cityscribe.models.images_only import images_only
 from cityscribe.models.old_processors import complete, own_class
 from cityscribe.models.parts import decoder
 from cityscribe.models.saved import check_finite, check_saved
+from cityscribe.models.templates import check_template
 from cityscribe.models.tuning.lora import adapter_weights, is_adapter, is_lora, merged_state_dict
 from cityscribe.models.vlm import model as models_from_parts
 from cityscribe.models.whole_images import plain_config, plain_processor
@@ -163,7 +164,7 @@ def load_processor(base: str | Path, *, tiles: bool = True) -> ProcessorMixin:
 
     Images are processed with Pillow and NumPy, so that they give the same pixels with and without torchvision. It is of
     the class that the checkpoint names, and what an older checkpoint leaves out is taken from its configuration. Raises
-    InputError where the checkpoint has no processor, no chat template, or one that cannot be read.
+    InputError where the checkpoint has no processor, no chat template, or one that cannot be read or rendered.
     """
     place = resolve_base(base)
     config = load_config(base)
@@ -185,6 +186,7 @@ def load_processor(base: str | Path, *, tiles: bool = True) -> ProcessorMixin:
         processor.chat_template = processor.tokenizer.chat_template
     if processor.chat_template is None:
         raise InputError(f"{place}: has no chat template; expected chat_template.jinja from the model's page")
+    check_template(processor, place)
     return plain_processor(processor, config) if not tiles and isinstance(config, LlavaNextConfig) else processor
 
 
