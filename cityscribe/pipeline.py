@@ -265,7 +265,7 @@ def _train(settings: Settings, home: Path, made_from: str, progress: Progress) -
         training.mkdir(parents=True)
         write_json(training / "run.json", {"made_from": made_from})
     processes.wait()
-    samples = read_samples(prepared / "train.parquet")
+    samples = read_samples(prepared / "train.parquet", rejected=True)
     if not samples:
         raise InputError(f"{prepared / 'skipped.jsonl'}: no training sample is left; see there why")
     torch.manual_seed(settings.seed)

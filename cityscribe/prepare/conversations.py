@@ -109,7 +109,8 @@ def _prepare(
     if not written["test"]:
         del written["test"]
     for split, entries in written.items():
-        write_samples(out / f"{split}.parquet", entries, TrafficMeta)
+        pairs = any(sample.preference is not None for sample in entries)
+        write_samples(out / f"{split}.parquet", entries, TrafficMeta, preferences=pairs)
     write_skipped(out / "skipped.jsonl", skips)
     report = ConversationsReport(
         samples={split: len(entries) for split, entries in written.items()},
@@ -123,6 +124,8 @@ def _prepare(
 
 def _why_left_out(sample: Sample) -> str:
     """Why nothing can be learned or asked with a sample; empty where something can."""
+    if sample.rejected and sample.meta.split != "train":
+        return "its answer is rejected, which is for training only"
     answers = [text_of(entry).strip() for entry in sample.messages if entry["role"] == "assistant"]
     if sample.meta.split == "train":
         if not answers:

@@ -22,7 +22,7 @@ from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, Entry
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
-from cityscribe.sources.messages import sample_of_row
+from cityscribe.sources.messages import samples_of_row
 from cityscribe.values import shown
 
 IMAGE_COLUMNS = ("images", "image")
@@ -46,9 +46,7 @@ def read_datasets(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES
             references = None
             if images is not None:
                 references = [f"{_reference(intake, path)}#{images[0]}/{number}/{index}" for index in range(images[1])]
-            sample = sample_of_row(Entry(intake, path, place, row), frames, references)
-            if sample is not None:
-                samples.append(sample)
+            samples += samples_of_row(Entry(intake, path, place, row), frames, references)
     return samples, intake.problems
 
 

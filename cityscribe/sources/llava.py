@@ -34,6 +34,7 @@ from cityscribe.sources.conversation import (
     turns_of,
 )
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
+from cityscribe.sources.pairs import preference_to_write, with_rejected
 from cityscribe.sources.splits import split_named
 from cityscribe.values import name_of, shown
 
@@ -123,7 +124,7 @@ def _samples(intake: Intake, path: Path, entries: list[tuple[str, Any]], frames:
             entry, turns, images, videos, frames=frames, name=name, split=split, meta=meta, group=group
         )
         if sample is not None:
-            samples.append(sample)
+            samples += with_rejected(entry, sample, "rejected")
     return samples
 
 
@@ -142,7 +143,8 @@ def _entry(sample: Sample) -> dict[str, Any]:
     turns = [
         {"from": SPEAKERS[entry["role"]], "value": text_with_marks(entry, newline=True)} for entry in sample.messages
     ]
-    return {"id": sample.meta.scenario, **named, "conversations": turns, **meta_to_write(sample)}
+    own = {**meta_to_write(sample), **preference_to_write(sample)}
+    return {"id": sample.meta.scenario, **named, "conversations": turns, **own}
 
 
 SOURCE = ConversationSource(read_llava)

@@ -4,7 +4,8 @@
                   {"role": "assistant", "content": "A crossing."}], "images": ["a.jpg"]}
 
 The content of a message is blocks, or text with `<image>` marks; where images are named and none is marked, they stand
-before the first words of the user. `prompt` and `completion` may take the place of `messages`. ms-swift's `objects`
+before the first words of the user. `prompt` and `completion` may take the place of `messages`. A rejected answer beside
+the chosen one makes a pair (see `pairs`). ms-swift's `objects`
 fill its marks `<ref-object>` and `<bbox>`: a box becomes `[x1, y1, x2, y2]` in thousandths of its image.
 """
 
@@ -34,6 +35,7 @@ from cityscribe.sources.conversation import (
     turns_of,
 )
 from cityscribe.sources.intake import MAX_PIXELS, open_intake
+from cityscribe.sources.pairs import REJECTED, preference_to_write, with_rejected
 from cityscribe.sources.splits import split_named
 from cityscribe.values import finite, name_of, plain_text, shown
 
@@ -50,14 +52,21 @@ def read_messages(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES
     samples = []
     for path in intake.data_files(files, (".jsonl", ".json")):
         for entry in entries_of(intake, path, intake.entries(path), "an object with messages"):
-            sample = sample_of_row(entry, frames)
-            if sample is not None:
-                samples.append(sample)
+            samples += samples_of_row(entry, frames)
     return samples, intake.problems
 
 
-def sample_of_row(entry: Entry, frames: int, images: list[str] | None = None) -> Sample | None:
-    """The sample of one row, or None with its problem noted. `images` are given where the row does not name files."""
+def samples_of_row(entry: Entry, frames: int, images: list[str] | None = None) -> list[Sample]:
+    """The sample of one row, two where it has a rejected answer as well, or none with its problem noted.
+
+    `images` are given where the row does not name files.
+    """
+    sample = _sample(entry, frames, images)
+    key = next((key for key in REJECTED if entry.row.get(key)), REJECTED[0])
+    return [] if sample is None else with_rejected(entry, sample, key)
+
+
+def _sample(entry: Entry, frames: int, images: list[str] | None) -> Sample | None:
     row = entry.row
     turns = _turns(entry)
     if images is None:
@@ -70,9 +79,6 @@ def sample_of_row(entry: Entry, frames: int, images: list[str] | None = None) ->
         if filled is None:
             return None
         turns = filled
-    for key in ("rejected_response", "rejected", "rejected_messages"):
-        if row.get(key):
-            entry.note("warning", key, "a rejected answer is not trained on; only the conversation is read")
     meta, group = own_meta(row)
     file = entry.intake.relative(entry.path)
     name = name_of(row.get("id")) or f"{file}:{entry.place}"
@@ -84,7 +90,8 @@ def _turns(entry: Entry) -> list[Turn] | None:
     row = entry.row
     keys = {"role_keys": ("role", "from"), "text_keys": ("content", "value")}
     if row.get("messages") is not None or "prompt" not in row:
-        return turns_of(entry, "messages", newline=False, **keys)
+        whole = "chosen" if row.get("messages") is None and isinstance(row.get("chosen"), list) else "messages"
+        return turns_of(entry, whole, newline=False, **keys)
     answer = "completion" if row.get("completion") is not None else "chosen"
     said: list[Turn] = []
     for key, role in (("prompt", "user"), (answer, "assistant")):
@@ -175,6 +182,7 @@ def _row(sample: Sample) -> dict[str, Any]:
         "messages": list(sample.messages),
         "images": list(sample.images),
         **meta_to_write(sample),
+        **preference_to_write(sample),
     }
 
 

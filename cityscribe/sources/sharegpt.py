@@ -32,6 +32,7 @@ from cityscribe.sources.conversation import (
     text_with_marks,
 )
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
+from cityscribe.sources.pairs import preference_to_write, with_rejected
 from cityscribe.sources.splits import split_named
 from cityscribe.values import name_of, plain_text, shown
 
@@ -100,8 +101,6 @@ def _data_set(intake: Intake, path: Path, name: str, description: Any, frames: i
     if file.suffix.lower() not in (".json", ".jsonl"):
         note("error", f"{name}.file_name", f"is {shown(file.name)}, expected a JSON file; read tables as `datasets`")
         return []
-    if description.get("ranking"):
-        note("warning", f"{name}.ranking", "rejected answers are not trained on; the chosen ones are read")
     split = split_named(name) or split_named(intake.relative(file)) or ""
     samples = []
     for entry in entries_of(intake, file, intake.entries(file), "an object"):
@@ -116,7 +115,9 @@ def _data_set(intake: Intake, path: Path, name: str, description: Any, frames: i
             entry, turns, images, videos, frames=frames, name=named, split=split, meta=meta, group=group
         )
         if sample is not None:
-            samples.append(sample)
+            samples += with_rejected(
+                entry, sample, columns.get("rejected", "rejected"), (tags["role_tag"], tags["content_tag"])
+            )
     return samples
 
 
@@ -230,6 +231,7 @@ def _row(sample: Sample) -> dict[str, Any]:
         "messages": messages,
         "images": list(sample.images),
         **meta_to_write(sample),
+        **preference_to_write(sample),
     }
 
 

@@ -36,6 +36,7 @@ from cityscribe.train.checkpoints import check_run, latest_checkpoint, load_weig
 from cityscribe.train.collator import Collator
 from cityscribe.train.exact import check_tree
 from cityscribe.train.groups import Group, plan_groups, sample_name
+from cityscribe.train.objectives.contract import check_contract
 from cityscribe.train.objectives.objective import Skipped
 from cityscribe.train.reference import reference_of
 from cityscribe.train.reporters import check_reporter, reporters
@@ -97,6 +98,7 @@ def train(
     model.to(device)  # type: ignore[arg-type]
 
     arrangement = settings.objective.arrange(samples)
+    check_contract(settings.objective, [[samples[number] for number in unit] for unit in arrangement.units[:2]])
     encoder = Encoder(model, processor)
     groups, too_long = plan_groups(samples, image_root, encoder, settings, on_group, arrangement.units)
     skipped = [*(Skipped(sample_name(samples[n]), 0, why) for n, why in arrangement.left_out), *too_long]
