@@ -17,8 +17,9 @@ from transformers import PreTrainedModel, ProcessorMixin
 from cityscribe.files import InputError
 from cityscribe.records import Preference, Sample, SampleMeta, image_block, message, text_block
 from cityscribe.settings import TrainSettings
+from cityscribe.tokens.encode import Encoder
 from cityscribe.train.collator import Collator
-from cityscribe.train.groups import last_run, plan_groups
+from cityscribe.train.groups import last_run, load_images, plan_groups
 from cityscribe.train.objectives import OBJECTIVES
 from cityscribe.train.objectives.pairs import arrange_pairs
 from cityscribe.train.reference import compute
@@ -95,9 +96,10 @@ def on_trees(
 ) -> tuple[float, Gradients]:
     """Loss and gradients of all samples in one update, with the reference computed before the model is moved."""
     units = settings.objective.arrange(samples).units
-    groups, _ = plan_groups(samples, root, processor, model, settings, units=units)
+    encoder = Encoder(model, processor)
+    groups, _ = plan_groups(samples, root, encoder, settings, units=units)
     attention = tree_attention(model, torch.device("cpu"), 4096) if settings.share_prefix else None
-    collator = Collator(groups, root, processor, settings, attention)
+    collator = Collator(groups, root, encoder, settings, attention)
     backend = attention_backend(model, attention.backend if attention else "sdpa")
     with backend:
         if settings.objective.needs_reference:
@@ -114,10 +116,8 @@ def on_trees(
 
 def alone(model: PreTrainedModel, processor: ProcessorMixin, sample: Sample, root: Path, answers: str) -> Tensor:
     """The log-probabilities of the trained tokens of one sample: the whole of it through the model, nothing shared."""
-    settings = TrainSettings(share_prefix=False)
-    (group,), _ = plan_groups([sample], root, processor, model, settings)
-    (conversation,) = group.conversations
-    inputs = {**conversation.tensors(), **(group.image_inputs or {})}
+    conversation = Encoder(model, processor).teach(sample.name, sample.messages, load_images(sample, root))
+    inputs = {**conversation.tensors(), **conversation.media_inputs}
     logits = model(**inputs, use_cache=False).logits[0, :-1]
     trained = torch.from_numpy(last_run(conversation.trained) if answers == "last" else conversation.trained)[1:]
     ids = torch.from_numpy(conversation.input_ids)[1:]
@@ -193,8 +193,8 @@ def test_samples_of_a_unit_come_into_one_row_or_are_refused(load: Load, city: Ci
     with pytest.raises(
         InputError, match=r"0/\d/long: samples that train.objective takes together do not fit into one row"
     ):
-        plan_groups(samples, city.root, processor, model, settings, units=units)
-    groups, _ = plan_groups(samples, city.root, processor, model, settings)
+        plan_groups(samples, city.root, Encoder(model, processor), settings, units=units)
+    groups, _ = plan_groups(samples, city.root, Encoder(model, processor), settings)
     assert [len(members) for members in groups[0].members] == [1] * 4
 
 
@@ -205,7 +205,7 @@ def test_a_sample_that_is_too_long_takes_its_pair_with_it(load: Load, city: City
     samples[1] = replace(samples[1], messages=(*samples[1].messages[:-1], long))
     settings = TrainSettings(objective={"kind": "dpo"}, max_tokens=200, too_long="skip")
     groups, skipped = plan_groups(
-        samples, city.root, processor, model, settings, units=settings.objective.arrange(samples).units
+        samples, city.root, Encoder(model, processor), settings, units=settings.objective.arrange(samples).units
     )
     assert [(skip.sample, skip.why) for skip in skipped] == [
         ("0/0/long", "too long"),

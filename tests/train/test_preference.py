@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
-from cityscribe.models.tuning import prepare_tuning
+from cityscribe.models.tuning.prepare import prepare_tuning
 from cityscribe.records import Sample
 from cityscribe.registry import registry
 from cityscribe.settings import LoraSettings, ModelSettings, TrainSettings, load_settings
