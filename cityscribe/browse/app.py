@@ -20,6 +20,8 @@ from cityscribe.browse.detail import conversation_detail, look, phase_key_frame,
 from cityscribe.browse.library import Library
 from cityscribe.browse.pictures import frame_jpeg, preview
 from cityscribe.browse.search import Filter, Order, find, row, terms_of
+from cityscribe.media.images import ImageError, as_png, is_plain, open_image
+from cityscribe.media.kinds import HEAD_BYTES, image_format
 from cityscribe.media.video import VideoError
 from cityscribe.prepare.appearance import APPEARANCE, best_appearances
 from cityscribe.serve.app import NO_TELEMETRY
@@ -37,8 +39,6 @@ PAGE = {
 }
 
 HEADERS = (*security_headers("'self'"), (b"cache-control", b"private, max-age=0"))
-
-IMAGES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif"}
 
 MOST_ROWS = 500
 """Of one answer of the list."""
@@ -148,11 +148,16 @@ def browsing(library: Library) -> ASGIApp:
             raise HTTPException(404, "there is no such image")
         path = (library.prepared / images[place]).resolve()
         # The path was written by `prepare`; a file that somebody edited must not lead out of the folder.
-        if path.suffix.lower() not in IMAGES or not path.is_relative_to(library.prepared.resolve()):
+        if not path.is_relative_to(library.prepared.resolve()):
             raise HTTPException(404, "not an image of the prepared data")
         if not path.is_file():
             raise HTTPException(404, "the image is no longer there")
-        return FileResponse(path, media_type=IMAGES[path.suffix.lower()])
+        try:
+            if is_plain(path):
+                return FileResponse(path, media_type=f"image/{image_format(path.read_bytes()[:HEAD_BYTES]).lower()}")
+            return Response(as_png(open_image(path)), media_type="image/png")
+        except (ImageError, OSError) as error:
+            raise HTTPException(404, "not an image of the prepared data") from error
 
     @app.get("/")
     def page() -> Response:

@@ -35,7 +35,16 @@ from cityscribe.media.video_index import (
     video_stream,
 )
 
-__all__ = ["VideoError", "VideoInfo", "frame_at", "frame_index", "probe", "read_frames", "write_video"]
+__all__ = [
+    "VideoError",
+    "VideoInfo",
+    "frame_at",
+    "frame_index",
+    "probe",
+    "read_frames",
+    "read_good_frames",
+    "write_video",
+]
 
 TIME_TOLERANCE_S = 6e-4
 """A time this little before a frame means that frame: annotations round to milliseconds, files to their ticks."""
@@ -110,6 +119,22 @@ def read_frames(path: Path, indices: Sequence[int]) -> dict[int, np.ndarray]:
         # Leaping over packets may miss what a damaged file still gives, and cannot tell where its damage begins.
         with open_video(path) as container:
             return _read_numbered(path, container, index, wanted, leap=False)
+
+
+def read_good_frames(path: Path, indices: Sequence[int]) -> tuple[dict[int, np.ndarray], dict[int, str]]:
+    """The wanted frames that are good by number, and why each of the others cannot be read."""
+    try:
+        return read_frames(path, indices), {}
+    except VideoError:
+        pass
+    frames: dict[int, np.ndarray] = {}
+    unread: dict[int, str] = {}
+    for number in sorted(set(indices)):
+        try:
+            frames |= read_frames(path, [number])
+        except VideoError as error:
+            unread[number] = str(error)
+    return frames, unread
 
 
 def write_video(

@@ -62,6 +62,11 @@ class VideoInfo:
     complete: bool = True  # false: the file ends early, or cannot be decoded to its end
     losses: tuple[str, ...] = ()  # what is missing or damaged inside, each a sentence without the file's name
 
+    def what_is_lost(self) -> list[str]:
+        """What of the file cannot be read, for those who are told; empty where it is whole."""
+        cut = [] if self.complete else [f"is cut short or damaged; the last good frame is {self.frames - 1}"]
+        return [*cut, *self.losses]
+
 
 class Place(NamedTuple):
     """Where a frame stands in its file."""

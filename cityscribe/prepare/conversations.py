@@ -11,6 +11,7 @@ input gives equal bytes, whatever the number of threads.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -28,7 +29,7 @@ from PIL import Image
 from cityscribe.files import InputError, write_json
 from cityscribe.media.images import ImageError, image_size, open_image
 from cityscribe.media.kinds import HEAD_BYTES, image_format
-from cityscribe.media.video import VideoError, frame_at, frame_index, probe, read_frames
+from cityscribe.media.video import VideoError, frame_at, frame_index, probe, read_good_frames
 from cityscribe.prepare.drawing import draw_boxes
 from cityscribe.prepare.geometry import XYWH
 from cityscribe.prepare.pictures import fit, partial_name, remove_partial
@@ -94,9 +95,12 @@ def _prepare(
         else:
             usable.append(sample)
     references = list(dict.fromkeys(image for sample in usable for image in sample.images))
-    pictures = _pictures(references, root, settings, out, resume, progress)
+    lost: dict[str, list[str]] = {}
+    pictures = _pictures(references, root, settings, out, resume, progress, lost)
     written: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
     for sample in usable:
+        videos = dict.fromkeys(found["file"] for image in sample.images if (found := FRAME.fullmatch(image)))
+        skips += [_skip(sample, "video", why) for video in videos for why in lost.pop(video, ())]
         failed = next((pictures[image] for image in sample.images if isinstance(pictures[image], _Failed)), None)
         if isinstance(failed, _Failed):
             skips.append(_skip(sample, "image", failed.why))
@@ -148,9 +152,16 @@ class _Failed:
 
 
 def _pictures(
-    references: Sequence[str], root: Path, settings: PrepareSettings, out: Path, resume: bool, progress: Progress
+    references: Sequence[str],
+    root: Path,
+    settings: PrepareSettings,
+    out: Path,
+    resume: bool,
+    progress: Progress,
+    lost: dict[str, list[str]],
 ) -> dict[str, str | _Failed]:
-    """Reference -> the image file written, relative to `out`. The references to one video or table go together."""
+    """Reference -> the image file written, relative to `out`. The references to one video or table go together. `lost`
+    takes what cannot be read of videos, by file."""
     by_file: dict[str, list[str]] = {}
     for reference in references:
         found = FRAME.fullmatch(reference) or CELL.fullmatch(reference)
@@ -159,7 +170,9 @@ def _pictures(
     pictures: dict[str, str | _Failed] = {}
     progress(0, len(by_file))
     with ThreadPoolExecutor(settings.workers or os.cpu_count()) as pool:
-        work = pool.map(lambda item: _of_file(root, *item, names[item[0]], settings, out, resume), by_file.items())
+        work = pool.map(
+            lambda item: _of_file(root, *item, names[item[0]], settings, out, resume, lost), by_file.items()
+        )
         for done, found_pictures in enumerate(work, start=1):
             pictures |= found_pictures
             progress(done, len(by_file))
@@ -191,11 +204,14 @@ def _of_file(
     settings: PrepareSettings,
     out: Path,
     resume: bool,
+    lost: dict[str, list[str]],
 ) -> dict[str, str | _Failed]:
     if references == [file]:
         return {file: _copy(root / file, f"images/{file}", converted, settings, out)}
     frames = {reference: found for reference in references if (found := FRAME.fullmatch(reference))}
     if frames:
+        with contextlib.suppress(VideoError):  # which is said of each of its frames
+            lost[file] = [f"{root / file}: {why}" for why in probe(root / file).what_is_lost()]
         return _frames(root / file, frames, settings, out, resume)
     return _cells(root / file, references, settings, out)
 
@@ -246,18 +262,22 @@ def _frames(
 ) -> dict[str, str | _Failed]:
     try:
         numbers = {reference: _frame_number(video, found) for reference, found in references.items()}
-        names = {reference: _frame_name(references[reference], numbers[reference], settings) for reference in numbers}
-        missing = [reference for reference in numbers if not (resume and (out / names[reference]).is_file())]
-        frames = read_frames(video, sorted({numbers[reference] for reference in missing}))
     except VideoError as error:
         return {reference: _Failed(str(error)) for reference in references}
+    names = {reference: _frame_name(references[reference], numbers[reference], settings) for reference in numbers}
+    missing = [reference for reference in numbers if not (resume and (out / names[reference]).is_file())]
+    frames, unread = read_good_frames(video, sorted({numbers[reference] for reference in missing}))
+    written: dict[str, str | _Failed] = dict(names)
     for reference in missing:
+        if numbers[reference] in unread:
+            written[reference] = _Failed(unread[numbers[reference]])
+            continue
         frame = frames[numbers[reference]]
         if settings.draw_boxes:
             boxes = _boxes(references[reference]["boxes"])
             frame = draw_boxes(frame, boxes, box_scale=settings.box_scale, line_width=settings.line_width)
         _write(out, names[reference], _jpeg(Image.fromarray(frame), settings))
-    return dict(names)
+    return written
 
 
 def _frame_number(video: Path, found: re.Match[str]) -> int:

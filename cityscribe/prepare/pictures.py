@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from cityscribe.files import InputError
-from cityscribe.media.video import VideoError, probe, read_frames
+from cityscribe.media.video import VideoError, probe, read_frames, read_good_frames
 from cityscribe.prepare.appearance import APPEARANCE, best_appearances
 from cityscribe.prepare.drawing import draw_boxes, draw_gaze
 from cityscribe.prepare.geometry import PixelRect, local_view
@@ -68,6 +68,8 @@ def picture_video(
     except VideoError as error:
         skip("video", str(error))
         return [], skips
+    for lost in info.what_is_lost():
+        skip("video", f"{job.view.video}: {lost}")
     for number, key in chosen.items():
         for role, why in key.left_out:
             skip("box", why, number, role)
@@ -159,18 +161,10 @@ def _read(
 ) -> dict[int, np.ndarray]:
     """The frames by number, and `more` of them. Where one fails they are read singly, so that only the phases that need
     it fail."""
-    wanted = sorted({*more, *(key.frame for key in chosen.values())})
-    try:
-        return read_frames(video, wanted)
-    except VideoError:
-        pass
-    frames: dict[int, np.ndarray] = {}
-    for frame in wanted:
-        try:
-            frames |= read_frames(video, [frame])
-        except VideoError as error:
-            for number in [number for number, key in chosen.items() if key.frame == frame]:
-                failed(number, str(error))
+    frames, unread = read_good_frames(video, sorted({*more, *(key.frame for key in chosen.values())}))
+    for number, key in chosen.items():
+        if key.frame in unread:
+            failed(number, unread[key.frame])
     return frames
 
 

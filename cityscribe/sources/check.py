@@ -52,7 +52,7 @@ def _check_view(view: View, root: Path, origins: dict[Origin, str]) -> Iterator[
     except VideoError as error:
         yield Problem("error", video, "", str(error).removeprefix(f"{view.video}: "))
         return
-    for lost in _losses(info):
+    for lost in info.what_is_lost():
         yield Problem("warning", video, "", lost)
     yield from _check_phases(view, info, origins)
     yield from _check_boxes(view, info, origins)
@@ -118,16 +118,9 @@ def _check_file(root: Path, name: str, is_video: bool) -> Iterator[Problem]:
     path = root / name
     try:
         if is_video:
-            for lost in _losses(probe(path)):
+            for lost in probe(path).what_is_lost():
                 yield Problem("warning", name, "", lost)
         elif remark := remark_on(path):
             yield Problem("warning", name, "", remark)
     except InputError as error:
         yield Problem("error", name, "", str(error).removeprefix(f"{path}: "))
-
-
-def _losses(info: VideoInfo) -> Iterator[str]:
-    """What of a video cannot be read."""
-    if not info.complete:
-        yield f"is cut short or damaged; the last good frame is {info.frames - 1}"
-    yield from info.losses
