@@ -20,6 +20,9 @@ from cityscribe.models.vlm.parts import make_connector, make_tiling, make_tower
 VIEWS = 2
 """How many views are computed in the checks."""
 
+TEXT_TOKENS = 3
+"""How many tokens of text a connector that reads text gets in the checks."""
+
 SIZES = ((640, 480), (1920, 1080), (31, 400), (1, 1))
 """Images, by width and height, whose views are looked at."""
 
@@ -70,7 +73,8 @@ def check_tower(name: str, tower: Any) -> None:
 
 def check_connector(name: str, connector: Any, grid: tuple[int, int], width: int, text_width: int) -> int:
     """A connector says whether it `reads_text`, makes tokens [views, count(grid), text width] of features
-    [views, *grid, width], and its gradient reaches them and all that trains in it. Returns the count."""
+    [views, *grid, width], and its gradient reaches them and all that trains in it. One that reads text is also given
+    the embeddings [views, tokens, text width] of that, and which of them count [views, tokens]. Returns the count."""
     _check_module(name, connector, ("count", "reads_text"))
     if not isinstance(connector.reads_text, bool):
         raise InputError(f"{name}: `reads_text` is {connector.reads_text!r}; expected True or False")
@@ -78,7 +82,11 @@ def check_connector(name: str, connector: Any, grid: tuple[int, int], width: int
     if not isinstance(count, int) or count < 1:
         raise InputError(f"{name}: counts {count!r} tokens for a grid of {_by(grid)}; expected one or more")
     features = torch.empty(VIEWS, *grid, width, device="meta", requires_grad=True)
-    tokens = _run(name, lambda: connector(features))
+    text = (
+        torch.empty(VIEWS, TEXT_TOKENS, text_width, device="meta"),
+        torch.ones(VIEWS, TEXT_TOKENS, dtype=torch.bool, device="meta"),
+    )
+    tokens = _run(name, lambda: connector(features, *text) if connector.reads_text else connector(features))
     _check_shape(name, "tokens", tokens, (VIEWS, count, text_width))
     if not tokens.requires_grad:
         raise InputError(f"{name}: no gradient flows through it")

@@ -5,6 +5,7 @@ Importing this module is what lets transformers load such a checkpoint.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,6 +26,15 @@ from cityscribe.models.vlm.card import write_card
 from cityscribe.models.vlm.config import VlmConfig
 from cityscribe.models.vlm.parts import make_connector, make_tower
 from cityscribe.models.vlm.processor import VlmImageProcessor, VlmProcessor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beside:
+    """The text of the message in which each image stands."""
+
+    ids: Tensor  # [images, tokens]
+    mask: Tensor  # [images, tokens], 0 where there is only padding
+    image_views: Tensor  # [images], how many views each has
 
 
 class VlmPreTrainedModel(PreTrainedModel):
@@ -51,10 +61,11 @@ class VlmModel(VlmPreTrainedModel):
         self.language_model = AutoModel.from_config(text)
         self.post_init()
 
-    def image_tokens(self, pixel_values: Tensor) -> Tensor:
+    def image_tokens(self, pixel_values: Tensor, beside: Beside | None = None) -> Tensor:
         """[views, 3 a tower, height, width] -> [tokens, text width], view after view.
 
-        A tower in which nothing trains is computed without a gradient: nothing before it could use one.
+        A connector that reads text gets that of the message of each image. A tower in which nothing trains is computed
+        without a gradient: nothing before it could use one.
         """
         features = []
         for number, tower in enumerate(self.vision_tower):
@@ -63,7 +74,13 @@ class VlmModel(VlmPreTrainedModel):
             trains = any(parameter.requires_grad for parameter in tower.parameters())
             with torch.set_grad_enabled(trains and torch.is_grad_enabled()):
                 features.append(tower(pixels))  # [views, rows, columns, width of the tower]
-        return self.connector(torch.cat(features, dim=-1)).flatten(0, 1)
+        seen = torch.cat(features, dim=-1)
+        if not self.connector.reads_text:
+            return self.connector(seen).flatten(0, 1)
+        if beside is None:
+            raise ValueError("the connector reads text: it needs question_ids, question_mask and image_views")
+        ids, mask = (value.repeat_interleave(beside.image_views, dim=0) for value in (beside.ids, beside.mask))
+        return self.connector(seen, self.get_input_embeddings()(ids), mask.bool()).flatten(0, 1)
 
     def forward(
         self,
@@ -73,14 +90,22 @@ class VlmModel(VlmPreTrainedModel):
         position_ids: Tensor | None = None,
         past_key_values: Any = None,
         inputs_embeds: Tensor | None = None,
+        question_ids: Tensor | None = None,
+        question_mask: Tensor | None = None,
+        image_views: Tensor | None = None,
         **kwargs: Any,
     ) -> LlavaModelOutputWithPast:
+        """The arguments of every model of transformers; of a connector that reads text also, image by image, the tokens
+        of the text beside it and which of them count [images, tokens], and how many views it has [images]."""
         if inputs_embeds is None:
             inputs_embeds = self.get_input_embeddings()(input_ids)
         if pixel_values is not None:
             if input_ids is None:
                 raise ValueError("images need input_ids: they say where the images stand")
-            tokens = self.image_tokens(pixel_values).to(inputs_embeds.device, inputs_embeds.dtype)
+            beside = None
+            if question_ids is not None and question_mask is not None and image_views is not None:
+                beside = Beside(question_ids, question_mask, image_views)
+            tokens = self.image_tokens(pixel_values, beside).to(inputs_embeds.device, inputs_embeds.dtype)
             places = input_ids == self.config.image_token_id
             if int(places.sum()) != len(tokens):
                 raise ValueError(f"the images give {len(tokens)} tokens, and {int(places.sum())} stand in input_ids")
@@ -130,6 +155,9 @@ class Vlm(VlmPreTrainedModel, GenerationMixin):
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
+        question_ids: Tensor | None = None,
+        question_mask: Tensor | None = None,
+        image_views: Tensor | None = None,
         **kwargs: Any,
     ) -> LlavaCausalLMOutputWithPast:
         outputs = self.model(
@@ -139,6 +167,9 @@ class Vlm(VlmPreTrainedModel, GenerationMixin):
             position_ids=position_ids,
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
+            question_ids=question_ids,
+            question_mask=question_mask,
+            image_views=image_views,
             **kwargs,
         )
         logits = self.lm_head(slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep))

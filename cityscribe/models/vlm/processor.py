@@ -91,7 +91,27 @@ class VlmProcessor(ProcessorMixin):
 
     @property
     def unused_input_names(self) -> list[str]:
-        return ["image_views"]
+        return [] if self.reads_text else ["image_views"]
+
+    def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
+        """As every processor's. For a connector that reads text, with the text of the message of each image: what later
+        turns say, and the answer, change nothing about it."""
+        encoded = super().apply_chat_template(conversation, *args, **kwargs)
+        if self.reads_text and isinstance(encoded, BatchFeature) and "pixel_values" in encoded:
+            turns = (
+                conversation if isinstance(conversation[0], dict) else [turn for each in conversation for turn in each]
+            )
+            texts = [
+                " ".join(block["text"] for block in turn["content"] if block["type"] == "text")
+                for turn in turns
+                for each in turn["content"]
+                if each["type"] == "image"
+            ]
+            read = self.tokenizer(
+                texts, padding=True, padding_side="right", add_special_tokens=False, return_tensors="pt"
+            )
+            encoded["question_ids"], encoded["question_mask"] = read["input_ids"], read["attention_mask"]
+        return encoded
 
     def replace_image_token(self, image_inputs: Any, image_idx: int, **kwargs: Any) -> str:
         """The places of an image in the text."""

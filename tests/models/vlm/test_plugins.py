@@ -15,6 +15,7 @@ from cityscribe.files import InputError
 from cityscribe.models.seams import CONNECTORS, TILINGS, TUNING, VISION_TOWERS
 from cityscribe.models.tuning.prepare import prepare_tuning
 from cityscribe.models.vlm.compose import compose
+from cityscribe.models.vlm.model import Beside
 from cityscribe.models.vlm.tilings import View
 from cityscribe.registry import Registry, registry
 from cityscribe.settings import ModelSettings
@@ -50,6 +51,20 @@ class Rows(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return self.project(features.mean(dim=2))
+
+
+class Asked(Rows):
+    """A token for each row, which the text beside the image scales."""
+
+    reads_text = True
+
+    def __init__(self, width: int, text_width: int) -> None:
+        super().__init__(width, text_width)
+        self.gate = nn.Linear(text_width, text_width)
+
+    def forward(self, features: Tensor, text: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
+        mean = (text * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+        return super().forward(features) * (1 + self.gate(mean).tanh())[:, None]
 
 
 class Halves:
@@ -95,6 +110,31 @@ def test_a_part_of_somebody_else_is_listed_trains_on_trees_and_answers(
     towers = mine.get("towers", (CLIP,))
     model, processor = tiny(parts(*towers, **{name: value for name, value in mine.items() if name != "towers"}))
     assert_trains_and_answers_exactly(model, processor, tmp_path)
+
+
+@pytest.mark.parametrize("tiling", ["whole", "mine"])
+def test_a_connector_that_reads_text_shares_an_image_only_where_texts_are_equal(tiling: str, tmp_path: Path) -> None:
+    CONNECTORS.add("asked", Asked, "a part of a test")
+    TILINGS.add("mine", Halves, "a part of a test")
+    try:
+        model, processor = tiny(parts(tiling={"kind": tiling}, connector={"kind": "asked"}))
+        assert model.reads_text
+        assert processor.reads_text
+        picture = Image.new("RGB", (40, 32), (250, 30, 10))
+        tokens = []
+        for question in ("Where?", "Who is near it?", "Where?"):
+            content = [{"type": "image", "image": picture}, {"type": "text", "text": question}]
+            given = processor.apply_chat_template(
+                [{"role": "user", "content": content}], tokenize=True, return_dict=True, return_tensors="pt"
+            )
+            beside = Beside(given["question_ids"], given["question_mask"], given["image_views"])
+            tokens.append(model.model.image_tokens(given["pixel_values"], beside))
+        assert torch.equal(tokens[0], tokens[2])
+        assert (tokens[0] - tokens[1]).abs().max() > 1e-2 * tokens[0].abs().max()
+        assert_trains_and_answers_exactly(model, processor, tmp_path, saves=1.0)
+    finally:
+        CONNECTORS.remove("asked")
+        TILINGS.remove("mine")
 
 
 def test_views_of_an_image_stand_one_after_the_other() -> None:
