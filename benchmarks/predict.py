@@ -46,8 +46,8 @@ from cityscribe.predict.decode import image_inputs_of
 from cityscribe.predict.local import Engine
 from cityscribe.predict.prompts import Conversation, open_image
 from cityscribe.predict.remote import RemoteEngine
+from cityscribe.predict.settings import PredictSettings, RemoteSettings
 from cityscribe.records import image_block, message, text_block
-from cityscribe.settings import PredictSettings, RemoteSettings
 from cityscribe.tokens.encode import with_images
 
 Device = Literal["cpu", "cuda"]

@@ -40,8 +40,8 @@ import typer
 
 from benchmarks.scores import machine
 from cityscribe.media.video import read_frames, write_video
-from cityscribe.prepare import prepare
-from cityscribe.settings import Settings
+from cityscribe.prepare.stage import prepare
+from cityscribe.project import Settings
 from cityscribe.traffic.scenario import PHASES, Box, Phase, Scenario, View
 
 FPS = 30
@@ -52,7 +52,7 @@ MEMORY = """
 import json, re, resource, sys
 from pathlib import Path
 from benchmarks.prepare import scenarios_of, settings_of
-from cityscribe.prepare import prepare
+from cityscribe.prepare.stage import prepare
 folder, out, count, size = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
 clips = sorted(folder.iterdir())[:count]
 scenarios = scenarios_of(clips, *size)

@@ -35,9 +35,9 @@ EDITS = 15  # words of a prediction that are dropped or changed
 OURS = """
 import json, sys
 from pathlib import Path
-from cityscribe.evaluate import PROFILES
+from cityscribe.evaluate.registries import PROFILES
 profile, root, predictions, out = sys.argv[1], *map(Path, sys.argv[2:])
-out.write_text(json.dumps(PROFILES[profile](root, predictions).segments))
+out.write_text(json.dumps(PROFILES[profile].captions(root, predictions).segments))
 """
 COMPILE = """
 from cityscribe.evaluate.coco.lexicon import package_folder

@@ -34,7 +34,7 @@ from cityscribe.files import read_json
 from cityscribe.models.build import build_processor
 from cityscribe.models.tokenizer import train_tokenizer
 from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
-from cityscribe.settings import TrainSettings
+from cityscribe.train.settings import TrainSettings
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import Facts, facts_at
 from cityscribe.world.words import pedestrian_caption, vehicle_caption
@@ -114,8 +114,8 @@ def make_model(samples: list[Sample], device: str, dtype: torch.dtype) -> tuple[
     torch.set_default_dtype(torch.float32)
     model.model.vision_tower.requires_grad_(False)
     if device == "cuda":
+        from cityscribe.models.settings import ModelSettings
         from cityscribe.models.tuning.prepare import prepare_tuning
-        from cityscribe.settings import ModelSettings
 
         prepare_tuning(model, ModelSettings(method="lora"))
     return model, build_processor(tokenizer, image_size=336, patch_size=14)

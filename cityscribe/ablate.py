@@ -12,6 +12,7 @@ seeds stand beside them: what one seed alone says may be luck.
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import math
@@ -21,20 +22,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cityscribe.ablations import ABLATIONS
 from cityscribe.evaluate.resampling import holm
 from cityscribe.files import InputError, write_json, write_text
 from cityscribe.pipeline import STAGES, Watch, run
+from cityscribe.plain_yaml import read_yaml
+from cityscribe.project import Settings, resolve
 from cityscribe.report.bootstrap import Interval, paired_interval, paired_p_value
 from cityscribe.report.run_files import Run, SegmentKey, read_run
 from cityscribe.report.tables import reference_domains, segment_points
-from cityscribe.settings import Settings, resolve
-
-FOLDER = Path(__file__).parent / "ablations"
-SHIPPED = tuple(sorted(file.stem for file in FOLDER.glob("*.yaml")))
-"""The ablations that come with the package, by name."""
 
 METRICS = ("bleu", "meteor", "rouge-l", "cider")
 
@@ -75,17 +73,13 @@ class Arm:
 
 def load_ablation(path: Path) -> Ablation:
     """Read a file, or the shipped ablation of that name. Raises InputError that names the file and the place."""
-    if str(path) in SHIPPED and not path.exists():
-        path = FOLDER / f"{path}.yaml"
+    if not path.exists() and str(path) in ABLATIONS:
+        path = ABLATIONS[str(path)]
     if not path.exists():
-        raise InputError(f"{path}: no such file, and none is shipped by that name ({', '.join(SHIPPED)})")
+        raise InputError(f"{path}: no such file, and none is shipped by that name ({', '.join(ABLATIONS)})")
+    values = read_yaml(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
         return Ablation.model_validate(values)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a readable file: {error}") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "file"
@@ -96,7 +90,7 @@ def plan(ablation: Ablation, runs: Path) -> dict[str, list[Settings]]:
     """The runs of each arm, one a seed, with their settings checked. Runs lie in `runs`/NAME/ARM-SEED."""
     planned = {}
     for arm, differences in ablation.arms.items():
-        values: dict[str, Any] = yaml.safe_load(yaml.safe_dump(ablation.project))
+        values: dict[str, Any] = copy.deepcopy(ablation.project)
         given = {}
         for place, value in differences.items():
             section = values

@@ -20,8 +20,8 @@ from cityscribe.evaluate.benchmarks.question import Benchmark, Question
 from cityscribe.files import InputError
 from cityscribe.predict.conversations import predict_conversations
 from cityscribe.prepare.conversations import prepare_conversations
+from cityscribe.project import Settings
 from cityscribe.records import Sample, SampleMeta, image_block, message, read_samples, text_block
-from cityscribe.settings import Settings
 from cityscribe.sources.conversation import frames_of
 from cityscribe.sources.video_qa import video_named
 from cityscribe.sources.videos import files_by_stem

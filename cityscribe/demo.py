@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cityscribe.pipeline import Watch
-from cityscribe.settings import dump_settings, resolve
+from cityscribe.project import dump_settings, resolve
 from cityscribe.world.dataset import WorldSettings, write_dataset
 
 

@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.files import InputError, write_json, write_text
+from cityscribe.project import Settings, dump_settings
 from cityscribe.records import read_samples
-from cityscribe.settings import UNRELATED_TO_WEIGHTS, Settings, dump_settings
 from cityscribe.train import processes
+from cityscribe.train.settings import UNRELATED_TO_WEIGHTS
 
 Progress = Callable[..., None]
 """Called with what is done and what is to be done, and in training with the loss."""
@@ -220,8 +221,8 @@ def _bind(make: Callable[..., None], *given: Any) -> Callable[[Progress], None]:
 
 
 def _prepare(settings: Settings, made_from: str, progress: Progress) -> None:
-    from cityscribe.prepare import prepare
     from cityscribe.prepare.conversations import prepare_conversations
+    from cityscribe.prepare.stage import prepare
     from cityscribe.sources import SOURCES, ConversationSource
     from cityscribe.sources.choices import in_all_rotations
     from cityscribe.sources.reading import nothing_usable, read_scenarios
@@ -317,10 +318,10 @@ def _predict(settings: Settings, home: Path, model: Path | str, progress: Progre
 
 
 def _evaluate(settings: Settings, home: Path, progress: Progress) -> None:
-    from cityscribe.evaluate import PROFILES
     from cityscribe.evaluate.attribute_scores import evaluate_attributes
     from cityscribe.evaluate.box_sizes import box_areas
     from cityscribe.evaluate.majority import write_majority
+    from cityscribe.evaluate.registries import PROFILES
     from cityscribe.sources.reading import read_scenarios
 
     references = settings.evaluate.references or settings.data.path
@@ -338,7 +339,7 @@ def _evaluate(settings: Settings, home: Path, progress: Progress) -> None:
         write_json(home / "boxes.json", box_areas(read_scenarios(settings.data)[0], asked))
     for place in homes:
         predictions = place / "predictions.json"
-        scores = PROFILES[settings.evaluate.caption_profile](
+        scores = PROFILES[settings.evaluate.caption_profile].captions(
             references,
             predictions,
             split=settings.predict.split,
@@ -382,7 +383,7 @@ def _majority_home(settings: Settings) -> Path:
 
 
 def _report(settings: Settings, progress: Progress) -> None:
-    from cityscribe.report import write_report
+    from cityscribe.report.page import write_report
     from cityscribe.report.questions import write_question_report
 
     with _whole(settings.run_dir / "report") as (out, _):

@@ -17,8 +17,11 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import itertools
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from cityscribe.files import InputError
@@ -37,6 +40,15 @@ KINDS: dict[str, str] = {
     "tiling": "cityscribe.models.seams:TILINGS",
     "tuning": "cityscribe.models.seams:TUNING",
     "vision-tower": "cityscribe.models.seams:VISION_TOWERS",
+    "image": "cityscribe.prepare.registries:IMAGES",
+    "labeller": "cityscribe.prepare.registries:LABELLERS",
+    "prepare-engine": "cityscribe.prepare.registries:ENGINES",
+    "reporter": "cityscribe.train.registries:REPORTERS",
+    "question-order": "cityscribe.predict.orders:ORDERS",
+    "profile": "cityscribe.evaluate.registries:PROFILES",
+    "renderer": "cityscribe.world.renderers:RENDERERS",
+    "preset": "cityscribe.presets:PRESETS",
+    "ablation": "cityscribe.ablations:ABLATIONS",
 }
 """Kind -> `"module:attribute"` of its registry, for those who look for a kind before its room is imported."""
 
@@ -50,6 +62,7 @@ class Entry:
     summary: str  # one line without a full stop
     paper: str = ""  # where the method comes from
     extra: str = ""  # the optional dependencies that it needs, a name of pyproject's [project.optional-dependencies]
+    settings: str = ""  # "module:Section" of its own settings, where a setting chooses members with theirs (OneOf)
 
 
 class Registry(Generic[Member]):
@@ -66,11 +79,13 @@ class Registry(Generic[Member]):
         self._entries: dict[str, Entry] = {}
         self._loaded: dict[str, Member] = {}
 
-    def add(self, name: str, target: Any, summary: str, *, paper: str = "", extra: str = "") -> None:
+    def add(
+        self, name: str, target: Any, summary: str, *, paper: str = "", extra: str = "", settings: str = ""
+    ) -> None:
         """Add a member. Raises ValueError for a name that is taken."""
         if name in self._entries:
             raise ValueError(f"{self.kind} {name}: there is one of this name")
-        self._entries[name] = Entry(name, target, summary, paper, extra)
+        self._entries[name] = Entry(name, target, summary, paper, extra, settings)
 
     def remove(self, name: str) -> None:
         """Take a member out again, as a test does that added it."""
@@ -133,3 +148,10 @@ def _imported(entry: Entry, kind: str) -> Any:
                 f"{kind} {entry.name}: needs the package {error.name}; install cityscribe[{entry.extra}]"
             ) from error
         raise
+
+
+def first_comment(file: Path) -> str:
+    """The first sentence of the comment that a file begins with: the summary of a member that is a file."""
+    lines = itertools.takewhile(lambda line: line.startswith("# "), file.read_text(encoding="utf-8").splitlines())
+    text = " ".join(line[2:] for line in lines)
+    return re.split(r"[.:?] |[.:?]$", text, maxsplit=1)[0]

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cityscribe.ablate import SHIPPED, ablate, load_ablation, markdown_table, plan, text_table
+from cityscribe.ablate import ablate, load_ablation, markdown_table, plan, text_table
+from cityscribe.ablations import ABLATIONS
 from cityscribe.files import InputError
 from cityscribe.world.dataset import WorldSettings, write_dataset
 
@@ -21,7 +22,7 @@ def _write(path: Path, **values: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", ABLATIONS)
 def test_every_shipped_ablation_is_a_valid_plan(name: str, tmp_path: Path) -> None:
     ablation = load_ablation(Path(name))
     planned = plan(ablation, tmp_path)

@@ -17,7 +17,7 @@ from cityscribe.evaluate.benchmarks.asking import read_prompts
 from cityscribe.evaluate.benchmarks.score import score_benchmark
 from cityscribe.files import InputError
 from cityscribe.media.video import write_video
-from cityscribe.settings import settings_without_project
+from cityscribe.project import settings_without_project
 from tests.evaluate.benchmarks.small_benchmarks import SMALL, dump, dump_lines
 from tests.media.numbered_video import numbered_frame
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from cityscribe import pipeline
 from cityscribe.cli import app
 from cityscribe.files import InputError, read_json
-from cityscribe.settings import Settings, dump_settings, resolve
+from cityscribe.project import Settings, dump_settings, resolve
 from cityscribe.world.dataset import WorldSettings, write_dataset
 
 

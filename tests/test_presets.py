@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from cityscribe.cli import app
 from cityscribe.files import InputError
-from cityscribe.presets import preset_names, preset_text
-from cityscribe.settings import load_settings, resolve
+from cityscribe.presets import PRESETS, preset_text
+from cityscribe.project import load_settings, resolve
 
 WANTED = {
     "cityllava-34b",
@@ -26,7 +26,7 @@ WANTED = {
 
 
 def test_the_presets_are_there() -> None:
-    assert set(preset_names()) == WANTED
+    assert set(PRESETS) == WANTED
 
 
 @pytest.mark.parametrize("name", sorted(WANTED))
@@ -65,5 +65,5 @@ def test_the_second_stage_starts_where_the_first_ends() -> None:
 
 
 def test_an_unknown_preset_lists_those_there_are() -> None:
-    with pytest.raises(InputError, match="cityllava-34b, llava"):
+    with pytest.raises(InputError, match="did you mean cityllava-34b"):
         preset_text("cityllava", "data")

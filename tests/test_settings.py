@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from cityscribe.files import InputError
-from cityscribe.settings import commented_settings, dump_settings, load_settings, resolve
+from cityscribe.project import commented_settings, dump_settings, load_settings, resolve
 
 MINIMAL = "data:\n  path: somewhere\n"
 
@@ -97,4 +97,41 @@ def test_the_commented_file_holds_the_defaults() -> None:
     text = commented_settings("somewhere")
     assert resolve(yaml.safe_load(text)) == resolve({"data": {"path": "somewhere"}})
     assert "# c of Eq. 3" in text
-    assert "one of block-expansion, lora, dora, qlora, full, connector" in text
+    assert "block-expansion, lora, dora, qlora, full, connector" in text
+
+
+DOUBLED = "a0: &a0 [1, 1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 31))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (f"{MINIMAL}name: *a30\n".replace("data:", f"{DOUBLED}data:"), "aliases stand for more than"),
+        (
+            "a: &a [x, x, x, x, x, x, x, x, x]\n"
+            + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join(['*' + chr(97 + n)] * 9)}]\n" for n in range(8))
+            + "data: {path: x}\nseed: *i\n",
+            "aliases stand for more than",
+        ),
+        ("data: &d {path: *d}\n", "line 1: not YAML: an alias stands inside of what it names"),
+        (f"{MINIMAL}name: 2024-13-45\n", "line 3: not YAML: '2024-13-45': month must be in 1..12"),
+        (f"{MINIMAL}seed: {'9' * 5000}\n", "line 3: not YAML: "),
+        (f"{MINIMAL}seed: 0x{'f' * 5000}\n", "line 3: not YAML: the number is too long"),
+        (f"{MINIMAL}seed: !!int ''\n", "line 3: not YAML"),
+        (f"{MINIMAL}seed: !!bool maybe\n", "line 3: not YAML"),
+        (f"{MINIMAL}name: {'x' * 5000}/\n", "..."),
+        ("a: " + "[" * 2000 + "]" * 2000, "nested too deeply"),
+    ],
+)
+def test_yaml_that_would_hang_or_break_is_one_short_message(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(InputError, match=r"project\.yaml") as caught:
+        load_settings(_write(tmp_path, text))
+    assert says in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("override", ["name=2024-13-45", f"seed={'9' * 5000}", "name=&a [*a]", f"seed=0x{'f' * 5000}"])
+def test_so_is_an_override(tmp_path: Path, override: str) -> None:
+    with pytest.raises(InputError, match="--set ") as caught:
+        load_settings(_write(tmp_path, MINIMAL), [override])
+    assert len(str(caught.value)) < 300

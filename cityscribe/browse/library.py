@@ -20,10 +20,10 @@ import pyarrow as pa
 from cityscribe.files import InputError
 from cityscribe.prepare.stage import safe_name
 from cityscribe.prepare.views import why_phase_is_left_out, why_view_is_left_out
+from cityscribe.project import Settings, load_settings, resolve
 from cityscribe.records import read_sample_table, text_of
 from cityscribe.report.run_files import Run, Skipped, read_run
 from cityscribe.report.samples import phase_points
-from cityscribe.settings import Settings, load_settings, resolve
 from cityscribe.sources import SOURCES
 from cityscribe.sources.intake import open_intake
 from cityscribe.sources.reading import read_scenarios

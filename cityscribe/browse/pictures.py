@@ -16,7 +16,7 @@ from PIL import Image
 from cityscribe.media.video import probe, read_frames
 from cityscribe.prepare.keyframe import KeyFrame
 from cityscribe.prepare.pictures import render_one
-from cityscribe.settings import PrepareSettings
+from cityscribe.prepare.settings import PrepareSettings
 
 CHUNK = 12
 """Frames that are decoded together."""

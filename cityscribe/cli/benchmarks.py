@@ -41,7 +41,7 @@ def benchmark(
     from cityscribe.evaluate.benchmarks.asking import read_prompts
     from cityscribe.evaluate.benchmarks.score import score_benchmark
     from cityscribe.evaluate.benchmarks.verdicts import read_verdicts
-    from cityscribe.settings import settings_without_project
+    from cityscribe.project import settings_without_project
 
     if (answers is None) == (model is None):
         raise InputError("benchmark: give --answers or --model, and not both")

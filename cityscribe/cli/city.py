@@ -15,7 +15,7 @@ from cityscribe.cli.stages import homes_of, run_stages
 from cityscribe.files import InputError
 
 if TYPE_CHECKING:
-    from cityscribe.settings import Settings
+    from cityscribe.project import Settings
 
 WorldKind = Literal["wts", "driving", "questions", "surveillance", "wildlife"]
 Renderer = Literal["raster", "blender"]
@@ -111,7 +111,7 @@ def worldbench(project: ProjectFile, overrides: Overrides = None) -> None:
 
     Reads the references of the city, and the baselines of the run where it has them.
     """
-    from cityscribe.settings import load_settings
+    from cityscribe.project import load_settings
 
     _print_attributes(load_settings(project, overrides or []))
 
@@ -176,7 +176,7 @@ def demo(
     """
     from cityscribe.demo import write_demo
     from cityscribe.pipeline import STAGES
-    from cityscribe.settings import load_settings
+    from cityscribe.project import load_settings
 
     project = write_demo(runs, seed, watch)
     run_stages(project, overrides, STAGES)

@@ -22,7 +22,7 @@ def init(
 ) -> None:
     """Write a project file: every setting, its default and what it means, or a preset's and where they come from."""
     from cityscribe.presets import preset_text
-    from cityscribe.settings import commented_settings
+    from cityscribe.project import commented_settings
 
     if path.exists():
         raise InputError(f"{path}: already there; name another file")

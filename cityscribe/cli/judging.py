@@ -66,7 +66,7 @@ def judge(
 def _answers(target: Path) -> list[tuple[str, Path]]:
     """The files of answers: one, or those of a run and its baselines."""
     from cityscribe.cli.stages import homes_of
-    from cityscribe.settings import load_settings
+    from cityscribe.project import load_settings
 
     if target.suffix not in (".yaml", ".yml"):
         return [(target.stem, target)]

@@ -46,7 +46,7 @@ def evaluate(
         return
     if references is None or predictions is None:
         raise InputError("evaluate: give a project file, or --references and --predictions")
-    from cityscribe.evaluate import PROFILES
+    from cityscribe.evaluate.registries import PROFILES
 
     if profile == "wts-vqa":
         from cityscribe.evaluate.wts_vqa import evaluate_vqa
@@ -58,9 +58,9 @@ def evaluate(
             console.print(f"S1: {found.total['s1']:.4f}, S2: {found.total['s2']:.4f}")
         return
     profile = "wts" if profile == "auto" else profile
-    if profile not in PROFILES:
-        raise InputError(f"--profile {profile}: expected one of {', '.join(PROFILES)}")
-    scores = PROFILES[profile](references, predictions, split=split, official_quirks=official_quirks, backend=backend)
+    scores = PROFILES[profile].captions(
+        references, predictions, split=split, official_quirks=official_quirks, backend=backend
+    )
     write_scores(scores, output, segments)
     if attributes is not None:
         from cityscribe.evaluate.attribute_scores import evaluate_attributes
@@ -78,9 +78,9 @@ def compare(
 ) -> None:
     """What separates runs on the same references, how surely, and where: tables, the samples that changed most."""
     from cityscribe.pipeline import brings_samples
+    from cityscribe.project import load_settings
     from cityscribe.report.compare import compare_runs, write_comparison
     from cityscribe.report.run_files import read_run
-    from cityscribe.settings import load_settings
 
     settings = [load_settings(project) for project in projects]
     names = [one.name for one in settings]

@@ -16,7 +16,7 @@ from cityscribe.train import processes
 
 def run_stages(project: Path, overrides: list[str] | None, stages: tuple[str, ...]) -> None:
     from cityscribe import pipeline
-    from cityscribe.settings import load_settings
+    from cityscribe.project import load_settings
 
     settings = load_settings(project, overrides or [])
     pipeline.run(settings, watch, lambda line: console.print(line) if processes.is_first() else None, stages)

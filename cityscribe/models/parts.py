@@ -12,7 +12,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from cityscribe.files import InputError
-from cityscribe.settings import Part
+from cityscribe.models.settings import Part
 
 CONNECTOR_NAMES = (
     "multi_modal_projector",  # LLaVA and its kin, InternVL, Gemma 3

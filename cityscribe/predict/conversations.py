@@ -28,8 +28,8 @@ from cityscribe.predict.local import Engine
 from cityscribe.predict.options import score_options
 from cityscribe.predict.prompts import Conversation
 from cityscribe.predict.stage import load_engine
+from cityscribe.project import Settings
 from cityscribe.records import Sample, text_of
-from cityscribe.settings import Settings
 
 
 def predict_conversations(

@@ -16,8 +16,8 @@ from cityscribe.files import InputError
 from cityscribe.models.load import resolve_base
 from cityscribe.models.precision import resolve_dtype
 from cityscribe.predict.answers import Answer
+from cityscribe.project import Settings
 from cityscribe.records import Sample
-from cityscribe.settings import Settings
 
 UNDECIDING: Any = {"split": True, "baselines": True, "remote": {"concurrency", "tries", "timeout_s"}}
 """Settings of the section that change no answer."""

@@ -37,8 +37,8 @@ from cityscribe.models.precision import resolve_dtype
 from cityscribe.predict.local import Engine
 from cityscribe.predict.options import score_options
 from cityscribe.predict.prompts import Conversation
+from cityscribe.project import settings_without_project
 from cityscribe.records import image_block, message, text_block
-from cityscribe.settings import settings_without_project
 
 IMAGE = "<image>"
 MAX_NEW_TOKENS = 1024

@@ -33,7 +33,7 @@ from cityscribe.predict.plain import (
 )
 from cityscribe.predict.prompts import Conversation, Prompt, read_prompts
 from cityscribe.predict.sampling import next_token, seed_of
-from cityscribe.settings import PredictSettings
+from cityscribe.predict.settings import PredictSettings
 
 log = logging.getLogger(__name__)
 

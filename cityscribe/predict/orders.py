@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-ORDERS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "vehicle-pedestrian": (("vehicle", "pedestrian"),),
-    "pedestrian-vehicle": (("pedestrian", "vehicle"),),
-    "independent": (("vehicle",), ("pedestrian",)),
-}
+from cityscribe.registry import Registry
+
+Order = tuple[tuple[str, ...], ...]
 """Conversations, each as the roles that it asks about one after the other."""
+
+ORDERS: Registry[Order] = Registry("question-order", "who is asked about first (predict.order)")
+ORDERS.add(
+    "vehicle-pedestrian",
+    (("vehicle", "pedestrian"),),
+    "the vehicle first, its answer stays in the conversation (section 3.4 of CityLLaVA)",
+    paper="Duan et al. 2024",
+)
+ORDERS.add("pedestrian-vehicle", (("pedestrian", "vehicle"),), "the pedestrian first, its answer stays")
+ORDERS.add("independent", (("vehicle",), ("pedestrian",)), "each in a conversation of its own")

@@ -27,7 +27,7 @@ from cityscribe.media.images import as_png, is_plain, open_image
 from cityscribe.media.kinds import HEAD_BYTES, image_format
 from cityscribe.predict.answers import Answer
 from cityscribe.predict.prompts import Conversation
-from cityscribe.settings import PredictSettings
+from cityscribe.predict.settings import PredictSettings
 
 PASSING = (408, 409, 425, 429)
 """Statuses below 500 that may be another one the next time."""

@@ -29,8 +29,8 @@ from cityscribe.predict.journal import Journal
 from cityscribe.predict.local import Engine
 from cityscribe.predict.remote import RemoteEngine
 from cityscribe.predict.sequential import Scene, ask
+from cityscribe.project import Settings
 from cityscribe.records import Sample, read_samples, text_of
-from cityscribe.settings import Settings
 from cityscribe.traffic.meta import traffic_meta
 from cityscribe.traffic.scenario import ROLES
 

@@ -33,9 +33,9 @@ from cityscribe.media.video import VideoError, frame_at, frame_index, probe, rea
 from cityscribe.prepare.drawing import draw_boxes
 from cityscribe.prepare.geometry import XYWH
 from cityscribe.prepare.pictures import fit, partial_name, remove_partial
+from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.prepare.skipped import Skip, write_skipped
 from cityscribe.records import Sample, text_of, write_samples
-from cityscribe.settings import PrepareSettings
 from cityscribe.traffic.meta import TrafficMeta, traffic_meta
 from cityscribe.traffic.scenario import ROLES
 

@@ -89,11 +89,5 @@ def run_ray(jobs: Sequence[VideoJob], work: Work, workers: int) -> Iterator[Resu
             following += 1
 
 
-ENGINES: dict[str, Callable[[Sequence[VideoJob], Work, int], Iterator[Result]]] = {
-    "local": run_local,
-    "ray": run_ray,
-}
-
-
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

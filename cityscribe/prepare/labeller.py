@@ -7,24 +7,23 @@ is sorted by the rules and counted, so that one odd reply costs one caption's la
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cityscribe.llm.client import Client
 from cityscribe.llm.message import Chat, Sampling
-from cityscribe.llm.settings import (
-    LocalSettings,
-    ScriptSettings,
-    ServerSettings,
-    language_model_client,
-)
-from cityscribe.settings import LabellerSettings
+from cityscribe.llm.settings import language_model_client
+from cityscribe.prepare.registries import LABELLERS
+from cityscribe.settings import Section
 from cityscribe.traffic.dimensions import DIMENSIONS, dimension_of
 from cityscribe.traffic.sentences import split_sentences
 
 Labelled = tuple[tuple[str, str], ...]
 """The sentences of one caption in order, each with its dimension."""
+
+Split = Mapping[tuple[str, str], Sequence[str]]
+"""The sentences of captions, each given as (role, caption)."""
 
 LETTERS = dict(zip("abcde", DIMENSIONS, strict=True))
 
@@ -63,7 +62,7 @@ class Labels:
 
 def label_captions(
     captions: Iterable[tuple[str, str]],
-    settings: LabellerSettings,
+    settings: Section,
     step: Callable[[], None] = lambda: None,
     *,
     cache: Path | None = None,
@@ -75,15 +74,27 @@ def label_captions(
     Raises InputError where a model is set but cannot be asked: none named, access denied, no such address or model, no
     reply to several captions one after the other.
     """
-    distinct = list(dict.fromkeys(captions))
-    split = {caption: split_sentences(caption[1]) for caption in distinct}
-    if settings.kind == "rules":
-        labelled = {}
-        for (role, caption), sentences in split.items():
-            labelled[role, caption] = label_by_rules(role, sentences)
-            step()
-        return Labels(labelled)
-    asked = client or _client(settings, cache)
+    kind: str = settings.kind  # type: ignore[attr-defined]  # every member of `LABELLERS` has one
+    split = {caption: split_sentences(caption[1]) for caption in dict.fromkeys(captions)}
+    labels: Labels = LABELLERS[kind](split, settings, step, cache, client)
+    return labels
+
+
+def by_rules(split: Split, settings: Section, step: Callable[[], None], *_: object) -> Labels:
+    """The labeller `rules`."""
+    labelled = {}
+    for (role, caption), sentences in split.items():
+        labelled[role, caption] = label_by_rules(role, sentences)
+        step()
+    return Labels(labelled)
+
+
+def by_model(
+    split: Split, settings: Section, step: Callable[[], None], cache: Path | None, client: Client | None
+) -> Labels:
+    """The labellers `server`, `local` and `script`."""
+    distinct = list(split)
+    asked = client or language_model_client(settings, "prepare.labeller", cache=cache)
     taken = 0
 
     def progress(done: int, total: int) -> None:
@@ -109,15 +120,6 @@ def label_captions(
         found.unparsed,
         found.unanswered,
     )
-
-
-def _client(settings: LabellerSettings, cache: Path | None) -> Client:
-    sections = {
-        "server": ServerSettings(base_url=settings.base_url, model=settings.model, timeout_s=settings.timeout_s),
-        "local": LocalSettings(model=settings.model),
-        "script": ScriptSettings(path=settings.path),
-    }
-    return language_model_client(sections[settings.kind], "prepare.labeller", cache=cache)
 
 
 def label_by_rules(role: str, sentences: Sequence[str]) -> Labelled:

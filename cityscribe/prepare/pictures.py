@@ -18,10 +18,10 @@ from cityscribe.files import InputError
 from cityscribe.media.video import VideoError, probe, read_frames, read_good_frames
 from cityscribe.prepare.appearance import APPEARANCE, best_appearances
 from cityscribe.prepare.drawing import draw_boxes, draw_gaze
-from cityscribe.prepare.geometry import PixelRect, local_view
 from cityscribe.prepare.keyframe import KeyFrame, key_frame
+from cityscribe.prepare.registries import IMAGES
+from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.prepare.skipped import Skip, What
-from cityscribe.settings import PrepareSettings
 from cityscribe.traffic.prompts import GAZE
 from cityscribe.traffic.scenario import PHASES, ROLES, Phase, View
 
@@ -109,18 +109,8 @@ def render(frame: np.ndarray, key: KeyFrame, settings: PrepareSettings) -> list[
         frame = draw_boxes(frame, key.boxes, box_scale=settings.box_scale, line_width=settings.line_width)
     if key.gaze is not None:
         frame = draw_gaze(frame, key.gaze, line_width=settings.line_width)
-    part = local_view(
-        list(key.boxes.values()), width, height, box_scale=settings.box_scale, crop_scale=settings.crop_scale
-    )
-    shown = {"global": PixelRect(0, 0, width, height), "local": part}
-    for role in ROLES:  # one road user alone, so that a small one is seen as large as a near one
-        shown[role] = part
-        if role in key.boxes:
-            shown[role] = local_view(
-                [key.boxes[role]], width, height, box_scale=settings.box_scale, crop_scale=settings.crop_scale
-            )
-    shown[APPEARANCE] = shown["pedestrian"]
-    return [frame[r.top : r.bottom, r.left : r.right] for r in (shown[kind] for kind in settings.images)]
+    parts = [IMAGES[kind](key.boxes, width, height, settings) for kind in settings.images]
+    return [frame[part.top : part.bottom, part.left : part.right] for part in parts]
 
 
 def render_one(frame: np.ndarray, key: KeyFrame, kind: str, settings: PrepareSettings) -> np.ndarray:

@@ -23,10 +23,10 @@ from pathlib import Path
 from cityscribe.files import InputError, write_json
 from cityscribe.media.video import VideoError
 from cityscribe.prepare.appearance import APPEARANCE
-from cityscribe.prepare.engines import ENGINES
 from cityscribe.prepare.labeller import Labels, label_captions
 from cityscribe.prepare.pictures import Picture, VideoJob, picture_video, remove_partial
 from cityscribe.prepare.questions import draw
+from cityscribe.prepare.registries import ENGINES
 from cityscribe.prepare.samples import (
     Group,
     caption_of,
@@ -35,6 +35,7 @@ from cityscribe.prepare.samples import (
     possible_short_questions,
     training_samples,
 )
+from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.prepare.skipped import Skip, write_skipped
 from cityscribe.prepare.views import (
     phases_to_evaluate,
@@ -43,8 +44,8 @@ from cityscribe.prepare.views import (
     why_view_is_left_out,
     with_boxes,
 )
+from cityscribe.project import Settings
 from cityscribe.records import Sample, write_samples
-from cityscribe.settings import PrepareSettings, Settings
 from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.traffic.prompts import Prompts, load_prompts
 from cityscribe.traffic.scenario import ROLES, Phase, Scenario, View

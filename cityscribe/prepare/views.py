@@ -13,7 +13,7 @@ from typing import Literal
 
 from cityscribe.media.video import frame_at, frame_index, probe
 from cityscribe.prepare.geometry import is_box
-from cityscribe.settings import PrepareSettings
+from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.traffic.scenario import PHASES, ROLES, Box, Phase, Scenario, View
 
 BoxSource = Literal["annotated", "generated", "both"]

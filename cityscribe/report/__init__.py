@@ -1,5 +1,1 @@
 """The report of a run: one page that holds its scores, curves and sample phases, and needs nothing else to be read."""
-
-from cityscribe.report.page import write_report
-
-__all__ = ["write_report"]

@@ -19,13 +19,13 @@ import yaml
 
 from cityscribe.evaluate.resampling import holm
 from cityscribe.files import InputError, write_json, write_text
+from cityscribe.project import Settings
 from cityscribe.report.bootstrap import Interval, paired_interval, paired_p_value, score
 from cityscribe.report.breakdowns import breakdowns
 from cityscribe.report.moves import Move, attribute_moves, kind_moves
 from cityscribe.report.page import render
 from cityscribe.report.run_files import Run, SegmentKey
 from cityscribe.report.tables import reference_domains, segment_points
-from cityscribe.settings import Settings
 
 CHANGES = 10
 """Segments of each direction that are listed for a comparison."""

@@ -20,6 +20,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from cityscribe.files import InputError, write_text
+from cityscribe.project import Settings
 from cityscribe.report.attribute_tables import (
     AttributeRow,
     attribute_rows,
@@ -41,7 +42,6 @@ from cityscribe.report.tables import (
     skip_groups,
     unexplained,
 )
-from cityscribe.settings import Settings
 from cityscribe.traffic.scenario import PHASES
 
 METRICS = {

@@ -16,9 +16,9 @@ from cityscribe.evaluate import resampling
 from cityscribe.evaluate.question_files import Question, read_questions
 from cityscribe.evaluate.resampling import Interval, Paired
 from cityscribe.files import InputError, read_json
+from cityscribe.project import Settings
 from cityscribe.records import Sample, read_samples
 from cityscribe.report.run_files import BASELINES, CurvePoint, own_name, read_curve
-from cityscribe.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

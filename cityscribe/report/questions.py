@@ -21,13 +21,13 @@ from markupsafe import Markup
 from cityscribe.evaluate.question_files import Question
 from cityscribe.evaluate.resampling import CONFIDENCE, RESAMPLES
 from cityscribe.files import InputError, write_json, write_text
+from cityscribe.project import Settings
 from cityscribe.report.curves import Line, line_chart
 from cityscribe.report.page import DESCRIPTIONS, environment, versions
 from cityscribe.report.question_charts import confusion_chart, recall_chart
 from cityscribe.report.question_runs import AnsweringModel, QuestionRun, join_question_runs, read_question_run
 from cityscribe.report.run_files import OWN
 from cityscribe.report.samples import Shown, evenly_spaced, shown_image
-from cityscribe.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from cityscribe.evaluate.text_files import json_lines, text_of_file
 from cityscribe.evaluate.wts import POINTS
 from cityscribe.evaluate.wts_files import read_predictions
 from cityscribe.files import InputError, read_json
+from cityscribe.project import Settings
 from cityscribe.records import Sample, read_samples, text_of
-from cityscribe.settings import Settings
 from cityscribe.traffic.meta import traffic_meta
 from cityscribe.traffic.scenario import PHASES, ROLES
 

@@ -14,10 +14,10 @@ from statistics import fmean
 from cityscribe.files import InputError
 from cityscribe.media.images import as_png, image_size, is_plain, open_image
 from cityscribe.media.kinds import HEAD_BYTES, image_format
+from cityscribe.project import Settings
 from cityscribe.report.differences import Span, compare
 from cityscribe.report.run_files import AskedPhase, Metrics, Model, PhaseKey, Run, SegmentKey
 from cityscribe.report.tables import reference_domains, segment_points
-from cityscribe.settings import Settings
 from cityscribe.traffic.scenario import PHASES, ROLES
 
 COLOURS = {"pedestrian": "green", "vehicle": "blue"}

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Match
 
+from cityscribe.project import Settings
 from cityscribe.serve.chat import Chat, event_stream, sse
 from cityscribe.serve.chat_request import ChatRequest
 from cityscribe.serve.decoder import Decoder
@@ -31,7 +32,6 @@ from cityscribe.serve.metrics import CONTENT_TYPE, Metrics
 from cityscribe.serve.model_process import ModelProcess
 from cityscribe.serve.refusal import Refusal, disk_full, no_room
 from cityscribe.serve.replies import Completion, Description, Model, Models, State, events, refusals
-from cityscribe.settings import Settings
 from cityscribe.traffic.prompts import load_prompts
 from cityscribe.traffic.scenario import ViewKind
 

@@ -40,7 +40,7 @@ from cityscribe.serve.media import from_data_url
 from cityscribe.serve.model_child import Asked, Piece, Said
 from cityscribe.serve.model_process import ModelProcess, whole
 from cityscribe.serve.refusal import Refusal
-from cityscribe.settings import ServeSettings
+from cityscribe.serve.settings import ServeSettings
 
 T = TypeVar("T")
 DEFAULT_TOKENS = 256

@@ -11,7 +11,7 @@ from cityscribe.serve.decoding import Limits, decode_files
 from cityscribe.serve.log import log
 from cityscribe.serve.metrics import Metrics
 from cityscribe.serve.refusal import Refusal
-from cityscribe.settings import ServeSettings
+from cityscribe.serve.settings import ServeSettings
 
 START_S = 60.0
 """For the process to start; loading libraries on a busy machine takes seconds."""

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from cityscribe.predict.orders import ORDERS
+from cityscribe.project import Settings
 from cityscribe.records import image_block, message, text_block
 from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.decoding import Shown, TimedBox, decode_phases
@@ -22,7 +23,6 @@ from cityscribe.serve.jobs import FACTS, Job
 from cityscribe.serve.model_child import Asked
 from cityscribe.serve.model_process import ModelProcess, whole
 from cityscribe.serve.refusal import Refusal
-from cityscribe.settings import Settings
 from cityscribe.traffic.prompts import Prompts, long_question
 from cityscribe.traffic.scenario import PHASES, Phase, ViewKind
 

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cityscribe.serve.log import log, log_bug
 from cityscribe.serve.metrics import Metrics
 from cityscribe.serve.refusal import Refusal, disk_full, no_room, stopping
-from cityscribe.settings import ServeSettings
+from cityscribe.serve.settings import ServeSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

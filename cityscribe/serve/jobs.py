@@ -14,7 +14,7 @@ from typing import Any, Literal
 from cityscribe.serve.log import log, log_bug
 from cityscribe.serve.metrics import Metrics
 from cityscribe.serve.refusal import Refusal, stopping
-from cityscribe.settings import ServeSettings
+from cityscribe.serve.settings import ServeSettings
 from cityscribe.traffic.scenario import ROLES
 
 Status = Literal["queued", "running", "done", "failed", "cancelled"]

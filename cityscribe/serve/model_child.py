@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cityscribe.files import InputError
+from cityscribe.project import Settings
 from cityscribe.records import image_block, message, text_block, text_of
-from cityscribe.settings import Settings
 
 if TYPE_CHECKING:  # the process that listens imports this module too, and needs none of these
     from torch import Tensor

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cityscribe.files import InputError
+from cityscribe.project import Settings
 from cityscribe.serve.child import Child
 from cityscribe.serve.log import log, log_bug
 from cityscribe.serve.metrics import Metrics
 from cityscribe.serve.model_child import Asked, Piece, Ready, Refused, Said, hold_model
 from cityscribe.serve.refusal import Refusal, interrupted, stopping
-from cityscribe.settings import Settings
 
 LOAD_S = 900.0
 """For a model to load: 70 GB from a slow disk."""

@@ -20,11 +20,11 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 
 from cityscribe.files import InputError
+from cityscribe.project import Settings, load_settings, settings_without_project
 from cityscribe.serve.app import Service, serving
 from cityscribe.serve.connections import bounded, most_connections
 from cityscribe.serve.log import log, log_to_stderr
 from cityscribe.serve.workplace import workplace
-from cityscribe.settings import Settings, load_settings, settings_without_project
 
 TOKEN = "CITYSCRIBE_TOKEN"
 LEAST_TOKEN = 16

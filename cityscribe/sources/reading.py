@@ -7,9 +7,9 @@ from pathlib import Path
 
 from cityscribe.files import InputError, printable
 from cityscribe.records import Problem
-from cityscribe.settings import DataSettings
 from cityscribe.sources import SOURCES, ConversationSource, ScenarioSource
 from cityscribe.sources.check import Progress, check_samples
+from cityscribe.sources.settings import DataSettings
 from cityscribe.sources.tracks import Joined, join_tracks, read_tracks
 from cityscribe.traffic.scenario import Scenario
 

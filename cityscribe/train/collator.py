@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cityscribe.settings import TrainSettings
 from cityscribe.tokens.encode import Encoder
 from cityscribe.tokens.media import join_media
 from cityscribe.train.groups import Group, media_inputs, sample_name
 from cityscribe.train.rules import TreeAttention
+from cityscribe.train.settings import TrainSettings
 from cityscribe.tree import Forest, Rows, join, lay_out, pack
 
 

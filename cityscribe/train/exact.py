@@ -17,12 +17,12 @@ from transformers import PreTrainedModel, ProcessorMixin
 from cityscribe.files import InputError
 from cityscribe.models.precision import ROUNDING_BF16, ROUNDING_FLOAT32
 from cityscribe.records import Sample
-from cityscribe.settings import TrainSettings
 from cityscribe.tokens.encode import Encoder
 from cityscribe.tokens.media import join_media
 from cityscribe.train.collator import Collator, MicroBatch, Single, lay_out_singles
 from cityscribe.train.groups import plan_groups
 from cityscribe.train.rules import TreeAttention, attention_backend
+from cityscribe.train.settings import TrainSettings
 from cityscribe.tree import join, lay_out
 
 CHECKED_SAMPLES = 4

@@ -20,11 +20,11 @@ from torch.utils.data import DataLoader
 from cityscribe.files import InputError
 from cityscribe.media.images import open_image
 from cityscribe.records import Sample
-from cityscribe.settings import TrainSettings
 from cityscribe.tokens.answers import Messages
 from cityscribe.tokens.branches import MediaForest, branches_of, merge
 from cityscribe.tokens.encode import Encoded, Encoder
 from cityscribe.train.objectives.objective import Skipped
+from cityscribe.train.settings import TrainSettings
 from cityscribe.tree import Forest, split_branches, weigh
 
 CACHE_BYTES = 512 * 2**20

@@ -18,9 +18,9 @@ from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
 from cityscribe.files import InputError
-from cityscribe.settings import TrainSettings
 from cityscribe.train import processes
 from cityscribe.train.checkpoints import changing
+from cityscribe.train.settings import TrainSettings
 
 Sharing = Literal["alone", "ddp", "fsdp2", "deepspeed"]
 """How processes share the work; alone: there is one."""

@@ -29,7 +29,6 @@ from cityscribe.files import InputError
 from cityscribe.models.parts import named_parts
 from cityscribe.models.precision import resolve_dtype
 from cityscribe.records import Sample
-from cityscribe.settings import UNRELATED_TO_WEIGHTS, TrainSettings
 from cityscribe.tokens.encode import Encoder
 from cityscribe.train import processes
 from cityscribe.train.checkpoints import check_run, latest_checkpoint, load_weights, step_of
@@ -42,6 +41,7 @@ from cityscribe.train.reference import reference_of
 from cityscribe.train.reporters import check_reporter, reporters
 from cityscribe.train.rules import attention_backend, tree_attention
 from cityscribe.train.sampler import GroupSampler
+from cityscribe.train.settings import UNRELATED_TO_WEIGHTS, TrainSettings
 from cityscribe.train.sharing import Sharing, give_back, resolve_sharing, sharing_arguments, twin
 from cityscribe.train.trainer import Progress, TreeTrainer, cut_curve, read_curve
 

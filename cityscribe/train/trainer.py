@@ -27,7 +27,7 @@ from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallb
 
 from cityscribe.files import InputError
 from cityscribe.models.parts import parameter_groups
-from cityscribe.settings import Part
+from cityscribe.models.settings import Part
 from cityscribe.train import processes
 from cityscribe.train.checkpoints import load_optimizer, load_random_state, load_weights, save_checkpoint
 from cityscribe.train.collator import Batch, Collator, MicroBatch, weightless

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-import numpy as np
+from cityscribe.registry import Registry
 
-from cityscribe.world.blender import render_blender
-from cityscribe.world.render import render
-
-RENDERERS: dict[str, Callable[..., np.ndarray]] = {"raster": render, "blender": render_blender}
+RENDERERS: Registry[Callable[..., Any]] = Registry("renderer", "who draws the synthetic city (--renderer)")
+RENDERERS.add("raster", "cityscribe.world.render:render", "flat shading, fast")
+RENDERERS.add("blender", "cityscribe.world.blender:render_blender", "Blender's Cycles, slow", extra="blender")

@@ -8,8 +8,8 @@ import av
 
 from cityscribe.files import write_json
 from cityscribe.media.video import write_video
-from cityscribe.prepare import prepare
-from cityscribe.settings import Settings, dump_settings
+from cityscribe.prepare.stage import prepare
+from cityscribe.project import Settings, dump_settings
 from cityscribe.sources.wts import read_wts
 from cityscribe.traffic.scenario import PHASES, ROLES
 from tests.media.numbered_video import HEIGHT, WIDTH, numbered_frame

@@ -9,7 +9,7 @@ import pytest
 from cityscribe.browse.library import Library, entry_id, open_library, would_be_left_out
 from cityscribe.files import InputError
 from cityscribe.prepare.stage import prepare
-from cityscribe.settings import resolve
+from cityscribe.project import resolve
 from tests.browse.made import ASKED, BARE, BOXED, HOSTILE
 
 

@@ -17,8 +17,8 @@ from PIL import Image
 
 from cityscribe.browse.library import Entry, Library, entry_id, open_library
 from cityscribe.browse.server import browse
+from cityscribe.project import resolve
 from cityscribe.records import Sample, image_block, message, text_block, write_samples
-from cityscribe.settings import resolve
 from cityscribe.traffic.meta import TrafficMeta
 from tests.browse.made import ASKED, BOXED, FRAMES, HOSTILE, data_set, unplayable
 from tests.media.numbered_video import BITS, CELL

@@ -13,8 +13,8 @@ import pytest
 
 from cityscribe import pipeline
 from cityscribe.files import InputError
+from cityscribe.project import resolve
 from cityscribe.records import read_samples
-from cityscribe.settings import resolve
 from tests.evaluate.answered import choice, open_line, write_lines
 from tests.llm.chat_server import chat_server
 from tests.sources.small_sets import clip

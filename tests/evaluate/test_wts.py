@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cityscribe.evaluate import PROFILES, Scores, evaluate_wts, score_caption
-from cityscribe.evaluate.wts import POINTS
+from cityscribe.evaluate.registries import PROFILES
+from cityscribe.evaluate.wts import POINTS, Scores, evaluate_wts, score_caption
 from cityscribe.files import InputError
 from cityscribe.traffic.scenario import PHASES, ROLES
 from tests.evaluate.strategies import captions
@@ -68,7 +68,7 @@ def test_conformance_with_the_official_evaluator(official_quirks: bool) -> None:
 
 
 def test_profiles_are_found_by_name() -> None:
-    assert PROFILES["wts"] is evaluate_wts
+    assert PROFILES["wts"].captions is evaluate_wts
 
 
 def test_provenance_names_rules_versions_and_data() -> None:

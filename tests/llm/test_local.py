@@ -10,8 +10,8 @@ import torch
 from cityscribe.files import InputError
 from cityscribe.llm import Client, NoReplyError, Reply, Sampling
 from cityscribe.llm.local import LocalModel
+from cityscribe.llm.settings import LocalSettings
 from cityscribe.prepare.labeller import label_captions
-from cityscribe.settings import LabellerSettings
 from tests.llm.real_model import smollm2
 from tests.llm.test_client import chats, whole
 
@@ -56,7 +56,7 @@ def test_what_is_longer_than_the_context_is_refused_and_the_rest_answered(model:
 def test_a_model_that_does_not_keep_to_the_form_leaves_the_sentences_to_the_rules_and_is_counted(
     model: LocalModel, tmp_path: Path
 ) -> None:
-    settings = LabellerSettings(kind="local", model=str(smollm2()))
+    settings = LocalSettings(model=str(smollm2()))
     caption = ("pedestrian", "He walks slowly.")
     labels = label_captions([caption], settings, cache=tmp_path, client=Client(model, cache=tmp_path))
     again = label_captions([caption], settings, cache=tmp_path, client=Client(model, cache=tmp_path))

@@ -19,10 +19,10 @@ from cityscribe.files import InputError
 from cityscribe.models.build import build_tiny_llava
 from cityscribe.models.load import load_model, load_processor, save_model
 from cityscribe.models.parts import decoder_layers, vision_tower
+from cityscribe.models.settings import BlockExpansionSettings, ModelSettings
 from cityscribe.models.tokenizer import train_tokenizer
 from cityscribe.models.tuning.block_expansion import deep_positions, even_positions, expand, first_position
 from cityscribe.models.tuning.prepare import prepare_tuning
-from cityscribe.settings import BlockExpansionSettings, ModelSettings
 from tests.models.test_load import model_inputs
 from tests.tiny_models import FAMILIES, TEXTS
 

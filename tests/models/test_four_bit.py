@@ -16,8 +16,8 @@ from cityscribe.files import InputError
 from cityscribe.models import four_bit
 from cityscribe.models.load import load_model, load_processor, save_model
 from cityscribe.models.parts import decoder_layers
+from cityscribe.models.settings import LoraSettings, ModelSettings
 from cityscribe.models.tuning.prepare import load_for_tuning, prepare_tuning
-from cityscribe.settings import LoraSettings, ModelSettings
 from tests import tiny_models
 from tests.models.test_block_expansion import learn
 from tests.models.test_load import model_inputs

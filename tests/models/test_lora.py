@@ -15,9 +15,9 @@ from transformers import AutoModelForImageTextToText
 from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor, round_weights, save_model
 from cityscribe.models.parts import connector, vision_tower
+from cityscribe.models.settings import LoraSettings, ModelSettings
 from cityscribe.models.tuning.lora import is_adapter, target_names
 from cityscribe.models.tuning.prepare import prepare_tuning
-from cityscribe.settings import LoraSettings, ModelSettings
 from tests.models.test_block_expansion import learn
 from tests.models.test_load import model_inputs
 from tests.tiny_models import FAMILIES

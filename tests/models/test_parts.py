@@ -13,8 +13,8 @@ import torch
 from cityscribe.files import InputError
 from cityscribe.models.load import load_model
 from cityscribe.models.parts import connector, named_parts, parameter_groups, parameters_of
+from cityscribe.models.settings import LoraSettings, ModelSettings, Part
 from cityscribe.models.tuning.prepare import prepare_tuning
-from cityscribe.settings import LoraSettings, ModelSettings, Part
 from tests.tiny_models import FAMILIES
 
 Checkpoint = Callable[[str], Path]

@@ -13,8 +13,8 @@ from cityscribe.files import InputError
 from cityscribe.models.load import load_model, save_model
 from cityscribe.models.parts import connector, decoder_layers, named_parts, vision_tower
 from cityscribe.models.seams import TUNING
+from cityscribe.models.settings import BlockExpansionSettings, LoraSettings, ModelSettings
 from cityscribe.models.tuning.prepare import TuningReport, load_for_tuning, prepare_tuning
-from cityscribe.settings import BlockExpansionSettings, LoraSettings, ModelSettings
 from tests.models.test_block_expansion import learn
 from tests.tiny_models import FAMILIES
 

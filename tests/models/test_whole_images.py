@@ -22,8 +22,8 @@ from transformers import (
 
 from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor, save_model
+from cityscribe.models.settings import BlockExpansionSettings, ModelSettings
 from cityscribe.models.tuning.prepare import load_for_tuning, prepare_tuning
-from cityscribe.settings import BlockExpansionSettings, ModelSettings
 from tests.models.test_block_expansion import RELEASED, WEIGHTS, learn, renamed
 from tests.models.test_load import model_inputs, picture
 

@@ -13,8 +13,8 @@ from PIL import Image
 from cityscribe.predict.conversations import predict_conversations
 from cityscribe.predict.options import score_options
 from cityscribe.predict.prompts import Conversation
+from cityscribe.project import Settings, resolve
 from cityscribe.records import Sample, image_block, message, text_block
-from cityscribe.settings import Settings, resolve
 from cityscribe.traffic.meta import TrafficMeta
 from tests.predict.test_local import engine_of
 

@@ -23,8 +23,8 @@ from cityscribe.predict.drafts import Drafts
 from cityscribe.predict.grammars import json_schema, one_of
 from cityscribe.predict.local import Engine
 from cityscribe.predict.prompts import Conversation, open_image
+from cityscribe.predict.settings import PredictSettings
 from cityscribe.records import image_block, message, text_block
-from cityscribe.settings import PredictSettings
 from tests.models.test_load import picture
 from tests.tiny_models import FAMILIES
 

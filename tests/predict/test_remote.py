@@ -19,9 +19,10 @@ from PIL import Image
 from cityscribe.files import InputError
 from cityscribe.predict.prompts import Conversation
 from cityscribe.predict.remote import RemoteEngine
+from cityscribe.predict.settings import PredictSettings
 from cityscribe.predict.stage import predict
+from cityscribe.project import Settings, resolve
 from cityscribe.records import Sample, image_block, message, text_block
-from cityscribe.settings import PredictSettings, Settings, resolve
 from cityscribe.traffic.meta import TrafficMeta
 from tests.models.test_load import picture
 

@@ -16,8 +16,8 @@ from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor, save_model
 from cityscribe.predict.prompts import Conversation
 from cityscribe.predict.stage import predict
+from cityscribe.project import Settings
 from cityscribe.records import Sample, image_block, message, text_block
-from cityscribe.settings import Settings
 from cityscribe.traffic.meta import TrafficMeta
 from tests.models.test_load import picture
 from tests.predict.test_local import engine_of, plain

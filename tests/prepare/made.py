@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cityscribe.media.video import write_video
-from cityscribe.settings import Settings
+from cityscribe.project import Settings
 from cityscribe.traffic.scenario import Box, Phase, Scenario, Split, View, ViewKind
 from tests.media.numbered_video import numbered_frame
 

@@ -14,9 +14,10 @@ import psutil
 import pytest
 
 from cityscribe.files import InputError
-from cityscribe.prepare import prepare, stage
+from cityscribe.prepare import stage
 from cityscribe.prepare.engines import VIDEOS_A_PROCESS, run_local
 from cityscribe.prepare.pictures import picture_video
+from cityscribe.prepare.stage import prepare
 from cityscribe.traffic.scenario import Scenario
 from tests.prepare.made import make_video, scenario, settings, view
 from tests.prepare.test_stage import digest

@@ -7,8 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from cityscribe.files import InputError
+from cityscribe.llm.settings import ServerSettings
 from cityscribe.prepare.labeller import label_by_rules, label_captions, parse_reply
-from cityscribe.settings import LabellerSettings
+from cityscribe.prepare.settings import RulesSettings
 from cityscribe.traffic.dimensions import DIMENSIONS
 from cityscribe.traffic.sentences import split_sentences
 
@@ -55,7 +56,7 @@ def serve(monkeypatch):
 
     def start(replies):
         servers.append(Server(replies))
-        return servers[-1], LabellerSettings(kind="server", base_url=servers[-1].url, model="m", timeout_s=5)
+        return servers[-1], ServerSettings(base_url=servers[-1].url, model="m", timeout_s=5)
 
     yield start
     for server in servers:
@@ -146,14 +147,14 @@ def test_a_wrong_key_or_model_ends_the_run_at_once(serve, status):
 
 @pytest.mark.usefixtures("serve")
 def test_a_server_that_is_not_there_is_an_error():
-    settings = LabellerSettings(kind="server", base_url="http://127.0.0.1:9/v1", model="m", timeout_s=5)
+    settings = ServerSettings(base_url="http://127.0.0.1:9/v1", model="m", timeout_s=5)
     with pytest.raises(InputError, match=r"http://127\.0\.0\.1:9/v1 \(m\): no answer after"):
         label_captions([("pedestrian", "A.")], settings)
 
 
 def test_a_server_without_a_model_name_is_an_error():
     with pytest.raises(InputError, match=r"prepare\.labeller\.model"):
-        label_captions([("pedestrian", "A.")], LabellerSettings(kind="server"))
+        label_captions([("pedestrian", "A.")], ServerSettings())
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_parsing(reply, letters):
 
 
 def test_the_rules_need_no_server_and_ignore_the_neighbours():
-    labels = label_captions([("pedestrian", CAPTION), ("pedestrian", CAPTION)], LabellerSettings())
+    labels = label_captions([("pedestrian", CAPTION), ("pedestrian", CAPTION)], RulesSettings())
     assert labels.by_caption == {("pedestrian", CAPTION): by_rules("pedestrian", CAPTION)}
     sentences = split_sentences(CAPTION)
     assert label_by_rules("pedestrian", sentences[::-1]) == by_rules("pedestrian", CAPTION)[::-1]

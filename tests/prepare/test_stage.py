@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from cityscribe.files import InputError
-from cityscribe.prepare import prepare, stage
+from cityscribe.prepare import stage
 from cityscribe.prepare.engines import VIDEOS_A_PROCESS
-from cityscribe.prepare.stage import safe_name
+from cityscribe.prepare.stage import prepare, safe_name
 from cityscribe.records import read_samples, text_of
 from cityscribe.sources.wts import read_wts
 from cityscribe.traffic.scenario import PHASES

@@ -12,13 +12,13 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-from cityscribe.evaluate import evaluate_wts
 from cityscribe.evaluate.attribute_scores import evaluate_attributes
+from cityscribe.evaluate.wts import evaluate_wts
 from cityscribe.files import write_json
 from cityscribe.prepare.drawing import draw_boxes
 from cityscribe.prepare.geometry import local_view
+from cityscribe.project import Settings
 from cityscribe.records import Sample, image_block, message, text_block, write_samples
-from cityscribe.settings import Settings
 from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.traffic.scenario import PHASES, ROLES
 from cityscribe.world.event import Event, sample_event

@@ -15,7 +15,7 @@ import pytest
 
 from cityscribe.files import InputError, read_json, write_json
 from cityscribe.records import read_samples, write_samples
-from cityscribe.report import write_report
+from cityscribe.report.page import write_report
 from tests.report.run_folder import build_run, settings
 
 VOID = {"meta", "link", "img", "br", "hr", "line"}

@@ -15,11 +15,11 @@ from cityscribe.models.load import load_model, load_processor
 from cityscribe.predict.grammars import json_schema
 from cityscribe.predict.local import Engine
 from cityscribe.predict.prompts import Conversation
+from cityscribe.predict.settings import PredictSettings
 from cityscribe.records import image_block, message, text_block
 from cityscribe.serve.chat import answer_grammar
 from cityscribe.serve.chat_request import ChatRequest
 from cityscribe.serve.refusal import Refusal
-from cityscribe.settings import PredictSettings
 from tests.serve.running import Running, clip, data_url, encoded, image_part, picture, user, video_part
 
 

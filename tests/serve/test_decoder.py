@@ -23,7 +23,7 @@ from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.decoding import decode_frames, decode_image
 from cityscribe.serve.metrics import Metrics
 from cityscribe.serve.refusal import Refusal
-from cityscribe.settings import ServeSettings
+from cityscribe.serve.settings import ServeSettings
 from tests.media.numbered_video import number_of
 from tests.serve.running import clip, data_url, encoded, picture
 

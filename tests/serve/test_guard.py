@@ -9,7 +9,7 @@ import pytest
 
 from cityscribe.serve.guard import Guard
 from cityscribe.serve.metrics import Metrics
-from cityscribe.settings import ServeSettings
+from cityscribe.serve.settings import ServeSettings
 
 TOKEN = "a-token-of-the-service"
 

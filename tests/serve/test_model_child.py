@@ -18,9 +18,9 @@ import torch
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.predict.grammars import one_of
 from cityscribe.predict.local import Engine
+from cityscribe.predict.settings import PredictSettings
 from cityscribe.records import image_block, message, text_block
 from cityscribe.serve.model_child import Asked, Piece, Refused, Said, _Batch
-from cityscribe.settings import PredictSettings
 from tests.serve.running import picture
 
 

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from cityscribe.files import InputError
+from cityscribe.project import settings_without_project
 from cityscribe.serve.server import is_loopback, listening, read_token, serve, settings_of
-from cityscribe.settings import settings_without_project
 from tests.serve.running import Running, clip, encoded, image_part, picture, user
 
 

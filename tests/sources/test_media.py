@@ -11,8 +11,8 @@ from PIL import Image
 from cityscribe.media.images import open_image
 from cityscribe.media.video import probe
 from cityscribe.prepare.conversations import prepare_conversations
+from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.records import read_samples
-from cityscribe.settings import PrepareSettings
 from cityscribe.sources import SOURCES
 from cityscribe.sources.check import check_samples
 from tests.media.test_containers import CODECS, COUNT, ts_packets, write

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from cityscribe.prepare.conversations import prepare_conversations
+from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.records import Preference, Problem, Sample, read_samples, text_of
-from cityscribe.settings import PrepareSettings
 from cityscribe.sources.convert import write_converted
 from cityscribe.sources.hf_datasets import read_datasets
 from cityscribe.sources.llava import read_llava

@@ -18,8 +18,9 @@ from PIL import Image
 from cityscribe import pipeline
 from cityscribe.media.video import read_frames
 from cityscribe.prepare.conversations import prepare_conversations
+from cityscribe.prepare.settings import PrepareSettings
+from cityscribe.project import Settings, resolve
 from cityscribe.records import read_samples, text_of
-from cityscribe.settings import PrepareSettings, Settings, resolve
 from cityscribe.sources import SOURCES
 from cityscribe.sources.reading import check_data
 from cityscribe.sources.splits import divide, split_named

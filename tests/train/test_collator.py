@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.records import Sample, message, text_block
-from cityscribe.settings import TrainSettings
 from cityscribe.tokens.encode import Encoder
 from cityscribe.tokens.media import join_media
 from cityscribe.train import groups as groups_module
 from cityscribe.train.collator import Collator, chunk_rows
 from cityscribe.train.groups import plan_groups
 from cityscribe.train.rules import TreeAttention, tree_attention
+from cityscribe.train.settings import TrainSettings
 from tests.train.conftest import City
 
 Load = Callable[[str], tuple[PreTrainedModel, ProcessorMixin]]

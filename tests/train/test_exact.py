@@ -13,12 +13,12 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
 from cityscribe.records import Sample
-from cityscribe.settings import TrainSettings
 from cityscribe.tokens.encode import Encoder
 from cityscribe.train.collator import Collator
 from cityscribe.train.exact import check_tree, kept_logits
 from cityscribe.train.groups import load_images, plan_groups
 from cityscribe.train.rules import TreeAttention, attention_backend, tree_attention
+from cityscribe.train.settings import TrainSettings
 from cityscribe.tree import target_logprobs
 from tests.tiny_models import FAMILIES
 from tests.train.conftest import City

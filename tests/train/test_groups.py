@@ -12,11 +12,11 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
 from cityscribe.records import Sample, image_block, message, text_block
-from cityscribe.settings import TrainSettings
 from cityscribe.tokens.encode import Encoder
 from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.train import groups as groups_module
 from cityscribe.train.groups import load_images, plan_groups, sample_name
+from cityscribe.train.settings import TrainSettings
 from tests.train.conftest import City
 
 Load = Callable[[str], tuple[PreTrainedModel, ProcessorMixin]]

@@ -16,7 +16,6 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
 from cityscribe.records import Preference, Sample, SampleMeta, image_block, message, text_block
-from cityscribe.settings import TrainSettings
 from cityscribe.tokens.encode import Encoder
 from cityscribe.train.collator import Collator
 from cityscribe.train.groups import last_run, load_images, plan_groups
@@ -25,6 +24,7 @@ from cityscribe.train.objectives.pairs import arrange_pairs
 from cityscribe.train.reference import compute
 from cityscribe.train.rules import attention_backend, tree_attention
 from cityscribe.train.score import summed_loss
+from cityscribe.train.settings import TrainSettings
 from tests.train.conftest import City
 
 Load = Callable[[str], tuple[PreTrainedModel, ProcessorMixin]]

@@ -15,13 +15,15 @@ from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
+from cityscribe.models.settings import LoraSettings, ModelSettings
 from cityscribe.models.tuning.prepare import prepare_tuning
+from cityscribe.project import load_settings
 from cityscribe.records import Sample
 from cityscribe.registry import registry
-from cityscribe.settings import LoraSettings, ModelSettings, TrainSettings, load_settings
 from cityscribe.train.objectives import OBJECTIVES
 from cityscribe.train.objectives.objective import Arrangement, Objective, Scored
 from cityscribe.train.reference import weights_digest
+from cityscribe.train.settings import TrainSettings
 from cityscribe.train.supervised import TrainReport, train
 from cityscribe.train.trainer import read_curve
 from tests.train.conftest import City

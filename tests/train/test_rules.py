@@ -11,9 +11,9 @@ from transformers import LlavaForConditionalGeneration, MistralConfig, PreTraine
 from cityscribe.files import InputError
 from cityscribe.models.inputs import position_rule
 from cityscribe.models.load import load_processor
-from cityscribe.settings import TrainSettings
 from cityscribe.train.exact import check_tree
 from cityscribe.train.rules import attention_backend, tree_attention
+from cityscribe.train.settings import TrainSettings
 from tests.tiny_models import FAMILIES
 from tests.train.conftest import City
 

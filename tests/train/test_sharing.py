@@ -13,8 +13,9 @@ from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 
 from cityscribe.files import InputError
 from cityscribe.models.parts import decoder
-from cityscribe.settings import TrainSettings, resolve
+from cityscribe.project import resolve
 from cityscribe.train import sharing
+from cityscribe.train.settings import TrainSettings
 from cityscribe.train.sharing import check_shares, deepspeed_config, held_elements, resolve_sharing, sharing_arguments
 
 Load = Callable[[str], tuple[PreTrainedModel, ProcessorMixin]]

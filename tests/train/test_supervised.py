@@ -19,9 +19,10 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor
+from cityscribe.models.settings import BlockExpansionSettings, LoraSettings, ModelSettings
 from cityscribe.models.tuning.prepare import prepare_tuning
 from cityscribe.records import message, read_samples, text_block, write_samples
-from cityscribe.settings import BlockExpansionSettings, LoraSettings, ModelSettings, TrainSettings
+from cityscribe.train.settings import TrainSettings
 from cityscribe.train.supervised import TrainReport, count_steps, train
 from cityscribe.train.trainer import read_curve
 from tests.train.conftest import City
@@ -112,7 +113,7 @@ from pathlib import Path
 import torch
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.records import read_samples
-from cityscribe.settings import TrainSettings
+from cityscribe.train.settings import TrainSettings
 from cityscribe.train.supervised import train
 base, data, out = map(Path, sys.argv[1:4])
 torch.set_num_threads(int(sys.argv[5]))

@@ -19,10 +19,11 @@ from torch import nn
 
 from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor
+from cityscribe.models.settings import ModelSettings
 from cityscribe.models.tuning.prepare import prepare_tuning
 from cityscribe.records import read_samples
-from cityscribe.settings import ModelSettings, TrainSettings
 from cityscribe.train import processes, trainer
+from cityscribe.train.settings import TrainSettings
 from cityscribe.train.sharing import check_shares, held_elements
 from cityscribe.train.supervised import train
 

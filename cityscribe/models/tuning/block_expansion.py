@@ -19,7 +19,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from cityscribe.files import InputError
 from cityscribe.models.parts import decoder, decoder_layers, text_configs
-from cityscribe.settings import ModelSettings
+from cityscribe.models.settings import ModelSettings
 
 BRANCH_ENDS = ("o_proj", "down_proj")
 """The last projections of the attention and of the feed-forward branch. Fused experts hold `down_proj` as a weight."""

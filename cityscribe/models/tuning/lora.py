@@ -24,7 +24,7 @@ from transformers import PreTrainedModel
 from cityscribe.files import InputError
 from cityscribe.models.four_bit import is_four_bit
 from cityscribe.models.parts import connector, decoder_layers, vision_tower
-from cityscribe.settings import ModelSettings
+from cityscribe.models.settings import ModelSettings
 
 ADAPTER = "default"  # peft's own name for the only adapter of a model
 

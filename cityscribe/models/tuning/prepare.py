@@ -21,7 +21,7 @@ from cityscribe.models.four_bit import count_weights
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.parts import named_parts, parameters_of
 from cityscribe.models.seams import TUNING
-from cityscribe.settings import ModelSettings
+from cityscribe.models.settings import ModelSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 from cityscribe.files import InputError
 from cityscribe.models.parts import connector
-from cityscribe.settings import ModelSettings
+from cityscribe.models.settings import ModelSettings
 
 
 def train_all(model: PreTrainedModel, settings: ModelSettings) -> list[nn.Parameter]:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from cityscribe.evaluate import PROFILES
 from cityscribe.evaluate.coco.original import original_tokens
 from cityscribe.evaluate.coco.profile import METRICS, score_corpus
 from cityscribe.evaluate.coco.tokens import caption_tokens
+from cityscribe.evaluate.registries import PROFILES
 from cityscribe.files import InputError
 from tests.evaluate.coco.pairs import BREAKS, caption_pairs, needs_data, needs_java
 
@@ -62,7 +62,7 @@ def write_case(root: Path, predictions: dict[str, Any]) -> tuple[Path, Path]:
 
 
 def test_the_references_themselves_score_full_marks(tmp_path: Path) -> None:
-    scores = PROFILES["coco"](*write_case(tmp_path, {}))
+    scores = PROFILES["coco"].captions(*write_case(tmp_path, {}))
     mean = scores.total["internal"]["mean"]
     assert set(mean) == set(METRICS)
     assert [mean[metric] for metric in METRICS] == pytest.approx([1, 1, 1, 1, 1, 1, 10], abs=1e-6)
@@ -73,8 +73,11 @@ def test_the_references_themselves_score_full_marks(tmp_path: Path) -> None:
 def test_a_missing_prediction_counts_as_an_empty_one(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    missing = PROFILES["coco"](*write_case(tmp_path / "a", {"20230001": []}))
-    empty = PROFILES["coco"](*write_case(tmp_path / "b", {"20230001": [segment("0", "", ""), segment("1", "", "")]}))
+    score = PROFILES["coco"].captions
+    missing = score(*write_case(tmp_path / "a", {"20230001": []}))
+    empty = PROFILES["coco"].captions(
+        *write_case(tmp_path / "b", {"20230001": [segment("0", "", ""), segment("1", "", "")]})
+    )
     assert missing.total == empty.total
     assert missing.total["score"] < 60
     assert len(missing.segments) == 4
@@ -82,7 +85,7 @@ def test_a_missing_prediction_counts_as_an_empty_one(tmp_path: Path) -> None:
 
 
 def test_the_scores_say_what_made_them(tmp_path: Path) -> None:
-    made_by = PROFILES["coco"](*write_case(tmp_path, {})).provenance
+    made_by = PROFILES["coco"].captions(*write_case(tmp_path, {})).provenance
     assert made_by["profile"] == "coco"
     assert {"backend", "tokenizer", "stemmer", "wordnet", "pycocoevalcap", "cityscribe", "numpy", "python"} <= set(
         made_by
@@ -97,9 +100,9 @@ def test_the_scores_say_what_made_them(tmp_path: Path) -> None:
 def test_what_belongs_to_another_profile_is_refused(tmp_path: Path) -> None:
     files = write_case(tmp_path, {})
     with pytest.raises(InputError, match="official_quirks"):
-        PROFILES["coco"](*files, official_quirks=True)
+        PROFILES["coco"].captions(*files, official_quirks=True)
     with pytest.raises(InputError, match="one backend"):
-        PROFILES["wts"](*files, backend="java")
+        PROFILES["wts"].captions(*files, backend="java")
 
 
 @pytest.mark.parametrize("backend", ["python", "java"])
@@ -114,7 +117,7 @@ def test_without_the_data_or_java_there_is_no_number(
         monkeypatch.setenv("PATH", str(tmp_path))
         wanted = "java"
     with pytest.raises(InputError, match=wanted):
-        PROFILES["coco"](*files, backend=backend)
+        PROFILES["coco"].captions(*files, backend=backend)
 
 
 @needs_java

@@ -20,11 +20,11 @@ from transformers import (
 from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor, save_model
 from cityscribe.models.parts import connector, decoder_layers, named_parts, vision_tower
+from cityscribe.models.settings import BlockExpansionSettings, LoraSettings, ModelSettings
 from cityscribe.models.tuning.prepare import prepare_tuning
 from cityscribe.models.vlm.compose import VlmParts, compose
 from cityscribe.models.vlm.model import Vlm
 from cityscribe.models.vlm.processor import VlmProcessor
-from cityscribe.settings import BlockExpansionSettings, LoraSettings, ModelSettings
 from tests.models.test_block_expansion import learn
 from tests.models.test_load import model_inputs, picture
 from tests.models.vlm.composed import CLIP, COMPOSED, SIGLIP, TOKENIZER, parts, tiny

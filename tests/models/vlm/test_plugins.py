@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from cityscribe.files import InputError
 from cityscribe.models.seams import CONNECTORS, TILINGS, TUNING, VISION_TOWERS
+from cityscribe.models.settings import ModelSettings
 from cityscribe.models.tuning.prepare import prepare_tuning
 from cityscribe.models.vlm.compose import compose
 from cityscribe.models.vlm.model import Beside
 from cityscribe.models.vlm.tilings import View
 from cityscribe.registry import Registry, registry
-from cityscribe.settings import ModelSettings
 from tests.models.vlm.composed import CLIP, POOLED, TOKENIZER, parts, tiny
 from tests.models.vlm.test_trees import assert_trains_and_answers_exactly
 

@@ -11,11 +11,13 @@ from PIL import Image
 from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.models.load import load_model, load_processor, save_model
+from cityscribe.models.settings import ModelSettings
 from cityscribe.models.tuning.prepare import prepare_tuning
 from cityscribe.predict.local import Engine
 from cityscribe.predict.prompts import Conversation
+from cityscribe.predict.settings import PredictSettings
 from cityscribe.records import Sample, image_block, message, text_block
-from cityscribe.settings import ModelSettings, PredictSettings, TrainSettings
+from cityscribe.train.settings import TrainSettings
 from cityscribe.train.supervised import train
 from tests.models.test_load import picture
 from tests.models.vlm.composed import COMPOSED, tiny

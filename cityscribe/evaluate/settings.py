@@ -1,0 +1,29 @@
+"""Settings of the scores: the section `evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cityscribe.settings import Named, Section
+
+
+class EvaluateSettings(Section):
+    profile: Annotated[str, Named("profile", also=("auto",))] = Field(
+        "auto",
+        description="the rules: of captions those of the challenge (wts) or of pycocoevalcap (coco, extra [coco]); of "
+        "questions options (choices) and short answers (answers); auto takes wts for scenarios, else by the answers",
+    )
+    against: str = Field("", description="a class of questions with options that is also set against all others")
+    backend: Literal["python", "java"] = Field(
+        "python", description="java audits the profile coco with the original tokenizer and scorers"
+    )
+    references: Path | None = Field(None, description="folder of the references; null takes data.path")
+    official_quirks: bool = Field(False, description="leave out what the official evaluator overlooks")
+
+    @property
+    def caption_profile(self) -> str:
+        """The rules for the captions of scenarios."""
+        return "wts" if self.profile == "auto" else self.profile

@@ -1,0 +1,50 @@
+"""Settings of the prediction: the section `predict`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from cityscribe.settings import Named, Positive, Rate, Section, conflict
+
+
+class RemoteSettings(Section):
+    """A server that answers in the place of the trained model, for predict.engine: remote."""
+
+    base_url: str = Field("http://127.0.0.1:8000/v1", description="of any OpenAI-compatible server")
+    model: str = Field("", description="name of the model on that server")
+    concurrency: Positive = Field(8, description="requests under way at once")
+    tries: Positive = Field(6, description="of each request, with growing pauses between them")
+    timeout_s: Rate = Field(120.0, description="seconds to wait for one answer")
+
+
+class PredictSettings(Section):
+    engine: Literal["local", "remote"] = Field("local", description="remote asks a server; its key is OPENAI_API_KEY")
+    remote: RemoteSettings = RemoteSettings()
+    split: Literal["val", "test", "train"] = "val"
+    order: Annotated[str, Named("question-order")] = Field(
+        "vehicle-pedestrian",
+        description="section 3.4: the earlier answer stays in the conversation of the later question",
+    )
+    max_new_tokens: Positive = 256
+    batch_size: Positive = Field(8, description="scenes answered together")
+    drafts: bool = Field(True, description="propose phrases of the training captions; same answers, fewer steps")
+    choices: Literal["text", "letters", "likelihood"] = Field(
+        "text",
+        description="a question with options: said freely and the letter read from it, or only letters can be said "
+        "(extra [serve]), or the likeliest letter",
+    )
+    temperature: float = Field(0.0, ge=0, description="0 is greedy")
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    baselines: tuple[Literal["untuned", "blind"], ...] = Field(
+        (), description="also predicted and scored: the model before tuning; the same training without images"
+    )
+
+    @model_validator(mode="after")
+    def _remote_or_not(self) -> PredictSettings:
+        if self.engine == "remote" and self.baselines:
+            raise conflict("baselines are other models than the one on the server: ask them with engine local")
+        if self.engine == "remote" and self.choices != "text":
+            raise conflict("a server is asked for text only: choices must be text")
+        return self

@@ -1,0 +1,49 @@
+"""Settings of the preparation: the section `prepare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cityscribe.settings import Named, OneOf, Positive, Rate, Section
+
+
+class RulesSettings(Section):
+    """Of the labeller that needs no model."""
+
+    kind: Literal["rules"] = "rules"
+
+
+class PrepareSettings(Section):
+    pedestrian_threshold: float = Field(1000.0, ge=0, description="thr_p of Eq. 2, pixels squared")
+    vehicle_threshold: float = Field(1000.0, ge=0, description="thr_v of Eq. 2, pixels squared")
+    images: tuple[Annotated[str, Named("image")], ...] = Field(
+        ("local", "global"),
+        min_length=1,
+        description="which images a sample shows, in order; pedestrian and vehicle show one road user alone, "
+        "appearance the pedestrian where any phase and view of the scenario shows it best",
+    )
+    draw_boxes: bool = Field(True, description="draw the boxes on the images (the visual prompt)")
+    draw_gaze: bool = Field(False, description="draw an arrow from the pedestrian's head to where the person looks")
+    box_scale: Rate = Field(1.2, description="c of Eq. 3")
+    crop_scale: Rate = Field(1.5, description="c* of Eq. 5")
+    line_width: Positive = Field(4, description="of a drawn box, pixels of the frame")
+    image_size: int = Field(0, ge=0, description="longest side of a stored image, 0 keeps the size")
+    jpeg_quality: int = Field(95, ge=1, le=100)
+    prompts: Path | None = Field(None, description="YAML file that replaces the prompts of the package")
+    rounds: Literal["single", "multi"] = Field("single", description="one question a sample, or all of an image in one")
+    short_per_long: float | None = Field(
+        1.0, ge=0, description="short questions for each long one, drawn by the seed; null keeps all"
+    )
+    labeller: Annotated[Section, OneOf("labeller")] = Field(
+        RulesSettings(), description="who sorts the sentences of captions into dimensions"
+    )
+    engine: Annotated[str, Named("prepare-engine")] = Field(
+        "local", description="who works on the videos: processes here, or a Ray cluster (extra [ray])"
+    )
+    workers: int = Field(0, ge=0, description="processes, or tasks of Ray, at once; 0 takes one a core")
+    rotate_options: bool = Field(
+        False, description="ask questions with options in all rotations, but for training (circular evaluation)"
+    )
