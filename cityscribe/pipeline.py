@@ -435,7 +435,8 @@ def _listing(folder: Path, suffix: str = "") -> str:
                 continue
             status = path.stat()
             content = path.read_bytes() if status.st_size <= _SMALL else str(status.st_mtime_ns).encode()
-            digest.update(f"{path.relative_to(folder)}\0{status.st_size}\0".encode())
+            place = os.fsencode(path.relative_to(folder))  # which need not be UTF-8
+            digest.update(place + f"\0{status.st_size}\0".encode())
             digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from cityscribe.cli.shell import Overrides, app, console, watch
-from cityscribe.files import InputError, one_line
+from cityscribe.cli.shell import Overrides, app, console, print_problem, watch
+from cityscribe.files import InputError
 from cityscribe.records import Problem
 
 
@@ -65,14 +65,6 @@ def check(
     with watch("check") as progress:
         problems = check_data(source, data, tracks=tracks, open_videos=videos, progress=progress)
     _list_problems(problems)
-
-
-COLOURS = {"error": "red", "warning": "yellow", "note": "dim"}
-
-
-def print_problem(problem: Problem) -> None:
-    """Print one problem; escapes and line breaks in names of files reach no terminal."""
-    console.print(f"[{COLOURS[problem.level]}]{problem.level}[/]{escape(one_line(str(problem)[len(problem.level) :]))}")
 
 
 def _list_problems(problems: list[Problem]) -> None:

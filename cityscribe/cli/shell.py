@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from cityscribe.files import InputError
+from cityscribe.files import InputError, one_line
+from cityscribe.records import Problem
 from cityscribe.train import processes
 
 app = typer.Typer(
@@ -36,6 +37,14 @@ ProjectFile = Annotated[
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="override one setting, such as train.lr=1e-4", metavar="NAME=VALUE")
 ]
+
+
+COLOURS = {"error": "red", "warning": "yellow", "note": "dim"}
+
+
+def print_problem(problem: Problem) -> None:
+    """Print one problem; escapes and line breaks in names of files reach no terminal."""
+    console.print(f"[{COLOURS[problem.level]}]{problem.level}[/]{escape(one_line(str(problem)[len(problem.level) :]))}")
 
 
 def main() -> None:
@@ -61,7 +70,7 @@ def _complain(text: str) -> None:
     if not processes.is_first():
         time.sleep(5)  # where the first process says the same, torchrun ends this one before it repeats it
     for line in text.splitlines():
-        complaints.print(f"[bold red]error:[/] {escape(line)}")
+        complaints.print(f"[bold red]error:[/] {escape(one_line(line))}")
     sys.exit(2)
 
 

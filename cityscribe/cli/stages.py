@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cityscribe.cli.questions import print_question_scores
-from cityscribe.cli.shell import Overrides, ProjectFile, app, console, watch
+from cityscribe.cli.shell import Overrides, ProjectFile, app, console, print_problem, watch
 from cityscribe.train import processes
 
 
@@ -26,8 +26,12 @@ def run_stages(project: Path, overrides: list[str] | None, stages: tuple[str, ..
 
 def _summary(settings: Any, stages: tuple[str, ...]) -> None:
     from cityscribe.files import read_json
+    from cityscribe.prepare.said import said_of
 
     folder = settings.run_dir
+    if "prepare" in stages:
+        for problem in said_of(folder / "prepared"):
+            print_problem(problem)
     table_of_tuning = folder / "training" / "report.json"
     if "train" in stages and table_of_tuning.exists():
         console.print(escape(read_json(table_of_tuning)["table"]))
