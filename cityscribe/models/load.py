@@ -197,8 +197,9 @@ def save_model(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) 
     LoRA adapters are added to the weights that they adapt, without touching the model in memory, and kept in
     `folder/adapter` for peft. Adapters of a four-bit model are added to its base as it was before it was quantised,
     which is loaded for it. What was written is read back and compared. Raises InputError where it cannot be written or
-    would not load again, with nothing left behind.
+    would not load again (as weights that are not finite), with nothing left behind.
     """
+    check_finite(model, str(folder))
     partial = folder.with_name(folder.name + ".partial")
     adapted = is_lora(model)
     whole = _unquantised(model) if is_four_bit(model) else model

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import transformers
 
-from cityscribe.files import InputError
+from cityscribe.digests import Digests
 from cityscribe.models.load import resolve_base
 from cityscribe.models.precision import resolve_dtype
 from cityscribe.predict.answers import Answer
@@ -29,9 +29,13 @@ TRAINED = "train.parquet"
 def fingerprint(
     samples: Sequence[Sample], image_root: Path, model_dir: Path | str, settings: Settings, images: bool
 ) -> str:
-    """Of the questions in their order, images, weights, settings and versions. Raises InputError for a missing file."""
+    """Of the questions in their order, images, weights, settings and versions. Raises InputError for a missing file.
+
+    Digests of files are remembered in the run folder, so that weights are read once and not for each prediction.
+    """
     told = hashlib.blake2b(digest_size=16)
     corpus = image_root / TRAINED
+    known = Digests(settings.run_dir / "state" / "digests.json")
 
     def tell(value: Any) -> None:
         told.update(json.dumps(value, sort_keys=True).encode() + b"\n")
@@ -40,25 +44,19 @@ def fingerprint(
     tell([torch.__version__, transformers.__version__, str(resolve_dtype(settings.predict.precision))])
     tell([settings.seed, images, settings.predict.model_dump(mode="json", exclude=UNDECIDING)])
     if settings.predict.drafts and corpus.is_file():
-        tell(_digest(corpus))  # in bf16, steps of another length may round to another token
+        tell(known.of(corpus))  # in bf16, steps of another length may round to another token
     folder = Path(resolve_base(str(model_dir)))
     if settings.predict.engine == "remote":
         tell("the weights are on the server")
     elif folder.is_dir():
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            tell([path.relative_to(folder).as_posix(), _digest(path)])
+            tell([path.relative_to(folder).as_posix(), known.of(path)])
     else:
         tell(str(model_dir))
     tell([asdict(sample) for sample in samples])
     if images:
         shown = dict.fromkeys(image for sample in samples for image in sample.images)
-        tell([_digest(image_root / image) for image in shown])
+        tell([known.of(image_root / image) for image in shown])
+    if settings.run_dir.is_dir():
+        known.save()
     return told.hexdigest()
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "blake2b").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error

@@ -1,0 +1,70 @@
+"""Digests of files that are remembered from one run to the next.
+
+    known = Digests(run_folder / "state" / "digests.json")
+    known.of(path)
+    known.save()
+
+A file is read again unless its size, its inode and both its times are those that it had when it was read. A file that
+was changed within the last seconds before that is not remembered: it could change once more within the same tick of the
+file system's clock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from pathlib import Path
+
+from cityscribe.files import InputError, read_json, write_json
+
+TICK_NS = 2_000_000_000
+"""How far apart two changes may be and still leave the same times; two seconds on FAT, less elsewhere."""
+
+Stamp = list[int]
+
+
+class Digests:
+    """Digests (blake2b) by the path of a file, kept in the JSON file `store`, which may be missing or damaged."""
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+        self._known: dict[str, tuple[Stamp, str]] = {}
+        self._changed = False
+        with contextlib.suppress(InputError, AttributeError, TypeError, ValueError):
+            self._known = {str(name): (list(map(int, stamp)), str(digest)) for name, (stamp, digest) in _read(store)}
+
+    def of(self, path: Path) -> str:
+        """The digest of a file. Raises InputError where it cannot be read."""
+        try:
+            name = str(path.resolve())
+            stamp = _stamp(path)
+            known = self._known.get(name)
+            if known is not None and known[0] == stamp:
+                return known[1]
+            began = time.time_ns()
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "blake2b").hexdigest()
+            if _stamp(path) == stamp and max(stamp[2:]) < began - TICK_NS:
+                self._known[name] = (stamp, digest)
+                self._changed = True
+            return digest
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror or error}") from error
+
+    def save(self) -> None:
+        """Write down what is known. Where that cannot be written, the next run reads the files again."""
+        if self._changed:
+            with contextlib.suppress(OSError):
+                self.store.parent.mkdir(parents=True, exist_ok=True)
+                write_json(self.store, dict(sorted(self._known.items())))
+
+
+def _read(store: Path) -> list[tuple[str, tuple[Stamp, str]]]:
+    return list(read_json(store).items())
+
+
+def _stamp(path: Path) -> Stamp:
+    found = os.stat(path)
+    return [found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns]
