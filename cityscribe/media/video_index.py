@@ -29,6 +29,30 @@ from cityscribe.media.transport import breaks_of, damaged_frames
 FALLBACK_FPS = 25.0
 """Of a file that says neither how fast it runs nor when its frames are shown."""
 
+CONTAINERS = (
+    *("mov", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "live_flv", "asf", "ogg", "nut", "mxf", "wtv", "rm"),
+    *("ivf", "gif", "apng", "yuv4mpegpipe", "dv", "obu", "av1", "h264", "hevc", "mpegvideo", "m4v", "mjpeg", "vc1"),
+    *(
+        "h261",
+        "h263",
+        "dhav",
+        "swf",
+        "gxf",
+        "lxf",
+        "roq",
+        "bink",
+        "smk",
+        "ea",
+        "film_cpk",
+        "avs",
+        "avs2",
+        "avs3",
+        "vvc",
+    ),
+    *("wav", "mp3", "flac", "aac"),  # which are told that they have no video
+)
+"""What is opened, by ffmpeg's names: formats that hold their frames themselves."""
+
 STORED_TIMES = frozenset({"mov", "matroska", "mpegts", "flv"})
 """Containers that store when a frame is shown. Others (AVI, MPEG-PS, raw streams) leave it to be guessed."""
 
@@ -127,8 +151,9 @@ def open_video(path: Path) -> Iterator[Any]:
     processes do not compete for cores.
     """
     try:
-        # "file:" keeps a name with a colon from being taken for an address; nothing but files is opened.
-        options = {"protocol_whitelist": "file"}
+        # "file:" keeps a name with a colon from being taken for an address; nothing but files is opened, and no list of
+        # other files.
+        options = {"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)}
         with av.open(f"file:{path}", container_options=options, metadata_errors="replace") as container:
             if not container.streams.video:
                 raise VideoError(f"{path}: has no video stream")
@@ -137,6 +162,8 @@ def open_video(path: Path) -> Iterator[Any]:
                 raise VideoError(f"{path}: its video is coded in a way that cannot be decoded")
             context.thread_count = 1
             yield container
+    except av.ArgumentError as error:
+        raise VideoError(f"{path}: not a video, or of a format that is not read") from error
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"{path}: not a readable video: {reason(error)}") from error
 

@@ -379,6 +379,23 @@ def test_files_that_are_no_videos(tmp_path: Path, content: bytes) -> None:
         probe(path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile even.mp4\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\neven.mp4\n#EXT-X-ENDLIST\n",
+        '<?xml version="1.0"?><MPD><Period><AdaptationSet><Representation><BaseURL>even.mp4</BaseURL>',
+    ],
+)
+@pytest.mark.parametrize("suffix", ["mp4", "m3u8"])
+def test_lists_of_other_files_are_not_followed(even: Path, tmp_path: Path, text: str, suffix: str) -> None:
+    (tmp_path / "even.mp4").write_bytes(even.read_bytes())
+    path = tmp_path / f"list.{suffix}"
+    path.write_text(text)
+    with pytest.raises(VideoError, match=str(path)):
+        probe(path)
+
+
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "none.mp4", tmp_path):
         with pytest.raises(VideoError, match=str(path)):
