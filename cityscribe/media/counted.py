@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import av
 
-from cityscribe.media.video_index import JOINED, VideoError, formats, open_video, video_stream
+from cityscribe.media.container import JOINED, VideoError, formats, open_video, video_stream
 
 JUMP_S = 10
 """Seconds that the clock of a joined file must be off before it is taken for another clock; ffmpeg's limit as well

@@ -31,17 +31,16 @@ class Break(NamedTuple):
     ended: bool  # the frame before it had ended
 
 
-def breaks_of(path: Path, pid: int) -> list[Break]:
-    """The breaks in the elementary stream `pid`, in their order. None are found in a file that is not packets
-    throughout."""
+def breaks_of(path: Path, pid: int) -> list[Break] | None:
+    """The breaks in the elementary stream `pid`, in their order; None for a file that is not packets throughout."""
     data = np.memmap(path, np.uint8, "r")
     for size in PACKET_BYTES:
         for first in (0, 4):
             count = (len(data) - first) // size
             if count and np.all(data[first : first + count * size : size] == SYNC):
-                heads = data[first : first + count * size].reshape(count, size)[:, :6].astype(int)
+                heads = data[first : first + count * size].reshape(count, size)[:, :6].astype(np.int16)
                 return [Break(number * size, starts, ended) for number, starts, ended in _breaks(heads, pid)]
-    return []
+    return None
 
 
 def _breaks(heads: np.ndarray, pid: int) -> Iterator[tuple[int, bool, bool]]:

@@ -22,18 +22,9 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange
 
+from cityscribe.media.container import VideoError, open_video, quarter_turns, reason, video_stream
 from cityscribe.media.counted import decode_in_order
-from cityscribe.media.video_index import (
-    FrameIndex,
-    Place,
-    VideoError,
-    VideoInfo,
-    frame_index_of,
-    open_video,
-    quarter_turns,
-    reason,
-    video_stream,
-)
+from cityscribe.media.video_index import FrameIndex, Place, VideoInfo, frame_index_of
 
 __all__ = [
     "VideoError",

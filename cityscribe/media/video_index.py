@@ -13,8 +13,6 @@ import contextlib
 import functools
 import itertools
 import os
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -22,52 +20,19 @@ from typing import Any, NamedTuple
 
 import av
 
-from cityscribe.files import InputError
 from cityscribe.media.bitstream import Coded, packet_reader
+from cityscribe.media.container import VideoError, formats, open_video, quarter_turns, reason, video_stream
+from cityscribe.media.counted import count_frames
 from cityscribe.media.transport import breaks_of, damaged_frames
 
 FALLBACK_FPS = 25.0
 """Of a file that says neither how fast it runs nor when its frames are shown."""
-
-CONTAINERS = (
-    *("mov", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "live_flv", "asf", "ogg", "nut", "mxf", "wtv", "rm"),
-    *("ivf", "gif", "apng", "yuv4mpegpipe", "dv", "obu", "av1", "h264", "hevc", "mpegvideo", "m4v", "mjpeg", "vc1"),
-    *(
-        "h261",
-        "h263",
-        "dhav",
-        "swf",
-        "gxf",
-        "lxf",
-        "roq",
-        "bink",
-        "smk",
-        "ea",
-        "film_cpk",
-        "avs",
-        "avs2",
-        "avs3",
-        "vvc",
-    ),
-    *("wav", "mp3", "flac", "aac"),  # which are told that they have no video
-)
-"""What is opened, by ffmpeg's names: formats that hold their frames themselves."""
 
 STORED_TIMES = frozenset({"mov", "matroska", "mpegts", "flv"})
 """Containers that store when a frame is shown. Others (AVI, MPEG-PS, raw streams) leave it to be guessed."""
 
 WHOLE_FRAMES = frozenset({"mov", "matroska", "flv"})
 """Containers whose packets are frames; elsewhere the two fields of an interlaced one may be packets of their own."""
-
-STILL_CODECS = frozenset({"mjpeg", "png", "bmp", "gif", "tiff", "webp"})
-"""In which files keep pictures of a cover beside their video."""
-
-JOINED = frozenset({"mpegts", "mpeg"})
-"""Containers that may be joined end to end, so that their clock jumps."""
-
-
-class VideoError(InputError):
-    """A video cannot be read or written. The message names the file and, where there is one, its last good frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,72 +108,6 @@ def frame_index_of(path: Path) -> FrameIndex:
     return _scan(Path(path), stat.st_mtime_ns, stat.st_size)
 
 
-@contextlib.contextmanager
-def open_video(path: Path) -> Iterator[Any]:
-    """The PyAV container of a file; what goes wrong in reading it becomes a VideoError.
-
-    Its video stream (`video_stream`) decodes in one thread: damage then shows the same way every time, and worker
-    processes do not compete for cores.
-    """
-    try:
-        # "file:" keeps a name with a colon from being taken for an address; nothing but files is opened, and no list of
-        # other files.
-        options = {"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)}
-        with av.open(f"file:{path}", container_options=options, metadata_errors="replace") as container:
-            if not container.streams.video:
-                raise VideoError(f"{path}: has no video stream")
-            context = video_stream(container).codec_context
-            if context is None:
-                raise VideoError(f"{path}: its video is coded in a way that cannot be decoded")
-            context.thread_count = 1
-            yield container
-    except av.ArgumentError as error:
-        raise VideoError(f"{path}: not a video, or of a format that is not read") from error
-    except (av.FFmpegError, OSError) as error:
-        raise VideoError(f"{path}: not a readable video: {reason(error)}") from error
-
-
-def video_stream(container: Any) -> Any:
-    """The video of a container: its first one that is neither marked as an attached picture nor, beside others, coded
-    as pictures are. Where all are, the one that players take."""
-    streams = container.streams.video
-    moving = [stream for stream in streams if not stream.disposition & av.stream.Disposition.attached_pic]
-    if len(moving) > 1:
-        clips = [stream for stream in moving if _codec_name(stream) not in STILL_CODECS]
-        return clips[0] if clips else container.streams.best("video") or moving[0]
-    return (moving or streams)[0]
-
-
-def _codec_name(stream: Any) -> str:
-    return stream.codec_context.codec.canonical_name if stream.codec_context is not None else ""
-
-
-def formats(container: Any) -> set[str]:
-    """The names of the format of a container; MP4 and its kin are `mov` among others."""
-    return set(container.format.name.split(","))
-
-
-def quarter_turns(path: Path, frame: Any) -> int:
-    """Counter-clockwise quarter turns that the display matrix of a frame asks for (0 without one).
-
-    Raises VideoError for a matrix that does anything else than such turns: boxes would not fit its picture.
-    """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return 0
-    a, b, _, c, d = struct.unpack("=5i", bytes(matrix)[:20])
-    one = 1 << 16  # the matrix is 16.16 fixed point
-    turns = {(one, 0, 0, one): 0, (0, -one, one, 0): 1, (-one, 0, 0, -one): 2, (0, one, -one, 0): 3}
-    if (a, b, c, d) not in turns:
-        raise VideoError(f"{path}: is to be shown mirrored, scaled or turned askew; only quarter turns can be read")
-    return turns[a, b, c, d]
-
-
-def reason(error: Exception) -> str:
-    """What an error says, without the path that it may repeat."""
-    return (error.strerror if isinstance(error, OSError | av.FFmpegError) else None) or str(error)
-
-
 @functools.lru_cache(maxsize=16)
 def _scan(path: Path, mtime_ns: int, size: int) -> FrameIndex:
     """Number the frames of a file. Its time and size are arguments for the cache: a changed file is scanned again."""
@@ -238,8 +137,6 @@ def _scan(path: Path, mtime_ns: int, size: int) -> FrameIndex:
 
 
 def _counted_index(path: Path, listing: _Listing, fps: float, decoding_times_s: tuple[float, ...]) -> FrameIndex:
-    from cityscribe.media.counted import count_frames
-
     counted = count_frames(path, complete=listing.complete, damaged=listing.damaged, fps=fps or FALLBACK_FPS)
     times_s = counted.times_s
     if len(times_s) == len(decoding_times_s):  # frames are shown in the rhythm in which they are decoded
@@ -271,7 +168,6 @@ def _list_packets(path: Path, container: Any, stream: Any) -> _Listing:
     empty = 0
     complete = True
     interlaced = False
-    transport = "mpegts" in formats(container)
     places: list[tuple[int, bool]] = []
     damaged: set[int] = set()
     read = packet_reader(stream.codec_context)
@@ -283,13 +179,12 @@ def _list_packets(path: Path, container: Any, stream: Any) -> _Listing:
                 continue
             if size is None:
                 size, interlaced = _first_shown(path, stream, packet)
-            if transport:
-                places.append((packet.pos or 0, packet.is_keyframe))
-            elif packet.is_corrupt:
+            places.append((packet.pos or 0, packet.is_keyframe))
+            if packet.is_corrupt:
                 if formats(container) & WHOLE_FRAMES:
                     complete = False
                     break
-                damaged.add(len(packets))
+                damaged |= {len(packets), len(packets) + 1}  # the parser of frames may say it one early
             packets.append(
                 _Packet(
                     packet.pts,
@@ -307,8 +202,9 @@ def _list_packets(path: Path, container: Any, stream: Any) -> _Listing:
     if size is None:
         raise VideoError(f"{path}: not one frame can be read")
     complete = complete and len(packets) + empty >= len(stream.index_entries)
-    breaks = breaks_of(path, stream.id) if transport else []
-    damaged |= {place for place, bad in enumerate(damaged_frames(places, breaks)) if bad}
+    breaks = breaks_of(path, stream.id) if "mpegts" in formats(container) else None
+    if breaks is not None:
+        damaged = {place for place, bad in enumerate(damaged_frames(places, breaks)) if bad}
     return _Listing(packets, size, complete, bool(breaks or damaged), frozenset(damaged), interlaced)
 
 

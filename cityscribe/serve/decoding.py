@@ -18,9 +18,9 @@ import av
 import av.logging
 from PIL import Image
 
+from cityscribe.media.container import open_video, video_stream
 from cityscribe.media.images import ImageError, image_size, open_image
 from cityscribe.media.video import VideoError, VideoInfo, frame_at, ids_a_frame, probe, read_frames
-from cityscribe.media.video_index import open_video, video_stream
 from cityscribe.prepare.pictures import VideoJob, picture_video
 from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.serve.refusal import Refusal, disk_full, no_room
