@@ -10,7 +10,7 @@ VIDEO_SUFFIXES = (
 )
 """Of files that a data set may mean by a name without a suffix, the commonest first."""
 
-IMAGE_SUFFIXES = (*(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif"),)
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif")
 """The same of images."""
 
 HEAD_BYTES = 64
