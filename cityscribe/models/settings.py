@@ -13,7 +13,9 @@ Part = Literal["vision_tower", "connector", "embeddings", "decoder", "head"]
 
 
 class BlockExpansionSettings(Section):
-    blocks: Positive = Field(12, description="how many copies are inserted, spread evenly")
+    blocks: Positive | None = Field(
+        None, description="how many copies are inserted, spread evenly; null takes a fifth of the layers, as 12 of 60"
+    )
     deepest: Positive | None = Field(None, description="spread them over this many of the last layers; null takes all")
     positions: tuple[int, ...] | None = Field(
         None, description="insert a copy after each of these layers (counted from 0) instead"

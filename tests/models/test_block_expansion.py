@@ -21,7 +21,13 @@ from cityscribe.models.load import load_model, load_processor, save_model
 from cityscribe.models.parts import decoder_layers, vision_tower
 from cityscribe.models.settings import BlockExpansionSettings, ModelSettings
 from cityscribe.models.tokenizer import train_tokenizer
-from cityscribe.models.tuning.block_expansion import deep_positions, even_positions, expand, first_position
+from cityscribe.models.tuning.block_expansion import (
+    deep_positions,
+    even_positions,
+    expand,
+    first_position,
+    usual_blocks,
+)
 from cityscribe.models.tuning.prepare import prepare_tuning
 from tests.models.test_load import model_inputs
 from tests.tiny_models import FAMILIES, TEXTS
@@ -79,6 +85,10 @@ def test_the_deepest_part_only(layers: int, blocks: int, deepest: int, first: in
         assert positions == even_positions(layers, blocks, first)
 
 
+def test_a_fifth_of_the_layers_is_usual_as_in_the_paper() -> None:
+    assert [usual_blocks(layers) for layers in (1, 4, 6, 28, 32, 60)] == [1, 1, 1, 6, 6, 12]
+
+
 def test_the_settings_choose_the_layers(tiny: Checkpoint) -> None:
     for expansion, expected in (
         (BlockExpansionSettings(blocks=2), [2, 5]),
@@ -86,6 +96,7 @@ def test_the_settings_choose_the_layers(tiny: Checkpoint) -> None:
         (BlockExpansionSettings(blocks=2, deepest=2), [3, 5]),
         (BlockExpansionSettings(blocks=4), [1, 3, 5, 7]),
         (BlockExpansionSettings(positions=(1, 0)), [1, 3]),
+        (BlockExpansionSettings(), [4]),
     ):
         model = load_model(tiny("llava"), dtype=torch.float32)
         prepare_tuning(model, ModelSettings(block_expansion=expansion))

@@ -67,6 +67,11 @@ def even_positions(layers: int, blocks: int, first: int = 0) -> tuple[int, ...]:
     return tuple(first + (block + 1) * spread // blocks - 1 for block in range(blocks))
 
 
+def usual_blocks(layers: int) -> int:
+    """A copy for every five layers, as CityLLaVA's 12 of 60; at least one."""
+    return max(1, round(layers / 5))
+
+
 def first_position(model: PreTrainedModel) -> int:
     """The first layer after which a copy may be inserted.
 
@@ -91,7 +96,8 @@ def add_blocks(model: PreTrainedModel, settings: ModelSettings) -> list[nn.Param
     positions = expansion.positions
     if positions is None:
         count = len(decoder_layers(model))
-        positions = deep_positions(count, expansion.blocks, expansion.deepest or count, first_position(model))
+        blocks = usual_blocks(expansion.deepest or count) if expansion.blocks is None else expansion.blocks
+        positions = deep_positions(count, blocks, expansion.deepest or count, first_position(model))
     return [parameter for layer in expand(model, positions) for parameter in layer.parameters()]
 
 

@@ -1,0 +1,73 @@
+"""What `init` writes, `run` runs: with the defaults, and with each preset on a tiny checkpoint of its family."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cityscribe.cli import app
+from cityscribe.presets import PRESETS
+from cityscribe.world.dataset import WorldSettings, write_dataset
+
+FAMILY_OF = {
+    "cityllava-34b": "llava-next",
+    "llava-1.5-7b": "llava",
+    "llava-onevision-7b": "llava-onevision",
+    "qwen2.5-vl-7b": "qwen2.5-vl",
+    "llava-two-stage-1": "llava",
+    "llava-two-stage-2": "llava",
+}
+
+SMALL = {
+    "prepare.pedestrian_threshold": "64",
+    "prepare.vehicle_threshold": "64",
+    "prepare.image_size": "128",
+    "prepare.workers": "1",
+    "train.max_steps": "1",
+    "predict.max_new_tokens": "4",
+    "report.samples": "1",
+}
+"""What fits a city of four scenarios and a model that says nothing of use; it leaves the preset's ways as they are."""
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("first-hour") / "city"
+    write_dataset(root, WorldSettings(train=1, val=1, external=0.0, seed=3, fps=5), workers=1)
+    return root
+
+
+def initialised_and_run(folder: Path, init: list[str], changed: dict[str, str]) -> Path:
+    """The run folder of `init` followed by `run`."""
+    project = folder / "project.yaml"
+    written = CliRunner().invoke(app, ["init", str(project), *init])
+    assert written.exit_code == 0, written.output
+    options = [part for name, value in changed.items() for part in ("--set", f"{name}={value}")]
+    done = CliRunner().invoke(app, ["run", str(project), "--set", f"runs={folder / 'runs'}", *options])
+    assert done.exit_code == 0, done.output
+    [run] = (folder / "runs").iterdir()
+    return run
+
+
+def test_the_defaults_work_together(city: Path, tmp_path: Path) -> None:
+    """Nothing is changed but how long it takes."""
+    shorter = {"train.max_steps": "1", "predict.max_new_tokens": "4", "prepare.workers": "1"}
+    run = initialised_and_run(tmp_path, ["--data", str(city)], shorter)
+    assert (run / "scores.json").is_file()
+    assert (run / "report" / "index.html").is_file()
+
+
+@pytest.mark.parametrize("preset", sorted(FAMILY_OF))
+def test_a_preset_runs_on_its_family(preset: str, city: Path, tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    base = {"model.base": str(tiny(FAMILY_OF[preset]))}
+    layers = {"model.block_expansion.blocks": "null"} if preset == "cityllava-34b" else {}  # 12 want 60 layers
+    run = initialised_and_run(tmp_path, ["--preset", preset, "--data", str(city)], SMALL | base | layers)
+    assert (run / "model" / "model.safetensors").is_file()
+    assert (run / "report" / "index.html").is_file()
+
+
+def test_every_preset_is_tried() -> None:
+    assert set(FAMILY_OF) == set(PRESETS)
