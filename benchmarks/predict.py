@@ -38,13 +38,14 @@ import typer
 from PIL import Image
 from transformers import CLIPVisionConfig, GenerationConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
+from cityscribe.media.images import open_image
 from cityscribe.models.build import build_processor
 from cityscribe.models.load import save_model
 from cityscribe.models.tokenizer import train_tokenizer
 from cityscribe.predict.answers import Answer
 from cityscribe.predict.decode import image_inputs_of
 from cityscribe.predict.local import Engine
-from cityscribe.predict.prompts import Conversation, open_image
+from cityscribe.predict.prompts import Conversation
 from cityscribe.predict.remote import RemoteEngine
 from cityscribe.predict.settings import PredictSettings, RemoteSettings
 from cityscribe.records import image_block, message, text_block

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -78,6 +78,32 @@ METAS.add("traffic", "cityscribe.traffic.meta:TrafficMeta", "phase, view and roa
 
 
 @dataclass(frozen=True, slots=True)
+class Video:
+    """A stretch of a video that a video block shows, and what of it is seen: either a rate or a number of frames."""
+
+    file: str  # relative to the folder of the Parquet file
+    start_s: float = 0.0  # from the first frame on
+    end_s: float | None = None  # None: to the end of the file
+    fps: float | None = None  # frames a second, the first one at the start
+    frames: int | None = None  # frames in all, spread evenly
+    max_pixels: int | None = None  # of a frame; None: as many as it has
+
+    def __post_init__(self) -> None:
+        if (self.fps is None) is (self.frames is None):
+            raise InputError(f"{self.file}: a video block gives either fps or frames")
+        if self.start_s < 0 or (self.end_s is not None and self.end_s <= self.start_s):
+            raise InputError(f"{self.file}: a video block ends behind its start, which is not before 0 s")
+        for name in ("fps", "frames", "max_pixels"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"{self.file}: {name} of a video block: {value} is not above 0")
+
+
+VIDEO_FIELDS = {"file": "video", "start_s": "start", "end_s": "end"}
+"""What fields of `Video` are called in a block; the others have their own names."""
+
+
+@dataclass(frozen=True, slots=True)
 class Preference:
     """How the last answer of a sample compares with others to the same question."""
 
@@ -90,8 +116,9 @@ class Sample:
     """One conversation about images.
 
     `messages` are `{"role": "system" | "user" | "assistant", "content": [{"type": "image"} | {"type": "text", "text":
-    ...}]}`. The n-th image block shows `images[n]`, a path relative to the folder of the Parquet file. Samples of one
-    `group` share their images, in the same order.
+    ...} | {"type": "video", "video": ..., ...}]}`. The n-th image block shows `images[n]`, a path relative to the
+    folder of the Parquet file; a video block says itself what it shows (`video_block`). Samples of one `group` are
+    trained together; what they show alike is computed once.
 
     A source that yields samples names images relative to the folder of its data set, and may name a frame of a video
     (`clip.mp4#t=12.5`: at 12.5 s; `clip.mp4#t=25%`: after a quarter of it; `clip.mp4#image_id=96&NAME=5,8,40,30`:
@@ -125,6 +152,22 @@ def image_block() -> dict[str, Any]:
     return {"type": "image"}
 
 
+def video_block(video: Video) -> dict[str, Any]:
+    """`{"type": "video", "video": FILE, "start": s, "end": s, "fps": ... | "frames": ..., "max_pixels": ...}`; what is
+    not said is not in it."""
+    values = {VIDEO_FIELDS.get(name, name): value for name, value in asdict(video).items()}
+    return {"type": "video", **{name: value for name, value in values.items() if value is not None}}
+
+
+def video_of(block: dict[str, Any]) -> Video:
+    """What a video block shows. Raises InputError for one that does not say it."""
+    names = {VIDEO_FIELDS.get(field.name, field.name): field.name for field in fields(Video)}
+    unknown = sorted(block.keys() - names.keys() - {"type"})
+    if unknown or not isinstance(block.get("video"), str):
+        raise InputError(f"a video block has a `video`, and no {', '.join(unknown) or 'other fields'}")
+    return Video(**{names[name]: value for name, value in block.items() if name != "type"})
+
+
 def message(role: str, *blocks: dict[str, Any]) -> dict[str, Any]:
     return {"role": role, "content": list(blocks)}
 
@@ -141,11 +184,16 @@ def preference_type() -> pa.DataType:
     return pa.struct([("pair", pa.string()), ("chosen", pa.bool_())])
 
 
-def sample_schema(meta: type[SampleMeta] = SampleMeta) -> pa.Schema:
-    """The columns of `train.parquet` and its kin. `messages` and `images` are what TRL and ms-swift train on."""
+def sample_schema(meta: type[SampleMeta] = SampleMeta, *, videos: bool = False) -> pa.Schema:
+    """The columns of `train.parquet` and its kin. `messages` and `images` are what TRL and ms-swift train on.
+
+    With `videos` blocks have the fields of `video_block` as well.
+    """
     import pyarrow as pa  # which takes longer to import than a hundred captions to score
 
-    block = pa.struct([("type", pa.string()), ("text", pa.string())])
+    of_video = [("video", pa.string()), ("start", pa.float64()), ("end", pa.float64()), ("fps", pa.float64())]
+    of_video += [("frames", pa.int32()), ("max_pixels", pa.int64())]
+    block = pa.struct([("type", pa.string()), ("text", pa.string()), *(of_video if videos else ())])
     kinds = {str: pa.string(), int: pa.int32(), tuple: pa.list_(pa.string())}
     defaults = {field.name: field.default for field in fields(meta)}
     return pa.schema(
@@ -163,13 +211,18 @@ ROW_GROUP = 4096
 
 
 def write_samples(
-    path: Path, samples: Iterable[Sample], meta: type[SampleMeta] | None = None, *, preferences: bool = False
+    path: Path,
+    samples: Iterable[Sample],
+    meta: type[SampleMeta] | None = None,
+    *,
+    preferences: bool = False,
+    videos: bool = False,
 ) -> int:
     """Write samples as Parquet, whole or not at all; equal samples give equal bytes. Returns how many.
 
     All samples have meta data of one class: `meta`, or else that of the first one. Those of pairs can be among them
-    with `preferences` only. A row group is held in memory at a time, so that a generator can write any number of
-    samples.
+    with `preferences` only, those with video blocks with `videos` only. A row group is held in memory at a time, so
+    that a generator can write any number of samples.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -179,13 +232,15 @@ def write_samples(
     left = iter(samples)
     first = list(itertools.islice(left, 1))
     left = itertools.chain(first, left)
-    schema = sample_schema(meta or (type(first[0].meta) if first else SampleMeta))
+    schema = sample_schema(meta or (type(first[0].meta) if first else SampleMeta), videos=videos)
     if preferences:
         schema = schema.append(pa.field("preference", preference_type()))
     with pq.ParquetWriter(partial, schema, compression="zstd", store_schema=True) as writer:
         while rows := [_row(sample) for sample in itertools.islice(left, ROW_GROUP)]:
             if not preferences and any(row["preference"] for row in rows):
                 raise ValueError("samples of pairs are written with preferences=True")
+            if not videos and any(block["type"] == "video" for row in rows for block in _blocks(row)):
+                raise ValueError("samples with video blocks are written with videos=True")
             writer.write_table(pa.Table.from_pylist(rows, schema=schema), row_group_size=ROW_GROUP)
             count += len(rows)
     os.replace(partial, path)
@@ -196,6 +251,10 @@ def _row(sample: Sample) -> dict[str, Any]:
     row = asdict(sample)
     row["meta"] = {name: list(value) if isinstance(value, tuple) else value for name, value in row["meta"].items()}
     return row
+
+
+def _blocks(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    return (block for entry in row["messages"] for block in entry["content"])
 
 
 def read_samples(path: Path, *, rejected: bool = False) -> list[Sample]:
@@ -221,12 +280,17 @@ def read_sample_table(path: Path) -> pa.Table:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{path}: not a readable Parquet file: {error}") from error
-    for column in sample_schema(_meta_of(table.schema)):
+    for column in sample_schema(_meta_of(table.schema), videos=_has_videos(table.schema)):
         if column.name not in table.schema.names or table.schema.field(column.name).type != column.type:
             raise InputError(f"{path}: column {column.name}: expected {column.type}; run `cityscribe prepare` again")
     if "preference" in table.schema.names and table.schema.field("preference").type != preference_type():
         raise InputError(f"{path}: column preference: expected {preference_type()}; run `cityscribe prepare` again")
     return table
+
+
+def _has_videos(schema: pa.Schema) -> bool:
+    """Whether the blocks of a file have the fields of videos."""
+    return "messages" in schema.names and "max_pixels: int64" in str(schema.field("messages").type)
 
 
 def _meta_of(schema: pa.Schema) -> type[SampleMeta]:
@@ -238,14 +302,17 @@ def _meta_of(schema: pa.Schema) -> type[SampleMeta]:
     return SampleMeta
 
 
+def _block(stored: dict[str, Any]) -> dict[str, Any]:
+    """A block of a row, whose fields of other kinds of blocks are null."""
+    if stored["type"] == "image":
+        return image_block()
+    if stored["type"] == "video":
+        return {name: value for name, value in stored.items() if value is not None}
+    return text_block(stored["text"])
+
+
 def _sample(row: dict[str, Any], meta: type[SampleMeta]) -> Sample:
-    messages = tuple(
-        message(
-            entry["role"],
-            *(image_block() if block["type"] == "image" else text_block(block["text"]) for block in entry["content"]),
-        )
-        for entry in row["messages"]
-    )
+    messages = tuple(message(entry["role"], *map(_block, entry["content"])) for entry in row["messages"])
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in row["meta"].items()
     }

@@ -30,6 +30,7 @@ from cityscribe.predict.prompts import Conversation
 from cityscribe.predict.stage import load_engine
 from cityscribe.project import Settings
 from cityscribe.records import Sample, text_of
+from cityscribe.tokens.shown import placed, without_media
 
 
 def predict_conversations(
@@ -104,9 +105,8 @@ def _conversation(sample: Sample, image_root: Path, images: bool, choices: str) 
     grammar = one_of(LETTERS[: len(options)]) if choices == "letters" and options else ""
     if images:
         shown = tuple(image_root / image for image in sample.images)
-        return Conversation(tuple(_asked(sample)), shown, grammar=grammar)
-    blind = [{**e, "content": [b for b in e["content"] if b["type"] != "image"]} for e in _asked(sample)]
-    return Conversation(tuple(blind), grammar=grammar)
+        return Conversation(tuple(placed(_asked(sample), image_root)), shown, grammar=grammar)
+    return Conversation(tuple(without_media(_asked(sample))), grammar=grammar)
 
 
 def _row(sample: Sample, entry: dict[str, Any]) -> dict[str, Any]:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from transformers import PreTrainedModel, ProcessorMixin
 
-from cityscribe.media.images import open_image
 from cityscribe.records import text_of
 from cityscribe.tokens.encode import Encoded, Encoder
+from cityscribe.tokens.shown import Media, media_blocks, read_media
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +36,12 @@ def read_prompts(
     Raises InputError for an image that cannot be read and for a conversation that the processor refuses.
     """
     encoder = Encoder(model, processor)
-    opened: dict[tuple[Path, ...], list[Image.Image]] = {}
+    opened: dict[str, list[Media]] = {}
     prompts = []
     for conversation in conversations:
-        shown = conversation.images
-        if shown not in opened:
-            opened[shown] = [open_image(path) for path in shown]
         name = f"`{text_of(conversation.messages[-1])}`"
+        shown = repr((conversation.images, media_blocks(conversation.messages)))
+        if shown not in opened:
+            opened[shown] = read_media(name, conversation.messages, conversation.images, Path())
         prompts.append(encoder.ask(name, conversation.messages, opened[shown]))
     return prompts

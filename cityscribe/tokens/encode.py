@@ -29,6 +29,7 @@ from cityscribe.records import image_block
 from cityscribe.tokens.answers import Messages, count_answers, located_answers, marked_answers, marks_answers, open_end
 from cityscribe.tokens.media import MediaItem, content_key, join_media, split_media
 from cityscribe.tokens.preprocess import PreprocessOnce
+from cityscribe.tokens.shown import Media, as_images
 
 REFUSALS = (TemplateError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 """What chat templates and processors, which are foreign, raise for a conversation that they are not made for."""
@@ -87,10 +88,11 @@ class Encoded:
 
 
 class Encoder:
-    """Encodes conversations for one model. Images are `PIL` images, one for each image block, in the order of these.
+    """Encodes conversations for one model. `media` are `PIL` images and clips, one for each image and video block, in
+    the order of these.
 
-    All methods raise InputError, with the name of the conversation, for one that has another number of image blocks or
-    that the template or the processor does not accept.
+    All methods raise InputError, with the name of the conversation, for one that has another number of blocks or that
+    the template or the processor does not accept.
     """
 
     def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
@@ -105,14 +107,16 @@ class Encoder:
         self._reads_text = vision_reads_text(model)
         self._items: dict[tuple[tuple[str, int], ...], tuple[MediaItem, ...]] = {}
 
-    def ask(self, name: str, messages: Messages, images: Sequence[Image.Image]) -> Encoded:
+    def ask(self, name: str, messages: Messages, media: Sequence[Media]) -> Encoded:
         """A conversation that ends where the answer is to begin."""
+        messages, images = as_images(name, messages, media)
         encoded = self._apply(name, with_images(name, messages, images), add_generation_prompt=True)
         sequence = _Sequence.of(encoded, bool(images))
         return self._encoded(sequence, len(images))
 
-    def teach(self, name: str, messages: Messages, images: Sequence[Image.Image]) -> Encoded:
+    def teach(self, name: str, messages: Messages, media: Sequence[Media]) -> Encoded:
         """A conversation with its answers marked. Raises InputError where they cannot be located, too."""
+        messages, images = as_images(name, messages, media)
         filled = with_images(name, messages, images)
         answers = count_answers(name, messages)
         if marks_answers(self.processor):

@@ -1,32 +1,87 @@
 """One forward pass over trees, and the check that it gives what the samples give alone.
 
 Several ways to get a tree wrong are silent: a position counted differently, an attention that takes its mask for
-something else. So every run compares its own model on its own samples, merged against one by one, before it trains.
+something else, features that are taken from another sample. So every run compares its own model on its own samples
+before it trains: loss and gradient of a few of them, merged, against each encoded and computed alone, as `forward` and
+`generate` would get it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
-from cityscribe.models.precision import ROUNDING_BF16, ROUNDING_FLOAT32
+from cityscribe.models.precision import in_float32, without_dropout
 from cityscribe.records import Sample
-from cityscribe.tokens.encode import Encoder
+from cityscribe.tokens.encode import Encoded, Encoder
 from cityscribe.tokens.media import join_media
 from cityscribe.train.collator import Collator, MicroBatch, Single, lay_out_singles
-from cityscribe.train.groups import plan_groups
+from cityscribe.train.groups import Teacher, last_run, plan_groups
 from cityscribe.train.rules import TreeAttention, attention_backend
 from cityscribe.train.settings import TrainSettings
-from cityscribe.tree import join, lay_out
+from cityscribe.tree import Branch, build_forest, join, lay_out, target_logprobs, weigh
+
+log = logging.getLogger(__name__)
 
 CHECKED_SAMPLES = 4
 """How many samples of a group are compared."""
+
+LOSS_ROUNDING, GRADIENT_ROUNDING = 1e-6, 1e-5
+"""How far loss and gradient of two ways to compute the same may differ in float32, as shares of what they are."""
+
+MOST_ROUNDING = 5e-4
+"""What a model that rounds more than that is allowed in float32, by as much as it is seen to round: far less than an
+error of one hundredth in one of the compared samples."""
+
+MOST_ROUNDING_BF16 = 5e-2
+"""The same where there is no room for the model in float32."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """Loss and gradient of some samples."""
+
+    loss: float
+    gradient: list[Tensor | None]  # of each parameter that trains
+
+    def difference(self, other: Measured) -> tuple[float, float]:
+        """How far another one is from this one, as shares: in its loss, and in its gradient."""
+        apart = whole = 0.0
+        for mine, its in zip(self.gradient, other.gradient, strict=True):
+            apart += _square(its if mine is None else mine if its is None else mine - its)
+            whole += _square(mine)
+        loss = abs(self.loss - other.loss) / max(abs(self.loss), 1.0)
+        return loss, (apart / whole) ** 0.5 if whole else apart**0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alone:
+    """A sample that was encoded by itself."""
+
+    encoded: Encoded
+    weights: np.ndarray  # [length], of its tokens in the loss
+
+    def loss(self, model: PreTrainedModel) -> Tensor:
+        """Its summed loss, by the model's own `forward` on what the processor gave for it, unpadded."""
+        inputs = {**self.encoded.tensors(), **self.encoded.media_inputs}
+        inputs = {name: value.to(model.device) for name, value in inputs.items()}
+        ids = inputs["input_ids"]
+        trained = torch.from_numpy(np.flatnonzero(self.weights)).to(model.device)
+        keep = torch.zeros_like(ids, dtype=torch.bool)
+        keep[0, trained - 1] = True
+        logits = model(**inputs, attention_mask=torch.ones_like(ids), logits_to_keep=keep, use_cache=False).logits
+        logprobs = logits.flatten(0, -2).float().log_softmax(dim=-1).gather(1, ids[0, trained, None])[:, 0]
+        weights = torch.from_numpy(self.weights).to(model.device)[trained]
+        return -(logprobs.double() * weights).sum()
 
 
 def kept_logits(model: nn.Module, micro: MicroBatch, attention: TreeAttention | None) -> Tensor:
@@ -41,7 +96,6 @@ def kept_logits(model: nn.Module, micro: MicroBatch, attention: TreeAttention | 
     return model(input_ids=micro.rows.input_ids, logits_to_keep=micro.rows.keep, use_cache=False, **inputs).logits
 
 
-@torch.no_grad()
 def check_tree(
     model: PreTrainedModel,
     attention: TreeAttention,
@@ -50,61 +104,124 @@ def check_tree(
     processor: ProcessorMixin,
     settings: TrainSettings,
 ) -> float:
-    """Compare the logits of a few samples, merged and with another tree in their row, to those of each sample alone.
+    """Compare loss and gradient of a few samples, merged and with another tree in their row, to those of each alone.
 
     Takes the first group of more than one sample, if there is one, and the first sample of another as its neighbour.
-    The model has to be on its device. Returns the largest difference as a share of the largest logit; raises InputError
-    with it where it is more than rounding.
+    In training mode without dropout, and in float32 where there is room for the model in it. The model has to be on its
+    device. Returns the larger difference as a share; raises InputError with it where it is more than rounding.
     """
     shown = max(groups, key=lambda group: min(len(group), 2))
     beside = next((group for group in groups if group is not shown), shown)
-    samples = [*shown[:CHECKED_SAMPLES], *beside[:1]] if beside is not shown else shown[:CHECKED_SAMPLES]
-    merged = settings.model_copy(update={"budget_tokens": 2**31, "too_long": "skip", "share_prefix": True})
-    apart = merged.model_copy(update={"share_prefix": False})
-    exact = all(p.dtype == torch.float32 for p in model.parameters() if p.is_floating_point())  # not packed weights
-    encoder = Encoder(model, processor)
-    training = model.training
-    model.eval()
+    parts = [shown[:CHECKED_SAMPLES], beside[:1]] if beside is not shown else [shown[:CHECKED_SAMPLES]]
+    alone = [_encode_alone(model, processor, part, image_root, settings) for part in parts]
+    singles = [Alone(each, share) for part in alone for each, share in zip(part, _weights(part, settings), strict=True)]
+    row = _merged(model, attention, [sample for part in parts for sample in part], image_root, processor, settings)
     try:
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=not exact):
-            trees, _ = plan_groups(samples, image_root, encoder, merged)
-            collator = Collator(trees, image_root, encoder, merged, attention)
-            media = [inputs for tree in trees for inputs in collator.media(tree)[0]]
-            rows = lay_out([join([tree.forests[0] for tree in trees])], multiple=attention.multiple)
-            with attention_backend(model, attention.backend):
-                try:
-                    together = _edge_logits(model, MicroBatch(rows, join_media(media), None), attention)
-                except (TypeError, ValueError) as error:
-                    raise InputError(
-                        f"{type(model).__name__}: cannot be told who sees whom in a tree: {error}; "
-                        "set train.share_prefix to false"
-                    ) from error
-
-            singles, _ = plan_groups(samples, image_root, encoder, apart)
-            alone = torch.cat(
-                [
-                    _edge_logits(model, lay_out_singles([Single(forest, token_inputs, media)]), None)
-                    for group in singles
-                    for forest, token_inputs, media in zip(
-                        group.forests, group.token_inputs, collator.media(group), strict=True
-                    )
-                ]
-            )
-    finally:
-        model.train(training)
-    difference, largest = float((together - alone).abs().max()), float(alone.abs().max())
-    allowed = largest * (ROUNDING_FLOAT32 if exact else ROUNDING_BF16)
-    if not difference <= allowed:
-        raise InputError(
-            f"{type(model).__name__}: computing what samples share once changes its logits by {difference:.3g} "
-            f"(the largest is {largest:.3g}, rounding explains {allowed:.2g}): it would learn something else than from "
-            "the samples one by one; set train.share_prefix to false"
-        )
-    return difference / largest
+        with without_dropout(model), in_float32(model):
+            return _compare(model, attention, row, singles, MOST_ROUNDING)
+    except torch.OutOfMemoryError:
+        log.warning("the check of prefix sharing has no room for the model in float32, and sees errors less sharply")
+    with without_dropout(model), torch.autocast(model.device.type, torch.bfloat16):
+        return _compare(model, attention, row, singles, MOST_ROUNDING_BF16)
 
 
-def _edge_logits(model: PreTrainedModel, micro: MicroBatch, attention: TreeAttention | None) -> Tensor:
-    """The logits that predict each trained token of each branch, in the order of the branches, float32."""
+def _compare(
+    model: PreTrainedModel,
+    attention: TreeAttention,
+    row: MicroBatch,
+    singles: Sequence[Alone],
+    most: float,
+) -> float:
+    total = float(sum(single.weights.sum() for single in singles))
+    expected = _measure(model, (single.loss(model) / total for single in singles))
+    with attention_backend(model, attention.backend):
+        try:
+            together = _measure(model, (_loss(model, micro, attention) / total for micro in [row]))
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"{type(model).__name__}: cannot be told who sees whom in a tree: {error}; "
+                "set train.share_prefix to false"
+            ) from error
+    loss, gradient = expected.difference(together)
+    if loss <= LOSS_ROUNDING and gradient <= GRADIENT_ROUNDING:
+        return max(loss, gradient)
+    # More than most models round. How much this one does is what another padding makes of the same.
+    padded = _measure(model, (_loss(model, micro, None) / total for micro in [_padded(singles)]))
+    rounds = [min(4 * value, most) for value in expected.difference(padded)]
+    if loss <= max(LOSS_ROUNDING, rounds[0]) and gradient <= max(GRADIENT_ROUNDING, rounds[1]):
+        return max(loss, gradient)
+    raise InputError(
+        f"{type(model).__name__}: computing what samples share once changes its loss by {loss:.2g} and its gradient by "
+        f"{gradient:.2g} of what they are (rounding explains {max(LOSS_ROUNDING, rounds[0]):.2g} and "
+        f"{max(GRADIENT_ROUNDING, rounds[1]):.2g}): it would learn something else than from the samples one by one; "
+        "set train.share_prefix to false"
+    )
+
+
+def _encode_alone(
+    model: PreTrainedModel, processor: ProcessorMixin, samples: Sequence[Sample], root: Path, settings: TrainSettings
+) -> list[Encoded]:
+    """Samples by themselves, each by an encoder that has seen no other."""
+    return [next(Teacher(Encoder(model, processor), root, settings)([sample])) for sample in samples]
+
+
+def _merged(
+    model: PreTrainedModel,
+    attention: TreeAttention,
+    samples: Sequence[Sample],
+    image_root: Path,
+    processor: ProcessorMixin,
+    settings: TrainSettings,
+) -> MicroBatch:
+    """The same samples as they will be trained: their trees in one row."""
+    whole = settings.model_copy(update={"budget_tokens": 2**31, "too_long": "skip", "share_prefix": True})
+    encoder = Encoder(model, processor)
+    trees, _ = plan_groups(samples, image_root, encoder, whole)
+    collator = Collator(trees, image_root, encoder, whole, attention)
+    media = [inputs for tree in trees for inputs in collator.media(tree)[0]]
+    rows = lay_out([join([tree.forests[0] for tree in trees])], multiple=attention.multiple)
+    return MicroBatch(rows, join_media(media), None)
+
+
+def _padded(singles: Sequence[Alone]) -> MicroBatch:
+    """The samples as rows of one batch."""
+    rows = []
+    for single in singles:
+        encoded = single.encoded
+        forest = build_forest([Branch(encoded.input_ids, encoded.position_ids, single.weights, encoded.media_ids)])
+        rows.append(Single(forest, encoded.token_inputs, [item.inputs for item in encoded.media]))
+    return lay_out_singles(rows)
+
+
+def _weights(alone: Sequence[Encoded], settings: TrainSettings) -> list[np.ndarray]:
+    """What each token of each sample of a group weighs in the loss, [length] each."""
+    trained = [each.trained for each in alone]
+    if settings.objective.answers == "last":
+        trained = [last_run(places) for places in trained]
+    return weigh(trained, settings.weighting)
+
+
+def _loss(model: PreTrainedModel, micro: MicroBatch, attention: TreeAttention | None) -> Tensor:
+    """The summed loss of a micro-batch."""
     micro = micro.to(model.device)
-    logits = kept_logits(model, micro, attention)
-    return logits[micro.rows.source[micro.rows.edge_target]].float()
+    logprobs = target_logprobs(kept_logits(model, micro, attention), micro.rows)
+    return -(logprobs.double() * micro.rows.weights).sum()
+
+
+def _measure(model: PreTrainedModel, losses: Iterable[Tensor]) -> Measured:
+    """The sum of losses and its gradient; one loss is computed at a time."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    total = 0.0
+    gradient: list[Tensor | None] = [None] * len(parameters)
+    for loss in losses:
+        total += float(loss.detach())
+        if not loss.requires_grad:
+            continue
+        for n, new in enumerate(torch.autograd.grad(loss, parameters, allow_unused=True)):
+            before = gradient[n]
+            gradient[n] = new if before is None else before if new is None else before + new
+    return Measured(total, gradient)
+
+
+def _square(value: Tensor | None) -> float:
+    return 0.0 if value is None else float(value.double().square().sum())

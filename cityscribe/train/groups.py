@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cityscribe.files import InputError
-from cityscribe.media.images import open_image
 from cityscribe.records import Sample
 from cityscribe.tokens.answers import Messages
 from cityscribe.tokens.branches import MediaForest, branches_of, merge
 from cityscribe.tokens.encode import Encoded, Encoder
+from cityscribe.tokens.shown import Media, media_blocks, read_media, without_media
 from cityscribe.train.objectives.objective import Skipped
 from cityscribe.train.settings import TrainSettings
 from cityscribe.tree import Forest, split_branches, weigh
@@ -162,25 +161,32 @@ def _grouped(
     return [(numbers, of_group[group]) for group, numbers in members.items()]
 
 
-def load_images(sample: Sample, image_root: Path) -> list[Image.Image]:
-    """The images of a sample, RGB. Raises InputError with the file that cannot be read."""
-    images = []
-    for name in sample.images:
-        try:
-            images.append(open_image(image_root / name))
-        except InputError as error:
-            raise InputError(f"{error} ({sample_name(sample)})") from error
-    return images
+def load_media(sample: Sample, root: Path, settings: TrainSettings) -> list[Media]:
+    """What a sample shows, none for a blind model. Raises InputError with the file that cannot be read."""
+    return read_media(sample_name(sample), sample.messages, sample.images, root) if settings.images else []
 
 
 def shown_messages(sample: Sample, settings: TrainSettings) -> Messages:
-    """The conversation of a sample as it is trained: without its image blocks where the model is to be blind."""
-    if settings.images:
-        return sample.messages
-    return [
-        {**message, "content": [block for block in message["content"] if block["type"] != "image"]}
-        for message in sample.messages
-    ]
+    """The conversation of a sample as it is trained: without images and videos where the model is to be blind."""
+    return sample.messages if settings.images else without_media(sample.messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """Encodes the samples of a group; what several of them show is read once."""
+
+    encoder: Encoder
+    root: Path  # the folder of the images
+    settings: TrainSettings
+
+    def __call__(self, samples: Sequence[Sample]) -> Iterator[Encoded]:
+        """Raises InputError, naming the sample, for one whose media or answers cannot be read."""
+        opened: dict[str, list[Media]] = {}
+        for sample in samples:
+            shown = repr((sample.images, media_blocks(sample.messages)))
+            if shown not in opened:
+                opened[shown] = load_media(sample, self.root, self.settings)
+            yield self.encoder.teach(sample_name(sample), shown_messages(sample, self.settings), opened[shown])
 
 
 def media_inputs(
@@ -192,16 +198,11 @@ def media_inputs(
     """
     if group.inputs is not None:
         return group.inputs
-    opened: dict[tuple[str, ...], list[Image.Image]] = {}
     found: dict[bytes, dict[str, Tensor]] = {}
-    for sample in group.samples:
+    for encoded in Teacher(encoder, image_root, settings)(group.samples):
+        found |= {item.key: item.inputs for item in encoded.media}
         if found.keys() >= group.keys:
             break
-        if sample.images not in opened:
-            opened[sample.images] = load_images(sample, image_root)
-        messages = shown_messages(sample, settings)
-        items = encoder.teach(sample_name(sample), messages, opened[sample.images]).media
-        found |= {item.key: item.inputs for item in items}
     if missing := group.keys - found.keys():
         raise InputError(
             f"{sample_name(group.samples[0])}: {len(missing)} of its images are not what they were when it was "
@@ -213,7 +214,7 @@ def media_inputs(
 def _encode_all(
     tasks: Sequence[Sequence[Sample]], image_root: Path, encoder: Encoder, settings: TrainSettings
 ) -> Iterator[list[Encoded]]:
-    work = _Encoding(tasks, image_root, encoder, settings)
+    work = _Encoding(tasks, Teacher(encoder, image_root, settings))
     for encoded in DataLoader(work, batch_size=None, num_workers=settings.workers):  # type: ignore[arg-type]
         if isinstance(encoded, InputError):
             raise encoded
@@ -228,26 +229,16 @@ class _Encoding:
     """
 
     tasks: Sequence[Sequence[Sample]]
-    image_root: Path
-    encoder: Encoder
-    settings: TrainSettings
+    teacher: Teacher
 
     def __len__(self) -> int:
         return len(self.tasks)
 
     def __getitem__(self, number: int) -> list[Encoded] | InputError:
-        opened: dict[tuple[str, ...], list[Image.Image]] = {}
-        encoded = []
         try:
-            for sample in self.tasks[number]:
-                shown = sample.images if self.settings.images else ()
-                if shown not in opened:
-                    opened[shown] = load_images(sample, self.image_root) if shown else []
-                messages = shown_messages(sample, self.settings)
-                encoded.append(self.encoder.teach(sample_name(sample), messages, opened[shown]))
+            return list(self.teacher(self.tasks[number]))
         except InputError as error:
             return error
-        return encoded
 
 
 def _forests(

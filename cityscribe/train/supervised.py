@@ -64,7 +64,7 @@ class TrainReport:
     effective_tokens: int  # in one epoch, of the samples one by one
     first_loss: float
     last_loss: float
-    tree_error: float | None  # the largest difference of logits, merged against alone, as a share of the largest logit
+    tree_error: float | None  # how far loss or gradient of merged samples are from those of each alone, as a share
     notes: tuple[str, ...]
 
 

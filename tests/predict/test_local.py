@@ -14,6 +14,7 @@ import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from cityscribe.files import InputError
+from cityscribe.media.images import open_image
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.parts import decoder, vision_tower
 from cityscribe.predict import attention
@@ -22,7 +23,7 @@ from cityscribe.predict.decode import common_length
 from cityscribe.predict.drafts import Drafts
 from cityscribe.predict.grammars import json_schema, one_of
 from cityscribe.predict.local import Engine
-from cityscribe.predict.prompts import Conversation, open_image
+from cityscribe.predict.prompts import Conversation
 from cityscribe.predict.settings import PredictSettings
 from cityscribe.records import image_block, message, text_block
 from tests.models.test_load import picture

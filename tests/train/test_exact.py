@@ -16,7 +16,7 @@ from cityscribe.records import Sample
 from cityscribe.tokens.encode import Encoder
 from cityscribe.train.collator import Collator
 from cityscribe.train.exact import check_tree, kept_logits
-from cityscribe.train.groups import load_images, plan_groups
+from cityscribe.train.groups import load_media, plan_groups
 from cityscribe.train.rules import TreeAttention, attention_backend, tree_attention
 from cityscribe.train.settings import TrainSettings
 from cityscribe.tree import target_logprobs
@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 
 def loss_alone(model: PreTrainedModel, processor: ProcessorMixin, sample: Sample, city: City) -> tuple[Tensor, int]:
     """The summed loss on the answers of one sample, and their tokens, by what transformers offers itself."""
-    images = iter(load_images(sample, city.root))
+    images = iter(load_media(sample, city.root, TrainSettings()))
     messages = [
         {
             **message,
@@ -125,7 +125,7 @@ def test_the_check_finds_a_wrong_mask(
 ) -> None:
     model, processor = load(family)
     attention = break_it(tree_attention(model, CPU, 10**4))
-    with pytest.raises(InputError, match="changes its logits by"):
+    with pytest.raises(InputError, match="changes its loss by"):
         check_tree(model, attention, [city.samples[:5]], city.root, processor, TrainSettings())
 
 
@@ -133,7 +133,7 @@ def test_the_check_finds_wrong_positions(load: Load, city: City, monkeypatch: py
     model, processor = load("qwen2.5-vl")
     count = lambda tokens, images: np.arange(tokens["input_ids"].shape[1])[None]  # noqa: E731
     monkeypatch.setattr("cityscribe.tokens.encode.position_rule", lambda model: count)
-    with pytest.raises(InputError, match="changes its logits by"):
+    with pytest.raises(InputError, match="changes its loss by"):
         check_tree(
             model,
             tree_attention(model, CPU, 10**4),

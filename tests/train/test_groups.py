@@ -15,7 +15,7 @@ from cityscribe.records import Sample, image_block, message, text_block
 from cityscribe.tokens.encode import Encoder
 from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.train import groups as groups_module
-from cityscribe.train.groups import load_images, plan_groups, sample_name
+from cityscribe.train.groups import load_media, plan_groups, sample_name
 from cityscribe.train.settings import TrainSettings
 from tests.train.conftest import City
 
@@ -85,7 +85,7 @@ def test_text_before_an_image_leaves_it_to_each_sample(before: bool, between: bo
     encoder = Encoder(model, processor)
     (group,), _ = plan_groups(samples, city.root, encoder, TrainSettings())
     (forest,), (keys,) = group.forests, group.media
-    first, second = encoder.teach("one", samples[0].messages, load_images(samples[0], city.root)).media
+    first, second = encoder.teach("one", samples[0].messages, load_media(samples[0], city.root, TrainSettings())).media
     # Text between the images leaves the first one shared.
     assert keys == ((first.key, second.key) * 3 if before else (first.key, *[second.key] * 3))
     image = np.flatnonzero(forest.input_ids == model.config.image_token_id)

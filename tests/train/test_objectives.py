@@ -18,7 +18,7 @@ from cityscribe.files import InputError
 from cityscribe.records import Preference, Sample, SampleMeta, image_block, message, text_block
 from cityscribe.tokens.encode import Encoder
 from cityscribe.train.collator import Collator
-from cityscribe.train.groups import last_run, load_images, plan_groups
+from cityscribe.train.groups import last_run, load_media, plan_groups
 from cityscribe.train.objectives import OBJECTIVES
 from cityscribe.train.objectives.pairs import arrange_pairs
 from cityscribe.train.reference import compute
@@ -116,7 +116,8 @@ def on_trees(
 
 def alone(model: PreTrainedModel, processor: ProcessorMixin, sample: Sample, root: Path, answers: str) -> Tensor:
     """The log-probabilities of the trained tokens of one sample: the whole of it through the model, nothing shared."""
-    conversation = Encoder(model, processor).teach(sample.name, sample.messages, load_images(sample, root))
+    media = load_media(sample, root, TrainSettings())
+    conversation = Encoder(model, processor).teach(sample.name, sample.messages, media)
     inputs = {**conversation.tensors(), **conversation.media_inputs}
     logits = model(**inputs, use_cache=False).logits[0, :-1]
     trained = torch.from_numpy(last_run(conversation.trained) if answers == "last" else conversation.trained)[1:]

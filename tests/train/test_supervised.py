@@ -265,7 +265,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_samples(load: Load, city: City
         InputError, match=r"the loss of step 1 is not finite; its samples: event_\d/overhead/\w+/short/0, "
     ):
         train(city.samples, city.root, model, processor, rows, tmp_path)
-    with pytest.raises(InputError, match="changes its logits by nan"):
+    with pytest.raises(InputError, match="changes its loss by nan"):
         train(city.samples, city.root, model, processor, SETTINGS, tmp_path)
 
 
