@@ -97,7 +97,7 @@ def load_config(base: str | Path) -> PreTrainedConfig:
     place = resolve_base(base)
     if Path(place).is_dir():
         _check_json(Path(place))
-    with _named(place, "its configuration"):
+    with named_errors(place, "its configuration"):
         config = AutoConfig.from_pretrained(place, trust_remote_code=False)
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise InputError(f"{place}: a model of type `{config.model_type}` does not answer questions about images")
@@ -129,7 +129,7 @@ def load_model(base: str | Path, *, dtype: torch.dtype, tiles: bool = True, four
         with torch.device("meta"):
             skipped = linears_outside_decoder(AutoModelForImageTextToText.from_config(config))
         quantised["quantization_config"] = four_bit_config(skipped, dtype)
-    with _named(place, "its weights"), _quiet():
+    with named_errors(place, "its weights"), _quiet():
         model: PreTrainedModel
         loading: dict[str, Any]
         model, loading = AutoModelForImageTextToText.from_pretrained(  # type: ignore[misc]
@@ -174,7 +174,7 @@ def load_processor(base: str | Path, *, tiles: bool = True) -> ProcessorMixin:
         for what, files in PROCESSOR_FILES.items():
             if not any((Path(place) / file).is_file() for file in files):
                 raise InputError(f"{place}: has no {what}; expected {' or '.join(files)} from the model's page")
-    with _named(place, "its processor"), _quiet():
+    with named_errors(place, "its processor"), _quiet():
         chosen = own_class(place)
         if chosen is None and type(config) in PROCESSOR_MAPPING:
             chosen = PROCESSOR_MAPPING[type(config)]
@@ -276,7 +276,7 @@ def _check_safetensors(folder: Path) -> None:
 
 
 @contextmanager
-def _named(place: str, what: str) -> Iterator[None]:
+def named_errors(place: str, what: str) -> Iterator[None]:
     """Turn what transformers raises about somebody's checkpoint into one line that names the checkpoint.
 
     A checkpoint is input from outside, and its faults surface as whatever the reading code happened to run into.

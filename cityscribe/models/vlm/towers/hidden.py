@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
@@ -32,6 +33,29 @@ class HiddenTower(nn.Module):
         self.grid = (side, side)
         self.width = int(made.hidden_size)
         self.model = self.model_class(made)
+
+    @classmethod
+    def read_config(cls, base: str) -> dict[str, Any]:
+        """The configuration of the image encoder of a model in a folder or on the hub."""
+        return cls._fitting(cls.config_class.from_pretrained(base).to_diff_dict())
+
+    @classmethod
+    def read_weights(cls, base: str) -> dict[str, Tensor]:
+        """Its weights, under the names that they have in `model`. Raises ValueError where some are missing."""
+        config = cls.config_class(**cls.read_config(base))
+        model: Any
+        model, loading = cls.model_class.from_pretrained(  # type: ignore[misc]
+            base, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+        if loading["missing_keys"]:
+            raise ValueError(f"has no `{sorted(loading['missing_keys'])[0]}`")
+        weights: dict[str, Tensor] = model.state_dict()
+        return weights
+
+    @classmethod
+    def _fitting(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """What a configuration becomes as an option of the tower."""
+        return {key: value for key, value in config.items() if key not in ("transformers_version", "architectures")}
 
     def forward(self, pixels: Tensor) -> Tensor:
         """[views, 3, *size] -> [views, *grid, width]"""

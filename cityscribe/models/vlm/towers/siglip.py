@@ -17,5 +17,9 @@ class SiglipTower(HiddenTower):
     mean = tuple(IMAGENET_STANDARD_MEAN)
     std = tuple(IMAGENET_STANDARD_STD)
 
+    @classmethod
+    def _fitting(cls, config: dict[str, Any]) -> dict[str, Any]:
+        return {**super()._fitting(config), "vision_use_head": False}
+
     def __init__(self, config: dict[str, Any], layer: int = -2) -> None:
         super().__init__({**config, "vision_use_head": False}, layer)

@@ -1,0 +1,178 @@
+"""A model from a file that names its parts, with the weights of published models where it says so.
+
+    towers:
+      - {kind: clip, base: openai/clip-vit-large-patch14-336, layer: -2}
+    tiling: {kind: letterbox}
+    connector: {kind: average-pooling, pool: 2}
+    decoder: {base: Qwen/Qwen3-0.6B}
+
+A `base` is a folder or a hub id; without one, a tower and a decoder take a `config` of transformers and random weights
+by the `seed`. The connector is always new: it is what trains first. The tokenizer is that of the decoder's base, or of
+`tokenizer`, with a token for images and a chat template of this package.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import ConfigDict, Field, model_validator
+from torch import nn
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    ProcessorMixin,
+)
+
+from cityscribe.files import InputError
+from cityscribe.models.load import named_errors, resolve_base, save_model
+from cityscribe.models.saved import check_finite
+from cityscribe.models.seams import VISION_TOWERS
+from cityscribe.models.tokenizer import CHAT_TEMPLATE, END, IMAGE, START
+from cityscribe.models.vlm.compose import VlmParts, compose, decoder_config
+from cityscribe.settings import Named, Section, conflict
+from cityscribe.settings.loading import load
+
+
+class TowerFile(Section):
+    """A tower: beside `kind` and `base`, the options that it takes."""
+
+    model_config = ConfigDict(extra="allow")
+    kind: Annotated[str, Named("vision-tower")] = Field(description="which tower")
+    base: str = Field("", description="folder or hub id of the model whose weights it takes")
+
+
+class TilingFile(Section):
+    model_config = ConfigDict(extra="allow")
+    kind: Annotated[str, Named("tiling")] = Field("whole", description="which tiling")
+
+
+class ConnectorFile(Section):
+    model_config = ConfigDict(extra="allow")
+    kind: Annotated[str, Named("connector")] = Field("mlp", description="which connector")
+
+
+class DecoderFile(Section):
+    base: str = Field("", description="folder or hub id of a causal language model")
+    config: dict[str, Any] = Field({}, description="or a configuration of transformers, with its `model_type`")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> DecoderFile:
+        if bool(self.base) == bool(self.config):
+            raise conflict("give base or config, one of them")
+        return self
+
+
+class VlmFile(Section):
+    towers: tuple[TowerFile, ...] = Field(min_length=1, description="side by side, on the same grid")
+    tiling: TilingFile = TilingFile()
+    connector: ConnectorFile = ConnectorFile()
+    decoder: DecoderFile
+    tokenizer: str = Field("", description="folder or hub id; by default, that of the decoder's base")
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="what the weights are stored in")
+    seed: int = Field(0, ge=0, description="of the weights that are new")
+
+    @model_validator(mode="after")
+    def _has_words(self) -> VlmFile:
+        if not self.tokenizer and not self.decoder.base:
+            raise conflict("tokenizer: missing; a decoder without a base brings none")
+        return self
+
+
+def build_from_file(path: Path, out: Path) -> PreTrainedModel:
+    """Compose the model that a YAML file names and write its checkpoint to `out`. Returns the model.
+
+    Raises InputError with every mistake in the file, for a base that cannot be read or is of another kind, and as
+    `compose` does.
+    """
+    settings = load(VlmFile, path)
+    model, processor = build(settings)
+    save_model(model, processor, out)
+    return model
+
+
+def build(settings: VlmFile) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """The model of some settings, with its processor. Raises InputError as `build_from_file` does."""
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.dtype]
+    tokenizer = read_tokenizer(settings.tokenizer or settings.decoder.base)
+    language = None
+    if settings.decoder.base:
+        language = read_decoder(settings.decoder.base, tokenizer, settings.seed)
+        text = language.config
+    else:
+        vocabulary = {"vocab_size": len(tokenizer), "bos_token_id": None}
+        ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+        text = decoder_config({**vocabulary, **ends, **settings.decoder.config})
+    towers = [_tower_options(tower) for tower in settings.towers]
+    parts = VlmParts(
+        towers=tuple(towers),
+        decoder=text,
+        tiling=settings.tiling.model_dump(),
+        connector=settings.connector.model_dump(),
+    )
+    model, processor = compose(parts, tokenizer, seed=settings.seed)
+    _copy_weights(model, settings.towers, language)
+    return model.to(dtype), processor  # type: ignore[arg-type]
+
+
+def read_tokenizer(base: str) -> PreTrainedTokenizerBase:
+    """A tokenizer with a token for images, one that ends a turn, and a chat template that marks the answers."""
+    place = resolve_base(base)
+    with named_errors(place, "its tokenizer"):
+        tokenizer: Any = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    tokenizer.add_special_tokens(
+        {"extra_special_tokens": [IMAGE, START], "eos_token": END}, replace_extra_special_tokens=False
+    )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "left"
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def read_decoder(base: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
+    """A causal language model with a row of its embeddings for each token. New rows are drawn by the seed."""
+    place = resolve_base(base)
+    with named_errors(place, "its weights"):
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            place, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+        )
+    check_finite(model, place)
+    if len(tokenizer) > model.config.vocab_size:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model.resize_token_embeddings(len(tokenizer))
+    found: PreTrainedModel = model
+    return found
+
+
+def _tower_options(tower: TowerFile) -> dict[str, Any]:
+    """The options of a tower, with the configuration of its base."""
+    options = tower.model_dump(exclude={"base"})
+    if not tower.base:
+        return options
+    member = VISION_TOWERS[tower.kind]
+    if not hasattr(member, "read_config"):
+        raise InputError(f"vision-tower {tower.kind}: takes no base")
+    place = resolve_base(tower.base)
+    with named_errors(place, "its configuration"):
+        return {**options, "config": {**member.read_config(place), **options.get("config", {})}}
+
+
+def _copy_weights(model: Any, towers: tuple[TowerFile, ...], language: PreTrainedModel | None) -> None:
+    """Put the weights of the bases into the parts; a LLaVA holds its one tower without a wrapper."""
+    inner = model.model.vision_tower
+    holders = list(inner) if isinstance(inner, nn.ModuleList) else [inner]
+    for holder, tower in zip(holders, towers, strict=True):
+        if tower.base:
+            place = resolve_base(tower.base)
+            with named_errors(place, "its weights"):
+                weights = VISION_TOWERS[tower.kind].read_weights(place)
+                (holder.model if isinstance(inner, nn.ModuleList) else holder).load_state_dict(weights)
+    if language is not None:
+        model.model.language_model.load_state_dict(language.get_decoder().state_dict())
+        model.lm_head.load_state_dict(language.get_output_embeddings().state_dict())
+        check_finite(model, "the model")

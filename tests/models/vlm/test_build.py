@@ -1,0 +1,127 @@
+"""Models from a file that names published parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from transformers import (
+    CLIPConfig,
+    CLIPModel,
+    LlamaForCausalLM,
+    LlavaForConditionalGeneration,
+    PreTrainedModel,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+)
+from typer.testing import CliRunner
+
+from cityscribe.cli import app
+from cityscribe.files import InputError
+from cityscribe.models.load import load_model, load_processor
+from cityscribe.models.tokenizer import END, IMAGE
+from cityscribe.models.vlm.build import build_from_file
+from cityscribe.models.vlm.model import Vlm
+from tests.models.test_load import model_inputs
+from tests.models.vlm.composed import CLIP, POOLED, SIGLIP, TOKENIZER, decoder
+
+
+def write(folder: Path, **values: Any) -> Path:
+    file = folder / "vlm.yaml"
+    file.write_text(yaml.safe_dump(values))
+    return file
+
+
+def published(folder: Path, model: PreTrainedModel, *, words: bool = False) -> str:
+    model.save_pretrained(folder)
+    if words:
+        TOKENIZER.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("kind", ["llava", "pooled"])
+def test_weights_come_from_the_models_that_are_named(kind: str, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    text = decoder(Qwen3Config)
+    text.vocab_size -= 1  # the token of images is new to it
+    language = Qwen3ForCausalLM(text)
+    # A whole CLIP, as it is published: image encoder and text encoder.
+    clip = CLIPModel(CLIPConfig(vision_config=CLIP["config"], text_config={"num_hidden_layers": 1, "hidden_size": 512}))
+    file = write(
+        tmp_path,
+        towers=[{"kind": "clip", "base": published(tmp_path / "clip", clip), "layer": -1}],
+        decoder={"base": published(tmp_path / "words", language, words=True)},
+        **({"connector": POOLED} if kind == "pooled" else {}),
+    )
+    build_from_file(file, tmp_path / "built")
+    built: Any = load_model(tmp_path / "built", dtype=torch.float32)
+    assert type(built) is {"llava": LlavaForConditionalGeneration, "pooled": Vlm}[kind]
+    tower = built.model.vision_tower if kind == "llava" else built.model.vision_tower[0].model
+    for name, value in clip.vision_model.state_dict().items():
+        assert torch.equal(tower.state_dict()[name], value), name
+    decoded = language.model.state_dict()
+    for name, value in built.model.language_model.state_dict().items():
+        assert torch.equal(value[: len(decoded[name])], decoded[name]), name
+    assert torch.equal(built.lm_head.weight[: text.vocab_size], language.lm_head.weight)
+    assert built.lm_head.weight.shape[0] == len(TOKENIZER)
+    processor = load_processor(tmp_path / "built")
+    assert processor.tokenizer.eos_token == END
+    inputs = model_inputs(processor)
+    assert (inputs["input_ids"] == processor.tokenizer.convert_tokens_to_ids(IMAGE)).sum() == 2 * (
+        16 if kind == "llava" else 4
+    )
+    assert built(**inputs).logits.isfinite().all()
+
+
+def test_a_tower_without_its_head_and_a_decoder_without_a_base_by_the_command(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    vision = SiglipVisionModel(SiglipVisionConfig(**SIGLIP["config"]))
+    file = write(
+        tmp_path,
+        towers=[{"kind": "siglip", "base": published(tmp_path / "siglip", vision)}],
+        tiling={"kind": "letterbox"},
+        decoder={"config": {"model_type": "llama", "num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 48}},
+        tokenizer=published(tmp_path / "words", LlamaForCausalLM(decoder()), words=True),
+        dtype="bfloat16",
+    )
+    result = CliRunner().invoke(app, ["build", str(file), str(tmp_path / "built")])
+    assert result.exit_code == 0, result.output
+    built: Any = load_model(tmp_path / "built", dtype=torch.float32)
+    weights = vision.state_dict()
+    for name, value in built.model.vision_tower[0].model.state_dict().items():
+        assert torch.equal(value, weights[name].bfloat16().float()), name
+    assert built(**model_inputs(load_processor(tmp_path / "built"))).logits.isfinite().all()
+
+
+FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown tower": ({"towers": [{"kind": "clop"}]}, r"vlm.yaml: line \d+: towers.0.kind: expected one of clip"),
+    "no tower": ({"towers": []}, "towers"),
+    "a base that is none": ({"towers": [{"kind": "clip", "base": "./nowhere"}]}, "./nowhere: no such folder"),
+    "two decoders": ({"decoder": {"base": "a", "config": {"model_type": "llama"}}}, "decoder: give base or config"),
+    "no words": ({"tokenizer": ""}, "tokenizer: missing"),
+    "a decoder of none": ({"decoder": {"config": {"model_type": "lama"}}}, "decoder: "),
+    "an encoder": ({"decoder": {"config": {"model_type": "clip"}}}, "decoder: a model of type `clip` does not"),
+    "a typing error": ({"conector": {"kind": "mlp"}}, "did you mean `connector`"),
+    "an option of none": ({"connector": {"kind": "mlp", "pool": 2}}, "connector mlp: does not take"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_mistake_in_the_file_is_named(fault: str, tmp_path: Path) -> None:
+    words = tmp_path / "words"
+    TOKENIZER.save_pretrained(words)
+    values = {
+        "towers": [CLIP],
+        "decoder": {"config": {"model_type": "llama", "hidden_size": 32}},
+        "tokenizer": str(words),
+    }
+    changes, message = FAULTS[fault]
+    file = write(tmp_path, **{**values, **changes})
+    with pytest.raises(InputError, match=message):
+        build_from_file(file, tmp_path / "built")
+    assert not (tmp_path / "built").exists()
