@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from cityscribe.cli import app
+from cityscribe.detect import clips
 from cityscribe.detect.clips import Options, detect_clips, join, write_boxes
 from cityscribe.detect.detector import Detection, load_detector
 from cityscribe.media.video import frame_index, probe, write_video
@@ -117,6 +120,46 @@ def test_a_stopped_run_goes_on_and_ends_as_one_that_was_not(
     assert detect_clips(scenarios, detector, str(folder), tmp_path / "stopped", options) == whole
     assert _files(tmp_path / "stopped") == _files(tmp_path / "whole")
     assert len(whole) == 4
+
+
+def test_stopped_after_every_file_operation_it_ends_as_if_never_stopped(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a kill leaves behind each rename and each forced write, and behind a torn line of the journal."""
+    scenarios, _ = read_wts(data)
+    monkeypatch.setattr(clips, "look_through", lambda view, detector, options: sightings(options.every))
+    whole = detect_clips(scenarios, None, "detector", tmp_path / "whole", Options())
+    left = 0
+    real = {name: getattr(os, name) for name in ("replace", "fsync")}
+
+    def dying(name: str) -> Callable[..., None]:
+        def call(*arguments: Any) -> None:
+            nonlocal left
+            real[name](*arguments)
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+
+        return call
+
+    for name in real:
+        monkeypatch.setattr(os, name, dying(name))
+    stopped = 0
+    for last in range(40):
+        out, left = tmp_path / f"out{last}", last
+        try:
+            detect_clips(scenarios, None, "detector", out, Options())
+        except KeyboardInterrupt:
+            stopped += 1
+        else:
+            break
+        journal = out / "detected.jsonl"
+        if journal.exists() and journal.read_bytes().count(b"\n") <= len(whole):
+            journal.write_bytes(journal.read_bytes() + b'{"split": "tra')
+        left = 1000
+        assert detect_clips(scenarios, None, "detector", out, Options()) == whole
+        assert _files(out) == _files(tmp_path / "whole")
+    assert stopped > 8
 
 
 def _files(folder: Path) -> dict[str, bytes]:
