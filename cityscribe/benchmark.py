@@ -52,8 +52,9 @@ def answer_benchmark(
     answers = out / "answers.jsonl"
     if any("#" in image for sample in samples for image in sample.images):
         report = prepare_conversations(samples, root, settings.prepare, out)
-        if report.skipped:
-            raise InputError(f"{out / 'skipped.jsonl'}: {report.skipped} questions cannot be shown; it says why")
+        unshown = len(samples) - sum(report.samples.values())
+        if unshown:
+            raise InputError(f"{out / 'skipped.jsonl'}: {unshown} questions cannot be shown; it says why")
         samples, root = read_samples(out / "test.parquet"), out
     predict_conversations(samples, root, model_dir, settings, answers, images=images, progress=progress)
     return answers
