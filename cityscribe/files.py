@@ -37,14 +37,25 @@ def write_text(path: Path, text: str) -> None:
     os.replace(partial, path)
 
 
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, or in UTF-16 or UTF-32 as some programs save it. Line ends become `\\n`.
+
+    Raises OSError, and UnicodeDecodeError for a file that is no text.
+    """
+    content = path.read_bytes()
+    # JSON's own way to tell an encoding: a mark at the start, or else where the first zero bytes stand.
+    text = content.decode(json.detect_encoding(content) if len(content) >= 4 else "utf-8-sig")
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+
+
 def read_json(path: Path) -> Any:
     """Read JSON. Raises InputError with the file, the line and what is wrong."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(read_text(path))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start}: not UTF-8 text") from error
+        raise InputError(f"{path}: byte {error.start}: not {error.encoding.upper()} text") from error
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: line {error.lineno}, column {error.colno}: {error.msg}") from error
     except RecursionError as error:

@@ -37,6 +37,18 @@ ROLES = {
 }
 """What formats call a speaker, and what that is here."""
 
+UNSHOWN = ("audio", "audios", "speech", "sound", "sounds", "point_cloud", "point_clouds")
+"""Columns of media that no model here is shown."""
+
+UNSHOWN_MARKS = re.compile(r"<(?:audio|speech|sound|point_cloud)>|<\|(?:audio|AUDIO)\|>|<\|audio_bos\|>")
+"""Where a text would show such a medium."""
+
+PLACEHOLDERS = re.compile(
+    r"<image>|<video>|<\|(?:image|video)_pad\|>|<\|vision_(?:start|end|pad)\|>|<\|image\|>|<\|video\|>|<image_soft_token>"
+    r"|<IMG_CONTEXT>|\[IMG\]|<image_placeholder>|<start_of_image>"
+)
+"""What families of models write where an image stands: in a text it is taken for one."""
+
 SURROGATES = "has halves of surrogate pairs, which are no characters"
 
 META_FIELDS = {field.name: field for field in fields(TrafficMeta)}
@@ -82,7 +94,7 @@ def blocks_of_marks(text: str, *, newline: bool) -> list[Block]:
             blocks.append({"type": part[1:-1]})
             continue
         if newline and blocks:
-            part = part.removeprefix("\n")
+            part = part.removeprefix("\r\n") if part.startswith("\r") else part.removeprefix("\n")
         if part:
             blocks.append(text_block(part))
     return blocks or [text_block("")]
@@ -231,6 +243,8 @@ def build_sample(
     Where files are given and no block shows one, they stand before the first words of the user, as trainers do it. A
     video is shown by `frames` frames of it.
     """
+    if not _all_shown(entry, turns):
+        return None
     named_inside = any(block["type"] == "video" and "file" in block for _, blocks in turns for block in blocks)
     if (videos or named_inside) and not frames:
         entry.error("", "shows a video; set data.frames to show some of its frames")
@@ -267,6 +281,36 @@ def build_sample(
     given = meta or TrafficMeta(kind="chat")
     given = replace(given, scenario=given.scenario or printable(name), split=given.split or split)
     return Sample(tuple(messages), tuple(references), group or "|".join(references) or given.scenario, given)
+
+
+def _all_shown(entry: Entry, turns: Sequence[Turn]) -> bool:
+    """Whether an entry holds no medium that is not shown; one that does is left out rather than learned as text."""
+    for key in UNSHOWN:
+        if entry.row.get(key):
+            entry.error(key, "names a medium that is not shown; only images and videos are")
+            return False
+    for number, (role, blocks) in enumerate(turns):
+        for block in blocks:
+            text = block["text"] if block["type"] == "text" else ""
+            found = UNSHOWN_MARKS.search(text)
+            if found:
+                entry.error("", f"turn {number + 1} ({role}) marks {found[0]}, a medium that is not shown")
+                return False
+            found = PLACEHOLDERS.search(text)
+            if found:
+                why = f"its text holds {found[0]}, which models take for an image: training refuses it where yours does"
+                entry.note("warning", f"turn {number + 1} ({role})", why)
+    return True
+
+
+def unshown(entry: Entry, shown_keys: Iterable[str]) -> bool:
+    """Whether an entry names images or videos under a key that is not read, which is noted: they would be missing."""
+    read = set(shown_keys)
+    for key in ("image", "images", "video", "videos"):
+        if key not in read and entry.row.get(key):
+            entry.error(key, f"names media, but {' and '.join(sorted(read)) or 'no column of them'} is read")
+            return True
+    return False
 
 
 def own_meta(row: dict[str, Any]) -> tuple[TrafficMeta | None, str]:

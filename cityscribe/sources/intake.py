@@ -11,14 +11,16 @@ import csv
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 
-from cityscribe.files import InputError, printable, read_json
+from cityscribe.files import InputError, printable, read_json, read_text
 from cityscribe.records import Level, Note, Problem
 from cityscribe.sources.splits import split_named
 from cityscribe.values import shown
@@ -31,6 +33,9 @@ MAX_YAML = 200_000
 
 UNREADABLE = object()
 """What a file gives that could not be read; its problem is noted."""
+
+FILE_URL = re.compile(r"file:(?://(?:localhost(?=/))?)?", re.IGNORECASE)
+"""How an address begins that means a file of this machine; a relative path may follow, as Qwen's examples have it."""
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 
@@ -98,11 +103,11 @@ class Intake:
         return [path for path in paths if os.path.isdir(path)]
 
     def text(self, path: Path) -> str | None:
-        """The UTF-8 text of a file."""
+        """The text of a file, in UTF-8, UTF-16 or UTF-32."""
         try:
-            return path.read_text(encoding="utf-8-sig")
+            return read_text(path)
         except UnicodeDecodeError as error:
-            self.add("error", path, f"byte {error.start}", "not UTF-8 text")
+            self.add("error", path, f"byte {error.start}", f"not {error.encoding.upper()} text")
         except OSError as error:
             self.add("error", path, "", error.strerror or str(error))
         return None
@@ -185,16 +190,38 @@ class Intake:
         """
         if not name or "\0" in name or name != printable(name):
             raise ValueError(f"is {shown(name)}, expected the path of a file")
-        if URL.match(name) and not os.path.isabs(name):
+        local = FILE_URL.match(name)
+        if URL.match(name) and not os.path.isabs(name) and not local:
             raise ValueError(f"is {shown(name)}, expected a file below the data folder, not an address")
         root = os.path.abspath(self.root)
         reasons = []
-        for start in dict.fromkeys((os.path.abspath(base), root)):
-            path = os.path.normpath(os.path.join(start, name))
-            if os.path.commonpath((root, path)) != root or path == root:
-                reasons.append(f"{shown(name)} lies outside the data folder; put it below that folder")
-            elif os.path.isfile(path):
-                return os.path.relpath(path, root).replace(os.sep, "/")
-            else:
-                reasons.append(f"the file {shown(name)} does not exist")
+        for spelled in (unquote(name[local.end() :]), name[local.end() :]) if local else (name,):
+            for start in dict.fromkeys((os.path.abspath(base), root)):
+                path = os.path.normpath(os.path.join(start, spelled))
+                if os.path.commonpath((root, path)) != root or path == root:
+                    reasons.append(f"{shown(name)} lies outside the data folder; put it below that folder")
+                elif os.path.isfile(path):
+                    return os.path.relpath(path, root).replace(os.sep, "/")
+                elif (found := _spelled_otherwise(root, os.path.relpath(path, root))) is not None:
+                    return found
+                else:
+                    reasons.append(f"the file {shown(name)} does not exist")
         raise ValueError(reasons[-1])
+
+
+def _spelled_otherwise(root: str, path: str) -> str | None:
+    """The file that a relative path means where separators are those of Windows, or accents are composed otherwise."""
+    found = root
+    for part in path.replace("\\", "/").split("/"):
+        if not os.path.lexists(os.path.join(found, part)):
+            try:
+                names = os.listdir(found)
+            except OSError:
+                return None
+            meant = unicodedata.normalize("NFC", part)
+            part = next((name for name in sorted(names) if unicodedata.normalize("NFC", name) == meant), "")
+            if not part:
+                return None
+        found = os.path.join(found, part)
+    inside = os.path.relpath(os.path.normpath(found), root)
+    return inside.replace(os.sep, "/") if os.path.isfile(found) and not inside.startswith("..") else None

@@ -32,6 +32,7 @@ from cityscribe.sources.conversation import (
     own_meta,
     text_with_marks,
     turns_of,
+    unshown,
 )
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.pairs import preference_to_write, with_rejected
@@ -111,9 +112,9 @@ def _samples(intake: Intake, path: Path, entries: list[tuple[str, Any]], frames:
         turns = turns_of(
             entry, "conversations", role_keys=("from", "role"), text_keys=("value", "content"), newline=True
         )
-        images = media(entry, "image") if row.get("image") or "images" not in row else media(entry, "images")
-        videos = media(entry, "video")
-        if turns is None or images is None or videos is None:
+        key = "image" if row.get("image") or "images" not in row else "images"
+        images, videos = media(entry, key), media(entry, "video")
+        if turns is None or images is None or videos is None or unshown(entry, (key, "video")):
             continue
         if images and videos:
             entry.error("video", "stands beside images; which of them a mark <image> means cannot be told")

@@ -33,6 +33,7 @@ from cityscribe.sources.conversation import (
     meta_to_write,
     own_meta,
     turns_of,
+    unshown,
 )
 from cityscribe.sources.intake import MAX_PIXELS, open_intake
 from cityscribe.sources.pairs import REJECTED, preference_to_write, with_rejected
@@ -69,10 +70,12 @@ def samples_of_row(entry: Entry, frames: int, images: list[str] | None = None) -
 def _sample(entry: Entry, frames: int, images: list[str] | None) -> Sample | None:
     row = entry.row
     turns = _turns(entry)
+    read = ["videos" if row.get("videos") is not None or "video" not in row else "video"]
+    videos = media(entry, read[0])
     if images is None:
-        images = media(entry, "images" if row.get("images") is not None or "image" not in row else "image")
-    videos = media(entry, "videos" if row.get("videos") is not None or "video" not in row else "video")
-    if turns is None or images is None or videos is None:
+        read.append("images" if row.get("images") is not None or "image" not in row else "image")
+        images = media(entry, read[1])
+    if turns is None or images is None or videos is None or unshown(entry, read):
         return None
     if row.get("objects") is not None:
         filled = _fill_objects(entry, turns, images)

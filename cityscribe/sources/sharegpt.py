@@ -30,6 +30,7 @@ from cityscribe.sources.conversation import (
     meta_to_write,
     own_meta,
     text_with_marks,
+    unshown,
 )
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.pairs import preference_to_write, with_rejected
@@ -107,7 +108,12 @@ def _data_set(intake: Intake, path: Path, name: str, description: Any, frames: i
         turns = _alpaca(entry, columns) if formatting == "alpaca" else _sharegpt(entry, columns, tags)
         images = media(entry, columns["images"]) if "images" in columns else []
         videos = media(entry, columns["videos"]) if "videos" in columns else []
-        if turns is None or images is None or videos is None:
+        heard = columns.get("audios", "audios")
+        if entry.row.get(heard):
+            entry.error(heard, "names a medium that is not shown; only images and videos are")
+            continue
+        named = [columns[key] for key in ("images", "videos") if key in columns]
+        if turns is None or images is None or videos is None or unshown(entry, named):
             continue
         meta, group = own_meta(entry.row)
         named = name_of(entry.row.get("id")) or f"{name}{entry.place}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -30,15 +31,20 @@ def files_below(root: Path, suffixes: Sequence[str]) -> Iterator[str]:
 
 
 def files_by_stem(root: Path, suffixes: Sequence[str] = VIDEO_SUFFIXES) -> dict[str, str]:
-    """Stem -> path relative to the root, of the files of `files_below`; the first of a stem counts."""
+    """Stem, `composed` -> path relative to the root, of the files of `files_below`; the first of a stem counts."""
     found: dict[str, str] = {}
     for path in files_below(root, suffixes):
-        found.setdefault(os.path.splitext(path.rpartition("/")[2])[0], path)
+        found.setdefault(composed(os.path.splitext(path.rpartition("/")[2])[0]), path)
     return found
 
 
+def composed(name: str) -> str:
+    """A name with its accents composed (NFC): macOS takes them apart in names of files, annotations do not."""
+    return unicodedata.normalize("NFC", name)
+
+
 def stem_of(name: str) -> str:
-    """The stem of a file name or address, its folders left out; a name without the suffix of a video stays as it is."""
-    last = name.replace("\\", "/").rstrip("/").rpartition("/")[2].strip()
+    """The stem of a file name or address, `composed`, its folders left out; suffixes of other files stay."""
+    last = composed(name).replace("\\", "/").rstrip("/").rpartition("/")[2].strip()
     stem, suffix = os.path.splitext(last)
     return stem if suffix.lower() in VIDEO_SUFFIXES else last

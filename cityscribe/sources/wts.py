@@ -30,6 +30,7 @@ from cityscribe.files import InputError, printable
 from cityscribe.media.kinds import VIDEO_SUFFIXES
 from cityscribe.records import Note, Problem
 from cityscribe.sources import ScenarioSource
+from cityscribe.sources.videos import composed
 from cityscribe.sources.wts_boxes import read_box_file
 from cityscribe.sources.wts_gaze import GazeFiles, find_gaze, read_gaze
 from cityscribe.traffic.captions import CaptionFile, read_caption_file
@@ -276,7 +277,7 @@ def _log_unused(path: Path, suffixes: tuple[str, ...], why: str, log: _Log) -> N
 
 def _stem(name: str, suffixes: tuple[str, ...] = VIDEO_SUFFIXES) -> str:
     """A file name without its folder and its suffix; `Path.stem` would cut a name at the dots of an address in it."""
-    name = re.split(r"[/\\]", name)[-1]
+    name = composed(re.split(r"[/\\]", name)[-1])
     return next((name[: -len(suffix)] for suffix in suffixes if name.lower().endswith(suffix)), name)
 
 
