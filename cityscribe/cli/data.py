@@ -49,7 +49,7 @@ def check(
     """
     from cityscribe.sources.reading import check_data
     from cityscribe.sources.submission import check_submission
-    from cityscribe.sources.wts import SPLITS
+    from cityscribe.sources.wts_folders import SPLITS
 
     if submission is not None:
         if against is None or data is not None:

@@ -12,7 +12,8 @@ from cityscribe.files import InputError
 from cityscribe.media.images import remark_on
 from cityscribe.media.video import VideoError, VideoInfo, frame_index, probe
 from cityscribe.records import Problem, Sample
-from cityscribe.sources.wts import Origin, read_with_origins, relative_name
+from cityscribe.sources.intake import Intake
+from cityscribe.sources.wts import Origin, read_with_origins
 from cityscribe.traffic.scenario import PHASES, View
 
 OVERHANG_PIXELS = 1.0
@@ -46,7 +47,7 @@ def check_wts(root: Path, *, open_videos: bool = True, progress: Progress | None
 
 
 def _check_view(view: View, root: Path, origins: dict[Origin, str]) -> Iterator[Problem]:
-    video = relative_name(view.video, root)
+    video = Intake(root).relative(view.video)
     try:
         info = probe(view.video)
     except VideoError as error:

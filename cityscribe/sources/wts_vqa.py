@@ -26,8 +26,8 @@ from cityscribe.sources.conversation import FRAMES, Entry, boxed_frame, build_sa
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_below, files_by_stem, stem_of
-from cityscribe.sources.wts import BOX_SUFFIX
 from cityscribe.sources.wts_boxes import read_box_file
+from cityscribe.sources.wts_folders import BOX_SUFFIX
 from cityscribe.traffic.captions import MAX_TIME_S, phase_number
 from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.traffic.scenario import PHASES, ROLES, Box, Domain, Split, ViewKind
