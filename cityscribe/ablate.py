@@ -28,6 +28,7 @@ from cityscribe.ablations import ABLATIONS
 from cityscribe.evaluate.resampling import holm
 from cityscribe.files import InputError, write_json, write_text
 from cityscribe.pipeline import STAGES, Watch, run
+from cityscribe.pipeline.digests import Digests
 from cityscribe.plain_yaml import read_yaml
 from cityscribe.project import Settings, resolve
 from cityscribe.report.bootstrap import Interval, paired_interval, paired_p_value
@@ -118,11 +119,13 @@ def ablate(ablation: Ablation, runs: Path, watch: Watch, tell: Callable[[str], N
     planned = plan(ablation, runs)
     total = sum(map(len, planned.values()))
     done: dict[str, list[Run]] = {}
+    digests = Digests()
     for arm, settings in planned.items():
         for one in settings:
             number = sum(map(len, done.values())) + 1
             tell(f"{one.name} ({number} of {total})")
-            run(one, watch, tell, tuple(stage for stage in STAGES if stage != "report"), sorted(runs.glob("*/*")))
+            stages = [stage for stage in STAGES if stage != "report"]
+            run(one, watch, tell, stages, sorted(runs.glob("*/*")), digests)
             done.setdefault(arm, []).append(read_run(one.run_dir, one))
     arms = compare_arms(done)
     folder = runs / ablation.name

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +34,42 @@ def one_line(text: str) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text, made `printable`, whole or not at all."""
+    """Write UTF-8 text, made `printable`, whole or not at all. An OSError names the file."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(printable(text), encoding="utf-8")
-    os.replace(partial, path)
+    with naming(path):
+        partial.write_text(printable(text), encoding="utf-8")
+        os.replace(partial, path)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An OSError of the block names this file where it names none, as that of a disk that fills up while written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder if it is there. It loses its name first, so that a kill leaves it whole or not there."""
+    removed = folder.with_name(folder.name + REMOVED)
+    shutil.rmtree(removed, ignore_errors=True)
+    if folder.is_dir():
+        os.replace(folder, removed)
+        shutil.rmtree(removed, ignore_errors=True)
+
+
+def put_in_place(partial: Path, folder: Path) -> None:
+    """Give a finished folder its name, in the place of one that has it. A folder with files in it cannot be renamed
+    over, so it steps aside first."""
+    remove_folder(folder)
+    os.replace(partial, folder)
+
+
+REMOVED = ".removed"
+"""The end of the name of a folder that is being removed."""
 
 
 def read_text(path: Path) -> str:

@@ -47,6 +47,7 @@ KINDS: dict[str, str] = {
     "question-order": "cityscribe.predict.orders:ORDERS",
     "profile": "cityscribe.evaluate.registries:PROFILES",
     "renderer": "cityscribe.world.renderers:RENDERERS",
+    "stage": "cityscribe.pipeline.step:STAGES",
     "preset": "cityscribe.presets:PRESETS",
     "ablation": "cityscribe.ablations:ABLATIONS",
 }

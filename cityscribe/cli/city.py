@@ -175,9 +175,8 @@ def demo(
     Takes ten minutes at most on two cores and 4 GB of memory. Writes runs/demo.
     """
     from cityscribe.demo import write_demo
-    from cityscribe.pipeline import STAGES
     from cityscribe.project import load_settings
 
     project = write_demo(runs, seed, watch)
-    run_stages(project, overrides, STAGES)
+    run_stages(project, overrides)
     _print_attributes(load_settings(project, overrides or []))

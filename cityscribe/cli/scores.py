@@ -77,16 +77,16 @@ def compare(
     output: Annotated[Path, typer.Option(help="folder for compare.json and the page")] = Path("runs/compare"),
 ) -> None:
     """What separates runs on the same references, how surely, and where: tables, the samples that changed most."""
-    from cityscribe.pipeline import brings_samples
     from cityscribe.project import load_settings
     from cityscribe.report.compare import compare_runs, write_comparison
     from cityscribe.report.run_files import read_run
+    from cityscribe.sources import SOURCES
 
     settings = [load_settings(project) for project in projects]
     names = [one.name for one in settings]
     if len(set(names)) < len(names):
         names = [str(one.run_dir) for one in settings]
-    if brings_samples(settings[0]):
+    if SOURCES[settings[0].data.source].yields == "conversations":
         compare_questions(dict(zip(names, settings, strict=True)), output)
         return
     runs = {name: read_run(one.run_dir, one) for name, one in zip(names, settings, strict=True)}

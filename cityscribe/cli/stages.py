@@ -14,14 +14,15 @@ from cityscribe.cli.shell import Overrides, ProjectFile, app, console, print_pro
 from cityscribe.train import processes
 
 
-def run_stages(project: Path, overrides: list[str] | None, stages: tuple[str, ...]) -> None:
+def run_stages(project: Path, overrides: list[str] | None, stages: tuple[str, ...] = ()) -> None:
+    """Bring these stages of a project up to date, all by default, and print what came of them."""
     from cityscribe import pipeline
     from cityscribe.project import load_settings
 
     settings = load_settings(project, overrides or [])
     pipeline.run(settings, watch, lambda line: console.print(line) if processes.is_first() else None, stages)
     if processes.is_first():
-        _summary(settings, stages)
+        _summary(settings, stages or tuple(pipeline.STAGES))
 
 
 def _summary(settings: Any, stages: tuple[str, ...]) -> None:
@@ -55,9 +56,9 @@ def homes_of(settings: Any) -> list[tuple[str, Path]]:
 
 def print_scores(settings: Any) -> None:
     from cityscribe.files import read_json
-    from cityscribe.pipeline import brings_samples
+    from cityscribe.sources import SOURCES
 
-    if brings_samples(settings):
+    if SOURCES[settings.data.source].yields == "conversations":
         print_question_scores(homes_of(settings))
         return
     table = Table("model", "domain", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "score")
@@ -82,9 +83,7 @@ def run_command(project: ProjectFile, overrides: Overrides = None) -> None:
 
     Reads the project file and the data set; writes runs/NAME. A stopped run goes on where it was.
     """
-    from cityscribe.pipeline import STAGES
-
-    run_stages(project, overrides, STAGES)
+    run_stages(project, overrides)
 
 
 @app.command()

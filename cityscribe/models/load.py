@@ -15,7 +15,6 @@ in four bits, for training with adapters (`four_bit`).
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -39,7 +38,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import logging as transformers_logging
 
-from cityscribe.files import InputError, read_json
+from cityscribe.files import InputError, put_in_place, read_json
 from cityscribe.models.four_bit import (
     check_widths,
     four_bit_config,
@@ -213,7 +212,7 @@ def save_model(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) 
         processor.save_pretrained(partial)
         if adapted:
             adapter_weights(model).save(partial / "adapter")
-        _swap(partial, folder)
+        put_in_place(partial, folder)
     except (OSError, SafetensorError) as error:  # a full disk is the latter while weights are written
         shutil.rmtree(partial, ignore_errors=True)
         raise InputError(f"{folder}: the checkpoint cannot be written: {error}") from error
@@ -235,16 +234,6 @@ def _unquantised(model: PreTrainedModel) -> PreTrainedModel:
     config = load_config(base)
     stored = config.dtype if isinstance(config.dtype, torch.dtype) else torch.float32
     return load_model(base, dtype=stored, tiles=config.model_type == model.config.model_type)
-
-
-def _swap(partial: Path, folder: Path) -> None:
-    """Put a finished folder in its place. A folder with files in it cannot be renamed over, so it steps aside first."""
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(partial, folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _check_json(folder: Path) -> None:

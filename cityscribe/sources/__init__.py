@@ -24,6 +24,11 @@ from cityscribe.traffic.scenario import Scenario
 Yields = Literal["scenarios", "conversations"]
 
 
+def nothing_beside(root: Path) -> list[Path]:
+    """Of a format that reads its root alone."""
+    return []
+
+
 @dataclass(frozen=True, slots=True)
 class ScenarioSource:
     """A format of scenarios."""
@@ -32,6 +37,7 @@ class ScenarioSource:
 
     read: Callable[..., tuple[list[Scenario], list[Problem]]]  # (root, *, splits)
     check: Callable[..., list[Problem]]  # (root, *, open_videos, progress): the problems of its files and videos
+    beside: Callable[[Path], list[Path]] = nothing_beside  # files that are read outside of the root
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,7 @@ class ConversationSource:
     read: Callable[..., tuple[list[Sample], list[Problem]]]  # (root, *, files, frames)
     against: str = ""  # the class that answers are counted against where `evaluate.against` names none
     submission: Callable[[Path, Path], int] | None = None  # writes from predictions.jsonl what is handed in
+    beside: Callable[[Path], list[Path]] = nothing_beside  # files that are read outside of the root
 
 
 Source = ScenarioSource | ConversationSource

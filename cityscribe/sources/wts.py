@@ -86,8 +86,7 @@ def read_with_origins(root: Path, *, splits: Sequence[Split] = SPLITS) -> WtsRea
             "error", root, "", "no part of a WTS data set; expected annotations/ and videos/, here or in a part of it"
         )
     inventory = inventory_of(parts, [split for split in SPLITS if split in splits], intake)
-    whole = Path(os.path.abspath(root))
-    references = _references([*parts, whole.parent] if PARTS.fullmatch(whole.name) else parts, intake)
+    references = _references([*parts, *(path.parent for path in list_beside(root))], intake)
     gaze = find_gaze(parts)
     scenarios: list[Scenario] = []
     origins: dict[Origin, str] = {}
@@ -270,4 +269,10 @@ def _check(root: Path, **options: Any) -> list[Problem]:
     return check_wts(root, **options)
 
 
-SOURCE = ScenarioSource(read_wts, _check)
+def list_beside(root: Path) -> list[Path]:
+    """The list of reference views beside a part of the data set, where the folder that is read is such a part."""
+    whole = Path(os.path.abspath(root))
+    return [whole.with_name(REFERENCE_LIST)] if PARTS.fullmatch(whole.name) else []
+
+
+SOURCE = ScenarioSource(read_wts, _check, list_beside)

@@ -12,6 +12,7 @@ a training can also go on with another number of them; only what is drawn at ran
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import re
@@ -21,25 +22,48 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import TrainerState
 
-from cityscribe.files import InputError, read_json, write_json
+from cityscribe.files import REMOVED, InputError, read_json, remove_folder, write_json
 from cityscribe.train import processes
 
+log = logging.getLogger(__name__)
+
 NAME = re.compile(r"checkpoint-(\d+)")
+TENSORS = ("model.safetensors", "optimizer.safetensors")
+VALUES = ("random.json", "optimizer.json", "scheduler.json", "run.json")
 STATE = "trainer_state.json"  # the name under which the Trainer looks for it
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint in a folder, or None. Torn ones are removed."""
+    """The newest whole checkpoint in a folder, or None. Torn and damaged ones are removed, the latter with a warning:
+    the training goes on from the one before."""
     if processes.is_first():
-        for torn in folder.glob("*.partial"):
+        for torn in (*folder.glob("*.partial"), *folder.glob(f"*{REMOVED}")):
             shutil.rmtree(torn)
+        for checkpoint in sorted(_whole(folder), key=step_of, reverse=True):
+            if not (why := why_damaged(checkpoint)):
+                break
+            log.warning(f"{why}; the training goes on from the checkpoint before {checkpoint.name}")
+            remove_folder(checkpoint)
     processes.wait()
     return max(_whole(folder), key=step_of, default=None)
+
+
+def why_damaged(checkpoint: Path) -> str:
+    """What is wrong with the files of a checkpoint; empty where they can be read."""
+    try:
+        for name in TENSORS:
+            with safe_open(checkpoint / name, framework="pt") as tensors:
+                tensors.keys()
+        for name in (*VALUES, STATE):
+            read_json(checkpoint / name)
+    except (OSError, SafetensorError, InputError) as error:
+        return str(error) if str(checkpoint) in str(error) else f"{checkpoint}: {error}"
+    return ""
 
 
 def step_of(checkpoint: Path) -> int:
@@ -72,21 +96,18 @@ def save_checkpoint(
         return checkpoint
     try:
         partial.mkdir(parents=True)
-        save_file(weights, partial / "model.safetensors")
-        save_file(moments, partial / "optimizer.safetensors")
-        write_json(partial / "random.json", random_states)
-        write_json(partial / "optimizer.json", optimizer_state["param_groups"])
-        write_json(partial / "scheduler.json", scheduler.state_dict())
-        write_json(partial / "run.json", run)
+        for name, tensors in zip(TENSORS, (weights, moments), strict=True):
+            save_file(tensors, partial / name)
+        values = (random_states, optimizer_state["param_groups"], scheduler.state_dict(), run)
+        for name, value in zip(VALUES, values, strict=True):
+            write_json(partial / name, value)
         state.save_to_json(str(partial / STATE))
         os.replace(partial, checkpoint)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise InputError(f"{checkpoint}: cannot be written: {error}") from error
     for old in sorted(_whole(folder), key=step_of)[:-keep]:
-        torn = old.with_name(old.name + ".partial")
-        os.replace(old, torn)  # first, so that a kill while it is being removed does not leave half of it
-        shutil.rmtree(torn)
+        remove_folder(old)
     processes.wait()
     return checkpoint
 

@@ -69,7 +69,7 @@ def test_a_run_of_ucf_crime_ends_with_classes_and_circular_accuracy(
 def test_scenarios_are_not_scored_by_profiles_of_questions(tmp_path: Path) -> None:
     settings = resolve({"runs": str(tmp_path), "data": {"path": str(tmp_path)}, "evaluate": {"profile": "choices"}})
     with pytest.raises(InputError, match=r"evaluate.profile choices: is of questions"):
-        pipeline.steps(settings)
+        pipeline.Plan.of(settings)
 
 
 def cityscribe(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:

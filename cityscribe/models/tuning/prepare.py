@@ -20,6 +20,7 @@ from cityscribe.files import InputError
 from cityscribe.models.four_bit import count_weights
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.parts import named_parts, parameters_of
+from cityscribe.models.precision import resolve_dtype
 from cityscribe.models.seams import TUNING
 from cityscribe.models.settings import ModelSettings
 
@@ -53,6 +54,12 @@ class TuningReport:
         rows.append(_row(PartCount(f"all ({self.method})", self.total, self.trainable)))
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         return "\n".join(f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows)
+
+
+def tuning_dtype(settings: ModelSettings, precision: str) -> torch.dtype:
+    """What a model is loaded in for its tuning: float32, since steps are lost in the digits of bf16; a decoder in four
+    bits computes in the precision that is set."""
+    return resolve_dtype(precision) if settings.method == "qlora" else torch.float32
 
 
 def load_for_tuning(settings: ModelSettings, *, dtype: torch.dtype) -> tuple[PreTrainedModel, ProcessorMixin]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import shutil
@@ -10,69 +9,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from cityscribe import pipeline
 from cityscribe.cli import app
 from cityscribe.files import InputError, read_json
+from cityscribe.pipeline.folders import locked, whole
+from cityscribe.pipeline.stages import evaluate
 from cityscribe.project import Settings, dump_settings, resolve
-from cityscribe.world.dataset import WorldSettings, write_dataset
-
-
-@pytest.fixture(scope="module")
-def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("pipeline") / "city"
-    write_dataset(root, WorldSettings(train=2, val=2, external=0.5, seed=1, fps=5), workers=1)
-    return root
-
-
-def _settings(city: Path, model: Path, runs: Path, **sections: dict[str, object]) -> Settings:
-    values: dict[str, dict[str, object]] = {
-        "data": {"path": str(city)},
-        "prepare": {"pedestrian_threshold": 64, "vehicle_threshold": 64, "workers": 1, "image_size": 128},
-        "model": {"base": str(model), "block_expansion": {"blocks": 1}},
-        "train": {"epochs": 2, "batch_groups": 4, "save_steps": 2, "precision": "fp32"},
-        "predict": {"max_new_tokens": 6, "precision": "fp32"},
-        "report": {"samples": 2},
-    }
-    for name, section in sections.items():
-        values[name] = {**values[name], **section}
-    return resolve({"runs": str(runs), "name": "small", **values})
-
-
-def _as_it_is(settings: Settings) -> Settings:
-    values = settings.model_dump(mode="json")
-    return resolve({**values, "model": {"base": values["model"]["base"], "method": "none"}})
-
-
-def _run(settings: Settings, *stages: str) -> list[str]:
-    """Run, and return the steps that were made, not those that were up to date."""
-    made: list[str] = []
-
-    @contextmanager
-    def watch(name: str) -> Iterator[Callable[..., None]]:
-        made.append(name)
-        yield lambda *_: None
-
-    pipeline.run(settings, watch, lambda _: None, stages or pipeline.STAGES)
-    return made
-
-
-def _results(run: Path) -> dict[str, str]:
-    names = ["predictions.json", "scores.json", "segments.json", "model/model.safetensors", "prepared/train.parquet"]
-    return {name: hashlib.sha256((run / name).read_bytes()).hexdigest() for name in names}
-
-
-@pytest.fixture(scope="module")
-def finished(city: Path, tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    settings = _settings(city, tiny("llava"), tmp_path_factory.mktemp("runs"))
-    assert _run(settings) == ["prepare", "train", "predict", "evaluate", "report"]
-    return settings
+from tests.pipeline.running import as_it_is, results_of, run_stages, settings_of
 
 
 def test_everything_is_where_the_design_says(finished: Settings) -> None:
@@ -87,19 +35,19 @@ def test_everything_is_where_the_design_says(finished: Settings) -> None:
 
 
 def test_what_is_up_to_date_is_not_made_again(finished: Settings) -> None:
-    before = _results(finished.run_dir)
-    assert _run(finished) == []
-    assert _results(finished.run_dir) == before
+    before = results_of(finished.run_dir)
+    assert run_stages(finished) == []
+    assert results_of(finished.run_dir) == before
 
 
 def test_a_changed_setting_makes_its_stage_and_those_after_it(
     city: Path, tiny: Callable[[str], Path], finished: Settings, tmp_path: Path
 ) -> None:
     shutil.copytree(finished.run_dir, tmp_path / "small")
-    changed = _settings(city, tiny("llava"), tmp_path, predict={"max_new_tokens": 5})
-    assert _run(changed) == ["predict", "evaluate", "report"]
-    changed = _settings(city, tiny("llava"), tmp_path, predict={"max_new_tokens": 5}, report={"samples": 1})
-    assert _run(changed) == ["report"]
+    changed = settings_of(city, tiny("llava"), tmp_path, predict={"max_new_tokens": 5})
+    assert run_stages(changed) == ["predict", "evaluate", "report"]
+    changed = settings_of(city, tiny("llava"), tmp_path, predict={"max_new_tokens": 5}, report={"samples": 1})
+    assert run_stages(changed) == ["report"]
 
 
 def test_settings_that_change_no_weights_make_nothing_again(
@@ -107,25 +55,25 @@ def test_settings_that_change_no_weights_make_nothing_again(
 ) -> None:
     shutil.copytree(finished.run_dir, tmp_path / "small")
     train = {"save_steps": 7, "workers": 1, "distributed": "fsdp2", "report_to": "tensorboard"}
-    assert _run(_settings(city, tiny("llava"), tmp_path, train=train)) == []
+    assert run_stages(settings_of(city, tiny("llava"), tmp_path, train=train)) == []
 
 
 def test_several_processes_only_train(finished: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
     with pytest.raises(InputError, match="several processes can `train` together"):
-        _run(finished)
+        run_stages(finished)
 
 
 def test_rerunning_from_the_resolved_settings_repeats_the_run(finished: Settings, tmp_path: Path) -> None:
     again = resolve({**finished.model_dump(mode="json"), "runs": str(tmp_path)})
-    _run(again)
-    assert _results(again.run_dir) == _results(finished.run_dir)
+    run_stages(again)
+    assert results_of(again.run_dir) == results_of(finished.run_dir)
 
 
 def test_baselines_are_trained_predicted_and_scored(city: Path, tiny: Callable[[str], Path], tmp_path: Path) -> None:
-    settings = _settings(city, tiny("llava"), tmp_path, predict={"baselines": ["untuned", "blind"]})
-    made = _run(settings)
+    settings = settings_of(city, tiny("llava"), tmp_path, predict={"baselines": ["untuned", "blind"]})
+    made = run_stages(settings)
     assert made[:3] == ["prepare", "train", "train blind"]
     for name in ("untuned", "blind"):
         assert (settings.run_dir / "baselines" / name / "scores.json").is_file()
@@ -137,14 +85,14 @@ def test_baselines_are_trained_predicted_and_scored(city: Path, tiny: Callable[[
 
 
 def test_a_tuned_model_answers_for_another_run_as_for_its_own(finished: Settings, city: Path, tmp_path: Path) -> None:
-    other = _as_it_is(_settings(city, finished.run_dir / "model", tmp_path))
+    other = as_it_is(settings_of(city, finished.run_dir / "model", tmp_path))
     with pytest.raises(InputError, match=r"model\.method none: nothing trains"):
-        _run(other, "train")
-    assert _run(other) == ["prepare", "predict", "evaluate", "report"]
+        run_stages(other, "train")
+    assert run_stages(other) == ["prepare", "predict", "evaluate", "report"]
     for name in ("predictions.json", "scores.json", "baselines/majority/scores.json"):
         assert (other.run_dir / name).read_bytes() == (finished.run_dir / name).read_bytes()
     assert not (other.run_dir / "model").exists()
-    assert _run(other) == []
+    assert run_stages(other) == []
     page = (other.run_dir / "report" / "index.html").read_text("utf-8")
     assert "the model of this run, as it is" in page
     assert "Nothing was trained" in page
@@ -161,10 +109,10 @@ def test_data_without_a_training_split_can_be_answered_and_scored(
     assert folders
     for folder in folders:
         shutil.rmtree(folder)
-    other = _as_it_is(_settings(reduced, finished.run_dir / "model", tmp_path))
+    other = as_it_is(settings_of(reduced, finished.run_dir / "model", tmp_path))
     majority = other.run_dir / "baselines" / "majority"
     majority.mkdir(parents=True)  # as an earlier run on more data left it
-    assert _run(other) == ["prepare", "predict", "evaluate", "report"]
+    assert run_stages(other) == ["prepare", "predict", "evaluate", "report"]
     assert (other.run_dir / "scores.json").read_bytes() == (finished.run_dir / "scores.json").read_bytes()
     assert not majority.exists()
     for settings, column in ((other, False), (finished, True)):
@@ -177,28 +125,28 @@ def test_data_without_a_training_split_can_be_answered_and_scored(
 
 def test_a_stage_needs_those_before_it(city: Path, tiny: Callable[[str], Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="run it first"):
-        _run(_settings(city, tiny("llava"), tmp_path), "predict")
+        run_stages(settings_of(city, tiny("llava"), tmp_path), "predict")
 
 
 def test_a_full_disk_leaves_nothing_that_counts_as_done(
     city: Path, tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = _settings(city, tiny("llava"), tmp_path)
+    settings = settings_of(city, tiny("llava"), tmp_path)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", str(tmp_path / "scores.json"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "_evaluate", full)
+        patch.setattr(evaluate, "_write_scores", full)
         with pytest.raises(OSError, match="No space left"):
-            _run(settings)
+            run_stages(settings)
     assert not (settings.run_dir / "scores.json").exists()
-    assert _run(settings) == ["evaluate", "report"]
+    assert run_stages(settings) == ["evaluate", "report"]
 
 
 def test_two_at_a_time_are_refused(finished: Settings) -> None:
-    with pipeline._locked(finished.run_dir), pytest.raises(InputError, match="another cityscribe"):
-        _run(finished)
+    with locked(finished.run_dir), pytest.raises(InputError, match="another cityscribe"):
+        run_stages(finished)
 
 
 def test_killed_at_random_moments_it_ends_as_if_never_killed(finished: Settings, tmp_path: Path) -> None:
@@ -224,7 +172,7 @@ def test_killed_at_random_moments_it_ends_as_if_never_killed(finished: Settings,
     finish = subprocess.run(command, capture_output=True, env=environment, timeout=300, check=False)
     assert finish.returncode == 0, finish.stderr.decode()
     assert time.monotonic() - began < 600
-    assert _results(settings.run_dir) == _results(finished.run_dir)
+    assert results_of(settings.run_dir) == results_of(finished.run_dir)
 
 
 def test_what_a_killed_step_left_is_kept_for_the_same_work_only(tmp_path):
@@ -234,7 +182,7 @@ def test_what_a_killed_step_left_is_kept_for_the_same_work_only(tmp_path):
         found = []
 
         def work():
-            with pipeline._whole(folder, made_from) as (out, resume):
+            with whole(folder, made_from) as (out, resume):
                 found.extend((resume, [path.name for path in out.iterdir()]))
                 (out / made_from).write_text("")
                 raise KeyboardInterrupt
@@ -247,7 +195,7 @@ def test_what_a_killed_step_left_is_kept_for_the_same_work_only(tmp_path):
     assert killed("a") == (True, ["a"])
     assert killed("b") == (False, [])
     assert not folder.exists()
-    with pipeline._whole(folder, "b") as (_, resume):
+    with whole(folder, "b") as (_, resume):
         assert resume
     assert [path.name for path in tmp_path.iterdir()] == ["prepared"]
     assert [path.name for path in folder.iterdir()] == ["b"]

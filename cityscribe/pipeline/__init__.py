@@ -1,0 +1,13 @@
+"""The stages of a run in order: what each reads and writes, what is up to date, and how a run goes on where it stopped.
+
+    prepare ──> train ──> predict ──> evaluate ──> report         and for each baseline train, predict, evaluate
+
+A stage is a declaration (`stages/`, one file each): which settings and files it reads, whose results it needs, which
+files it writes, and the function that makes them. From that follow the hash of what it is made from and the list of
+what it wrote, which `state/STEP.json` keeps (`stamps`); `run` makes what is missing or has changed, and says why.
+"""
+
+from cityscribe.pipeline.run import run
+from cityscribe.pipeline.step import STAGES, Plan, Progress, Step, Variant, Watch
+
+__all__ = ["STAGES", "Plan", "Progress", "Step", "Variant", "Watch", "run"]

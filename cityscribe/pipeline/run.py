@@ -1,0 +1,116 @@
+"""Bring a run up to date: make what is missing or has changed, take what other runs have, skip the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cityscribe.files import InputError, put_in_place, remove_folder, write_text
+from cityscribe.pipeline.digests import Digests
+from cityscribe.pipeline.folders import locked, remove_what_was_being_removed
+from cityscribe.pipeline.stamps import stamp_of, state_of, write_stamp
+from cityscribe.pipeline.step import STAGES, Plan, Step, Watch
+from cityscribe.project import Settings, dump_settings
+from cityscribe.train import processes
+
+
+def run(
+    settings: Settings,
+    watch: Watch,
+    tell: Callable[[str], None],
+    stages: Sequence[str] = (),
+    others: Sequence[Path] = (),
+    digests: Digests | None = None,
+) -> None:
+    """Bring the wanted stages of a run up to date, all by default. `tell` gets a line for each step. `others` are
+    folders of runs whose results are taken where they were made of the same settings and inputs. `digests` are kept
+    from one run to the next by those who know that nothing changes between them.
+
+    Several processes (of torchrun) train together; all else is for one. Raises InputError where a stage that comes
+    before the wanted ones has not been run, or a run is already under way.
+    """
+    wanted = tuple(stages) or tuple(STAGES)
+    if processes.count() > 1 and wanted != ("train",):
+        raise InputError("several processes can `train` together; run the other stages without torchrun")
+    if {"train", "predict"} & set(wanted):
+        from cityscribe.models.load import resolve_base
+
+        resolve_base(settings.model.base)  # before an hour of preparation
+    plan = Plan.of(settings, digests)
+    _refuse_nothing_to_do(plan, wanted)
+    folder = settings.run_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder) if processes.is_first() else contextlib.nullcontext():
+        if processes.is_first():
+            remove_what_was_being_removed(folder)
+            write_text(folder / "project.yaml", dump_settings(settings))
+        for step in plan.steps.values():
+            if step.stage in wanted:
+                _bring_up_to_date(step, plan, watch, tell, others)
+            elif _comes_first(step, wanted) and not state_of(step, plan.made_from[step.name], folder).fresh:
+                raise InputError(f"{folder}: `{step.stage}` is not up to date; run it first, or `cityscribe run`")
+
+
+def _refuse_nothing_to_do(plan: Plan, wanted: Sequence[str]) -> None:
+    if any(step.stage in wanted for step in plan.steps.values()):
+        return
+    if tuple(wanted) == ("train",):
+        raise InputError("model.method none: nothing trains; `cityscribe predict` asks the base as it is")
+    raise InputError(
+        f"predict.split {plan.settings.predict.split}: has no stage {wanted[0]}; its captions are withheld"
+    )
+
+
+def _comes_first(step: Step, wanted: Sequence[str]) -> bool:
+    names = STAGES.names()
+    return names.index(step.stage) < min(names.index(stage) for stage in wanted)
+
+
+def _bring_up_to_date(
+    step: Step, plan: Plan, watch: Watch, tell: Callable[[str], None], others: Sequence[Path]
+) -> None:
+    folder, made_from = plan.folder, plan.made_from[step.name]
+    state = state_of(step, made_from, folder)
+    if state.fresh:
+        _remove_leftovers(step, folder)
+        tell(f"{step.name}: up to date")
+        return
+    if state.why:
+        tell(f"{step.name}: {state.why}; made again")
+    processes.wait()  # until all have seen that it is not
+    if processes.is_first():
+        stamp_of(step, folder).unlink(missing_ok=True)
+    takeable = step.shared or step.copied
+    home = next((other for other in others if takeable and state_of(step, made_from, other).fresh), None)
+    if home is not None:
+        _take(step, folder, home)
+        tell(f"{step.name}: taken from {home}")
+    else:
+        with watch(step.name) as progress:
+            step.make(made_from, progress)
+    if processes.is_first():
+        write_stamp(step, made_from, folder)
+        _remove_leftovers(step, folder)
+
+
+def _remove_leftovers(step: Step, folder: Path) -> None:
+    if processes.is_first():
+        for place in step.leftovers:
+            remove_folder(folder / place)
+
+
+def _take(step: Step, folder: Path, home: Path) -> None:
+    """Put what the run folder `home` has of a step into `folder`."""
+    for place in (*step.shared, *step.copied):
+        made, own = home / place, folder / place
+        if not made.exists():
+            continue
+        partial = own.with_name(f"{own.name}.partial")
+        remove_folder(partial)
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        copy = os.link if place in step.shared else shutil.copy2
+        shutil.copytree(made, partial, copy_function=copy)
+        put_in_place(partial, own)

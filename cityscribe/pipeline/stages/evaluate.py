@@ -1,0 +1,129 @@
+"""evaluate: answers and references to scores, by the rules of captions or of questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cityscribe.files import InputError, remove_folder, write_json
+from cityscribe.pipeline.step import Plan, Progress, Step, Variant
+
+if TYPE_CHECKING:
+    from cityscribe.evaluate.wts import Scores
+
+SCORES = ("scores.json", "scores.provenance.json", "segments.json")
+MAJORITY = "baselines/majority/"
+"""The most usual caption of the training as a baseline, which needs no model."""
+
+
+def steps(plan: Plan) -> Iterator[Step]:
+    if plan.yields_scenarios:
+        yield from _of_captions(plan)
+        return
+    for variant in plan.variants:
+        yield Step(
+            "evaluate",
+            variant.name,
+            partial(_evaluate_questions, variant, plan.folder / "prepared"),
+            reads=("evaluate", "data.source", "seed"),
+            but_not=("evaluate.references", "evaluate.official_quirks"),
+            after=("prepare", variant.step("predict")),
+            writes=tuple(variant.prefix + name for name in SCORES),
+        )
+
+
+def _of_captions(plan: Plan) -> Iterator[Step]:
+    settings = plan.settings
+    if settings.predict.split == "test":
+        return  # its captions are withheld
+    from cityscribe.evaluate.registries import PROFILES, no_captions
+
+    if PROFILES[settings.evaluate.caption_profile].captions is no_captions:
+        raise InputError(f"evaluate.profile {settings.evaluate.profile}: is of questions; scenarios: wts or coco")
+    references = plan.digests.of_folder(settings.evaluate.references or settings.data.path, ".json")
+    for variant in plan.variants:
+        own = variant.prefix
+        yield Step(
+            "evaluate",
+            variant.name,
+            partial(_evaluate_captions, variant, plan.folder),
+            reads=("evaluate",),
+            but_not=("evaluate.references", "evaluate.against"),
+            files=(references,),
+            after=("prepare", variant.step("predict")),
+            writes=(
+                *(own + name for name in (*SCORES, "attributes.json")),
+                *(() if variant.name else ("boxes.json",)),
+            ),
+            may_write=() if variant.name else (MAJORITY,),
+        )
+
+
+def _evaluate_captions(variant: Variant, folder: Path, made_from: str, progress: Progress) -> None:
+    from cityscribe.evaluate.attribute_scores import evaluate_attributes
+    from cityscribe.evaluate.registries import PROFILES
+
+    settings = variant.settings
+    references = settings.evaluate.references or settings.data.path
+    homes = [variant.home]
+    if not variant.name:  # what needs no model comes with the model of the run
+        homes += _without_a_model(variant, folder, references)
+    for home in homes:
+        predictions = home / "predictions.json"
+        scores = PROFILES[settings.evaluate.caption_profile].captions(
+            references,
+            predictions,
+            split=settings.predict.split,
+            official_quirks=settings.evaluate.official_quirks,
+            backend=settings.evaluate.backend,
+        )
+        attributes = evaluate_attributes(references, predictions, split=settings.predict.split)
+        write_json(home / "attributes.json", attributes)
+        _write_scores(home, scores)
+
+
+def _without_a_model(variant: Variant, folder: Path, references: Path) -> list[Path]:
+    """Write the sizes of the boxes, and what the most usual caption says where there are training captions. Returns
+    the folder of the latter."""
+    from cityscribe.evaluate.box_sizes import box_areas
+    from cityscribe.evaluate.majority import write_majority
+    from cityscribe.records import read_samples
+    from cityscribe.sources.reading import read_scenarios
+
+    settings, prepared, majority = variant.settings, folder / "prepared", folder / MAJORITY
+    split = settings.predict.split
+    training, asked = (read_samples(prepared / f"{name}.parquet") for name in ("train", split))
+    write_json(folder / "boxes.json", box_areas(read_scenarios(settings.data)[0], asked))
+    if not training:  # of data that is there to be predicted only, nothing is usual
+        remove_folder(majority)
+        return []
+    majority.mkdir(parents=True, exist_ok=True)
+    write_majority(training, references, majority / "predictions.json", split=split)
+    return [majority]
+
+
+def _evaluate_questions(variant: Variant, prepared: Path, made_from: str, progress: Progress) -> None:
+    from cityscribe.evaluate.questions import evaluate_questions
+    from cityscribe.records import read_samples
+    from cityscribe.sources.reading import conversation_source
+
+    settings, split = variant.settings, variant.settings.predict.split
+    scores = evaluate_questions(
+        variant.home / "predictions.jsonl",
+        read_samples(prepared / f"{split}.parquet"),
+        learned=read_samples(prepared / "train.parquet"),
+        profile=settings.evaluate.profile,
+        backend=settings.evaluate.backend,
+        split=split,
+        against=settings.evaluate.against or conversation_source(settings.data.source).against,
+        seed=settings.seed,
+    )
+    _write_scores(variant.home, scores)
+
+
+def _write_scores(home: Path, scores: Scores) -> None:
+    write_json(home / "segments.json", scores.segments)
+    write_json(home / "scores.provenance.json", {**scores.provenance, "warnings": list(scores.warnings)})
+    write_json(home / "scores.json", scores.total)

@@ -1,0 +1,29 @@
+"""report: a page that shows the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from cityscribe.pipeline.folders import whole
+from cityscribe.pipeline.step import Plan, Progress, Step
+
+
+def steps(plan: Plan) -> Iterator[Step]:
+    yield Step(
+        "report",
+        "",
+        partial(_report, plan),
+        reads=("report", "name"),
+        after=tuple(plan.steps),
+        writes=("report/",),
+    )
+
+
+def _report(plan: Plan, made_from: str, progress: Progress) -> None:
+    from cityscribe.report.page import write_report
+    from cityscribe.report.questions import write_question_report
+
+    write = write_report if plan.yields_scenarios else write_question_report
+    with whole(plan.folder / "report") as (out, _):
+        write(plan.folder, plan.settings, out)

@@ -1,0 +1,75 @@
+"""train: samples to a tuned model, for the run and for the blind baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from cityscribe.files import InputError, remove_folder, write_json
+from cityscribe.pipeline.folders import begun_from
+from cityscribe.pipeline.step import Plan, Progress, Step, Variant
+from cityscribe.train import processes
+from cityscribe.train.settings import UNRELATED_TO_WEIGHTS
+
+
+def steps(plan: Plan) -> Iterator[Step]:
+    for variant in plan.variants:
+        if not variant.trains:
+            continue
+        yield Step(
+            "train",
+            variant.name,
+            partial(_train, variant, plan.folder / "prepared"),
+            reads=("seed", "model", "train"),
+            but_not=("model.base", *(f"train.{name}" for name in UNRELATED_TO_WEIGHTS)),
+            files=(plan.digests.of_base(plan.settings.model.base),),
+            after=("prepare",),
+            writes=(f"{variant.prefix}model/", f"{variant.prefix}training/"),
+            leftovers=(f"{variant.prefix}training/checkpoints/",),
+            shared=(f"{variant.prefix}model/",),
+            copied=(f"{variant.prefix}training/",),
+            settings=variant.settings,
+        )
+
+
+def _train(variant: Variant, prepared: Path, made_from: str, progress: Progress) -> None:
+    import torch
+
+    from cityscribe.models.load import load_config, round_weights, save_model
+    from cityscribe.models.tuning.prepare import load_for_tuning, prepare_tuning, tuning_dtype
+    from cityscribe.records import read_samples
+    from cityscribe.train.supervised import train
+
+    settings, training = variant.settings, variant.home / "training"
+    if processes.is_first() and begun_from(training / "run.json") != made_from:
+        remove_folder(training)
+        training.mkdir(parents=True)
+        write_json(training / "run.json", {"made_from": made_from})
+    processes.wait()
+    samples = read_samples(prepared / "train.parquet", rejected=True)
+    if not samples:
+        raise InputError(f"{prepared / 'skipped.jsonl'}: no training sample is left; see there why")
+    torch.manual_seed(settings.seed)
+    dtype = tuning_dtype(settings.model, settings.train.precision)
+    model, processor = load_for_tuning(settings.model, dtype=dtype)
+    tuning = prepare_tuning(model, settings.model)
+    report = train(
+        samples,
+        prepared,
+        model,
+        processor,
+        settings.train,
+        training,
+        seed=settings.seed,
+        progress=progress,
+        on_group=progress,
+    )
+    if not processes.is_first():
+        return
+    write_json(training / "report.json", {**asdict(report), "tuning": asdict(tuning), "table": str(tuning)})
+    stored = load_config(settings.model.base).dtype  # the checkpoint keeps the precision of the one that it came from
+    if isinstance(stored, torch.dtype):
+        round_weights(model, stored)
+    save_model(model, processor, variant.home / "model")

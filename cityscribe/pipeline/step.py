@@ -1,0 +1,155 @@
+"""What a stage declares, and the plan of a run that follows from it.
+
+def steps(plan: Plan) -> Iterator[Step]:
+    yield Step("tally", "", reads=("seed",), after=("prepare",), writes=("tally.json",), make=...)
+
+STAGES.add("tally", steps, "counts the samples")
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cityscribe.pipeline.digests import Digests
+from cityscribe.project import Settings
+from cityscribe.registry import Registry
+
+Progress = Callable[..., None]
+"""Called with what is done and what is to be done, and in training with the loss."""
+
+Watch = Callable[[str], AbstractContextManager[Progress]]
+"""Shows the progress of the step that it is called with."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage for the model of the run, or for a baseline. Places are relative to the run folder; a folder ends in /.
+
+    `make(made_from, progress)` writes what is declared, each file or folder whole or not at all. `made_from` is the
+    hash of all that the step is made from: what a killed call left beside the results can be told by it.
+    """
+
+    stage: str
+    variant: str  # "" for the model of the run, or the name of a baseline
+    make: Callable[[str, Progress], None]
+    reads: tuple[str, ...]  # settings, or whole sections, such as "seed" and "train.epochs"
+    but_not: tuple[str, ...] = ()  # those among them that change nothing in what is written
+    files: tuple[str, ...] = ()  # digests of what lies outside of the run folder, as `Plan.digests` gives them
+    after: tuple[str, ...] = ()  # the names of the steps whose results it reads
+    writes: tuple[str, ...] = ()
+    may_write: tuple[str, ...] = ()  # what is there for some data only
+    leftovers: tuple[str, ...] = ()  # what it needs to go on when it was stopped, and nobody when it is done
+    shared: tuple[str, ...] = ()  # what another run of the same settings and inputs can take, as hard links
+    copied: tuple[str, ...] = ()  # the same, as copies: a later step of this stage may write into it
+    settings: Settings | None = None  # of this variant, where they are not those of the run
+
+    @property
+    def name(self) -> str:
+        return f"{self.stage} {self.variant}" if self.variant else self.stage
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The model of a run, or a baseline that it is compared with."""
+
+    name: str  # "" for the model of the run
+    home: Path  # the folder of its results
+    settings: Settings
+    trains: bool
+
+    @property
+    def prefix(self) -> str:
+        """Of the places of its files in the run folder."""
+        return f"baselines/{self.name}/" if self.name else ""
+
+    def step(self, stage: str) -> str:
+        """The name of one of its steps."""
+        return f"{stage} {self.name}" if self.name else stage
+
+    @property
+    def model(self) -> str:
+        """The folder or hub id of what answers."""
+        return str(self.home / "model") if self.trains else self.settings.model.base
+
+
+@dataclass
+class Plan:
+    """All steps of a run in order, with the hash of what each is made from."""
+
+    settings: Settings
+    digests: Digests = field(default_factory=Digests)
+    steps: dict[str, Step] = field(default_factory=dict)
+    made_from: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings, digests: Digests | None = None) -> Plan:
+        """The plan of the stages of `STAGES`. Raises InputError for data that is not there."""
+        plan = cls(settings, digests or Digests())
+        for stage in STAGES:
+            for step in STAGES[stage](plan):
+                plan._add(step)
+        return plan
+
+    @property
+    def folder(self) -> Path:
+        return self.settings.run_dir
+
+    @cached_property
+    def variants(self) -> tuple[Variant, ...]:
+        """The model of the run and its baselines."""
+        settings, tunes = self.settings, self.settings.model.tunes
+        blind = settings.model_copy(update={"train": settings.train.model_copy(update={"images": False})})
+        baselines = self.folder / "baselines"
+        return (
+            Variant("", self.folder, settings, tunes),
+            *(
+                Variant(name, baselines / name, blind if name == "blind" else settings, tunes and name != "untuned")
+                for name in settings.predict.baselines
+            ),
+        )
+
+    @cached_property
+    def yields_scenarios(self) -> bool:
+        """Whether the data set is one of scenarios, whose captions are scored, rather than of conversations."""
+        from cityscribe.sources import SOURCES
+
+        return SOURCES[self.settings.data.source].yields == "scenarios"
+
+    def _add(self, step: Step) -> None:
+        values = (step.settings or self.settings).model_dump(mode="json")
+        for name in step.but_not:
+            _remove(values, name)
+        read = {name: _value(values, name) for name in step.reads}
+        before = [self.made_from[name] for name in step.after]
+        plain = json.dumps([step.stage, read, step.files, before], sort_keys=True)
+        self.made_from[step.name] = hashlib.sha256(plain.encode()).hexdigest()
+        self.steps[step.name] = step
+
+
+def _value(values: Any, name: str) -> Any:
+    for part in name.split("."):
+        values = values[part]
+    return values
+
+
+def _remove(values: Any, name: str) -> None:
+    *sections, last = name.split(".")
+    for part in sections:
+        values = values[part]
+    del values[last]
+
+
+STAGES: Registry[Callable[[Plan], Iterator[Step]]] = Registry("stage", "the stages of a run, in order")
+_HOME = "cityscribe.pipeline.stages"
+STAGES.add("prepare", f"{_HOME}.prepare:steps", "data set to samples: views, boxes, images, questions")
+STAGES.add("train", f"{_HOME}.train:steps", "samples to a tuned model")
+STAGES.add("predict", f"{_HOME}.predict:steps", "the model's answers to the questions of a split")
+STAGES.add("evaluate", f"{_HOME}.evaluate:steps", "answers and references to scores")
+STAGES.add("report", f"{_HOME}.report:steps", "a page that shows the run")
