@@ -162,12 +162,12 @@ def train_trl(
         [
             {
                 "images": [{"path": str(folder / name)} for name in sample.images],
-                "prompt": [_plain(entry) for entry in sample.messages[:-1]],
-                "completion": [_plain(entry) for entry in sample.messages[-1:]],
+                "prompt": [plain_entry(entry) for entry in sample.messages[:-1]],
+                "completion": [plain_entry(entry) for entry in sample.messages[-1:]],
             }
             for sample in samples
         ]
-    ).cast_column("images", _images())
+    ).cast_column("images", image_column())
     seen: list[tuple[float, float]] = []
 
     class Clock(TrainerCallback):
@@ -198,13 +198,13 @@ def train_trl(
     yield from seen
 
 
-def _plain(entry: dict[str, Any]) -> dict[str, Any]:
+def plain_entry(entry: dict[str, Any]) -> dict[str, Any]:
     """Blocks with one set of keys, which a column of a table needs."""
     blocks = [{"type": block["type"], "text": block.get("text")} for block in entry["content"]]
     return {"role": entry["role"], "content": blocks}
 
 
-def _images() -> Any:
+def image_column() -> Any:
     from datasets import Image as ImageFeature
     from datasets import List
 
@@ -216,7 +216,7 @@ def measure(way: str, folder: Path, scenes: int, device: str, precision: str, ro
     samples = make_samples(folder, scenes)
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     model, processor = make_model(samples, device, dtype)
-    before = _peak_bytes(device)
+    before = peak_bytes(device)
     if way == "trl":
         seen = list(train_trl(samples, folder, model, processor, precision, rows))
     else:
@@ -225,7 +225,7 @@ def measure(way: str, folder: Path, scenes: int, device: str, precision: str, ro
     return {
         "seconds": [after - now for now, after in zip(clock[WARM_UP - 1 :], clock[WARM_UP:], strict=False)],
         "loss": sum(loss for _, loss in seen) / len(seen),
-        "peak_bytes": _peak_bytes(device) - before,
+        "peak_bytes": peak_bytes(device) - before,
         "questions": len(samples) // scenes,
         **_tokens(samples[: len(samples) // scenes], folder, model, processor),
         **_work(model),
@@ -251,7 +251,7 @@ def _work(model: Any) -> dict[str, int]:
     return {"passed": sum(p.numel() for p in inside), "trained": sum(p.numel() for p in inside if p.requires_grad)}
 
 
-def _peak_bytes(device: str) -> int:
+def peak_bytes(device: str) -> int:
     if device == "cuda":
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

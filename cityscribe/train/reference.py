@@ -82,7 +82,7 @@ def compute(
     try:
         for done, number in enumerate(mine, start=1):
             for micro in (micro.to(model.device) for micro in collator([number]).micro_batches):
-                edges = score(model, micro, groups, attention, dtype).edges()
+                edges = score(model, micro, groups, attention, dtype, bare=model).edges()
                 tokens = torch.bincount(micro.rows.edge_branch, minlength=micro.rows.branches)
                 values = edges.double().cpu().split(tokens.tolist())
                 found |= {branch: part.numpy() for branch, part in zip(micro.branches, values, strict=True)}

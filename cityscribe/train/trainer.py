@@ -199,7 +199,7 @@ class TreeTrainer(Trainer):
     ) -> Tensor:
         if num_items_in_batch is None:
             raise ValueError("a loss is a share of its update's, whose denominator has to be given")
-        loss = summed_loss(self.objective, model, inputs, self.groups, self.attention, self.dtype)
+        loss = summed_loss(self.objective, model, inputs, self.groups, self.attention, self.dtype, bare=self.bare)
         # Gradients are averaged over processes, the denominator is the sum over them.
         return loss * self.accelerator.num_processes / num_items_in_batch.to(loss.dtype)
 

@@ -108,7 +108,7 @@ def on_trees(
         batch = collator(order or range(len(groups)))
         total = 0.0
         for micro in batch.micro_batches:
-            loss = summed_loss(settings.objective, model, micro, groups, attention, torch.float64)
+            loss = summed_loss(settings.objective, model, micro, groups, attention, torch.float64, bare=model)
             (loss / batch.denominator).backward()
             total += float(loss.detach()) / batch.denominator
     return total, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}

@@ -38,7 +38,7 @@ def gradients(load: Load, city: City, family: str, checkpointing: bool) -> tuple
     attention = tree_attention(model, torch.device("cpu"), 4096)
     (micro,) = Collator(groups, city.root, Encoder(model, processor), SETTINGS, attention)([0]).micro_batches
     with attention_backend(model, attention.backend):
-        loss = summed_loss(SETTINGS.objective, model, micro, groups, attention, torch.float32)
+        loss = summed_loss(SETTINGS.objective, model, micro, groups, attention, torch.float32, bare=model)
         loss.backward()
     return float(loss.detach()), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
@@ -117,5 +117,5 @@ def test_what_fills_up_a_step_counts_for_nothing(load: Load, city: City) -> None
     assert (idle.denominator, idle.distinct, idle.effective, idle.samples) == (0, 0, 0, ())
     with attention_backend(model, attention.backend):
         micro = weightless(batch.micro_batches[0])
-        summed_loss(SETTINGS.objective, model, micro, groups, attention, torch.float32).backward()
+        summed_loss(SETTINGS.objective, model, micro, groups, attention, torch.float32, bare=model).backward()
     assert all(not p.grad.any() for p in model.parameters() if p.grad is not None)

@@ -1,0 +1,253 @@
+"""How fast preference training (DPO) on prefix trees is, against TRL's `DPOTrainer`.
+
+    pip install trl==1.16.0
+    python -m benchmarks.preference                       # a small LLaVA on a CPU
+    python -m benchmarks.preference --device cuda         # random weights of the shape of LLaVA-1.5-7B, LoRA
+
+The same model (vision tower frozen), the same pairs (two images of 576 tokens, two answers of 60 tokens), one pair an
+update, in processes of their own that take turns; the fastest update counts. Both count from the model before the
+training: this package computes that once, before the first update, and its time for a pair is added to that of each
+update, as if there were one epoch; TRL, which stores nothing for images, computes it within each update. The bound is
+what TRL would reach if each distinct token were computed once.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from benchmarks.tree_training import image_column, make_model, make_samples, peak_bytes, plain_entry
+from cityscribe.files import read_json
+from cityscribe.records import Preference, Sample, message, text_block, text_of
+
+WAYS = ("tree", "rows", "trl")
+WARM_UP = 1  # updates that are not counted
+BETA = 0.1
+LR = 1e-4  # enough that the loss leaves log 2 within a few updates
+
+
+def make_pairs(folder: Path, scenes: int, words: int) -> list[Sample]:
+    """A pair a scene: the first words of its caption of the pedestrian, and those of that of the vehicle."""
+    samples = []
+    captions = make_samples(folder, scenes)
+    for scene in range(scenes):
+        chosen, other = captions[10 * scene : 10 * scene + 2]
+        for wanted, said in ((True, chosen), (False, other)):
+            answer = message("assistant", text_block(" ".join(text_of(said.messages[-1]).split()[:words])))
+            messages = (*chosen.messages[:-1], answer)
+            samples.append(replace(chosen, messages=messages, preference=Preference(str(scene), wanted)))
+    return samples
+
+
+def train_here(
+    samples: list[Sample], folder: Path, model: Any, processor: Any, precision: str, share: bool
+) -> tuple[list[float], list[float], list[float]]:
+    """The clock after each update, its loss, and the seconds of the reference of a pair."""
+    from cityscribe.settings import TrainSettings
+    from cityscribe.train.supervised import train
+
+    settings = TrainSettings(
+        objective={"kind": "dpo", "beta": BETA},
+        batch_groups=1,
+        share_prefix=share,
+        precision=precision,  # type: ignore[arg-type]
+        schedule="constant",
+        warmup=0.0,
+        save_steps=10_000,
+        lr=LR,
+    )
+    clock: list[float] = []
+    losses: list[float] = []
+    ticks: list[float] = []
+
+    def note(step: int, steps: int, loss: float, *speeds: float) -> None:
+        clock.append(time.perf_counter())
+        losses.append(loss)
+
+    train(
+        samples,
+        folder,
+        model,
+        processor,
+        settings,
+        folder / "training",
+        progress=note,
+        on_group=lambda done, groups: ticks.append(time.perf_counter()),
+    )
+    # All groups are tokenised first, then each has its reference computed.
+    reference = [after - now for now, after in pairwise(ticks[len(ticks) // 2 :])]
+    return clock, losses, reference
+
+
+def train_trl(
+    samples: list[Sample], folder: Path, model: Any, processor: Any, precision: str
+) -> tuple[list[float], list[float], list[float]]:
+    """The same pairs in TRL's form, in the same order."""
+    from datasets import Dataset
+    from transformers import TrainerCallback
+    from trl import DPOConfig, DPOTrainer
+
+    rows = [
+        {
+            "images": [{"path": str(folder / name)} for name in chosen.images],
+            "prompt": [plain_entry(entry) for entry in chosen.messages[:-1]],
+            "chosen": [plain_entry(chosen.messages[-1])],
+            "rejected": [plain_entry(rejected.messages[-1])],
+        }
+        for chosen, rejected in zip(samples[::2], samples[1::2], strict=True)
+    ]
+    clock: list[float] = []
+    losses: list[float] = []
+
+    class Clock(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if "loss" in logs:
+                clock.append(time.perf_counter())
+                losses.append(logs["loss"])
+
+    settings = DPOConfig(
+        output_dir=str(folder / "trl"),
+        beta=BETA,
+        per_device_train_batch_size=1,
+        max_steps=len(rows),
+        train_sampling_strategy="sequential",
+        learning_rate=LR,
+        lr_scheduler_type="constant",
+        optim="adamw_torch_fused",
+        max_length=None,
+        gradient_checkpointing=False,
+        bf16=precision == "bf16",
+        use_cpu=model.device.type == "cpu",
+        logging_steps=1,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
+    reference = None if model.device.type == "cuda" else copy.deepcopy(model)
+    trainer = DPOTrainer(
+        model,
+        reference,
+        settings,
+        train_dataset=Dataset.from_list(rows).cast_column("images", image_column()),
+        processing_class=processor,
+        callbacks=[Clock()],
+    )
+    trainer.train()
+    return clock, losses, []
+
+
+def measure(way: str, folder: Path, scenes: int, device: str, precision: str, words: int) -> dict[str, Any]:
+    """Train in one way in this process: seconds of each update after the first, losses, tokens, peak memory."""
+    from cityscribe.settings import TrainSettings
+    from cityscribe.tokens.encode import Encoder
+    from cityscribe.train.groups import plan_groups
+    from cityscribe.train.sampler import GroupSampler
+
+    samples = make_pairs(folder, scenes, words)
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    model, processor = make_model(samples, device, dtype)
+    before = peak_bytes(device)
+    if way == "trl":
+        order = [number for batch in GroupSampler([1] * scenes, 1, 0).batches() for number in batch]
+        shuffled = [sample for number in order for sample in samples[2 * number : 2 * number + 2]]
+        clock, losses, reference = train_trl(shuffled, folder, model, processor, precision)
+    else:
+        clock, losses, reference = train_here(samples, folder, model, processor, precision, way == "tree")
+    peak = peak_bytes(device) - before
+    settings = TrainSettings(objective={"kind": "dpo"})
+    (group, *_), _ = plan_groups(samples[:2], folder, Encoder(model, processor), settings, units=[(0, 1)])
+    (forest,) = group.forests
+    return {
+        "seconds": [after - now for now, after in zip(clock[WARM_UP - 1 :], clock[WARM_UP:], strict=False)],
+        "reference": reference or [0.0],
+        "losses": losses,
+        "peak_bytes": peak,
+        "distinct": forest.length,
+        "effective": forest.effective,
+        "answers": len(forest.edge_token),
+    }
+
+
+def main(
+    scenes: Annotated[int, typer.Option(help="pairs, one an update; the first is not counted")] = 5,
+    repeats: Annotated[int, typer.Option(help="runs of each way, in turn")] = 2,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    precision: Annotated[str, typer.Option(help="fp32 or bf16")] = "",
+    threads: Annotated[int, typer.Option(help="of a CPU; 0 takes one a core")] = 0,
+    words: Annotated[int, typer.Option(help="of each answer")] = 50,
+    ways: Annotated[str, typer.Option(help="what to compare")] = ",".join(WAYS),
+    way: Annotated[str, typer.Option(hidden=True)] = "",
+    folder: Annotated[Path, typer.Option(hidden=True)] = Path(),
+) -> None:
+    """Compare preference training on trees, row by row, and by TRL."""
+    precision = precision or ("bf16" if device == "cuda" else "fp32")
+    threads = threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads)
+    if way:
+        (folder / "result.json").write_text(json.dumps(measure(way, folder, scenes, device, precision, words)))
+        return
+    results: dict[str, dict[str, Any]] = {}
+    for _ in range(repeats):
+        for name in ways.split(","):
+            with tempfile.TemporaryDirectory() as work:
+                options = ["--way", name, "--folder", work, "--scenes", str(scenes), "--device", device]
+                options += ["--precision", precision, "--threads", str(threads), "--words", str(words)]
+                command = [sys.executable, "-m", "benchmarks.preference", *options]
+                done = subprocess.run(command, capture_output=True, text=True)
+                if done.returncode:
+                    raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
+                result = dict(read_json(Path(work) / "result.json"))
+            best = results.setdefault(name, result)
+            for key in ("seconds", "reference"):
+                best[key] = sorted([*best[key], *(result[key] if best is not result else [])])
+            best["peak_bytes"] = min(best["peak_bytes"], result["peak_bytes"])
+    _print(results, device, precision, threads)
+
+
+def _print(results: dict[str, dict[str, Any]], device: str, precision: str, threads: int) -> None:
+    first = next(iter(results.values()))
+    where = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, {threads} threads"
+    packages = " ".join(
+        f"{name} {version(name)}" for name in ("torch", "transformers", "trl") if name != "trl" or "trl" in results
+    )
+    ratio = first["effective"] / first["distinct"]
+    print(f"{where}, {precision}, {packages}")
+    print(
+        f"a pair: {first['effective']:,} tokens, {first['distinct']:,} distinct ({ratio:.2f} times), "
+        f"{first['answers']} of its answers; best and median update"
+    )
+    speeds = {}
+    for name, result in results.items():
+        reference = result["reference"][0]
+        speeds[name] = 1 / (result["seconds"][0] + reference)
+        median = 1 / (result["seconds"][len(result["seconds"]) // 2] + reference)
+        losses = " ".join(f"{loss:.5f}" for loss in result["losses"])
+        print(
+            f"{name:5} {speeds[name]:7.4f} pairs/s (median {median:.4f}; {reference:.2f} s of each pair for the "
+            f"reference), peak {result['peak_bytes'] / 2**30:.2f} GiB above the model, losses {losses}"
+        )
+    for peer in ("rows", "trl"):
+        if peer in speeds and "tree" in speeds:
+            faster = speeds["tree"] / speeds[peer]
+            apart = max(abs(a - b) for a, b in zip(results["tree"]["losses"], results[peer]["losses"], strict=True))
+            print(
+                f"tree against {peer}: {faster:.2f} times, {faster / ratio:.0%} of the bound; losses {apart:.1e} apart"
+            )
+
+
+if __name__ == "__main__":
+    typer.run(main)
