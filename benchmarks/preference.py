@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from itertools import pairwise
@@ -34,9 +35,11 @@ from benchmarks.tree_training import image_column, make_model, make_samples, pea
 from cityscribe.files import read_json
 from cityscribe.records import Preference, Sample, message, text_block, text_of
 
+Clock = Callable[[], float]
 WAYS = ("tree", "rows", "trl")
 WARM_UP = 1  # updates that are not counted
 BETA = 0.1
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 LR = 1e-4  # enough that the loss leaves log 2 within a few updates
 
 
@@ -54,7 +57,7 @@ def make_pairs(folder: Path, scenes: int, words: int) -> list[Sample]:
 
 
 def train_here(
-    samples: list[Sample], folder: Path, model: Any, processor: Any, precision: str, share: bool
+    samples: list[Sample], folder: Path, model: Any, processor: Any, precision: str, share: bool, now: Clock
 ) -> tuple[list[float], list[float], list[float]]:
     """The clock after each update, its loss, and the seconds of the reference of a pair."""
     from cityscribe.settings import TrainSettings
@@ -75,7 +78,7 @@ def train_here(
     ticks: list[float] = []
 
     def note(step: int, steps: int, loss: float, *speeds: float) -> None:
-        clock.append(time.perf_counter())
+        clock.append(now())
         losses.append(loss)
 
     train(
@@ -86,7 +89,7 @@ def train_here(
         settings,
         folder / "training",
         progress=note,
-        on_group=lambda done, groups: ticks.append(time.perf_counter()),
+        on_group=lambda done, groups: ticks.append(now()),
     )
     # All groups are tokenised first, then each has its reference computed.
     reference = [after - now for now, after in pairwise(ticks[len(ticks) // 2 :])]
@@ -94,7 +97,7 @@ def train_here(
 
 
 def train_trl(
-    samples: list[Sample], folder: Path, model: Any, processor: Any, precision: str
+    samples: list[Sample], folder: Path, model: Any, processor: Any, precision: str, now: Clock
 ) -> tuple[list[float], list[float], list[float]]:
     """The same pairs in TRL's form, in the same order."""
     from datasets import Dataset
@@ -113,10 +116,10 @@ def train_trl(
     clock: list[float] = []
     losses: list[float] = []
 
-    class Clock(TrainerCallback):
+    class Watch(TrainerCallback):
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if "loss" in logs:
-                clock.append(time.perf_counter())
+                clock.append(now())
                 losses.append(logs["loss"])
 
     settings = DPOConfig(
@@ -144,13 +147,13 @@ def train_trl(
         settings,
         train_dataset=Dataset.from_list(rows).cast_column("images", image_column()),
         processing_class=processor,
-        callbacks=[Clock()],
+        callbacks=[Watch()],
     )
     trainer.train()
     return clock, losses, []
 
 
-def measure(way: str, folder: Path, scenes: int, device: str, precision: str, words: int) -> dict[str, Any]:
+def measure(way: str, folder: Path, scenes: int, device: str, precision: str, words: int, now: Clock) -> dict[str, Any]:
     """Train in one way in this process: seconds of each update after the first, losses, tokens, peak memory."""
     from cityscribe.settings import TrainSettings
     from cityscribe.tokens.encode import Encoder
@@ -164,9 +167,9 @@ def measure(way: str, folder: Path, scenes: int, device: str, precision: str, wo
     if way == "trl":
         order = [number for batch in GroupSampler([1] * scenes, 1, 0).batches() for number in batch]
         shuffled = [sample for number in order for sample in samples[2 * number : 2 * number + 2]]
-        clock, losses, reference = train_trl(shuffled, folder, model, processor, precision)
+        clock, losses, reference = train_trl(shuffled, folder, model, processor, precision, now)
     else:
-        clock, losses, reference = train_here(samples, folder, model, processor, precision, way == "tree")
+        clock, losses, reference = train_here(samples, folder, model, processor, precision, way == "tree", now)
     peak = peak_bytes(device) - before
     settings = TrainSettings(objective={"kind": "dpo"})
     (group, *_), _ = plan_groups(samples[:2], folder, Encoder(model, processor), settings, units=[(0, 1)])
@@ -189,6 +192,7 @@ def main(
     precision: Annotated[str, typer.Option(help="fp32 or bf16")] = "",
     threads: Annotated[int, typer.Option(help="of a CPU; 0 takes one a core")] = 0,
     words: Annotated[int, typer.Option(help="of each answer")] = 50,
+    clock: Annotated[str, typer.Option(help="wall, or cpu where others use the machine as well")] = "wall",
     ways: Annotated[str, typer.Option(help="what to compare")] = ",".join(WAYS),
     way: Annotated[str, typer.Option(hidden=True)] = "",
     folder: Annotated[Path, typer.Option(hidden=True)] = Path(),
@@ -198,7 +202,9 @@ def main(
     threads = threads or len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
     if way:
-        (folder / "result.json").write_text(json.dumps(measure(way, folder, scenes, device, precision, words)))
+        (folder / "result.json").write_text(
+            json.dumps(measure(way, folder, scenes, device, precision, words, CLOCKS[clock]))
+        )
         return
     results: dict[str, dict[str, Any]] = {}
     for _ in range(repeats):
@@ -206,6 +212,7 @@ def main(
             with tempfile.TemporaryDirectory() as work:
                 options = ["--way", name, "--folder", work, "--scenes", str(scenes), "--device", device]
                 options += ["--precision", precision, "--threads", str(threads), "--words", str(words)]
+                options += ["--clock", clock]
                 command = [sys.executable, "-m", "benchmarks.preference", *options]
                 done = subprocess.run(command, capture_output=True, text=True)
                 if done.returncode:
@@ -215,17 +222,17 @@ def main(
             for key in ("seconds", "reference"):
                 best[key] = sorted([*best[key], *(result[key] if best is not result else [])])
             best["peak_bytes"] = min(best["peak_bytes"], result["peak_bytes"])
-    _print(results, device, precision, threads)
+    _print(results, device, precision, threads, clock)
 
 
-def _print(results: dict[str, dict[str, Any]], device: str, precision: str, threads: int) -> None:
+def _print(results: dict[str, dict[str, Any]], device: str, precision: str, threads: int, clock: str) -> None:
     first = next(iter(results.values()))
     where = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, {threads} threads"
     packages = " ".join(
         f"{name} {version(name)}" for name in ("torch", "transformers", "trl") if name != "trl" or "trl" in results
     )
     ratio = first["effective"] / first["distinct"]
-    print(f"{where}, {precision}, {packages}")
+    print(f"{where}, {precision}, {packages}, {clock} time")
     print(
         f"a pair: {first['effective']:,} tokens, {first['distinct']:,} distinct ({ratio:.2f} times), "
         f"{first['answers']} of its answers; best and median update"
