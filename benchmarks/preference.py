@@ -60,7 +60,7 @@ def train_here(
     samples: list[Sample], folder: Path, model: Any, processor: Any, precision: str, share: bool, now: Clock
 ) -> tuple[list[float], list[float], list[float]]:
     """The clock after each update, its loss, and the seconds of the reference of a pair."""
-    from cityscribe.settings import TrainSettings
+    from cityscribe.train.settings import TrainSettings
     from cityscribe.train.supervised import train
 
     settings = TrainSettings(
@@ -155,10 +155,10 @@ def train_trl(
 
 def measure(way: str, folder: Path, scenes: int, device: str, precision: str, words: int, now: Clock) -> dict[str, Any]:
     """Train in one way in this process: seconds of each update after the first, losses, tokens, peak memory."""
-    from cityscribe.settings import TrainSettings
     from cityscribe.tokens.encode import Encoder
     from cityscribe.train.groups import plan_groups
     from cityscribe.train.sampler import GroupSampler
+    from cityscribe.train.settings import TrainSettings
 
     samples = make_pairs(folder, scenes, words)
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
