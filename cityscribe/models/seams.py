@@ -38,7 +38,7 @@ TUNING.add(
     "block-expansion",
     _TUNING + "block_expansion:add_blocks",
     "silent copies of decoder layers train, the rest stays",
-    paper="Wu et al. 2024 (LLaMA-Pro); CityLLaVA, section 3.3.2",
+    paper="Wu et al. 2024 (LLaMA-Pro); CityLLaVA, section 3.3",
 )
 TUNING.add("lora", _LORA, "low-rank adapters beside linear layers", paper="Hu et al. 2021")
 TUNING.add("dora", _LORA, "LoRA that also learns the length of each row", paper="Liu et al. 2024")

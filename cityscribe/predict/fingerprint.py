@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import transformers
 
-from cityscribe.digests import Digests
+from cityscribe.digest_store import DigestStore
 from cityscribe.models.load import resolve_base
 from cityscribe.models.precision import resolve_dtype
 from cityscribe.predict.answers import Answer
@@ -35,7 +35,7 @@ def fingerprint(
     """
     told = hashlib.blake2b(digest_size=16)
     corpus = image_root / TRAINED
-    known = Digests(settings.run_dir / "state" / "digests.json")
+    known = DigestStore(settings.run_dir / "state" / "digests.json")
 
     def tell(value: Any) -> None:
         told.update(json.dumps(value, sort_keys=True).encode() + b"\n")

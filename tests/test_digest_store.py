@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cityscribe import digests
-from cityscribe.digests import Digests
+from cityscribe import digest_store
+from cityscribe.digest_store import DigestStore
 from cityscribe.files import InputError
 
 
@@ -23,18 +23,18 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that are read, with a clock on which nothing was changed just now."""
     seen: list[str] = []
     digest = hashlib.file_digest
-    monkeypatch.setattr(digests, "TICK_NS", -(10**12))
+    monkeypatch.setattr(digest_store, "TICK_NS", -(10**12))
 
     def noting(file: Any, kind: str) -> Any:
         seen.append(Path(file.name).name)
         return digest(file, kind)
 
-    monkeypatch.setattr(digests.hashlib, "file_digest", noting)
+    monkeypatch.setattr(digest_store.hashlib, "file_digest", noting)
     return seen
 
 
 def asked(folder: Path, *names: str) -> list[str]:
-    known = Digests(folder / "state" / "digests.json")
+    known = DigestStore(folder / "state" / "digests.json")
     found = [known.of(folder / name) for name in names]
     known.save()
     assert found == [plain(folder / name) for name in names]
@@ -84,4 +84,4 @@ def test_a_damaged_store_costs_a_reading_and_no_more(text: str, tmp_path: Path) 
 
 def test_a_file_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone: No such file"):
-        Digests(tmp_path / "digests.json").of(tmp_path / "gone")
+        DigestStore(tmp_path / "digests.json").of(tmp_path / "gone")

@@ -1,6 +1,6 @@
 """Digests of files that are remembered from one run to the next.
 
-    known = Digests(run_folder / "state" / "digests.json")
+    known = DigestStore(run_folder / "state" / "digests.json")
     known.of(path)
     known.save()
 
@@ -25,7 +25,7 @@ TICK_NS = 2_000_000_000
 Stamp = list[int]
 
 
-class Digests:
+class DigestStore:
     """Digests (blake2b) by the path of a file, kept in the JSON file `store`, which may be missing or damaged."""
 
     def __init__(self, store: Path) -> None:
