@@ -9,7 +9,6 @@ whole frame, behind a whole frame.
 
 from __future__ import annotations
 
-import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -70,7 +69,8 @@ def damaged_frames(places: Sequence[tuple[int, bool]], breaks: Sequence[Break]) 
     damaged, or follow on frames that are missing."""
     damaged = []
     offsets = [each.offset for each in breaks]
-    for (offset, key), following in itertools.zip_longest(places, [each for each, _ in places[1:]], fillvalue=1 << 62):
+    behind = [*(offset for offset, _ in places[1:]), 1 << 62]
+    for (offset, key), following in zip(places, behind, strict=False):
         inside = breaks[bisect_left(offsets, offset) : bisect_right(offsets, following)]
         damaged.append(
             any(

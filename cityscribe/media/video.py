@@ -191,9 +191,8 @@ def write_video(
 
 def _ticks_a_second(path: Path, times_s: Sequence[float]) -> int:
     """The finest of TICKS_A_SECOND in which the times can be stored. Raises VideoError where none is coarse enough."""
-    longest_s = max(
-        (b - a for a, b in zip(times_s, [*times_s[REORDERED:], *times_s[-1:] * REORDERED], strict=False)), default=0.0
-    )
+    times = [*times_s, *[times_s[-1]] * REORDERED] if times_s else []
+    longest_s = max((b - a for a, b in zip(times, times[REORDERED:], strict=False)), default=0.0)
     for ticks in TICKS_A_SECOND:
         if longest_s * ticks < 1 << 31:
             return ticks
