@@ -18,6 +18,7 @@ from cityscribe.files import printable
 from cityscribe.records import Problem, Sample, image_block, text_block
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, Block, Entry, build_sample
+from cityscribe.sources.entries import EntryModel, Text, checked
 from cityscribe.sources.intake import UNREADABLE, open_intake
 from cityscribe.sources.splits import split_named
 from cityscribe.traffic.meta import TrafficMeta
@@ -54,6 +55,13 @@ def read_drivelm(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES)
     return samples, intake.problems
 
 
+class _Asked(EntryModel):
+    """One question, with its answer where it is no test set."""
+
+    Q: Text
+    A: Text = ""
+
+
 def _frame(entry: Entry, scene: str, frame: str) -> list[Sample]:
     cameras = entry.row.get("image_paths")
     if not isinstance(cameras, dict) or not cameras:
@@ -82,13 +90,11 @@ def _frame(entry: Entry, scene: str, frame: str) -> list[Sample]:
         for index, row in enumerate(asked):
             name = f"{scene}_{frame}_{number}"
             number += 1
-            question = plain_text(row.get("Q")) if isinstance(row, dict) else None
-            answer = plain_text(row.get("A", "")) if isinstance(row, dict) else None
-            if question is None or answer is None:
-                entry.error(f"QA.{topic}[{index}]", f"is {shown(row)}, expected Q and A")
+            said = checked(_Asked, row, entry.note, f"QA.{topic}[{index}]", whole="Q and A", level="error")
+            if said is None:
                 continue
-            turns = [("user", [*blocks, text_block(question)])]
-            turns += [("assistant", [text_block(answer)])] if answer else []
+            turns = [("user", [*blocks, text_block(said.Q)])]
+            turns += [("assistant", [text_block(said.A)])] if said.A else []
             meta = TrafficMeta(
                 scenario=printable(scene),
                 kind="chat",

@@ -8,17 +8,30 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from cityscribe.files import InputError, read_json
 from cityscribe.records import Note
-from cityscribe.sources.intake import MAX_PIXELS
+from cityscribe.sources.entries import EntryModel, Pixels, Whole, checked
 from cityscribe.traffic.captions import phase_number
 from cityscribe.traffic.scenario import Box
-from cityscribe.values import finite, shown
+from cityscribe.values import shown
 
 MAX_IMAGE_ID = 1e9
 """Larger values than this are slips of the pen, not frames of a video."""
+
+ImageId = Annotated[Whole, Field(ge=0, le=MAX_IMAGE_ID)]
+"""The number of a frame as the annotation counts."""
+
+
+class _Entry(EntryModel):
+    """One box."""
+
+    image_id: ImageId = Field(description="a frame number; the box is left out")
+    bbox: tuple[Pixels, Pixels, Pixels, Pixels] = Field(description="x, y, width, height in pixels; left out")
+    phase_number: Any = None
 
 
 def read_box_file(path: Path, note: Note, *, generated: bool) -> tuple[Box, ...]:
@@ -43,25 +56,14 @@ def _box(entry: Any, place: str, note: Note, generated: bool) -> Box | None:
     if not isinstance(entry, dict):
         note("warning", place, f"is {shown(entry)}, expected a box; left out")
         return None
-    image_id = finite(entry.get("image_id"))
-    if image_id is None or image_id % 1 or not 0 <= image_id <= MAX_IMAGE_ID:
-        note(
-            "warning",
-            f"{place}.image_id",
-            f"is {shown(entry.get('image_id'))}, expected a frame number; the box is left out",
-        )
+    found = checked(_Entry, entry, note, place)
+    if found is None:
         return None
-    corners = entry.get("bbox")
-    numbers = [finite(value) for value in corners] if isinstance(corners, list) else []
-    xywh = [number for number in numbers if number is not None and abs(number) <= MAX_PIXELS]
-    if len(numbers) != 4 or len(xywh) != 4:
-        note("warning", f"{place}.bbox", f"is {shown(corners)}, expected x, y, width, height in pixels; left out")
+    if found.bbox[2] <= 0 or found.bbox[3] <= 0:
+        note("warning", f"{place}.bbox", f"is {found.bbox[2]:g} by {found.bbox[3]:g} pixels; left out")
         return None
-    if xywh[2] <= 0 or xywh[3] <= 0:
-        note("warning", f"{place}.bbox", f"is {xywh[2]:g} by {xywh[3]:g} pixels; left out")
-        return None
-    label = entry.get("phase_number")
+    label = found.phase_number
     phase = phase_number(label)
     if phase is None and not (generated and label in (None, "")):
         note("warning", f"{place}.phase_number", f"is {shown(label)}, which is no phase; the box belongs to none")
-    return Box(int(image_id), (xywh[0], xywh[1], xywh[2], xywh[3]), phase, generated)
+    return Box(found.image_id, found.bbox, phase, generated)

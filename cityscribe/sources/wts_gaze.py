@@ -13,18 +13,17 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from cityscribe.files import InputError, read_json
 from cityscribe.records import Note
-from cityscribe.sources.intake import MAX_PIXELS
+from cityscribe.sources.entries import EntryModel, Pixels, checked
 from cityscribe.sources.videos import files_below
-from cityscribe.sources.wts_boxes import MAX_IMAGE_ID
+from cityscribe.sources.wts_boxes import ImageId
 from cityscribe.traffic.scenario import Gaze
-from cityscribe.values import finite, shown
+from cityscribe.values import shown
 
-TREES = {"gaze": ("3D_gaze", 3), "head": ("head", 2)}
-"""What is annotated -> its folder, and how many numbers it has."""
+TREES = {"gaze": "3D_gaze", "head": "head"}
+"""What is annotated -> its folder."""
 
 GazeFiles = dict[str, dict[str, Path]]
 """The files of a video, by its name with every `-` as `_`: "gaze" and "head"."""
@@ -34,13 +33,30 @@ def find_gaze(parts: Iterable[Path]) -> GazeFiles:
     """The files of all videos in parts of a data set."""
     found: GazeFiles = {}
     for part in parts:
-        for kind, (folder, _) in TREES.items():
+        for kind, folder in TREES.items():
             below = part / "annotations" / folder
             suffix = f"_{kind}.json"
             for name in files_below(below, (suffix,)) if below.is_dir() else ():
                 video = name.rpartition("/")[2][: -len(suffix)]
                 found.setdefault(_plain(video), {}).setdefault(kind, below / name)
     return found
+
+
+class _Head(EntryModel):
+    """Where a head is, on one frame."""
+
+    image_id: ImageId
+    head: tuple[Pixels, Pixels]
+
+
+class _Direction(EntryModel):
+    """Where a face looks, on one frame."""
+
+    image_id: ImageId
+    gaze: tuple[Pixels, Pixels, Pixels]
+
+
+MODELS: dict[str, type[_Head] | type[_Direction]] = {"head": _Head, "gaze": _Direction}
 
 
 def read_gaze(video: str, files: GazeFiles, note_of: Callable[[Path], Note]) -> tuple[Gaze, ...]:
@@ -61,7 +77,7 @@ def _plain(video: str) -> str:
     return re.sub(r"-(?=\d+$)", "_", video)
 
 
-def _read(path: Path, kind: str, note: Note) -> dict[int, list[float]]:
+def _read(path: Path, kind: str, note: Note) -> dict[int, tuple[float, ...]]:
     """Image id -> numbers; what cannot be used is left out with a warning."""
     try:
         value = read_json(path)
@@ -72,20 +88,15 @@ def _read(path: Path, kind: str, note: Note) -> dict[int, list[float]]:
     if not isinstance(entries, list):
         note("error", "annotations", f"is {shown(entries)}, expected a list")
         return {}
-    found: dict[int, list[float]] = {}
+    found: dict[int, tuple[float, ...]] = {}
     for number, entry in enumerate(entries):
-        image_id = finite(entry.get("image_id")) if isinstance(entry, dict) else None
-        numbers = _numbers(entry.get(kind), TREES[kind][1]) if isinstance(entry, dict) else None
-        if image_id is None or image_id % 1 or not 0 <= image_id <= MAX_IMAGE_ID or numbers is None:
-            note("warning", f"annotations[{number}]", f"is {shown(entry)}, expected image_id and {kind}; left out")
-        elif kind == "gaze" and not math.hypot(*numbers):
-            note("warning", f"annotations[{number}].gaze", "points nowhere; left out")
+        place = f"annotations[{number}]"
+        read = checked(MODELS[kind], entry, note, place, whole=f"image_id and {kind}; left out")
+        if read is None:
+            continue
+        numbers = read.gaze if isinstance(read, _Direction) else read.head
+        if kind == "gaze" and not math.hypot(*numbers):
+            note("warning", f"{place}.gaze", "points nowhere; left out")
         else:
-            found[int(image_id)] = numbers
+            found[read.image_id] = numbers
     return found
-
-
-def _numbers(value: Any, count: int) -> list[float] | None:
-    numbers = [finite(number) for number in value] if isinstance(value, list) else []
-    good = [number for number in numbers if number is not None and abs(number) <= MAX_PIXELS]
-    return good if len(good) == len(numbers) == count else None

@@ -23,6 +23,7 @@ from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.choices import LETTERS, choice_turns, write_submission
 from cityscribe.sources.conversation import FRAMES, Entry, boxed_frame, build_sample, frames_of
+from cityscribe.sources.entries import EntryModel, Text, checked
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_below, files_by_stem, stem_of
@@ -148,6 +149,12 @@ class _About:
     view_kind: str
 
 
+class _Asked(EntryModel):
+    """One question; its options are under a, b, ..."""
+
+    question: Text
+
+
 def _record(entry: Entry, videos: dict[str, str], boxes: _BoxFiles, frames: int) -> list[Sample]:
     if not frames:
         entry.error("", "shows a video; set data.frames to show some of its frames")
@@ -224,10 +231,10 @@ def _questions(
     samples = []
     for number, row in enumerate(value):
         here = f"{place}[{number}]"
-        question = plain_text(row.get("question")) if isinstance(row, dict) else None
-        if question is None:
-            entry.error(here, f"is {shown(row)}, expected a question with options")
+        read = checked(_Asked, row, entry.note, here, whole="a question with options", level="error")
+        if read is None:
             continue
+        question = read.question
         options = _options(row)
         correct = row.get("correct", "")
         correct = correct.strip().lower() if isinstance(correct, str) else correct

@@ -24,12 +24,19 @@ from cityscribe.sources.boxes.track import (
     turned,
     video_of_file,
 )
+from cityscribe.sources.entries import EntryModel, Name, checked
 from cityscribe.sources.intake import UNREADABLE, Intake
 from cityscribe.sources.videos import stem_of
 from cityscribe.values import finite, name_of, plain_text, shown
 
 TRACK_KEYS = ("track_id", "instance_id")
 FRAME_KEYS = ("frame_id", "frame_index", "frame")
+
+
+class _ImageEntry(EntryModel):
+    """An image of the file."""
+
+    id: Name
 
 
 class _Image(NamedTuple):
@@ -103,10 +110,11 @@ def _images(
         for row in (listed if isinstance(listed, list) else [])
         if isinstance(row, dict)
     }
+    note = intake.note(path)
     images: dict[str | None, _Image] = {}
     for number, row in enumerate(rows):
-        if not isinstance(row, dict) or name_of(row.get("id")) is None:
-            intake.add("warning", path, f"images[{number}]", f"is {shown(row)}, expected an image with an id; left out")
+        image = checked(_ImageEntry, row, note, f"images[{number}]", whole="an image with an id; left out")
+        if image is None:
             continue
         file = (plain_text(row.get("file_name")) or "").replace("\\", "/")
         name, in_name = frame_of_image(file)
@@ -116,7 +124,7 @@ def _images(
             frame -= 1
         clip = clips.get(name_of(row.get("video_id")))
         video = stem_of(clip) if clip else name or video_of_file(intake, path)
-        images[name_of(row["id"])] = _Image(videos.named(video), frame)
+        images[image.id] = _Image(videos.named(video), frame)
     return images
 
 
