@@ -38,18 +38,17 @@ import typer
 from PIL import Image
 from transformers import CLIPVisionConfig, GenerationConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
+from cityscribe.engine.local import LocalEngine
+from cityscribe.engine.members import Server
+from cityscribe.engine.prefix import media_inputs_of
+from cityscribe.engine.remote import RemoteEngine
+from cityscribe.engine.request import Request
 from cityscribe.media.images import open_image
 from cityscribe.models.build import build_processor
 from cityscribe.models.load import save_model
 from cityscribe.models.tokenizer import train_tokenizer
-from cityscribe.predict.answers import Answer
-from cityscribe.predict.decode import image_inputs_of
-from cityscribe.predict.local import Engine
-from cityscribe.predict.prompts import Conversation
-from cityscribe.predict.remote import RemoteEngine
-from cityscribe.predict.settings import PredictSettings, RemoteSettings
 from cityscribe.records import image_block, message, text_block
-from cityscribe.tokens.encode import with_images
+from cityscribe.tokens.encode import Encoded, with_images
 
 Device = Literal["cpu", "cuda"]
 
@@ -114,7 +113,7 @@ def make_model(device: Device) -> tuple[LlavaForConditionalGeneration, Any]:
     return model.eval(), build_processor(tokenizer, image_size=336, patch_size=14)
 
 
-def make_questions(folder: Path, scenes: int, long_tokens: int, short_tokens: int) -> list[Conversation]:
+def make_questions(folder: Path, scenes: int, long_tokens: int, short_tokens: int) -> list[Request]:
     """Ten questions a scene, with pictures of noise: what a picture shows changes no speed."""
     questions = []
     for scene in range(scenes):
@@ -125,38 +124,27 @@ def make_questions(folder: Path, scenes: int, long_tokens: int, short_tokens: in
         for text in (*LONG, *SHORT):
             asked = message("user", image_block(), image_block(), text_block(text))
             limit = long_tokens if text in LONG else short_tokens
-            questions.append(Conversation((asked,), images, limit))
+            questions.append(Request((asked,), images, limit))
     return questions
 
 
-class Counting(Engine):
-    """Keeps the tokens that it says, in the order of the questions."""
-
-    said: list[list[int]]
-
-    def _decode(self, said: list[int], prompt_tokens: int, bad: bool, steps: int = 0) -> Answer:
-        self.said.append(said)
-        return super()._decode(said, prompt_tokens, bad, steps)
-
-
-def answer(engine: Counting, questions: Sequence[Conversation]) -> list[list[int]]:
-    engine.said = []
+def answer(engine: LocalEngine, questions: Sequence[Request]) -> list[list[int]]:
     engine.forget()
-    engine.answer(questions)
-    return engine.said
+    return [list(answer.token_ids) for (answer,) in engine.answer(questions)]
+
+
+def _shown(question: Request) -> list[dict[str, Any]]:
+    return with_images("question", question.messages, [open_image(Path(str(path))) for path in question.media])
 
 
 @torch.inference_mode()
-def generate(model: Any, processor: Any, questions: Sequence[Conversation], rows: int) -> list[list[int]]:
+def generate(model: Any, processor: Any, questions: Sequence[Request], rows: int) -> list[list[int]]:
     """The same by plain transformers, `rows` questions of one length at a time."""
     said: dict[int, list[int]] = {}
-    order = sorted(range(len(questions)), key=lambda n: (questions[n].max_new_tokens, n))
+    order = sorted(range(len(questions)), key=lambda n: (questions[n].max_tokens, n))
     for start in range(0, len(order), rows):
         batch = order[start : start + rows]
-        filled = [
-            with_images("question", questions[n].messages, [open_image(path) for path in questions[n].images])
-            for n in batch
-        ]
+        filled = [_shown(questions[n]) for n in batch]
         inputs = processor.apply_chat_template(
             filled,
             add_generation_prompt=True,
@@ -165,34 +153,35 @@ def generate(model: Any, processor: Any, questions: Sequence[Conversation], rows
             return_tensors="pt",
             processor_kwargs={"padding": True, "padding_side": "left"},
         ).to(model.device, model.dtype)
-        longest = max(questions[n].max_new_tokens for n in batch)
+        longest = max(questions[n].max_tokens for n in batch)
         ids = model.generate(**inputs, max_new_tokens=longest, do_sample=False)[:, inputs["input_ids"].shape[1] :]
-        said |= {n: row[: questions[n].max_new_tokens] for n, row in zip(batch, ids.tolist(), strict=True)}
+        said |= {n: row[: questions[n].max_tokens] for n, row in zip(batch, ids.tolist(), strict=True)}
     return [said[n] for n in range(len(questions))]
 
 
-def ask_server(url: str, questions: Sequence[Conversation]) -> None:
+def ask_server(url: str, questions: Sequence[Request]) -> None:
     """Print what a server makes of the same questions, the images sent with each of them."""
     name = openai.OpenAI(base_url=url, api_key="none").models.list().data[0].id
-    remote = RemoteSettings(base_url=url, model=name, concurrency=len(questions), timeout_s=600)
-    engine = RemoteEngine(PredictSettings(engine="remote", remote=remote))
+    remote = Server(base_url=url, model=name, concurrency=len(questions), timeout_s=600)
+    engine = RemoteEngine(remote)
     engine.answer(questions)  # it may compile for these shapes first, and keep what it has seen
     fresh = [replace(each, messages=(message("system", text_block("Be exact.")), *each.messages)) for each in questions]
-    (first,) = engine.answer([replace(fresh[0], max_new_tokens=1)])
+    ((first,),) = engine.answer([replace(fresh[0], max_tokens=1)])
     start = time.perf_counter()
-    tokens = sum(each.tokens for each in engine.answer(fresh))
+    tokens = sum(each.tokens for (each,) in engine.answer(fresh))
     seconds = time.perf_counter() - start
     print(f"{url}: {seconds:.2f} s, {len(questions) / seconds:.2f} answers/s, {tokens / seconds:.0f} tokens/s")
     print(f"{url}: time to first token of one question: {first.seconds * 1000:.0f} ms")
 
 
 @torch.inference_mode()
-def tie(model: Any, engine: Counting, question: Conversation, first: list[int], second: list[int]) -> float:
+def tie(model: Any, engine: LocalEngine, question: Request, first: list[int], second: list[int]) -> float:
     """How far apart in float64 the logits of the first two tokens that differ are, as a share of the largest logit."""
     (prompt,) = engine.read([question])
+    assert isinstance(prompt, Encoded)
     place = next(n for n, (mine, theirs) in enumerate(zip(first, second, strict=True)) if mine != theirs)
     ids = torch.tensor([[*prompt.input_ids.tolist(), *first[:place]]], device=model.device)
-    logits = model(input_ids=ids, **image_inputs_of(model, prompt), logits_to_keep=1).logits[0, -1]
+    logits = model(input_ids=ids, **media_inputs_of(model, prompt), logits_to_keep=1).logits[0, -1]
     return float((logits[first[place]] - logits[second[place]]).abs() / logits.abs().max())
 
 
@@ -235,7 +224,7 @@ def main(
     print(f"vision tower {sizes[0]:.1f} M, decoder {sizes[1]:.1f} M parameters, {model.dtype}")
     with tempfile.TemporaryDirectory() as name:
         questions = make_questions(Path(name), scenes, long_tokens, short_tokens)
-        engine = Counting(model, processor, PredictSettings(batch_size=scenes))
+        engine = LocalEngine(model, processor, batch_size=scenes)
         ways: dict[str, Callable[[], list[list[int]]]] = {
             "generate, one by one": lambda: generate(model, processor, questions, 1),
             f"generate, batches of {rows}": lambda: generate(model, processor, questions, rows),
@@ -255,8 +244,7 @@ def main(
                 if device == "cuda":
                     memory[way] = torch.cuda.max_memory_allocated() / 2**30
         engine.forget()
-        engine.said = []
-        (first,) = Engine.answer(engine, [replace(questions[0], max_new_tokens=1)])
+        ((first,),) = engine.answer([replace(questions[0], max_tokens=1)])
         print(f"time to first token of one question: {(first.first_s or 0) * 1000:.0f} ms")
         if server:
             ask_server(server, questions)

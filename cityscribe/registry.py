@@ -50,6 +50,7 @@ KINDS: dict[str, str] = {
     "stage": "cityscribe.pipeline.step:STAGES",
     "preset": "cityscribe.presets:PRESETS",
     "ablation": "cityscribe.ablations:ABLATIONS",
+    "engine": "cityscribe.engine.members:ENGINES",
 }
 """Kind -> `"module:attribute"` of its registry, for those who look for a kind before its room is imported."""
 

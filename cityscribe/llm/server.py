@@ -40,7 +40,7 @@ class ServerModel:
         from httpx2 import InvalidURL
         from openai import OpenAI
 
-        from cityscribe.llm.bounded import BoundedClient
+        from cityscribe.engine.bounded import BoundedClient
 
         self.identity = {"kind": "server", "base_url": base_url, "model": model}
         self.place = f"{base_url} ({model})"

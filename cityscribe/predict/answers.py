@@ -1,39 +1,44 @@
-"""What engines answer, and what an engine is."""
+"""Answers as JSON values, as journals and lines of results keep them, and questions that got none."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-from cityscribe.predict.prompts import Conversation
+from cityscribe.engine.request import UNANSWERED, Answer
+from cityscribe.files import InputError
 
+log = logging.getLogger(__name__)
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model answered. `problem` says why the text may be less than an answer.
+NAMED = 10
+"""Questions without an answer that are named one by one."""
 
-    empty: nothing was said; cut: it was still talking after `max_new_tokens`, or its grammar grew too large to follow;
-    non-finite: its logits overflowed or were not numbers, the text is what it had said until then. Times are seconds
-    from when its batch was begun, images that are not known yet included; they do not count when answers are compared.
-    """
+LEFT_OUT = ("token_ids", "logprobs", "at")
+"""What is long, or for a log: not kept."""
 
-    text: str
-    prompt_tokens: int  # image tokens counted
-    tokens: int  # the end token counted
-    problem: Literal["", "empty", "cut", "non-finite"] = ""
-    steps: int = field(default=0, compare=False)  # passes of the model that it took; fewer than tokens with drafts
-    first_s: float | None = field(default=None, compare=False)  # to the first token; None where it came as a whole
-    seconds: float = field(default=0.0, compare=False)  # to the last token
+KEPT = tuple(name for name in Answer.__dataclass_fields__ if name not in LEFT_OUT)
 
 
-class Answering(Protocol):
-    """An engine."""
+def entry_of(answer: Answer) -> dict[str, Any]:
+    """An answer as a JSON value."""
+    return {name: value for name, value in asdict(answer).items() if name in KEPT}
 
-    def answer(self, conversations: Sequence[Conversation]) -> list[Answer]:
-        """Answers in the order of the conversations."""
-        ...
 
-    def forget(self) -> None:
-        """Let the next call begin as the first did: what it answers must not depend on the calls before."""
-        ...
+def answer_of(entry: dict[str, Any]) -> Answer:
+    """The answer that `entry_of` made a JSON value of."""
+    return Answer(**entry)
+
+
+def tell_unanswered(named: Sequence[tuple[str, Answer]], model: Path | str) -> None:
+    """Say which of some questions, by name, got no answer and why. Raises InputError where none of them got one."""
+    missing = [(name, answer) for name, answer in named if answer.problem in UNANSWERED]
+    if missing and len(missing) == len(named):
+        name, answer = missing[0]
+        raise InputError(f"{model}: answers none of {len(named)} questions; the first, {name}: {answer.reason}")
+    for name, answer in missing[:NAMED]:
+        log.warning("not answered: %s: %s", name, answer.reason)
+    if len(missing) > NAMED:
+        log.warning("not answered: %d more; the results name them", len(missing) - NAMED)

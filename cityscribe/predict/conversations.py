@@ -13,21 +13,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cityscribe.engine.batches import whole_groups
+from cityscribe.engine.grammars import one_of
+from cityscribe.engine.request import UNANSWERED, Answer, Engine, Request
 from cityscribe.files import InputError, write_text
 from cityscribe.letters import LETTERS, read_choice
-from cityscribe.predict.answers import Answer, Answering
-from cityscribe.predict.batches import Progress, answer_batches, whole_groups
+from cityscribe.predict.answers import answer_of, entry_of, tell_unanswered
+from cityscribe.predict.batches import Progress, answer_batches
 from cityscribe.predict.fingerprint import fingerprint
-from cityscribe.predict.grammars import one_of
 from cityscribe.predict.journal import Journal
-from cityscribe.predict.local import Engine
-from cityscribe.predict.options import score_options
-from cityscribe.predict.prompts import Conversation
-from cityscribe.predict.stage import load_engine
+from cityscribe.predict.stage import asking, engine_of
 from cityscribe.project import Settings
 from cityscribe.records import Sample, text_of
 from cityscribe.tokens.shown import placed, without_media
@@ -47,32 +46,39 @@ def predict_conversations(
 
     Images are read relative to `image_root`; `images=False` asks without them. A batch holds all samples of an image,
     so that none is encoded twice. A prediction that was stopped goes on where it was. Returns how many answers were
-    written. Raises InputError for a checkpoint or an image that cannot be used, and for files that cannot be written.
+    written; one that cannot be given (the image is torn, or the model's processor refuses the question) is an empty
+    line with its reason. Raises InputError for a checkpoint that cannot be used, where no question can be answered, and
+    for files that are missing or cannot be written.
     """
     choices = settings.predict.choices
     places = whole_groups(
         range(len(samples)), lambda n: samples[n].images or samples[n].group, settings.predict.batch_size
     )
 
-    def ask(engine: Answering, batch: Sequence[int]) -> list[dict[str, Any]]:
-        asked = {n: _conversation(samples[n], image_root, images, choices) for n in batch}
+    def ask(engine: Engine, batch: Sequence[int]) -> list[dict[str, Any]]:
+        asked = {n: _request(samples[n], image_root, images, settings) for n in batch}
         scored = [n for n in batch if choices == "likelihood" and samples[n].meta.options]
         free = [n for n in batch if n not in scored]
         answers = engine.answer([asked[n] for n in free])
-        entries = {n: {"answer": asdict(answer), "scores": []} for n, answer in zip(free, answers, strict=True)}
+        entries = {n: {"answer": entry_of(answer), "scores": []} for n, (answer,) in zip(free, answers, strict=True)}
         if scored:  # behind the answers, whose images are still known
-            told = _likeliest(engine, [asked[n] for n in scored], [samples[n] for n in scored])
-            entries |= zip(scored, told, strict=True)
+            likeliest = _likeliest(engine, [asked[n] for n in scored], [samples[n] for n in scored])
+            entries |= zip(scored, likeliest, strict=True)
         return [entries[n] for n in batch]
 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         key = fingerprint(samples, image_root, model_dir, settings, images)
         journal = Journal(out.with_name(out.name + ".partial.jsonl"), key)
-        told, _ = answer_batches(
-            places, journal, lambda: load_engine(model_dir, image_root, settings), ask, progress or (lambda *_: None)
+        answered, _ = answer_batches(
+            places, journal, lambda: engine_of(model_dir, image_root, settings), ask, progress or (lambda *_: None)
         )
-        entries = dict(zip((n for batch in places for n in batch), told, strict=True))
+        entries = dict(zip((n for batch in places for n in batch), answered, strict=True))
+        try:
+            tell_unanswered([_named(sample, entries[n]) for n, sample in enumerate(samples)], model_dir)
+        except InputError:
+            journal.discard()  # what made all of them fail may be mended without a change of the settings
+            raise
         rows = [_row(sample, entries[n]) for n, sample in enumerate(samples)]
         write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         journal.discard()
@@ -81,17 +87,19 @@ def predict_conversations(
     return len(rows)
 
 
-def _likeliest(
-    engine: Answering, conversations: Sequence[Conversation], samples: Sequence[Sample]
-) -> list[dict[str, Any]]:
+def _likeliest(engine: Engine, requests: Sequence[Request], samples: Sequence[Sample]) -> list[dict[str, Any]]:
     """The likeliest letter of each choice as its answer, and the log-likelihoods of all of them."""
-    assert isinstance(engine, Engine), "the settings allow this with the local engine only"
     letters = [LETTERS[: len(sample.meta.options)] for sample in samples]
-    entries = []
-    for each, found in zip(letters, score_options(engine, conversations, letters, ended=True), strict=True):
-        totals = [score.total for score in found]
-        best = each[totals.index(max(totals))]
-        entries.append({"answer": asdict(Answer(best, 0, 0)), "scores": [round(total, 4) for total in totals]})
+    entries: list[dict[str, Any]] = []
+    for each, found in zip(letters, engine.score(requests, letters, ended=True), strict=True):
+        failed = next((score for score in found if score.problem), None)
+        if failed is not None:
+            answer = Answer("", 0, 0, failed.problem, failed.reason)
+            entries.append({"answer": entry_of(answer), "scores": []})
+            continue
+        sums = [score.sum for score in found]
+        best = each[sums.index(max(sums))]
+        entries.append({"answer": entry_of(Answer(best, 0, 0)), "scores": [round(each, 4) for each in sums]})
     return entries
 
 
@@ -100,19 +108,26 @@ def _asked(sample: Sample) -> list[dict[str, Any]]:
     return messages[:-1] if messages and messages[-1]["role"] == "assistant" else messages
 
 
-def _conversation(sample: Sample, image_root: Path, images: bool, choices: str) -> Conversation:
+def _request(sample: Sample, image_root: Path, images: bool, settings: Settings) -> Request:
     options = sample.meta.options
-    grammar = one_of(LETTERS[: len(options)]) if choices == "letters" and options else ""
+    grammar = one_of(LETTERS[: len(options)]) if settings.predict.choices == "letters" and options else ""
     if images:
         shown = tuple(image_root / image for image in sample.images)
-        return Conversation(tuple(placed(_asked(sample), image_root)), shown, grammar=grammar)
-    return Conversation(tuple(without_media(_asked(sample))), grammar=grammar)
+        messages = tuple(placed(_asked(sample), image_root))
+        return replace(asking(settings), messages=messages, media=shown, grammar=grammar)
+    return replace(asking(settings), messages=tuple(without_media(_asked(sample))), grammar=grammar)
+
+
+def _named(sample: Sample, entry: dict[str, Any]) -> tuple[str, Answer]:
+    """An answer with the sample that it is for and the files of that."""
+    name = sample.meta.question or sample.meta.scenario or sample.group
+    return f"{name} ({', '.join(sample.images)})", answer_of(entry["answer"])
 
 
 def _row(sample: Sample, entry: dict[str, Any]) -> dict[str, Any]:
     asked = _asked(sample)
     meta = sample.meta
-    answer = Answer(**entry["answer"])
+    answer = answer_of(entry["answer"])
     row: dict[str, Any] = {
         "id": meta.question or meta.scenario,
         "scenario": meta.scenario,
@@ -123,6 +138,8 @@ def _row(sample: Sample, entry: dict[str, Any]) -> dict[str, Any]:
         "reference": text_of(sample.messages[-1]) if len(asked) < len(sample.messages) else "",
         "problem": answer.problem,
     }
+    if answer.problem in UNANSWERED:
+        row["reason"] = answer.reason
     if meta.options:
         row |= {"options": list(meta.options), "chosen": read_choice(answer.text, meta.options).letter}
     if entry["scores"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import transformers
 from cityscribe.digest_store import DigestStore
 from cityscribe.models.load import resolve_base
 from cityscribe.models.precision import resolve_dtype
-from cityscribe.predict.answers import Answer
+from cityscribe.predict.answers import KEPT
 from cityscribe.project import Settings
 from cityscribe.records import Sample
 
@@ -33,30 +33,30 @@ def fingerprint(
 
     Digests of files are remembered in the run folder, so that weights are read once and not for each prediction.
     """
-    told = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(digest_size=16)
     corpus = image_root / TRAINED
     known = DigestStore(settings.run_dir / "state" / "digests.json")
 
-    def tell(value: Any) -> None:
-        told.update(json.dumps(value, sort_keys=True).encode() + b"\n")
+    def add(value: Any) -> None:
+        digest.update(json.dumps(value, sort_keys=True).encode() + b"\n")
 
-    tell([field.name for field in fields(Answer)])
-    tell([torch.__version__, transformers.__version__, str(resolve_dtype(settings.predict.precision))])
-    tell([settings.seed, images, settings.predict.model_dump(mode="json", exclude=UNDECIDING)])
+    add(KEPT)
+    add([torch.__version__, transformers.__version__, str(resolve_dtype(settings.predict.precision))])
+    add([settings.seed, images, settings.predict.model_dump(mode="json", exclude=UNDECIDING)])
     if settings.predict.drafts and corpus.is_file():
-        tell(known.of(corpus))  # in bf16, steps of another length may round to another token
+        add(known.of(corpus))  # in bf16, steps of another length may round to another token
     folder = Path(resolve_base(str(model_dir)))
     if settings.predict.engine == "remote":
-        tell("the weights are on the server")
+        add("the weights are on the server")
     elif folder.is_dir():
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            tell([path.relative_to(folder).as_posix(), known.of(path)])
+            add([path.relative_to(folder).as_posix(), known.of(path)])
     else:
-        tell(str(model_dir))
-    tell([asdict(sample) for sample in samples])
+        add(str(model_dir))
+    add([asdict(sample) for sample in samples])
     if images:
         shown = dict.fromkeys(image for sample in samples for image in sample.images)
-        tell([known.of(image_root / image) for image in shown])
+        add([known.of(image_root / image) for image in shown])
     if settings.run_dir.is_dir():
         known.save()
-    return told.hexdigest()
+    return digest.hexdigest()

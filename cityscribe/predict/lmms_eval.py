@@ -14,12 +14,12 @@ Audio, beams and conversations of several rounds are not offered.
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from lmms_eval.api.instance import GenerationResult, Instance, TokenCounts
@@ -28,19 +28,20 @@ from lmms_eval.models.registry_v2 import ModelManifest
 from PIL import Image
 from tqdm import tqdm
 
+from cityscribe.engine.local import LocalEngine
+from cityscribe.engine.request import Answer, Request, Sampling
 from cityscribe.files import InputError
-from cityscribe.media.images import as_shown
 from cityscribe.media.kinds import is_image
 from cityscribe.media.video import probe, read_frames
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.precision import resolve_dtype
-from cityscribe.predict.local import Engine
-from cityscribe.predict.options import score_options
-from cityscribe.predict.prompts import Conversation
-from cityscribe.project import settings_without_project
 from cityscribe.records import image_block, message, text_block
 
+log = logging.getLogger(__name__)
+
 IMAGE = "<image>"
+Precision = Literal["auto", "bf16", "fp32"]
+
 MAX_NEW_TOKENS = 1024
 """Of an answer, where a task does not say, as lmms-eval's own models take it."""
 
@@ -66,34 +67,32 @@ class _Model(lmms):
         max_batch_size: int | None = None,
         device: str | None = None,
         frames: int = 8,
-        precision: str = "auto",
+        precision: Precision = "auto",
         tiles: bool = True,
     ) -> None:
         super().__init__()
         if not str(batch_size).isdecimal():
             raise InputError(f"--batch_size {batch_size}: expected a number of images")
-        settings = settings_without_project([f"predict.batch_size={batch_size}", f"predict.precision={precision}"])
+        if precision not in get_args(Precision):
+            raise InputError(f"precision={precision}: expected one of {', '.join(get_args(Precision))}")
         local_rank = os.environ.get("LOCAL_RANK", "0")
         self.device = torch.device(device or (f"cuda:{local_rank}" if torch.cuda.is_available() else "cpu"))
-        model = load_model(pretrained, dtype=resolve_dtype(settings.predict.precision), tiles=tiles)
+        model = load_model(pretrained, dtype=resolve_dtype(precision), tiles=tiles)
         processor = load_processor(pretrained, tiles=tiles)
-        self.engine = Engine(model.to(self.device), processor, settings.predict)  # type: ignore[arg-type]
+        self.engine = LocalEngine(model.to(self.device), processor, batch_size=int(batch_size))  # type: ignore[arg-type]
         self.frames = frames
-        self._folder = tempfile.TemporaryDirectory(prefix="cityscribe-")
 
     @property
     def batch_size(self) -> int:
         """Images answered together."""
-        return self.engine.settings.batch_size
+        return self.engine.batch_size
 
     def generate_until(self, requests: list[Instance]) -> list[GenerationResult]:
         """The answers in the order of the requests, each cut before the first of its stop texts."""
         results: list[GenerationResult] = []
         for part in self._parts(requests):
-            asked = [self._asked(request) for request in part]
-            answers = self._answer([talk for talk, _ in asked], [options for _, options in asked])
-            for (_, options), (text, tokens) in zip(asked, answers, strict=True):
-                results.append(GenerationResult(_until(text, options.get("until")), TokenCounts(output_tokens=tokens)))
+            for answer in self._answer([self._request(instance) for instance in part]):
+                results.append(GenerationResult(answer.text, TokenCounts(output_tokens=answer.tokens)))
         return results
 
     def loglikelihood(self, requests: list[Instance]) -> list[GenerationResult]:
@@ -103,26 +102,28 @@ class _Model(lmms):
         """
         results: list[GenerationResult] = []
         for part in self._parts(requests):
-            talks, continuations = [], []
-            for request in part:
-                context, target, visuals_of, doc_id, task, split = request.args
+            asked, continuations = [], []
+            for instance in part:
+                context, target, visuals_of, doc_id, task, split = instance.args
                 document = self.task_dict[task][split][doc_id]
                 visuals = visuals_of(document) if visuals_of else []
-                talks.append(self._conversation([("user", self._marked(context, visuals))], MAX_NEW_TOKENS))
+                asked.append(self._conversation([("user", self._marked(context, visuals))]))
                 continuations.append((target if isinstance(target, str) else target(document)).strip())
-            scores = score_options(self.engine, talks, [[text] for text in continuations])
-            longest = max(found.tokens for (found,) in scores)
-            greedy = self._answer(talks, [{"max_new_tokens": longest}] * len(talks))
-            for (found,), text, (said, _) in zip(scores, continuations, greedy, strict=True):
-                results.append(GenerationResult((-found.mean, said.startswith(text))))
+            scores = [score for (score,) in self.engine.score(asked, [[text] for text in continuations])]
+            self._warn([score.reason for score in scores])
+            longest = max(len(score.logprobs) for score in scores) or 1
+            greedy = self._answer([replace(request, max_tokens=longest) for request in asked])
+            for score, text, answer in zip(scores, continuations, greedy, strict=True):
+                loss = float("inf") if score.problem else -score.mean
+                results.append(GenerationResult((loss, answer.text.startswith(text))))
         return results
 
     def generate_until_multi_round(self, requests: list[Instance]) -> list[str]:
         """Raises NotImplementedError."""
         raise NotImplementedError("cityscribe answers lmms-eval one round at a time; this task has several")
 
-    def _asked(self, request: Instance) -> tuple[Conversation, dict[str, Any]]:
-        """A request as a conversation, and how its answer is to be made."""
+    def _request(self, instance: Instance) -> Request:
+        """What a task asks, and how its answer is to be made."""
         raise NotImplementedError
 
     def _parts(self, requests: Sequence[Instance]) -> Iterator[Sequence[Instance]]:
@@ -133,24 +134,21 @@ class _Model(lmms):
                 yield part
                 bar.update(len(part))
 
-    def _answer(self, talks: Sequence[Conversation], options: Sequence[dict[str, Any]]) -> list[tuple[str, int]]:
-        """Text and number of tokens of each answer; those of one temperature go to the engine together."""
-        answers: dict[int, tuple[str, int]] = {}
-        settings = self.engine.settings
-        wanted = [_temperature(each) for each in options]
-        for temperature in dict.fromkeys(wanted):
-            self.engine.settings = settings.model_copy(update={"temperature": temperature})
-            places = [place for place, value in enumerate(wanted) if value == temperature]
-            asked = [_limited(talks[place], options[place]) for place in places]
-            for place, answer in zip(places, self.engine.answer(asked), strict=True):
-                answers[place] = (answer.text, answer.tokens)
-        self.engine.settings = settings
+    def _answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """One answer to each; that to a request which cannot be answered is empty, and is said."""
+        answers = [answer for (answer,) in self.engine.answer(requests)]
         self.engine.forget()
-        return [answers[place] for place in range(len(talks))]
+        self._warn([answer.reason for answer in answers])
+        return answers
 
-    def _conversation(self, turns: Sequence[tuple[str, list[Any]]], max_new_tokens: int) -> Conversation:
-        """Turns of texts and visuals as a conversation whose images are files."""
-        files: list[Path] = []
+    def _warn(self, reasons: Sequence[str]) -> None:
+        for reason in reasons:
+            if reason:
+                log.warning("not answered: %s", reason)
+
+    def _conversation(self, turns: Sequence[tuple[str, list[Any]]]) -> Request:
+        """Turns of texts and visuals."""
+        media: list[Path | Image.Image] = []
         messages = []
         for role, parts in turns:
             blocks: list[dict[str, Any]] = []
@@ -158,11 +156,11 @@ class _Model(lmms):
                 if isinstance(part, _Text):
                     blocks.append(text_block(part))
                     continue
-                shown = self._files(part)
-                files += shown
+                shown = self._media(part)
+                media += shown
                 blocks += [image_block() for _ in shown]
             messages.append(message(role, *blocks))
-        return Conversation(tuple(messages), tuple(files), max_new_tokens)
+        return Request(tuple(messages), tuple(media), MAX_NEW_TOKENS)
 
     def _marked(self, text: str, visuals: Sequence[Any]) -> list[Any]:
         """Text and visuals in their order: at the marks of the text where it has one for each, or else before it."""
@@ -175,10 +173,10 @@ class _Model(lmms):
             return mixed
         return [*visuals, _Text(text)]
 
-    def _files(self, visual: Any) -> list[Path]:
-        """The files that show an image or a video. Equal images are one file, which is how the engine shares them."""
+    def _media(self, visual: Any) -> list[Path | Image.Image]:
+        """The images that show an image or a video. Equal ones are shared by the engine wherever they come from."""
         if isinstance(visual, Image.Image):
-            return [self._store(visual)]
+            return [visual]
         if isinstance(visual, str | os.PathLike):
             path = Path(visual)
             if path.is_file() and is_image(path):
@@ -186,16 +184,9 @@ class _Model(lmms):
             count = probe(path).frames
             numbers = [(2 * n + 1) * count // (2 * self.frames) for n in range(self.frames)]
             frames = read_frames(path, sorted(set(numbers)))
-            return [self._store(Image.fromarray(frames[number])) for number in numbers]
+            images = {number: Image.fromarray(frame) for number, frame in frames.items()}
+            return [images[number] for number in numbers]
         raise InputError(f"cityscribe takes images and videos from lmms-eval, not {type(visual).__name__}")
-
-    def _store(self, image: Image.Image) -> Path:
-        plain = as_shown(image)
-        name = hashlib.sha256(f"{plain.size}".encode() + plain.tobytes()).hexdigest()
-        path = Path(self._folder.name, f"{name}.png")
-        if not path.is_file():
-            plain.save(path, compress_level=1)
-        return path
 
 
 class ChatModel(_Model):
@@ -203,8 +194,8 @@ class ChatModel(_Model):
 
     is_simple = False
 
-    def _asked(self, request: Instance) -> tuple[Conversation, dict[str, Any]]:
-        _, messages_of, options, doc_id, task, split = request.args
+    def _request(self, instance: Instance) -> Request:
+        _, messages_of, options, doc_id, task, split = instance.args
         turns = []
         for entry in messages_of(self.task_dict[task][split][doc_id]):
             parts: list[Any] = []
@@ -214,7 +205,7 @@ class ChatModel(_Model):
                     raise InputError(f"task {task}: shows {kind}, which cityscribe does not take")
                 parts.append(_Text(block["text"]) if kind == "text" else block["url"])
             turns.append((entry["role"], parts))
-        return self._conversation(turns, MAX_NEW_TOKENS), options
+        return _with_options(self._conversation(turns), options)
 
 
 class SimpleModel(_Model):
@@ -222,28 +213,25 @@ class SimpleModel(_Model):
 
     is_simple = True
 
-    def _asked(self, request: Instance) -> tuple[Conversation, dict[str, Any]]:
-        context, options, visuals_of, doc_id, task, split = request.args
+    def _request(self, instance: Instance) -> Request:
+        context, options, visuals_of, doc_id, task, split = instance.args
         visuals: Callable[[Any], list[Any]] | None = visuals_of
         shown = visuals(self.task_dict[task][split][doc_id]) if visuals else []
-        return self._conversation([("user", self._marked(context, shown))], MAX_NEW_TOKENS), options
+        return _with_options(self._conversation([("user", self._marked(context, shown))]), options)
 
 
 class _Text(str):
     """What is said, among the visuals of a turn, some of which are paths."""
 
 
-def _limited(talk: Conversation, options: dict[str, Any]) -> Conversation:
-    return Conversation(talk.messages, talk.images, int(options.get("max_new_tokens") or MAX_NEW_TOKENS))
-
-
-def _temperature(options: dict[str, Any]) -> float:
+def _with_options(request: Request, options: dict[str, Any]) -> Request:
+    """A request as the generation options of a task want it answered."""
     if (options.get("num_beams") or 1) > 1:
         raise InputError(f"num_beams={options['num_beams']}: cityscribe has no beams; --gen_kwargs num_beams=1")
-    return float(options.get("temperature") or 0.0) if options.get("do_sample", True) else 0.0
-
-
-def _until(text: str, stops: str | Sequence[str] | None) -> str:
-    for stop in [stops] if isinstance(stops, str) else stops or ():
-        text = text.partition(stop)[0] if stop else text
-    return text
+    stops = options.get("until") or ()
+    return replace(
+        request,
+        max_tokens=int(options.get("max_new_tokens") or MAX_NEW_TOKENS),
+        sampling=Sampling(float(options.get("temperature") or 0.0) if options.get("do_sample", True) else 0.0),
+        stop=tuple(stop for stop in ([stops] if isinstance(stops, str) else stops) if stop),
+    )

@@ -7,13 +7,12 @@ are not shown a second time. Other orders are entries of `orders.ORDERS`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cityscribe.predict.answers import Answer, Answering
+from cityscribe.engine.request import Answer, Engine, Request
 from cityscribe.predict.orders import ORDERS
-from cityscribe.predict.prompts import Conversation
 from cityscribe.records import image_block, message, text_block
 
 
@@ -25,41 +24,45 @@ class Scene:
     questions: Mapping[str, str]  # role -> question
 
 
-def ask(engine: Answering, scenes: Sequence[Scene], order: str) -> list[dict[str, Answer]]:
+def ask(engine: Engine, scenes: Sequence[Scene], order: str, asking: Request) -> list[dict[str, Answer]]:
     """Every question of every scene, in an order of `ORDERS`. Returns role -> answer for each scene.
+
+    `asking` says how answers are to be made; its messages and media are replaced.
 
     A role that a scene has no question about is passed over; the images stand before the first question asked. The
     first questions of all conversations go to the engine together, then the second ones, so that it sees at once all
     that is asked about a scene, and next what continues it.
     """
     answers: list[dict[str, Answer]] = [{} for _ in scenes]
-    talks = [_Talk(scene, roles, answers[n]) for n, scene in enumerate(scenes) for roles in ORDERS[order]]
+    conversations = [
+        _Conversation(scene, roles, answers[n]) for n, scene in enumerate(scenes) for roles in ORDERS[order]
+    ]
     while True:
-        asked = [talk for talk in talks if talk.asks()]
-        if not asked:
+        open_ = [conversation for conversation in conversations if conversation.ask()]
+        if not open_:
             return answers
-        replies = engine.answer([Conversation(talk.said, talk.scene.images) for talk in asked])
-        for talk, reply in zip(asked, replies, strict=True):
-            talk.hears(reply)
+        asked = [replace(asking, messages=each.messages, media=each.scene.images) for each in open_]
+        for conversation, (answer,) in zip(open_, engine.answer(asked), strict=True):
+            conversation.take(answer)
 
 
-class _Talk:
+class _Conversation:
     """One conversation of an order about one scene."""
 
     def __init__(self, scene: Scene, roles: Sequence[str], answers: dict[str, Answer]) -> None:
         self.scene = scene
-        self.said: tuple[dict[str, Any], ...] = ()
+        self.messages: tuple[dict[str, Any], ...] = ()
         self._answers = answers
         self._waiting = [role for role in roles if role in scene.questions]
 
-    def asks(self) -> bool:
+    def ask(self) -> bool:
         """Put the next question, if there is one."""
         if not self._waiting:
             return False
-        shown = [image_block() for _ in self.scene.images] if not self.said else []
-        self.said += (message("user", *shown, text_block(self.scene.questions[self._waiting[0]])),)
+        shown = [image_block() for _ in self.scene.images] if not self.messages else []
+        self.messages += (message("user", *shown, text_block(self.scene.questions[self._waiting[0]])),)
         return True
 
-    def hears(self, reply: Answer) -> None:
-        self._answers[self._waiting.pop(0)] = reply
-        self.said += (message("assistant", text_block(reply.text)),)
+    def take(self, answer: Answer) -> None:
+        self._answers[self._waiting.pop(0)] = answer
+        self.messages += (message("assistant", text_block(answer.text)),)

@@ -20,7 +20,9 @@ class RemoteSettings(Section):
 
 
 class PredictSettings(Section):
-    engine: Literal["local", "remote"] = Field("local", description="remote asks a server; its key is OPENAI_API_KEY")
+    engine: Annotated[str, Named("engine")] = Field(
+        "local", description="who answers; remote asks a server, its key is OPENAI_API_KEY"
+    )
     remote: RemoteSettings = RemoteSettings()
     split: Literal["val", "test", "train"] = "val"
     order: Annotated[str, Named("question-order")] = Field(

@@ -11,23 +11,18 @@ prediction goes on where it was and ends with the same bytes as an uninterrupted
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from cityscribe.engine.members import Server, Setup, open_engine
+from cityscribe.engine.request import UNANSWERED, Answer, Engine, Request, Sampling
 from cityscribe.files import InputError, write_json
-from cityscribe.models.load import load_model, load_processor
-from cityscribe.models.precision import resolve_dtype
-from cityscribe.predict.answers import Answer, Answering
+from cityscribe.predict.answers import answer_of, entry_of, tell_unanswered
 from cityscribe.predict.batches import Progress, answer_batches
-from cityscribe.predict.drafts import Drafts
 from cityscribe.predict.fingerprint import TRAINED, fingerprint
 from cityscribe.predict.journal import Journal
-from cityscribe.predict.local import Engine
-from cityscribe.predict.remote import RemoteEngine
 from cityscribe.predict.sequential import Scene, ask
 from cityscribe.project import Settings
 from cityscribe.records import Sample, read_samples, text_of
@@ -46,7 +41,7 @@ class PredictReport:
     answer_tokens: int
     steps: int  # passes of the model that the answers took; fewer than tokens with drafts
     raw_frames: int  # phases predicted from a raw frame
-    problems: dict[str, int]  # empty, cut, non-finite: how many answers
+    problems: dict[str, int]  # problem of `engine.request.Answer` -> how many answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +68,10 @@ def predict(
     """Describe each phase of the long samples with the model in `model_dir`, a folder or hub id; other samples are
     passed over. Images are read relative to `image_root`; `images=False` asks the same questions without them.
 
-    `progress` is called with the phases that are done and all. Raises InputError for a checkpoint or an image that
-    cannot be used, two groups about one phase of a scenario, and files that cannot be written.
+    A question that cannot be asked (its image is torn, or the model's processor refuses it) is left empty, named and
+    counted. `progress` is called with the phases that are done and all. Raises InputError for a checkpoint that cannot
+    be used, where no question can be answered, for two groups about one phase of a scenario, and for files that are
+    missing or cannot be written.
     """
     phases = _phases(samples)
     report = progress or (lambda done, total: None)
@@ -86,30 +83,36 @@ def predict(
         size = settings.predict.batch_size
         batches = [phases[start : start + size] for start in range(0, len(phases), size)]
 
-        def ask_batch(engine: Answering, batch: Sequence[_Phase]) -> list[dict[str, Any]]:
-            said = ask(engine, [_scene(phase, image_root, images) for phase in batch], settings.predict.order)
-            return [{role: asdict(answer) for role, answer in entry.items()} for entry in said]
+        def ask_batch(engine: Engine, batch: Sequence[_Phase]) -> list[dict[str, Any]]:
+            scenes = [_scene(phase, image_root, images) for phase in batch]
+            answered = ask(engine, scenes, settings.predict.order, asking(settings))
+            return [{role: entry_of(answer) for role, answer in entry.items()} for entry in answered]
 
         entries, resumed = answer_batches(
-            batches, journal, lambda: load_engine(model_dir, image_root, settings), ask_batch, report
+            batches, journal, lambda: engine_of(model_dir, image_root, settings), ask_batch, report
         )
-        answers = [{role: Answer(**answer) for role, answer in entry.items()} for entry in entries]
+        answers = [{role: answer_of(answer) for role, answer in entry.items()} for entry in entries]
         _refuse_noise(answers, model_dir)
+        try:
+            tell_unanswered(_named(phases, answers), model_dir)
+        except InputError:
+            journal.discard()  # what made all of them fail may be mended without a change of the settings
+            raise
         write_json(out.with_name(out.name + ".notes.json"), _notes(phases, answers))
         write_json(out, _submission(phases, answers))
         journal.discard()
     except OSError as error:
         raise InputError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error
-    said = [answer for entry in answers for answer in entry.values()]
+    given = [answer for entry in answers for answer in entry.values()]
     return PredictReport(
         scenarios=len({traffic_meta(phase.first).scenario for phase in phases}),
         phases=len(phases),
         resumed=resumed,
-        prompt_tokens=sum(answer.prompt_tokens for answer in said),
-        answer_tokens=sum(answer.tokens for answer in said),
-        steps=sum(answer.steps for answer in said),
+        prompt_tokens=sum(answer.prompt_tokens for answer in given),
+        answer_tokens=sum(answer.tokens for answer in given),
+        steps=sum(answer.steps for answer in given),
         raw_frames=sum(bool(traffic_meta(phase.first).note) for phase in phases),
-        problems=dict(sorted(Counter(answer.problem for answer in said if answer.problem).items())),
+        problems=dict(sorted(Counter(answer.problem for answer in given if answer.problem).items())),
     )
 
 
@@ -137,23 +140,33 @@ def _phases(samples: list[Sample]) -> list[_Phase]:
     return [phases[place] for place in sorted(phases)]
 
 
-def load_engine(model_dir: Path | str, image_root: Path, settings: Settings) -> Answering:
-    """What answers by these settings: a server, or the model in a folder with drafts of the training answers."""
-    if settings.predict.engine == "remote":
-        return RemoteEngine(settings.predict, settings.seed)
-    model = load_model(model_dir, dtype=resolve_dtype(settings.predict.precision), tiles=settings.model.tiles)
-    if torch.cuda.is_available():
-        model = model.to("cuda")  # type: ignore[arg-type]
-    processor = load_processor(model_dir, tiles=settings.model.tiles)
-    engine = Engine(model, processor, settings.predict, settings.seed)
-    if settings.predict.drafts and (image_root / TRAINED).is_file():
-        engine.drafts = Drafts(
-            [*processor.tokenizer.encode(text_of(entry), add_special_tokens=False), engine.ends[0]]
-            for sample in read_samples(image_root / TRAINED)
-            for entry in sample.messages
-            if entry["role"] == "assistant"
-        )
-    return engine
+def engine_of(model_dir: Path | str, image_root: Path, settings: Settings) -> Engine:
+    """What answers by these settings: the engine that they name, with the training answers for its drafts."""
+    return open_engine(settings.predict.engine, model_dir, setup_of(settings), training_answers(image_root))
+
+
+def setup_of(settings: Settings) -> Setup:
+    """What these settings tell an engine."""
+    return Setup(
+        batch_size=settings.predict.batch_size,
+        drafts=settings.predict.drafts,
+        precision=settings.predict.precision,
+        tiles=settings.model.tiles,
+        server=Server(**settings.predict.remote.model_dump()),
+    )
+
+
+def training_answers(image_root: Path) -> Iterator[str]:
+    """What the assistant says in the training samples beside the images; nothing where there are none."""
+    if (image_root / TRAINED).is_file():
+        for sample in read_samples(image_root / TRAINED):
+            yield from (text_of(entry) for entry in sample.messages if entry["role"] == "assistant")
+
+
+def asking(settings: Settings) -> Request:
+    """How these settings ask; what is asked is filled in."""
+    sampling = Sampling(temperature=settings.predict.temperature, seed=settings.seed)
+    return Request((), max_tokens=settings.predict.max_new_tokens, sampling=sampling)
 
 
 def _scene(phase: _Phase, image_root: Path, images: bool) -> Scene:
@@ -180,8 +193,23 @@ def _notes(phases: list[_Phase], answers: list[dict[str, Answer]]) -> dict[str, 
             notes["raw_frames"].append({**place, "note": meta.note})
         for role in ROLES:
             if role in entry and entry[role].problem:
-                notes["answers"].append({**place, "target": role, "problem": entry[role].problem})
+                note = {**place, "target": role, "problem": entry[role].problem}
+                if entry[role].problem in UNANSWERED:
+                    note |= {"reason": entry[role].reason, "images": list(phase.first.images)}
+                notes["answers"].append(note)
     return notes
+
+
+def _named(phases: list[_Phase], answers: list[dict[str, Answer]]) -> list[tuple[str, Answer]]:
+    """Each answer with the sample that it is for and the files of that."""
+    return [
+        (
+            f"{sample.meta.scenario}, phase {traffic_meta(sample).phase}, {role} ({', '.join(sample.images)})",
+            entry[role],
+        )
+        for phase, entry in zip(phases, answers, strict=True)
+        for role, sample in phase.samples.items()
+    ]
 
 
 def _refuse_noise(answers: list[dict[str, Answer]], model_dir: Path | str) -> None:

@@ -21,8 +21,9 @@ from fastapi import Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import JSONResponse, Response
 
+from cityscribe.engine import request as asking
+from cityscribe.engine.grammars import json_schema, one_of
 from cityscribe.files import InputError
-from cityscribe.predict.grammars import json_schema, one_of
 from cityscribe.records import image_block, message, text_block
 from cityscribe.serve.chat_request import (
     ChatRequest,
@@ -37,7 +38,7 @@ from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.decoding import decode_frames, decode_image
 from cityscribe.serve.log import log_bug
 from cityscribe.serve.media import from_data_url
-from cityscribe.serve.model_child import Asked, Piece, Said
+from cityscribe.serve.model_child import Piece, Said
 from cityscribe.serve.model_process import ModelProcess, whole
 from cityscribe.serve.refusal import Refusal
 from cityscribe.serve.settings import ServeSettings
@@ -92,7 +93,7 @@ class Chat:
         finally:
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
-    async def _asked(self, body: ChatRequest, folder: Path) -> Asked:
+    async def _asked(self, body: ChatRequest, folder: Path) -> asking.Request:
         limits = self._settings
         most = body.max_completion_tokens or body.max_tokens or min(DEFAULT_TOKENS, limits.max_tokens)
         if most > limits.max_tokens:
@@ -120,17 +121,10 @@ class Chat:
         if characters > limits.max_characters:
             words = f"{characters} characters; up to {limits.max_characters} are taken"
             raise Refusal(422, "too_much_text", words, param="messages")
-        return Asked(
-            0,
-            tuple(messages),
-            tuple(images),
-            most,
-            stop,
-            body.temperature or 0.0,
-            1.0 if body.top_p is None else body.top_p,
-            body.seed or 0,
-            grammar,
+        sampling = asking.Sampling(
+            body.temperature or 0.0, 1.0 if body.top_p is None else body.top_p, seed=body.seed or 0
         )
+        return asking.Request(tuple(messages), tuple(images), most, sampling, stop, grammar)
 
     async def _images(
         self, part: ImagePart | VideoPart, place: str, folder: Path, before: int, left: Pixels

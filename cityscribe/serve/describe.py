@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from cityscribe.engine.request import Request
 from cityscribe.predict.orders import ORDERS
 from cityscribe.project import Settings
 from cityscribe.records import image_block, message, text_block
@@ -20,7 +21,6 @@ from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.decoding import Shown, TimedBox, decode_phases
 from cityscribe.serve.facts import facts_grammar, facts_question, most_tokens
 from cityscribe.serve.jobs import FACTS, Job
-from cityscribe.serve.model_child import Asked
 from cityscribe.serve.model_process import ModelProcess, whole
 from cityscribe.serve.refusal import Refusal
 from cityscribe.traffic.prompts import Prompts, long_question
@@ -119,7 +119,7 @@ class Describer:
         said: tuple[dict[str, Any], ...] = ()
         for role in roles:
             said += (self._question(said, shown, role, view),)
-            text, finish = await self._answer(Asked(0, said, shown.images, self.settings.predict.max_new_tokens))
+            text, finish = await self._answer(Request(said, shown.images, self.settings.predict.max_new_tokens))
             said += (message("assistant", text_block(text)),)
             job.phases[place][role] = {"text": text, "finish": finish}
             job.tell("answer", {"phase": job.phases[place]["phase"], "role": role, "text": text, "finish": finish})
@@ -129,7 +129,7 @@ class Describer:
         said += (message("user", text_block(facts_question())),)
         values, finish = None, "context_length_exceeded"
         try:
-            text, finish = await self._answer(Asked(0, said, shown.images, most_tokens(), grammar=facts_grammar()))
+            text, finish = await self._answer(Request(said, shown.images, most_tokens(), grammar=facts_grammar()))
             values = json.loads(text) if finish == "stop" else None
         except Refusal as refusal:
             if refusal.code != finish:
@@ -137,10 +137,10 @@ class Describer:
         job.phases[place][FACTS] = {"values": values, "finish": finish}
         job.tell(FACTS, {"phase": job.phases[place]["phase"], "values": values, "finish": finish})
 
-    async def _answer(self, asked: Asked) -> tuple[str, str]:
+    async def _answer(self, request: Request) -> tuple[str, str]:
         for tries_left in reversed(range(TRIES)):
             try:
-                text, said = await whole(self.model.ask(asked, timeout_s=None))
+                text, said = await whole(self.model.ask(request, timeout_s=None))
                 return text, said.finish
             except Refusal as refusal:
                 if refusal.code != "interrupted" or not tries_left:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cityscribe.predict.grammars import json_schema
+from cityscribe.engine.grammars import json_schema
 
 UNKNOWN = "unknown"
 """The last value of every field, for what the images do not show."""

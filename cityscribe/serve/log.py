@@ -10,9 +10,9 @@ import json
 import logging
 import sys
 import time
-import traceback
-from pathlib import PurePath
 from typing import Any
+
+from cityscribe.engine.failure import places
 
 OWN = "cityscribe.serve"
 _logger = logging.getLogger(OWN)
@@ -26,12 +26,6 @@ def log(event: str, **fields: Any) -> None:
 def log_bug(event: str, error: BaseException) -> None:
     """One line about an error that should not have happened."""
     _logger.error(event, extra={"fields": {"error": type(error).__name__, "at": places(error)}})
-
-
-def places(error: BaseException) -> list[str]:
-    """The lines of code that an exception came through, the innermost last."""
-    frames = traceback.extract_tb(error.__traceback__)[-8:]
-    return [f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 REPEATS, WINDOW_S = 20, 60.0

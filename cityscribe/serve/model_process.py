@@ -12,9 +12,10 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from cityscribe.engine.request import Request
 from cityscribe.files import InputError
 from cityscribe.project import Settings
 from cityscribe.serve.child import Child
@@ -75,14 +76,14 @@ class ModelProcess:
         self._waiting.clear()
         self._running.clear()
 
-    async def ask(self, asked: Asked, *, timeout_s: float | None) -> AsyncGenerator[Piece | Said, None]:
-        """The pieces of an answer and how it ended; its id is given here. Leaving early gives the request up.
+    async def ask(self, request: Request, *, timeout_s: float | None) -> AsyncGenerator[Piece | Said, None]:
+        """The pieces of an answer and how it ended. Leaving early gives the request up.
 
         Without `timeout_s` it waits as long as the process that holds the model shows life.
 
         Raises Refusal: 422 for what the model cannot be asked, 503 where it died or took too long.
         """
-        ticket = _Ticket(replace(asked, id=next(self._ids)))
+        ticket = _Ticket(Asked(next(self._ids), request))
         self._waiting.append(ticket)
         self._wake.set()
         ends = None if timeout_s is None else time.monotonic() + timeout_s

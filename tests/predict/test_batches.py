@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cityscribe.predict.batches import ROWS, whole_groups
+from cityscribe.engine.batches import ROWS, whole_groups
 
 
 @given(st.lists(st.integers(0, 5), max_size=150), st.integers(1, 4))

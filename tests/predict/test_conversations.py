@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,10 @@ import pytest
 from PIL import Image
 
 from cityscribe.predict.conversations import predict_conversations
-from cityscribe.predict.options import score_options
-from cityscribe.predict.prompts import Conversation
 from cityscribe.project import Settings, resolve
 from cityscribe.records import Sample, image_block, message, text_block
 from cityscribe.traffic.meta import TrafficMeta
-from tests.predict.test_local import engine_of
+from tests.engine.test_local import ask, engine_of
 
 
 def _samples(root: Path) -> list[Sample]:
@@ -92,10 +91,11 @@ def test_a_choice_is_one_of_its_letters(choices: str, tmp_path: Path, tiny: Call
     )
     assert rows[:2] == free[:2], "what is no choice is answered as before"
     assert free[2]["chosen"] == "", "a random model names no option by itself, or the test proves nothing"
-    talk = Conversation(samples[2].messages, (tmp_path / "b.png",))
+    request = ask(media=(tmp_path / "b.png",))
     engine = engine_of(tiny("llava"))
-    (scores,) = score_options(engine, [talk], ["ab"], ended=choices == "likelihood")
-    best = "ab"[scores[1].total > scores[0].total]
+    asked = [replace(request, messages=samples[2].messages)]
+    (scores,) = engine.score(asked, ["ab"], ended=choices == "likelihood")
+    best = "ab"[scores[1].sum > scores[0].sum]
     assert (rows[2]["answer"], rows[2]["chosen"]) == (best, best)
     if choices == "likelihood":
-        assert rows[2]["scores"] == pytest.approx([score.total for score in scores], abs=1e-3)
+        assert rows[2]["scores"] == pytest.approx([score.sum for score in scores], abs=1e-3)

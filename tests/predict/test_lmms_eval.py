@@ -16,11 +16,9 @@ from lmms_eval.models.registry_v2 import ModelRegistryV2
 
 from cityscribe.files import InputError
 from cityscribe.predict.lmms_eval import ChatModel, SimpleModel, manifest
-from cityscribe.predict.options import score_options
-from cityscribe.predict.prompts import Conversation
-from cityscribe.records import image_block, message, text_block
+from cityscribe.records import image_block, text_block
+from tests.engine.test_local import answers_of, ask, engine_of
 from tests.models.test_load import picture
-from tests.predict.test_local import engine_of
 
 Checkpoint = Callable[[str], Path]
 DOCUMENTS = [{"image": n // 2, "question": text} for n, text in enumerate(["Where?", "Who is near?", "Rain?", "Who?"])]
@@ -49,13 +47,13 @@ def model_of(kind: type[Any], folder: Path, **options: Any) -> Any:
 
 
 def expected(folder: Path, tmp_path: Path, limit: int) -> list[str]:
-    talks = []
+    requests = []
     for document in DOCUMENTS:
         path = tmp_path / f"{document['image']}.png"
         picture(document["image"]).save(path)
-        turn = message("user", image_block(), text_block(document["question"]))
-        talks.append(Conversation((turn,), (path,), limit))
-    return [answer.text for answer in engine_of(folder).answer(talks)]
+        shown = image_block(), text_block(document["question"])
+        requests.append(ask(*shown, media=(path,), max_tokens=limit))
+    return [answer.text for answer in answers_of(engine_of(folder), requests)]
 
 
 def test_lmms_eval_finds_both_classes() -> None:
@@ -84,7 +82,7 @@ def test_an_answer_ends_before_a_stop_text(tiny: Checkpoint, tmp_path: Path) -> 
     stop = whole[1:3]
     request = ("", messages, {"max_new_tokens": 6, "until": ["never", stop]}, 0, "t", "test")
     (found,) = model_of(ChatModel, folder).generate_until(instances("generate_until", [request]))
-    assert found.text == whole.partition(stop)[0]
+    assert found.text == whole.partition(stop)[0].rstrip()
 
 
 def test_likelihoods_are_the_losses_of_the_options(tiny: Checkpoint, tmp_path: Path) -> None:
@@ -93,8 +91,8 @@ def test_likelihoods_are_the_losses_of_the_options(tiny: Checkpoint, tmp_path: P
     requests = [("Where?", f" {text}", visuals, 0, "t", "test") for text in texts]
     found = model_of(SimpleModel, folder).loglikelihood(instances("loglikelihood", requests))
     picture(0).save(tmp_path / "p.png")
-    talk = Conversation((message("user", image_block(), text_block("Where?")),), (tmp_path / "p.png",))
-    (scores,) = score_options(engine_of(folder), [talk], [texts])
+    request = ask(image_block(), text_block("Where?"), media=(tmp_path / "p.png",))
+    (scores,) = engine_of(folder).score([request], [texts])
     for each, score in zip(found, scores, strict=True):
         loss, greedy = each.text
         assert loss == pytest.approx(-score.mean, rel=1e-5)
@@ -113,7 +111,6 @@ def test_what_is_not_offered_is_refused(tiny: Checkpoint) -> None:
 def test_marks_in_a_text_say_where_the_images_stand(tiny: Checkpoint) -> None:
     model = model_of(SimpleModel, tiny("llava"))
     one, two = picture(1), picture(2)
-    talk = model._conversation([("user", model._marked("First <image> then <image>?", [one, two]))], 4)
-    assert [block["type"] for block in talk.messages[0]["content"]] == ["text", "image", "text", "image", "text"]
-    assert len(set(talk.images)) == 2
-    assert model._conversation([("user", model._marked("Both?", [one, one]))], 4).images[0] == talk.images[0]
+    request = model._conversation([("user", model._marked("First <image> then <image>?", [one, two]))])
+    assert [block["type"] for block in request.messages[0]["content"]] == ["text", "image", "text", "image", "text"]
+    assert request.media == (one, two)

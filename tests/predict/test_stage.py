@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
+from cityscribe.engine.request import Request
 from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor, save_model
-from cityscribe.predict.prompts import Conversation
 from cityscribe.predict.stage import predict
 from cityscribe.project import Settings
 from cityscribe.records import Sample, image_block, message, text_block
 from cityscribe.traffic.meta import TrafficMeta
+from tests.engine.test_local import answers_of, engine_of, plain
 from tests.models.test_load import picture
-from tests.predict.test_local import engine_of, plain
 
 Checkpoint = Callable[[str], Path]
 SCENES = [("b_event", 4), ("b_event", 0), ("a_event", 1), ("c_event", 2), ("c_event", 3)]
@@ -91,15 +92,16 @@ def test_captions_are_what_the_model_says_in_that_order(
 ) -> None:
     run()
     said = json.loads((tmp_path / "predictions.json").read_text())["a_event"][0]
-    engine = engine_of(tiny("llava"), max_new_tokens=5)
+    engine = engine_of(tiny("llava"))
     images = (prepared[1] / "images/a_event/1.png",)
     first = message("user", image_block(), text_block("Phase 1: describe the vehicle."))
-    (answer,) = engine.answer([Conversation((first,), images)])
+    request = Request((first,), images, max_tokens=5)
+    (answer,) = answers_of(engine, [request])
     assert said["caption_vehicle"] == answer.text
-    assert engine.__dict__["tokens"][answer] == plain(engine, Conversation((first,), images))
+    assert list(answer.token_ids) == plain(engine, request)
     then = message("user", text_block("Phase 1: describe the pedestrian."))
-    talk = Conversation((first, message("assistant", text_block(answer.text)), then), images)
-    assert said["caption_pedestrian"] == engine.answer([talk])[0].text
+    later = replace(request, messages=(first, message("assistant", text_block(answer.text)), then))
+    assert said["caption_pedestrian"] == answers_of(engine, [later])[0].text
 
 
 def test_raw_frames_and_broken_answers_are_noted(run: Callable[..., Any], tmp_path: Path) -> None:
@@ -216,26 +218,22 @@ def test_the_same_model_elsewhere_goes_on(run: Callable[..., Any], tiny: Checkpo
 def test_bad_input_is_one_clear_error(
     run: Callable[..., Any], prepared: tuple[list[Sample], Path], tmp_path: Path
 ) -> None:
-    samples, root = prepared
+    samples, _ = prepared
     again = replace(samples[0], group="b_event/camera2/4")
     stranger = replace(samples[0], meta=replace(samples[0].meta, target="dog"))
-    torn = tmp_path / "root"
-    shutil.copytree(root, torn)
-    (torn / "images/a_event/1.png").write_bytes(b"\x89PNG torn")
     faults: list[tuple[str, dict[str, Any]]] = [
         ("no long questions", {"samples": samples[-1:]}),
         ("no long questions", {"samples": []}),
         ("phase 4: two groups", {"samples": [*samples, again]}),
         ("two long samples about the vehicle", {"samples": [*samples, samples[0]]}),
         ("a long sample about `dog`", {"samples": [stranger]}),
-        (r"1\.png: not an image", {"root": torn}),
         (r"\.png: No such file", {"root": tmp_path / "nowhere"}),
         ("no such folder", {"model": tmp_path / "nowhere"}),
     ]
     for problem, change in faults:
         with pytest.raises(InputError, match=problem):
             run(**change)
-    assert [path.name for path in tmp_path.iterdir()] == ["root"], "nothing half-written"
+    assert not list(tmp_path.iterdir()), "nothing half-written"
 
 
 def test_a_model_that_computes_no_numbers_is_refused(run: Callable[..., Any], tiny: Checkpoint, tmp_path: Path) -> None:
@@ -252,3 +250,37 @@ def test_a_place_that_cannot_be_written(run: Callable[..., Any], tmp_path: Path)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file"):
         run("file/predictions.json")
+
+
+def test_a_question_that_cannot_be_asked_is_named_and_the_others_are_answered(
+    run: Callable[..., Any], prepared: tuple[list[Sample], Path], tiny: Checkpoint, tmp_path: Path, caplog: Any
+) -> None:
+    shutil.copytree(prepared[1], tmp_path / "root")
+    (tmp_path / "root/images/a_event/1.png").write_bytes(b"\x89PNG torn")
+    Image.new("RGB", (1000, 4)).save(tmp_path / "root/images/c_event/2.png")
+    model = tiny("qwen2.5-vl")
+    run("whole.json", model=model)
+    report = run("holes.json", model=model, root=tmp_path / "root")
+    whole, holes = (json.loads((tmp_path / name).read_text()) for name in ("whole.json", "holes.json"))
+    assert holes["b_event"] == whole["b_event"]
+    assert holes["c_event"][1] == whole["c_event"][1]
+    assert {holes["a_event"][0][f"caption_{role}"] for role in ("vehicle", "pedestrian")} == {""}
+    assert report.problems["refused"] == 4
+    notes = json.loads((tmp_path / "holes.json.notes.json").read_text())["answers"]
+    refused = [(note["scenario"], note["phase"], note["images"]) for note in notes if note["problem"] == "refused"]
+    assert refused == [("a_event", 1, ["images/a_event/1.png"])] * 2 + [("c_event", 2, ["images/c_event/2.png"])] * 2
+    told = [record.getMessage() for record in caplog.records if record.name == "cityscribe.predict.answers"]
+    assert len(told) == 4
+    assert any("a_event, phase 1, vehicle (images/a_event/1.png): " in line and "not an image" in line for line in told)
+    assert any("c_event, phase 2" in line and "aspect ratio" in line for line in told)
+
+
+def test_where_nothing_can_be_asked_nothing_is_written(
+    run: Callable[..., Any], prepared: tuple[list[Sample], Path], tmp_path: Path
+) -> None:
+    shutil.copytree(prepared[1], tmp_path / "root")
+    for path in (tmp_path / "root").rglob("*.png"):
+        path.write_bytes(b"\x89PNG torn")
+    with pytest.raises(InputError, match=r"answers none of 10 questions.*1\.png: not an image"):
+        run(root=tmp_path / "root")
+    assert [path.name for path in tmp_path.iterdir()] == ["root"]

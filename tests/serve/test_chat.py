@@ -11,11 +11,10 @@ import openai
 import pytest
 import torch
 
+from cityscribe.engine.grammars import json_schema
+from cityscribe.engine.local import LocalEngine
+from cityscribe.engine.request import Request
 from cityscribe.models.load import load_model, load_processor
-from cityscribe.predict.grammars import json_schema
-from cityscribe.predict.local import Engine
-from cityscribe.predict.prompts import Conversation
-from cityscribe.predict.settings import PredictSettings
 from cityscribe.records import image_block, message, text_block
 from cityscribe.serve.chat import answer_grammar
 from cityscribe.serve.chat_request import ChatRequest
@@ -32,10 +31,9 @@ def ask(service: Running, *messages: dict[str, Any], **options: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def engine(tiny: Callable[[str], Path]) -> Engine:
+def engine(tiny: Callable[[str], Path]) -> LocalEngine:
     folder = tiny("llava")
-    settings = PredictSettings(max_new_tokens=40, precision="fp32")
-    return Engine(load_model(folder, dtype=torch.float32), load_processor(folder), settings)
+    return LocalEngine(load_model(folder, dtype=torch.float32), load_processor(folder))
 
 
 def test_the_model_is_listed(service: Running) -> None:
@@ -46,10 +44,10 @@ def test_the_model_is_listed(service: Running) -> None:
         models.retrieve("another")
 
 
-def test_an_answer_is_that_of_the_engine(service: Running, engine: Engine, tmp_path: Path) -> None:
+def test_an_answer_is_that_of_the_engine(service: Running, engine: LocalEngine, tmp_path: Path) -> None:
     picture(3).save(tmp_path / "3.png")
     asked = message("user", image_block(), text_block("Where is the vehicle?"))
-    expected = engine.answer([Conversation((asked,), (tmp_path / "3.png",))])[0]
+    ((expected,),) = engine.answer([Request((asked,), (tmp_path / "3.png",), max_tokens=40)])
     answer = ask(service, user(image_part(encoded(picture(3))), "Where is the vehicle?"), max_tokens=40)
     assert answer.choices[0].message.content == expected.text
     assert answer.usage.prompt_tokens == expected.prompt_tokens
@@ -105,7 +103,7 @@ SCHEMA = {
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_an_answer_keeps_to_its_schema(service: Running, engine: Engine, stream: bool) -> None:
+def test_an_answer_keeps_to_its_schema(service: Running, engine: LocalEngine, stream: bool) -> None:
     form = {"type": "json_schema", "json_schema": {"name": "road", "strict": True, "schema": SCHEMA}}
     answer = ask(service, user("Describe the road."), max_tokens=60, response_format=form, stream=stream)
     if stream:
@@ -117,7 +115,7 @@ def test_an_answer_keeps_to_its_schema(service: Running, engine: Engine, stream:
     assert type(value["wet"]) is bool
     assert 0 <= value["lanes"] <= 9
     asked = message("user", text_block("Describe the road."))
-    (expected,) = engine.answer([Conversation((asked,), max_new_tokens=60, grammar=json_schema(SCHEMA))])
+    ((expected,),) = engine.answer([Request((asked,), max_tokens=60, grammar=json_schema(SCHEMA))])
     assert text == expected.text
 
 
@@ -136,7 +134,7 @@ def test_an_answer_may_have_to_be_an_object(service: Running) -> None:
     assert answer.choices[0].message.content.startswith("{")
 
 
-def test_a_conversation_goes_on(service: Running, engine: Engine) -> None:
+def test_a_conversation_goes_on(service: Running, engine: LocalEngine) -> None:
     first = user(image_part(encoded(picture(2))), "Describe it.")
     said = ask(service, first).choices[0].message.content
     system = {"role": "system", "content": "Be brief."}

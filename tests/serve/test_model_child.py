@@ -15,17 +15,17 @@ from typing import Any, cast
 import pytest
 import torch
 
+from cityscribe.engine.grammars import one_of
+from cityscribe.engine.local import LocalEngine
+from cityscribe.engine.request import Request, Sampling
 from cityscribe.models.load import load_model, load_processor
-from cityscribe.predict.grammars import one_of
-from cityscribe.predict.local import Engine
-from cityscribe.predict.settings import PredictSettings
 from cityscribe.records import image_block, message, text_block
-from cityscribe.serve.model_child import Asked, Piece, Refused, Said, _Batch
+from cityscribe.serve.model_child import Asked, Piece, Refused, Said, answer_batch
 from tests.serve.running import picture
 
 
 class Pipe:
-    """The other end of it, as `_Batch` sees it."""
+    """The other end of it, as `answer_batch` sees it."""
 
     def __init__(self, *given_up: int) -> None:
         self.said: list[Any] = []
@@ -49,9 +49,7 @@ def alive() -> Counter[str]:
 
 def kept(checkpoint: Path, folder: Path) -> dict[str, int]:
     """Objects of each kind that six batches leave behind, where there is one of them or more a batch."""
-    engine = Engine(
-        load_model(checkpoint, dtype=torch.float32), load_processor(checkpoint), PredictSettings(max_new_tokens=4)
-    )
+    engine = LocalEngine(load_model(checkpoint, dtype=torch.float32), load_processor(checkpoint))
     special = engine.processor.tokenizer.all_special_tokens[0]
     images = [folder / f"{n}.png" for n in range(3)]
     for n, path in enumerate(images):
@@ -61,13 +59,16 @@ def kept(checkpoint: Path, folder: Path) -> dict[str, int]:
         pipe = Pipe()
         asked = []
         for n, path in enumerate(images):
-            told = (message("user", image_block(), text_block(f"{number} {'where? ' * (n + 1)}")),)
+            messages = (message("user", image_block(), text_block(f"{number} {'where? ' * (n + 1)}")),)
             grammar = one_of(["left", "right"]) if n == 1 else ""
-            more: Any = {"stop": ("never said",), "temperature": float(n == 2), "grammar": grammar}
-            asked.append(Asked(3 * number + n, told, (path,), 5, **more))
-        asked.append(Asked(-number, (message("user", text_block(f"a {special} of nothing")),), (), 5))
-        asked.append(Asked(-1000 - number, (message("user", text_block("what?")),), (), 5, grammar="start: /("))
-        _Batch(cast(Connection, pipe), engine, 0).answer(asked)
+            sampling = Sampling(temperature=float(n == 2))
+            request = Request(messages, (path,), 5, sampling, stop=("never said",), grammar=grammar)
+            asked.append(Asked(3 * number + n, request))
+        nothing = message("user", text_block(f"a {special} of nothing"))
+        asked.append(Asked(-number, Request((nothing,), max_tokens=5)))
+        what = message("user", text_block("what?"))
+        asked.append(Asked(-1000 - number, Request((what,), max_tokens=5, grammar="start: /(")))
+        answer_batch(cast(Connection, pipe), engine, asked)
         assert Counter(type(event) for event in pipe.said if not hasattr(event, "text")) == {Said: 3, Refused: 2}
 
     for number in range(1, 4):
@@ -92,36 +93,36 @@ def test_batches_leave_nothing_behind(tiny: Callable[[str], Path], tmp_path: Pat
 @pytest.mark.parametrize("family", ["llava", "gemma3"])
 def test_what_is_given_up_is_not_answered_to_its_end(family: str, tiny: Callable[[str], Path], tmp_path: Path) -> None:
     said = {said.id: said.tokens for said in answered(tiny(family), tmp_path, Pipe(2), asked(1), asked(2))}
-    assert said == {1: 12, 2: 1}
+    assert said == {1: 12, 2: 0}
 
 
 @pytest.mark.parametrize("family", ["llava", "gemma3"])
 def test_draws_come_from_the_likeliest_tokens_that_make_up_top_p(
     family: str, tiny: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    def text(**settings: Any) -> str:
+    def text(**options: Any) -> str:
         pipe = Pipe()
-        answered(tiny(family), tmp_path, pipe, asked(1, **settings))
+        answered(tiny(family), tmp_path, pipe, asked(1, **options))
         return "".join(event.text for event in pipe.said if isinstance(event, Piece))
 
     greedy = text()
-    assert text(temperature=2.0, top_p=1e-6, seed=1) == greedy
-    assert text(temperature=2.0, seed=1) != greedy
+    assert text(sampling=Sampling(temperature=2.0, top_p=1e-6, seed=1)) == greedy
+    assert text(sampling=Sampling(temperature=2.0, seed=1)) != greedy
 
 
-def asked(id_: int, **settings: Any) -> Asked:
-    told = (message("user", image_block(), text_block(f"where is {id_}?")),)
-    return Asked(id_, told, (Path("picture.png"),), 12, **settings)
+def asked(id_: int, **options: Any) -> Asked:
+    messages = (message("user", image_block(), text_block(f"where is {id_}?")),)
+    return Asked(id_, Request(messages, (Path("picture.png"),), 12, **options))
 
 
 def answered(checkpoint: Path, folder: Path, pipe: Pipe, *batch: Asked) -> list[Said]:
     """How the answers of a model end that has no token to end with."""
     picture(0).save(folder / "picture.png")
     model = load_model(checkpoint, dtype=torch.float32)
-    engine = Engine(model, load_processor(checkpoint), PredictSettings(max_new_tokens=12))
+    engine = LocalEngine(model, load_processor(checkpoint))
     engine.ends = [len(engine.processor.tokenizer) - 1]
     model.get_output_embeddings().weight.data[engine.ends[0]] = 0.0
-    placed = [replace(asked, images=(folder / "picture.png",)) for asked in batch]
-    _Batch(cast(Connection, pipe), engine, 0).answer(placed)
+    media = (folder / "picture.png",)
+    answer_batch(cast(Connection, pipe), engine, [Asked(each.id, replace(each.request, media=media)) for each in batch])
     assert not [event for event in pipe.said if isinstance(event, Refused)]
     return [event for event in pipe.said if isinstance(event, Said)]

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
+from cityscribe.engine.local import LocalEngine
+from cityscribe.engine.request import Request
 from cityscribe.files import InputError
 from cityscribe.models.parts import connector
-from cityscribe.predict.local import Engine
-from cityscribe.predict.prompts import Conversation
-from cityscribe.predict.settings import PredictSettings
 from cityscribe.records import Sample, image_block, message, text_block
 from cityscribe.tokens import encode
 from cityscribe.tokens.encode import Encoder, with_images
@@ -150,9 +149,12 @@ def test_an_error_of_one_hundredth_is_seen_in_a_bf16_model(
 @MODELS
 def test_answers_equal_plain_generate(make: Make, samples: tuple[Sample, ...], city: City) -> None:
     model, processor = make()
-    engine = Engine(model, processor, PredictSettings(max_new_tokens=12, drafts=False))
-    asked = [Conversation(sample.messages[:1], tuple(city.root / name for name in sample.images)) for sample in samples]
-    answers = engine.answer(asked)
+    engine = LocalEngine(model, processor)
+    asked = [
+        Request(sample.messages[:1], tuple(city.root / name for name in sample.images), max_tokens=12)
+        for sample in samples
+    ]
+    answers = [answer for (answer,) in engine.answer(asked)]
     for sample, answer in zip(samples, answers, strict=True):
         filled = with_images("one", sample.messages[:1], load_media(sample, city.root, TrainSettings()))
         inputs = processor.apply_chat_template(

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 from transformers import PreTrainedModel, ProcessorMixin
 
+from cityscribe.engine.local import LocalEngine
+from cityscribe.engine.request import Request
 from cityscribe.models.load import load_model, load_processor, save_model
 from cityscribe.models.settings import ModelSettings
 from cityscribe.models.tuning.prepare import prepare_tuning
-from cityscribe.predict.local import Engine
-from cityscribe.predict.prompts import Conversation
-from cityscribe.predict.settings import PredictSettings
 from cityscribe.records import Sample, image_block, message, text_block
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.supervised import train
@@ -67,24 +65,24 @@ def assert_trains_and_answers_exactly(
         torch.testing.assert_close(value, ends[1][name], atol=2e-4, rtol=1e-3, msg=name)
 
     save_model(trained, processor, folder / "model")
-    engine = Engine(
-        load_model(folder / "model", dtype=torch.float32),
-        load_processor(folder / "model"),
-        PredictSettings(max_new_tokens=8, batch_size=4, precision="fp32"),
-    )
-    talks = [Conversation(sample.messages[:1], tuple(folder / image for image in sample.images)) for sample in asked]
-    expected = [plain(engine, talk) for talk in talks]
+    model = load_model(folder / "model", dtype=torch.float32)
+    engine = LocalEngine(model, load_processor(folder / "model"), batch_size=4)
+    requests = [
+        Request(sample.messages[:1], tuple(folder / image for image in sample.images), max_tokens=8) for sample in asked
+    ]
+    expected = [plain(engine, request) for request in requests]
     assert len(set(expected)) > 1, "a model that always says the same proves nothing"
-    assert [answer.text for answer in engine.answer(talks)] == expected
-    assert engine.shares(engine.read(talks[:1])[0]), "on shared prefixes"
+    assert [answer.text for (answer,) in engine.answer(requests)] == expected
+    assert engine.shares([]), "on shared prefixes"
 
 
 @torch.inference_mode()
-def plain(engine: Any, talk: Conversation) -> str:
+def plain(engine: LocalEngine, request: Request) -> str:
     """What `generate` says to a conversation alone."""
-    images = iter([Image.open(path) for path in talk.images])
+    images = iter([Image.open(path) for path in request.media])
     content = [
-        {**block, "image": next(images)} if block["type"] == "image" else block for block in talk.messages[0]["content"]
+        {**block, "image": next(images)} if block["type"] == "image" else block
+        for block in request.messages[0]["content"]
     ]
     inputs = engine.processor.apply_chat_template(
         [{"role": "user", "content": content}],

@@ -28,19 +28,20 @@ GROWTH = 64
 """Slots by which the own part of the rows grows when it is full."""
 
 KeyValues = list[tuple[Tensor, Tensor]]
-"""Keys and values of each layer, [key heads, length, width] each."""
+"""Keys and values of each layer, [key heads, length, width] each. A model that drops tokens on their way through its
+decoder leaves another length in each layer."""
 
 
 class SharedCache:
     """Keys and values of prefixes and of the rows that branch from them.
 
-    `prefixes` are stacked, [prefixes, key heads, longest, width]; the own parts are [rows, key heads, slots, width].
-    `lengths` says how many slots of each row are filled; `prefix_of` which prefix each row continues.
+    For each layer `prefixes` are stacked, [prefixes, key heads, longest of that layer, width]; the own parts are [rows,
+    key heads, slots, width]. `prefix_lengths` [prefixes][layers] says how many tokens of each prefix a layer has,
+    `lengths` how many slots of each row are filled, `prefix_of` which prefix each row continues.
     """
 
     def __init__(self, prefixes: Sequence[KeyValues], prefix_of: Sequence[int]) -> None:
-        lengths = [layers[0][0].shape[1] for layers in prefixes]
-        self.prefix_lengths = lengths
+        self.prefix_lengths = [tuple(keys.shape[1] for keys, _ in layers) for layers in prefixes]
         self.prefix_of = list(prefix_of)
         self.lengths = [0] * len(prefix_of)
         self.prefixes = [
@@ -70,8 +71,10 @@ class SharedCache:
 
     def prefix(self, number: int) -> KeyValues:
         """One prefix, as views."""
-        length = self.prefix_lengths[number]
-        return [(keys[number, :, :length], values[number, :, :length]) for keys, values in self.prefixes]
+        return [
+            (keys[number, :, :length], values[number, :, :length])
+            for (keys, values), length in zip(self.prefixes, self.prefix_lengths[number], strict=True)
+        ]
 
     def row(self, row: int) -> KeyValues:
         """The own part of a row, as copies."""
@@ -87,8 +90,11 @@ class SharedCache:
         self.prefix_of = [used.index(self.prefix_of[row]) for row in rows]
         if len(used) < len(self.prefix_lengths):
             self.prefix_lengths = [self.prefix_lengths[number] for number in used]
-            longest, index = max(self.prefix_lengths), torch.tensor(used, device=index.device)
-            self.prefixes = [(keys[index, :, :longest], values[index, :, :longest]) for keys, values in self.prefixes]
+            index = torch.tensor(used, device=index.device)
+            self.prefixes = [
+                (keys[index, :, : max(lengths)], values[index, :, : max(lengths)])
+                for (keys, values), lengths in zip(self.prefixes, zip(*self.prefix_lengths, strict=True), strict=True)
+            ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +111,8 @@ class Step:
     own_hidden: Tensor  # [rows, 1, 1, most tokens of a row, slots] bool
     prefix_take: Tensor  # [prefixes, most tokens of a prefix]
     prefix_back: Tensor  # [tokens]
-    prefix_hidden: Tensor | None  # [prefixes, 1, 1, 1, longest] bool; None where all prefixes are of one length
+    prefix_hidden: tuple[Tensor | None, ...]  # of each layer, [prefixes, 1, 1, 1, longest] bool; None where all
+    # prefixes are of one length
 
 
 def next_step(cache: SharedCache, counts: Sequence[int], device: torch.device) -> Step:
@@ -115,7 +122,7 @@ def next_step(cache: SharedCache, counts: Sequence[int], device: torch.device) -
     slot: list[int] = []
     own_take = [[0] * most for _ in counts]
     own_back: list[int] = []
-    queues: list[list[int]] = [[] for _ in cache.prefix_lengths]
+    queues: list[list[int]] = [[] for _ in cache.prefix_lengths]  # the tokens that look at each prefix
     places: list[tuple[int, int]] = []
     for row, count in enumerate(counts):
         for n in range(count):
@@ -132,11 +139,9 @@ def next_step(cache: SharedCache, counts: Sequence[int], device: torch.device) -
     widest = max(map(len, queues))
     slot_of = torch.tensor(slot, device=device)
     take = torch.tensor(own_take, device=device)
-    lengths = cache.prefix_lengths
-    hidden = None
-    if len(set(lengths)) > 1:
-        place = torch.arange(max(lengths), device=device)
-        hidden = (place >= torch.tensor(lengths, device=device)[:, None])[:, None, None, None]
+    by_layer = list(zip(*cache.prefix_lengths, strict=True))
+    # Most models have one length in all layers: one mask for all of them.
+    hidden = {lengths: _behind(lengths, device) for lengths in set(by_layer)}
     return Step(
         cache=cache,
         row=torch.tensor(row_of, device=device),
@@ -147,8 +152,16 @@ def next_step(cache: SharedCache, counts: Sequence[int], device: torch.device) -
         own_hidden=(torch.arange(slots, device=device) > slot_of[take][..., None])[:, None, None],
         prefix_take=torch.tensor([queue + [0] * (widest - len(queue)) for queue in queues], device=device),
         prefix_back=torch.tensor([prefix * widest + place for prefix, place in places], device=device),
-        prefix_hidden=hidden,
+        prefix_hidden=tuple(hidden[lengths] for lengths in by_layer),
     )
+
+
+def _behind(lengths: tuple[int, ...], device: torch.device) -> Tensor | None:
+    """Which places of stacked prefixes lie behind the end of each, [prefixes, 1, 1, 1, longest] bool."""
+    if len(set(lengths)) == 1:
+        return None
+    place = torch.arange(max(lengths), device=device)
+    return (place >= torch.tensor(lengths, device=device)[:, None])[:, None, None, None]
 
 
 def shared_attention(
@@ -182,17 +195,17 @@ def shared_attention(
     keys[shared.row, :, shared.slot] = key[0].transpose(0, 1)
     values[shared.row, :, shared.slot] = value[0].transpose(0, 1)
     keys, values = keys[:, :, : shared.slots], values[:, :, : shared.slots]
-    told, largest, total = _attend(queries, keys, values, shared.own_take, shared.own_back, shared.own_hidden)
+    output, maximum, weight_sum = _attend(queries, keys, values, shared.own_take, shared.own_back, shared.own_hidden)
     prefix_keys, prefix_values = shared.cache.prefixes[layer]
     if prefix_keys.shape[2]:
-        before, before_largest, before_total = _attend(
-            queries, prefix_keys, prefix_values, shared.prefix_take, shared.prefix_back, shared.prefix_hidden
+        prefix_output, prefix_maximum, prefix_sum = _attend(
+            queries, prefix_keys, prefix_values, shared.prefix_take, shared.prefix_back, shared.prefix_hidden[layer]
         )
-        both = torch.maximum(largest, before_largest)
-        share, before_share = (largest - both).exp(), (before_largest - both).exp()
-        told = told * share + before * before_share
-        total = total * share + before_total * before_share
-    return (told / total).to(query.dtype).reshape(1, tokens, heads, width), None
+        joint = torch.maximum(maximum, prefix_maximum)
+        scale, prefix_scale = (maximum - joint).exp(), (prefix_maximum - joint).exp()
+        output = output * scale + prefix_output * prefix_scale
+        weight_sum = weight_sum * scale + prefix_sum * prefix_scale
+    return (output / weight_sum).to(query.dtype).reshape(1, tokens, heads, width), None
 
 
 def _attend(
@@ -200,8 +213,8 @@ def _attend(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Unnormalised attention of `queries` [tokens, key heads, shared by, width] to one part of the cache.
 
-    Returns for each token the weighted sum of values [tokens, key heads, shared by, width], and the largest score and
-    the sum of weights [tokens, key heads, shared by, 1], float32.
+    Returns for each token the weighted sum of values [tokens, key heads, shared by, width], and the maximum of its
+    scores and the sum of its weights [tokens, key heads, shared by, 1], float32.
     """
     _, key_heads, by, width = queries.shape
     batch, most = take.shape
@@ -210,12 +223,12 @@ def _attend(
     if hidden is not None:
         # Not minus infinity: a prefix of no tokens has nothing to see, and its weights must stay numbers.
         scores = scores.masked_fill_(hidden, torch.finfo(torch.float32).min)
-    largest = scores.amax(dim=-1, keepdim=True)
-    weights = scores.sub_(largest).exp_()
-    total = weights.sum(dim=-1, keepdim=True)
-    told = (weights.view(batch, key_heads, by * most, -1).to(values.dtype) @ values).float()
-    told = told.view(batch, key_heads, by, most, width)
-    return _tokens(told, back), _tokens(largest, back), _tokens(total, back)
+    maximum = scores.amax(dim=-1, keepdim=True)
+    weights = scores.sub_(maximum).exp_()
+    weight_sum = weights.sum(dim=-1, keepdim=True)
+    output = (weights.view(batch, key_heads, by * most, -1).to(values.dtype) @ values).float()
+    output = output.view(batch, key_heads, by, most, width)
+    return _tokens(output, back), _tokens(maximum, back), _tokens(weight_sum, back)
 
 
 def _tokens(part: Tensor, back: Tensor) -> Tensor:

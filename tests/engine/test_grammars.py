@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cityscribe.engine.constrain import Guides
+from cityscribe.engine.grammars import json_schema, one_of
 from cityscribe.files import InputError
 from cityscribe.models.load import load_processor
-from cityscribe.predict.constrain import Guides
-from cityscribe.predict.grammars import json_schema, one_of
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Structured output: answers that can only be what a grammar allows.
 
-    Conversation(messages, images, grammar=json_schema({"enum": ["dry", "wet"]}))
-    Conversation(messages, images, grammar=one_of("abcd"))
+    Request(messages, media, grammar=json_schema({"enum": ["dry", "wet"]}))
+    Request(messages, media, grammar=one_of("abcd"))
 
 A grammar is text, in the form that llguidance reads; the tokens that may come next are masked by it before one is
 chosen, and nothing else of the decoding changes. Where the grammar leaves no choice of text, it is spelled as the
@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 from transformers import ProcessorMixin
 
+from cityscribe.engine.drafts import LONGEST
+from cityscribe.engine.grammars import library
 from cityscribe.files import InputError
-from cityscribe.predict.drafts import LONGEST
-from cityscribe.predict.grammars import library
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher

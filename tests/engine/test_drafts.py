@@ -8,7 +8,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cityscribe.predict.drafts import CONTEXTS, LIKELY, LONGEST, START, Drafts
+from cityscribe.engine.drafts import CONTEXTS, LIKELY, LONGEST, START, Drafts
 
 TEXTS = st.lists(st.lists(st.integers(0, 3), max_size=14), max_size=8)
 

@@ -27,7 +27,7 @@ class BoundedClient(httpx.Client):
         super().__init__(
             timeout=httpx.Timeout(deadline_s),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-            follow_redirects=True,
+            follow_redirects=False,  # the body of a redirection would be read without a limit
         )
         self.deadline_s = deadline_s
         self.max_bytes = max_bytes
