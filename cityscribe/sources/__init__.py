@@ -62,6 +62,7 @@ def _is_source(name: str, member: object) -> None:
 
 SOURCES: Registry[Source] = Registry("source", "the format of a data set", check=_is_source)
 SOURCES.add("wts", "cityscribe.sources.wts:SOURCE", "WTS with BDD_PC_5K: phases, captions", paper="Kong et al. 2024")
+SOURCES.add("clips", "cityscribe.sources.clips:SOURCE", "a folder of videos without any annotation")
 SOURCES.add("llava", "cityscribe.sources.llava:SOURCE", "LLaVA JSON and mixtures of it")
 SOURCES.add("sharegpt", "cityscribe.sources.sharegpt:SOURCE", "the data folder of LLaMA-Factory")
 SOURCES.add("messages", "cityscribe.sources.messages:SOURCE", "messages and images, as TRL and ms-swift train on")

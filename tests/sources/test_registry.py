@@ -23,7 +23,7 @@ def test_every_source_names_a_missing_folder(name: str, tmp_path: Path) -> None:
 
 def test_the_sources_say_what_they_yield() -> None:
     scenarios = [name for name in SOURCES if SOURCES[name].yields == "scenarios"]
-    assert scenarios == ["wts"]
+    assert scenarios == ["wts", "clips"]
     assert isinstance(scenario_source("wts"), ScenarioSource)
     with pytest.raises(InputError, match="source wts: brings scenarios"):
         conversation_source("wts")
