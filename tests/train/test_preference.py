@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,11 +17,12 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
+from cityscribe import pipeline
 from cityscribe.files import InputError
 from cityscribe.models.settings import LoraSettings, ModelSettings
 from cityscribe.models.tuning.prepare import prepare_tuning
-from cityscribe.project import load_settings
-from cityscribe.records import Sample
+from cityscribe.project import load_settings, resolve
+from cityscribe.records import Sample, read_samples
 from cityscribe.registry import registry
 from cityscribe.train.objectives import OBJECTIVES
 from cityscribe.train.objectives.objective import Arrangement, Objective, Scored
@@ -110,6 +114,57 @@ def test_tuning_methods_leave_the_digest_of_the_weights(load: Load) -> None:
         with torch.no_grad():
             tuned.model.multi_modal_projector.linear_1.weight[0, 0] += 1e-3
         assert weights_digest(tuned) != expected
+
+
+def rows_of(samples: Sequence[Sample], root: Path) -> Iterator[str]:
+    """Pairs as TRL has them, and one whose answers are equal."""
+    for chosen, rejected in zip(samples[::2], samples[1::2], strict=True):
+        row = {"prompt": chosen.messages[:-1], "chosen": chosen.messages[-1:], "rejected": rejected.messages[-1:]}
+        yield json.dumps({**row, "images": [str(root / name) for name in chosen.images]})
+    yield json.dumps({**row, "rejected": chosen.messages[-1:], "images": [str(root / name) for name in chosen.images]})
+
+
+def test_a_run_goes_from_rows_with_rejected_answers_to_scores_and_can_be_stopped(
+    tiny: Callable[[str], Path], city: City, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(city.root, data)
+    (data / "rows.jsonl").write_text("\n".join(rows_of(pairs(city), Path())) + "\n")
+
+    def settings(name: str) -> Any:
+        return resolve(
+            {
+                "name": name,
+                "runs": str(tmp_path / "runs"),
+                "data": {"source": "messages", "path": str(data), "val_share": 0.3},
+                "model": {"base": str(tiny("llava")), "method": "lora", "lora": {"rank": 2}},
+                "train": {**SETTINGS.model_dump(mode="json"), "max_steps": 4},
+                "predict": {"max_new_tokens": 3, "precision": "fp32"},
+            }
+        )
+
+    @contextmanager
+    def watch(name: str, stop: int = 0) -> Iterator[Callable[..., None]]:
+        def progress(step: int, steps: int, *loss: float) -> None:
+            if name == "train" and loss and step == stop:
+                raise KeyboardInterrupt
+
+        yield progress
+
+    stages = ("prepare", "train", "predict", "evaluate")
+    pipeline.run(settings("whole"), watch, lambda _: None, stages)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(settings("stopped"), partial(watch, stop=3), lambda _: None, stages)
+    pipeline.run(settings("stopped"), watch, lambda _: None, stages)
+    whole, stopped = (tmp_path / "runs" / name for name in ("whole", "stopped"))
+    for file in ("model/model.safetensors", "training/reference.parquet", "predictions.jsonl"):
+        assert (whole / file).read_bytes() == (stopped / file).read_bytes(), file
+    report = json.loads((stopped / "training" / "report.json").read_text())
+    assert report["resumed_from"] == 2
+    assert [skip["why"] for skip in report["skipped"]] in ([], ["its pair says the same twice"] * 2)
+    asked = read_samples(stopped / "prepared" / "val.parquet", rejected=True)
+    assert asked
+    assert not any(sample.rejected for sample in asked)
 
 
 class Listwise(Objective):

@@ -18,13 +18,15 @@ def steps(plan: Plan) -> Iterator[Step]:
     for variant in plan.variants:
         if not variant.trains:
             continue
+        objective = variant.settings.train.objective
+        named = objective.reference if objective.needs_reference else None
         yield Step(
             "train",
             variant.name,
             partial(_train, variant, plan.folder / "prepared"),
             reads=("seed", "model", "train"),
             but_not=("model.base", *(f"train.{name}" for name in UNRELATED_TO_WEIGHTS)),
-            files=(plan.digests.of_base(plan.settings.model.base),),
+            files=(plan.digests.of_base(plan.settings.model.base), *([plan.digests.of(named)] if named else [])),
             after=("prepare",),
             writes=(f"{variant.prefix}model/", f"{variant.prefix}training/"),
             leftovers=(f"{variant.prefix}training/checkpoints/",),
