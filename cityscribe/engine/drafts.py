@@ -3,7 +3,7 @@
     drafts = Drafts([tokenizer.encode(caption, add_special_tokens=False) + [end] for caption in captions])
     drafts.propose(said, longest=8)    # token ids, possibly none
 
-Captions of traffic are made of phrases that recur. For contexts of several lengths the index holds the token that
+Captions of one kind of scene repeat themselves. For contexts of several lengths the index holds the token that
 follows most often in the corpus and its share of all that follow. A draft grows token by token, each by the longest
 context that the corpus knows, as long as all of it together is more likely to be right than not. The model verifies a
 draft in the step in which it would have said one token, so that drafts never change what is said (retrieval-based
