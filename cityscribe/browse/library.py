@@ -122,7 +122,7 @@ def _scenarios(settings: Settings, run_dir: Path | None, target: Path) -> Librar
         settings=settings,
         entries=(),
         scenarios={entry_id(scenario.split, scenario.name): scenario for scenario in scenarios},
-        problems=len(problems),
+        problems=sum(problem.level != "note" for problem in problems),
     )
     points: Mapping[tuple[str, int], float] = {}
     if run_dir is not None:
