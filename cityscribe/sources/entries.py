@@ -90,5 +90,9 @@ def checked(
         if whole or field is None:
             note(level, place, f"is {shown(value)}, expected {whole or 'an object'}")
         else:
-            note(level, f"{place}.{where[0]}", f"is {shown(value.get(where[0]))}, expected {field.description}")
+            note(
+                level,
+                f"{place}.{where[0]}".lstrip("."),
+                f"is {shown(value.get(where[0]))}, expected {field.description}",
+            )
         return None

@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from cityscribe.files import write_text
 from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
@@ -34,12 +36,14 @@ from cityscribe.sources.conversation import (
     turns_of,
     unshown,
 )
+from cityscribe.sources.entries import EntryModel, checked
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.pairs import preference_to_write, with_rejected
 from cityscribe.sources.splits import split_named
 from cityscribe.values import name_of, shown
 
 SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
+STRATEGIES = "all, first:N, end:N or random:N, N or N%"
 STRATEGY = re.compile(r"(all|first|end|random)(?::(\d{1,12})(%?))?")
 
 
@@ -62,6 +66,13 @@ def read_llava(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES) -
     return samples, intake.problems
 
 
+class _Part(EntryModel):
+    """One part of a mixture."""
+
+    json_path: str = Field(description="the path of a JSON file")
+    sampling_strategy: str = Field("all", description=STRATEGIES)
+
+
 def _mixture(intake: Intake, path: Path, frames: int, mixed: set[Path]) -> list[Sample]:
     value = intake.yaml(path)
     if value is UNREADABLE:
@@ -73,17 +84,17 @@ def _mixture(intake: Intake, path: Path, frames: int, mixed: set[Path]) -> list[
     samples = []
     for number, part in enumerate(parts):
         entry = Entry(intake, path, f"datasets[{number}]", part if isinstance(part, dict) else {})
-        name, strategy = entry.row.get("json_path"), entry.row.get("sampling_strategy", "all")
+        read = checked(_Part, entry.row, entry.note, "", level="error")
+        if read is None:
+            continue
+        name, asked = read.json_path, STRATEGY.fullmatch(read.sampling_strategy)
         try:
-            if not isinstance(name, str):
-                raise ValueError(f"is {shown(name)}, expected the path of a JSON file")
             file = intake.root / intake.below(path.parent, name)
         except ValueError as error:
             entry.error("json_path", str(error))
             continue
-        asked = STRATEGY.fullmatch(strategy) if isinstance(strategy, str) else None
         if asked is None or (asked[1] == "all") != (asked[2] is None):
-            entry.error("sampling_strategy", f"is {shown(strategy)}, expected all, first:N, end:N or random:N, N or N%")
+            entry.error("sampling_strategy", f"is {shown(read.sampling_strategy)}, expected {STRATEGIES}")
             continue
         mixed.add(file)
         entries = intake.entries(file)

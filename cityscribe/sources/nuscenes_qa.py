@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
 
 from cityscribe.records import Problem, Sample, image_block, text_block
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, Block, Entry, Turn, build_sample, entries_of
+from cityscribe.sources.entries import EntryModel, Text, checked
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_by_stem
@@ -70,15 +73,26 @@ def _shots(intake: Intake, path: Path) -> dict[str, dict[str, str]]:
     return shots
 
 
+def _as_text(value: Any) -> Any:
+    """A count is written as a number."""
+    return str(value) if isinstance(value, int) and abs(value) < 10**18 else value
+
+
+class _Asked(EntryModel):
+    """One question; what is no text is no answer."""
+
+    question: Annotated[Text, BeforeValidator(_as_text)] = Field(description="text")
+    answer: Annotated[str | None, BeforeValidator(lambda value: plain_text(_as_text(value)))] = None
+
+
 def _question(entry: Entry, shots: dict[str, dict[str, str]], number: int) -> Sample | None:
     token = entry.row.get("sample_token")
     seen = shots.get(token, {}) if isinstance(token, str) else {}
     if not seen:
         entry.error("sample_token", f"is {shown(token)}, which has no images in {TABLE}")
         return None
-    question, answer = (plain_text(_as_text(entry.row.get(key))) for key in ("question", "answer"))
-    if question is None:
-        entry.error("question", f"is {shown(entry.row.get('question'))}, expected text")
+    asked = checked(_Asked, entry.row, entry.note, "", level="error")
+    if asked is None:
         return None
     blocks: list[Block] = []
     images = []
@@ -91,16 +105,12 @@ def _question(entry: Entry, shots: dict[str, dict[str, str]], number: int) -> Sa
                 return None
             blocks += [text_block(f"{camera}: "), image_block(), text_block("\n")]
     split = split_named(entry.intake.relative(entry.path)) or ""
-    turns: list[Turn] = [("user", [*blocks, text_block(question)])]
-    turns += [("assistant", [text_block(answer)])] if answer else []
+    turns: list[Turn] = [("user", [*blocks, text_block(asked.question)])]
+    turns += [("assistant", [text_block(asked.answer)])] if asked.answer else []
     kind = plain_text(entry.row.get("template_type")) or ""
     name = name_of(entry.row.get("question_id")) or f"{name_of(token)}/{number}"
     meta = TrafficMeta(scenario=name_of(token) or "", kind="chat", question=name, dimension=kind, split=split)
     return build_sample(entry, turns, images, [], frames=1, name=name, split=split, meta=meta)
-
-
-def _as_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and abs(value) < 10**18 else value
 
 
 SOURCE = ConversationSource(read_nuscenes_qa)

@@ -17,6 +17,7 @@ from typing import Any
 from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, entries_of, frames_of, question_sample
+from cityscribe.sources.entries import EntryModel, Name, checked
 from cityscribe.sources.intake import Intake, open_intake
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_by_stem, stem_of
@@ -90,14 +91,19 @@ def _mapped(intake: Intake, videos: dict[str, str]) -> dict[str, str]:
     return found
 
 
+class _Answer(EntryModel):
+    """An answer that stands in a file of its own."""
+
+    question_id: Name
+    answer: Any = None
+
+
 def _answers(intake: Intake, path: Path) -> dict[str, Any]:
     found = {}
     for place, row in intake.entries(path):
-        name = name_of(row.get("question_id")) if isinstance(row, dict) else None
-        if name is None:
-            intake.add("error", path, place, f"is {shown(row)}, expected question_id and answer")
-        else:
-            found[name] = row.get("answer")
+        read = checked(_Answer, row, intake.note(path), place, whole="question_id and answer", level="error")
+        if read is not None:
+            found[read.question_id] = read.answer
     return found
 
 

@@ -16,12 +16,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from cityscribe.files import InputError
 from cityscribe.media.images import image_size
 from cityscribe.media.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from cityscribe.media.video import probe
 from cityscribe.sources.boxes import BoxFormat
 from cityscribe.sources.boxes.track import Found, Tracks, Videos, box_of, frame_of_image, grouped, merge
+from cityscribe.sources.entries import EntryModel, checked
 from cityscribe.sources.intake import UNREADABLE, Intake
 from cityscribe.sources.videos import stem_of
 from cityscribe.values import finite, name_of, plain_text, shown
@@ -141,12 +144,11 @@ def _fields(
         listed = field.get("detections") if field["_cls"] == "Detections" else [field]
         for number, detection in enumerate(listed if isinstance(listed, list) else [listed]):
             here = f"{place}.{plain_text(key)}[{number}]"
-            shares = detection.get("bounding_box") if isinstance(detection, dict) else None
-            if not isinstance(shares, list) or len(shares) != 4:
-                note("warning", here, f"is {shown(detection)}, expected a detection with bounding_box; left out")
+            read = checked(_Detection, detection, note, here, whole="a detection with bounding_box; left out")
+            if read is None:
                 continue
             scale = (width, height) * 2
-            numbers = [None if n is None else n * s for n, s in zip(map(finite, shares), scale, strict=True)]
+            numbers = [None if n is None else n * s for n, s in zip(map(finite, read.bounding_box), scale, strict=True)]
             box = box_of(note, here, None if frame is None else frame - 1, numbers)
             label = detection.get("label")
             if isinstance(classes, list) and isinstance(label, int) and 0 <= label < len(classes):
@@ -154,6 +156,12 @@ def _fields(
             if box is not None:
                 text = plain_text(label) or ""
                 found.setdefault((video, text, _track(detection) or text), []).append(box)
+
+
+class _Detection(EntryModel):
+    """One box, as shares of the frame."""
+
+    bounding_box: list[Any] = Field(min_length=4, max_length=4)
 
 
 def _track(detection: dict[str, Any]) -> str | None:

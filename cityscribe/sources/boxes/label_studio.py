@@ -33,6 +33,7 @@ from cityscribe.sources.boxes.track import (
     merge,
     turned,
 )
+from cityscribe.sources.entries import EntryModel, checked
 from cityscribe.sources.intake import UNREADABLE, Intake
 from cityscribe.sources.videos import stem_of
 from cityscribe.traffic.scenario import Box
@@ -76,18 +77,23 @@ def read_label_studio(intake: Intake, files: Sequence[Path], videos: Videos) -> 
     return tracks
 
 
+class _TaskEntry(EntryModel):
+    """One task: what was shown, and what each annotator drew."""
+
+    data: dict[str, Any]
+    annotations: list[Any]
+
+
 def _task(export: _Export, place: str, task: Any) -> None:
-    data = task.get("data") if isinstance(task, dict) else None
-    annotations = task.get("annotations") if isinstance(task, dict) else None
-    if not isinstance(data, dict) or not isinstance(annotations, list):
-        export.note("error", place, f"is {shown(task)}, expected a task with data and annotations")
+    read = checked(_TaskEntry, task, export.note, place, whole="a task with data and annotations", level="error")
+    if read is None:
         return
-    named = [data.get(key) for key in ("video", "image", "url")] + list(data.values())
+    named = [read.data.get(key) for key in ("video", "image", "url")] + list(read.data.values())
     address = next((plain_text(name) for name in named if isinstance(name, str)), None)
     if address is None:
         export.note("error", f"{place}.data", "names no video and no image")
         return
-    for index, annotation in enumerate(annotations):
+    for index, annotation in enumerate(read.annotations):
         here = f"{place}.annotations[{index}]"
         results = annotation.get("result") if isinstance(annotation, dict) else None
         if not isinstance(results, list):
