@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cityscribe.ablations import ABLATIONS
 from cityscribe.evaluate.resampling import holm
-from cityscribe.files import InputError, write_json, write_text
+from cityscribe.files import InputError, spreadsheet_cell, write_json, write_text
 from cityscribe.pipeline import STAGES, Watch, run
 from cityscribe.pipeline.digests import Digests
 from cityscribe.plain_yaml import read_yaml
@@ -222,7 +222,9 @@ def csv_table(arms: list[Arm]) -> str:
         bounds = ["", ""] if arm.interval is None else [arm.interval.low, arm.interval.high]
         against = "" if arm.against is None else arm.against
         p_value = "" if arm.p_value is None else arm.p_value
-        writer.writerow([arm.name, arm.mean, *arm.metrics.values(), against, *bounds, p_value, *arm.scores])
+        writer.writerow(
+            [spreadsheet_cell(arm.name), arm.mean, *arm.metrics.values(), against, *bounds, p_value, *arm.scores]
+        )
     return out.getvalue()
 
 

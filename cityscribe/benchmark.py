@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cityscribe.evaluate.benchmarks.asking import asked
-from cityscribe.evaluate.benchmarks.question import Benchmark, Question
+from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion
 from cityscribe.files import InputError
 from cityscribe.predict.conversations import predict_conversations
 from cityscribe.prepare.conversations import prepare_conversations
@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 
 def answer_benchmark(
     benchmark: Benchmark,
-    questions: Sequence[Question],
+    questions: Sequence[BenchmarkQuestion],
     data: Path,
     model_dir: str | Path,
     settings: Settings,
@@ -61,7 +61,7 @@ def answer_benchmark(
 
 
 def samples_of(
-    questions: Sequence[Question], data: Path, prompt: str, out: Path, *, frames: int, images: bool = True
+    questions: Sequence[BenchmarkQuestion], data: Path, prompt: str, out: Path, *, frames: int, images: bool = True
 ) -> tuple[list[Sample], Path]:
     """The questions as samples, and the folder that their images are relative to.
 
@@ -93,14 +93,14 @@ def samples_of(
     return samples, out if encoded else data
 
 
-def _sample(question: Question, prompt: str, images: tuple[str, ...]) -> Sample:
+def _sample(question: BenchmarkQuestion, prompt: str, images: tuple[str, ...]) -> Sample:
     turn = message("user", *(image_block() for _ in images), text_block(asked(question, prompt)))
     # Not of the kind "choice": the rule of the benchmark reads the text as it comes.
     meta = SampleMeta(scenario=question.id, split="test", kind="chat", question=question.id)
     return Sample((turn,), images, "|".join(images) or question.id, meta)
 
 
-def _write_image(question: Question, out: Path) -> str:
+def _write_image(question: BenchmarkQuestion, out: Path) -> str:
     try:
         content = base64.b64decode(question.encoded_image, validate=True)
     except binascii.Error as error:

@@ -83,6 +83,16 @@ def read_text(path: Path) -> str:
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
+def spreadsheet_cell(value: Any) -> Any:
+    """A cell of a table that people open in a spreadsheet. A text that such a program would take for a formula gets an
+    apostrophe before it: names come from outside, and a formula can read files and send them away."""
+    if isinstance(value, str) and value.lstrip(" ").startswith(
+        ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+    ):
+        return f"'{value}"
+    return value
+
+
 def read_json(path: Path) -> Any:
     """Read JSON. Raises InputError with the file, the line and what is wrong."""
     try:

@@ -102,7 +102,7 @@ def _judge_file(
     summary = summarise(verdicts, [group for _, group, _ in items], seed)
     references = {f"{n}/{key}": [item.question, item.reference] for n, (key, _, item) in enumerate(items)}
     made_by = {
-        **provenance(f"judge: {name}", None, references, path, ()),
+        **provenance(f"judge: {name}", None, references, path, ("numpy",)),
         "judge": judged_by,
         "prompt_sha256": rubric.sha256,
         "seed": str(seed),

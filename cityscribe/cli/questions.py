@@ -15,7 +15,7 @@ from cityscribe.records import Sample
 
 def compare_questions(runs: dict[str, Any], output: Path) -> None:
     """Compare runs that answered the same questions, by name: print what separates them, write page and JSON."""
-    from cityscribe.report.questions import write_question_comparison
+    from cityscribe.report.question_page import write_question_comparison
 
     found = write_question_comparison(runs, output)
     table = Table("run", "score", f"against {found.first.name}", "95 % of draws", "p (Holm)")
@@ -98,7 +98,7 @@ def evaluate_file(
 ) -> None:
     """Score a file of answers and print and write what came out. Without references those beside the answers count."""
     from cityscribe.evaluate.question_files import read_lines
-    from cityscribe.evaluate.questions import evaluate_questions
+    from cityscribe.evaluate.question_scores import evaluate_questions
     from cityscribe.sources.choices import in_all_rotations
 
     samples, learned = _references(references, source, split)

@@ -19,8 +19,9 @@ from math import fsum
 from typing import Any
 
 from cityscribe.evaluate import resampling
-from cityscribe.evaluate.question_files import Question
-from cityscribe.evaluate.wts import POINTS, Backend, score_captions
+from cityscribe.evaluate.question_files import AskedQuestion
+from cityscribe.evaluate.registries import Profile
+from cityscribe.files import InputError
 
 ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -43,12 +44,12 @@ def token_f1(answer: str, reference: str) -> float:
     return 2 * common / (len(said) + len(right))
 
 
-def are_long(questions: Sequence[Question]) -> bool:
+def are_long(questions: Sequence[AskedQuestion]) -> bool:
     """Whether their references are captions rather than short answers."""
     return sum(len(question.reference.split()) for question in questions) > LONG_WORDS * len(questions)
 
 
-def short_outcomes(questions: Sequence[Question]) -> list[dict[str, Any]]:
+def short_outcomes(questions: Sequence[AskedQuestion]) -> list[dict[str, Any]]:
     """What `segments.json` says of each question: `exact` and `f1`, the former being its outcome."""
     found = []
     for question in questions:
@@ -66,7 +67,9 @@ def answer_type(reference: str) -> str:
     return "number" if reference.isdigit() else "other"
 
 
-def score_short(questions: Sequence[Question], learned: Sequence[Question] = (), seed: int = 0) -> dict[str, Any]:
+def score_short(
+    questions: Sequence[AskedQuestion], learned: Sequence[AskedQuestion] = (), seed: int = 0
+) -> dict[str, Any]:
     """Means over questions with references, of which there is at least one. `learned` are the training data: the line
     `majority` says of each question the commonest answer to it there, or of all where it was never asked."""
     outcomes = short_outcomes(questions)
@@ -104,7 +107,7 @@ def score_short(questions: Sequence[Question], learned: Sequence[Question] = (),
     }
 
 
-def _majority(questions: Sequence[Question], learned: Sequence[Question]) -> tuple[list[str], str]:
+def _majority(questions: Sequence[AskedQuestion], learned: Sequence[AskedQuestion]) -> tuple[list[str], str]:
     known = learned or questions
     to_it: dict[str, Counter[str]] = defaultdict(Counter)
     to_any = Counter(normalised(question.reference) for question in known)
@@ -120,22 +123,14 @@ def _majority(questions: Sequence[Question], learned: Sequence[Question]) -> tup
 
 
 def score_long(
-    questions: Sequence[Question], profile: str, backend: Backend = "python"
+    questions: Sequence[AskedQuestion], profile: Profile, backend: str = "python"
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Caption metrics of questions whose references hold words, by `wts` or `coco`, and what `segments.json` says of
-    each: its outcome is its score by those metrics, in [0, 1]."""
-    if profile == "coco":
-        from cityscribe.evaluate.coco.profile import score_corpus
-
-        scores = score_corpus([q.answer or "" for q in questions], [[q.reference] for q in questions], backend)
-        each, mean = scores.captions, scores.corpus
-    else:
-        each = score_captions([(question.reference, question.answer or "") for question in questions])
-        mean = {metric: fsum(values[metric] for values in each) / len(each) for metric in POINTS}
-    segments = [{"kind": "caption", "outcome": _points(values) / 100, **values} for values in each]
+    """Metrics of questions whose references hold words, by a profile, and what `segments.json` says of each: its
+    outcome is its score by those metrics, in [0, 1]. Raises InputError for a profile of short answers."""
+    if profile.texts is None:
+        raise InputError("this profile has no metrics of long answers")
+    scores = profile.texts([(question.reference, question.answer or "") for question in questions], backend)
+    segments = [{"kind": "caption", "outcome": profile.points(values) / 100, **values} for values in scores.each]
     missing = sum(question.answer is None for question in questions)
-    return {"questions": len(questions), "missing": missing, **mean, "score": _points(mean)}, segments
-
-
-def _points(values: dict[str, float]) -> float:
-    return fsum(worth * values[metric] for metric, worth in POINTS.items()) / len(POINTS)
+    points = profile.points(scores.mean)
+    return {"questions": len(questions), "missing": missing, **scores.mean, "score": points}, segments

@@ -14,22 +14,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from cityscribe.evaluate.attributes import UNCLEAR, agrees, attributes, read_attributes, rules_sha256, sentence_counts
-from cityscribe.evaluate.consistency import consistency
+from cityscribe.evaluate.consistency import SegmentFacts, consistency
 from cityscribe.evaluate.provenance import provenance
 from cityscribe.evaluate.wts_files import pair_segments, read_predictions, read_references
 
 CONFUSIONS = 5
 """Of each attribute that are listed, the most frequent first."""
-
-
-class Facts(NamedTuple):
-    """What both captions of a segment state, by attribute."""
-
-    stated: dict[str, str]  # by the reference
-    said: dict[str, str]  # by the prediction; empty where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +60,7 @@ def evaluate_attributes(references: Path, predictions: Path, *, split: str | Non
         for captions in pair_segments(scenarios, predicted).captions.values():
             pairs |= captions
     facts = {
-        key: Facts(read_attributes(reference), read_attributes(prediction or ""))
+        key: SegmentFacts(read_attributes(reference), read_attributes(prediction or ""))
         for key, (reference, prediction) in sorted(pairs.items())
     }
     scores = attribute_scores(facts.values())
@@ -87,7 +80,7 @@ def evaluate_attributes(references: Path, predictions: Path, *, split: str | Non
     }
 
 
-def attribute_scores(facts: Iterable[Facts]) -> list[AttributeScore]:
+def attribute_scores(facts: Iterable[SegmentFacts]) -> list[AttributeScore]:
     """The scores of all attributes that a reference states, in the order of the rules."""
     stated: dict[str, Counter[str]] = {}
     verdicts: dict[str, Counter[str]] = {}
@@ -124,7 +117,7 @@ def attribute_scores(facts: Iterable[Facts]) -> list[AttributeScore]:
     return scores
 
 
-def judge(name: str, segment: Facts) -> str:
+def judge(name: str, segment: SegmentFacts) -> str:
     """What became of one attribute that a segment states or says: "right", "contradicted", "omitted", "extra", or
     "unclear" where its reference states it in two ways."""
     truth, said = segment.stated.get(name), segment.said.get(name)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from cityscribe.evaluate import resampling
-from cityscribe.evaluate.question_files import Question
+from cityscribe.evaluate.question_files import AskedQuestion
 from cityscribe.evaluate.resampling import Interval
 from cityscribe.letters import LETTERS, read_choice, rotated
 
@@ -34,7 +34,7 @@ How = Literal["letter", "text", "unparsed", "missing"]
 class Answered:
     """A question with the letters that are right and chosen; `chosen` is empty where none is."""
 
-    question: Question
+    question: AskedQuestion
     right: str
     chosen: str
     how: How
@@ -54,7 +54,7 @@ class Answered:
         return self.question.options[LETTERS.index(self.chosen)] if self.chosen else UNPARSED
 
 
-def read_answer(question: Question) -> Answered | None:
+def read_answer(question: AskedQuestion) -> Answered | None:
     """The letters of a question, or None where it has no reference. Of a reference in words the rule is the same."""
     right = read_choice(question.reference, question.options).letter
     if not right:

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from cityscribe.evaluate.attributes import UNCLEAR, agrees, attributes
 from cityscribe.traffic.scenario import PHASES, ROLES
 
-if TYPE_CHECKING:
-    from cityscribe.evaluate.attribute_scores import Facts
+
+class SegmentFacts(NamedTuple):
+    """What both captions of a segment state, by attribute."""
+
+    stated: dict[str, str]  # by the reference
+    said: dict[str, str]  # by the prediction; empty where there is none
 
 
-def consistency(facts: Mapping[str, Facts]) -> dict[str, Any]:
+def consistency(facts: Mapping[str, SegmentFacts]) -> dict[str, Any]:
     """Counts by attribute, for segments named `SCENARIO/PHASE/ROLE`.
 
     `fixed`: of the scenarios in which several captions state an attribute, in how many they all agree (`kept`), for the
@@ -48,8 +52,8 @@ def consistency(facts: Mapping[str, Facts]) -> dict[str, Any]:
     }
 
 
-def _by_scenario(facts: Mapping[str, Facts]) -> dict[str, dict[tuple[int, str], Facts]]:
-    scenarios: dict[str, dict[tuple[int, str], Facts]] = {}
+def _by_scenario(facts: Mapping[str, SegmentFacts]) -> dict[str, dict[tuple[int, str], SegmentFacts]]:
+    scenarios: dict[str, dict[tuple[int, str], SegmentFacts]] = {}
     for key, found in facts.items():
         scenario, phase, role = key.rsplit("/", 2)
         scenarios.setdefault(scenario, {})[int(phase), role] = found
@@ -62,7 +66,7 @@ def _all_agree(name: str, values: Sequence[str]) -> bool:
     )
 
 
-def _steps(name: str, phases: Sequence[Facts | None]) -> Iterable[tuple[str, ...]]:
+def _steps(name: str, phases: Sequence[SegmentFacts | None]) -> Iterable[tuple[str, ...]]:
     """For each step that both sides state clearly, what it counts as."""
     for before, after in pairwise(phases):
         if before is None or after is None:

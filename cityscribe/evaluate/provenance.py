@@ -9,19 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cityscribe import __version__
 
 
 def provenance(
     profile: str, split: str | None, references: Mapping[Any, Any], predictions: Path, libraries: tuple[str, ...]
 ) -> dict[str, str]:
-    """The entries that all profiles share. `references` are hashed as they were read, `predictions` byte by byte.
+    """The entries that all profiles share. `libraries` are those that computed something; `references` are hashed as
+    they were read, `predictions` byte by byte.
 
     Predictions may be a folder (the official form of MME): then its files count in order of their names.
     """
-    versions = {"cityscribe": __version__, "numpy": np.__version__}
+    versions = {"cityscribe": __version__}
     if libraries:
         from importlib.metadata import version  # which takes longer to import than a hundred captions to score
 

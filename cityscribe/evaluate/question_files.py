@@ -39,7 +39,7 @@ LINES = TypeAdapter(Line)
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class AskedQuestion:
     """One question with what is right and what was said. `answer` is None where there is none."""
 
     key: str  # unique in its file
@@ -77,7 +77,7 @@ def read_lines(path: Path) -> list[Line]:
     return lines
 
 
-def read_questions(path: Path, samples: Sequence[Sample] | None = None) -> tuple[list[Question], int]:
+def read_questions(path: Path, samples: Sequence[Sample] | None = None) -> tuple[list[AskedQuestion], int]:
     """The questions with their answers, and how many lines answer no question of `samples`.
 
     Lines and samples are paired by scenario and name; of several with the same, in their order. Raises InputError as
@@ -96,12 +96,12 @@ def read_questions(path: Path, samples: Sequence[Sample] | None = None) -> tuple
     return [from_sample(sample, key, by_key.get(key)) for sample, key in zip(samples, keys, strict=True)], unknown
 
 
-def from_sample(sample: Sample, key: str, line: Line | None) -> Question:
+def from_sample(sample: Sample, key: str, line: Line | None) -> AskedQuestion:
     """A sample as a question, with the line that answers its last turn."""
     messages, meta = sample.messages, sample.meta
     answered = bool(messages) and messages[-1]["role"] == "assistant"
     asked = messages[:-1] if answered else messages
-    return Question(
+    return AskedQuestion(
         key=key,
         name=_name(sample),
         group=meta.scenario or sample.group,
@@ -114,8 +114,8 @@ def from_sample(sample: Sample, key: str, line: Line | None) -> Question:
     )
 
 
-def _from_line(line: Line, key: str) -> Question:
-    return Question(
+def _from_line(line: Line, key: str) -> AskedQuestion:
+    return AskedQuestion(
         key=key,
         name=line.id,
         group=line.scenario or "|".join(line.images) or key,

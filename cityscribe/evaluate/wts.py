@@ -34,6 +34,7 @@ from cityscribe.evaluate.cider import cider
 from cityscribe.evaluate.meteor import meteor
 from cityscribe.evaluate.ngrams import ngram_overlaps
 from cityscribe.evaluate.provenance import provenance
+from cityscribe.evaluate.registries import POINTS
 from cityscribe.evaluate.rouge import rouge_l
 from cityscribe.evaluate.wordnet import SOURCE, table_sha256
 from cityscribe.evaluate.words import treebank_tokens
@@ -50,7 +51,6 @@ from cityscribe.files import InputError
 from cityscribe.traffic.captions import Segments
 from cityscribe.traffic.scenario import Domain
 
-POINTS = {"bleu": 100.0, "meteor": 100.0, "rouge-l": 100.0, "cider": 10.0}  # what a metric of 1 is worth
 ZERO = dict.fromkeys(POINTS, 0.0)
 Backend = Literal["python", "java"]
 OFFICIAL_PREFIXES: dict[Domain, str] = {"internal": "2023", "external": "video"}
@@ -107,7 +107,7 @@ def evaluate_wts(
     total["score"] = fsum(part["score"] for part in total.values()) / len(total)
     profile = "wts, official quirks" if official_quirks else "wts"
     made_by = {
-        **provenance(profile, split, expected, predictions, ()),
+        **provenance(profile, split, expected, predictions, ("numpy",)),
         "wordnet": SOURCE,
         "wordnet_sha256": table_sha256(),
     }

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.evaluate.provenance import provenance
-from cityscribe.evaluate.questions import QuestionScores
+from cityscribe.evaluate.question_scores import QuestionScores
 from cityscribe.files import InputError, read_json
 
 PROFILE = "wts-vqa"

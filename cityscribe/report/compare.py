@@ -11,7 +11,7 @@ more than one comparison.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,50 +20,16 @@ import yaml
 from cityscribe.evaluate.resampling import holm
 from cityscribe.files import InputError, write_json, write_text
 from cityscribe.project import Settings
-from cityscribe.report.bootstrap import Interval, paired_interval, paired_p_value, score
+from cityscribe.report.bootstrap import paired_interval, paired_p_value, score
 from cityscribe.report.breakdowns import breakdowns
-from cityscribe.report.moves import Move, attribute_moves, kind_moves
+from cityscribe.report.comparison import Against, Change, Comparison
+from cityscribe.report.moves import attribute_moves, kind_moves
 from cityscribe.report.page import render
 from cityscribe.report.run_files import Run, SegmentKey
 from cityscribe.report.tables import reference_domains, segment_points
 
 CHANGES = 10
 """Segments of each direction that are listed for a comparison."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One segment in two runs, in points."""
-
-    segment: str  # SCENARIO/PHASE/ROLE
-    first: float
-    other: float
-
-
-@dataclass(frozen=True, slots=True)
-class Against:
-    """One run against the first."""
-
-    name: str
-    score: float
-    difference: float
-    interval: Interval | None
-    p_value: float | None  # of exchanging the two runs, corrected over all comparisons
-    gained: tuple[Change, ...]  # segments in which it is better, most first
-    lost: tuple[Change, ...]
-    attributes: tuple[Move, ...]  # by how far accuracy moved, in percent
-    kinds: tuple[Move, ...]  # by how far the points of a kind of segment moved
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Runs as the models of one, the first before the others."""
-
-    run: Run
-    first: str
-    score: float
-    others: tuple[Against, ...]
-    settings: dict[str, tuple[str, ...]]  # those that differ, by run; empty for a run without `project.yaml`
 
 
 def compare_runs(runs: Mapping[str, Run], seed: int = 0) -> Comparison:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from importlib import metadata, resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from jinja2 import Environment, StrictUndefined
@@ -30,6 +30,7 @@ from cityscribe.report.attribute_tables import (
 )
 from cityscribe.report.bootstrap import CONFIDENCE, RESAMPLES
 from cityscribe.report.breakdowns import breakdowns
+from cityscribe.report.comparison import Comparison
 from cityscribe.report.curves import Line, line_chart
 from cityscribe.report.dots import DotRow, constant_mark, dot_plot, legend_mark
 from cityscribe.report.run_files import AskedPhase, Model, Run, read_run
@@ -68,9 +69,6 @@ PROBLEMS = {
     "cut": "cut off at the longest answer that is allowed",
     "non-finite": "broken off: the model gave no finite numbers",
 }
-
-if TYPE_CHECKING:
-    from cityscribe.report.compare import Comparison
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.evaluate import resampling
-from cityscribe.evaluate.question_files import Question, read_questions
+from cityscribe.evaluate.question_files import AskedQuestion, read_questions
 from cityscribe.evaluate.resampling import Interval, Paired
 from cityscribe.files import InputError, read_json
 from cityscribe.project import Settings
@@ -46,7 +46,7 @@ class Lead:
 class QuestionRun:
     """Models that answered the same questions, the first before the others."""
 
-    questions: dict[str, Question]
+    questions: dict[str, AskedQuestion]
     models: tuple[AnsweringModel, ...]
     leads: tuple[Lead, ...]  # of all models but the first
 
@@ -64,7 +64,7 @@ def read_question_run(run_dir: Path, settings: Settings) -> QuestionRun:
     homes = {own: run_dir}
     homes |= {name: run_dir / "baselines" / name for name in BASELINES}
     samples = read_samples(prepared) if prepared.is_file() else None
-    questions: dict[str, Question] = {}
+    questions: dict[str, AskedQuestion] = {}
     models = []
     for name, home in homes.items():
         if (home / "scores.json").is_file() or name == own:
@@ -86,7 +86,9 @@ def join_question_runs(runs: Mapping[str, QuestionRun], seed: int = 0) -> Questi
     return QuestionRun(first.questions, tuple(models), _leads(models, seed))
 
 
-def _read_model(name: str, home: Path, samples: Sequence[Sample] | None) -> tuple[AnsweringModel, dict[str, Question]]:
+def _read_model(
+    name: str, home: Path, samples: Sequence[Sample] | None
+) -> tuple[AnsweringModel, dict[str, AskedQuestion]]:
     scores, segments = (read_json(home / file) for file in ("scores.json", "segments.json"))
     if not isinstance(scores, dict) or "score" not in scores or "questions" not in scores:
         raise InputError(f"{home / 'scores.json'}: is not of questions; run `cityscribe evaluate` again")

@@ -12,9 +12,9 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from cityscribe.evaluate.attribute_scores import Facts
+from cityscribe.evaluate.consistency import SegmentFacts
+from cityscribe.evaluate.registries import POINTS
 from cityscribe.evaluate.text_files import json_lines, text_of_file
-from cityscribe.evaluate.wts import POINTS
 from cityscribe.evaluate.wts_files import read_predictions
 from cityscribe.files import InputError, read_json
 from cityscribe.project import Settings
@@ -153,7 +153,7 @@ class Attributes(_Entry):
     mean: dict[str, float]
     consistency: Consistency
     reading: dict[Literal["references", "predictions"], Reading]
-    segments: dict[str, Facts]
+    segments: dict[str, SegmentFacts]
 
 
 class CurvePoint(_Entry):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cityscribe.evaluate.attribute_scores import Facts, attribute_scores, evaluate_attributes, judge, mean_shares
+from cityscribe.evaluate.attribute_scores import attribute_scores, evaluate_attributes, judge, mean_shares
+from cityscribe.evaluate.consistency import SegmentFacts
 from cityscribe.files import write_json
 from cityscribe.traffic.scenario import PHASES, ROLES
 
@@ -27,11 +28,11 @@ values = st.dictionaries(st.sampled_from(["sex", "weather", "motion"]), st.sampl
     ids=["equal", "vague", "other", "two ways", "silent", "alone", "unclear reference"],
 )
 def test_verdicts(stated: dict[str, str], said: dict[str, str], verdict: str) -> None:
-    assert judge("age", Facts(stated, said)) == verdict
+    assert judge("age", SegmentFacts(stated, said)) == verdict
 
 
-@given(st.lists(st.builds(Facts, values, values)))
-def test_every_stated_value_gets_one_verdict(facts: list[Facts]) -> None:
+@given(st.lists(st.builds(SegmentFacts, values, values)))
+def test_every_stated_value_gets_one_verdict(facts: list[SegmentFacts]) -> None:
     scores = attribute_scores(facts)
     for score in scores:
         name = score.attribute
@@ -45,7 +46,7 @@ def test_every_stated_value_gets_one_verdict(facts: list[Facts]) -> None:
 
 
 def test_nobody_beats_the_references_and_a_constant_answer_is_worth_the_constant() -> None:
-    facts = [Facts({"weather": value}, {"weather": "clear"}) for value in ("clear", "clear", "rainy")]
+    facts = [SegmentFacts({"weather": value}, {"weather": "clear"}) for value in ("clear", "clear", "rainy")]
     (score,) = attribute_scores(facts)
     assert (score.right, score.constant, score.confusions) == (2, 2, (("rainy", "clear", 1),))
     assert score.accuracy == pytest.approx(2 / 3)

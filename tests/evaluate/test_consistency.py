@@ -1,17 +1,16 @@
 from __future__ import annotations
 
-from cityscribe.evaluate.attribute_scores import Facts
-from cityscribe.evaluate.consistency import consistency
+from cityscribe.evaluate.consistency import SegmentFacts, consistency
 
 
-def scenario(name: str, role: str, attribute: str, stated: list[str], said: list[str]) -> dict[str, Facts]:
+def scenario(name: str, role: str, attribute: str, stated: list[str], said: list[str]) -> dict[str, SegmentFacts]:
     """The segments of a scenario, phase by phase; an empty value states nothing."""
 
     def facts(value: str) -> dict[str, str]:
         return {attribute: value} if value else {}
 
     pairs = enumerate(zip(stated, said, strict=True))
-    return {f"{name}/{phase}/{role}": Facts(facts(truth), facts(own)) for phase, (truth, own) in pairs}
+    return {f"{name}/{phase}/{role}": SegmentFacts(facts(truth), facts(own)) for phase, (truth, own) in pairs}
 
 
 def test_what_cannot_change_is_compared_over_phases_and_road_users() -> None:

@@ -116,7 +116,7 @@ def test_the_sub_task_of_wts_is_scored_with_its_combined_score(tmp_path: Path) -
     ("arguments", "says"),
     [
         (("evaluate", "--predictions", "none.jsonl"), "none.jsonl: No such file"),
-        (("evaluate", "--predictions", "p.jsonl", "--profile", "bleu"), "profile bleu: expected one of"),
+        (("evaluate", "--predictions", "p.jsonl", "--profile", "bleu"), "profile bleu: there is none of this name"),
         (("judge", "p.jsonl", "--model", "m", "--rubric", "taste"), "--rubric taste: expected one of answer"),
         (("judge", "p.jsonl", "--model", "m", "--prompts", "none.yaml"), "none.yaml"),
     ],

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cityscribe.evaluate.registries import PROFILES
-from cityscribe.evaluate.wts import POINTS, Scores, evaluate_wts, score_caption
+from cityscribe.evaluate.registries import POINTS, PROFILES
+from cityscribe.evaluate.wts import Scores, evaluate_wts, score_caption
 from cityscribe.files import InputError
 from cityscribe.traffic.scenario import PHASES, ROLES
 from tests.evaluate.strategies import captions

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.evaluate.benchmarks.layout import SHOWN
-from cityscribe.evaluate.benchmarks.question import Answer, Benchmark, Question
+from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, WrittenAnswer
 from cityscribe.evaluate.text_files import json_lines
 from cityscribe.files import InputError, read_json
 
@@ -29,7 +29,7 @@ ROTATION = 1_000_000
 """What MMBench adds to the index of a question for each rotation of its options."""
 
 
-def read_answers(path: Path) -> list[Answer]:
+def read_answers(path: Path) -> list[WrittenAnswer]:
     """The answers of a file, in its order. Raises InputError with file and place."""
     rows = _rows(path)
     if isinstance(rows, dict):
@@ -56,7 +56,7 @@ def _rows(path: Path) -> dict[str, Any] | list[tuple[str, Any]]:
     raise InputError(f"{path}: holds {type(value).__name__}, expected answers")
 
 
-def _answer(path: Path, place: str, row: Any) -> Answer:
+def _answer(path: Path, place: str, row: Any) -> WrittenAnswer:
     text = next((row[key] for key in TEXT_KEYS if key in row), None) if isinstance(row, dict) else None
     if not isinstance(text, str):
         raise InputError(f"{path}: {place}: expected an object with the answer as text in {', '.join(TEXT_KEYS)}")
@@ -65,11 +65,16 @@ def _answer(path: Path, place: str, row: Any) -> Answer:
     if type(rotation) is int and rotation and type(name) is int:
         name += rotation * ROTATION
     prompt = row.get("prompt", "")
-    return Answer(place, str(name), text, prompt if isinstance(prompt, str) else "")
+    return WrittenAnswer(place, str(name), text, prompt if isinstance(prompt, str) else "")
 
 
 def match_answers(
-    path: Path, answers: Sequence[Answer], questions: Sequence[Question], *, rule: Benchmark, partial: bool = False
+    path: Path,
+    answers: Sequence[WrittenAnswer],
+    questions: Sequence[BenchmarkQuestion],
+    *,
+    rule: Benchmark,
+    partial: bool = False,
 ) -> tuple[dict[str, str], list[str]]:
     """Question id -> text of its answer, and warnings.
 
@@ -82,11 +87,11 @@ def match_answers(
             raise InputError(f"{path}: {len(answers)} answers without ids to {len(questions)} questions")
         return {question.id: answer.text for question, answer in zip(questions, answers, strict=True)}, []
     known = {question.id for question in questions}
-    sharing: dict[str, list[Question]] = {}
+    sharing: dict[str, list[BenchmarkQuestion]] = {}
     for question in questions:
         if question.shared_id:
             sharing.setdefault(question.shared_id, []).append(question)
-    found: dict[str, Answer] = {}
+    found: dict[str, WrittenAnswer] = {}
     strangers = []
     for answer in answers:
         name: str | None = answer.id
@@ -113,7 +118,7 @@ def match_answers(
     return {name: answer.text for name, answer in found.items()}, warnings
 
 
-def _by_prompt(answer: Answer, candidates: Sequence[Question]) -> str | None:
+def _by_prompt(answer: WrittenAnswer, candidates: Sequence[BenchmarkQuestion]) -> str | None:
     if len(candidates) == 1:
         return candidates[0].id
     prompt = answer.prompt.lower()

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from cityscribe.evaluate.benchmarks.question import LETTERS, Question
+from cityscribe.evaluate.benchmarks.question import LETTERS, BenchmarkQuestion
 from cityscribe.files import InputError
 
 
@@ -31,7 +31,7 @@ def read_prompts(path: Path | None = None) -> dict[str, str]:
     return prompts | given
 
 
-def asked(question: Question, prompt: str) -> str:
+def asked(question: BenchmarkQuestion, prompt: str) -> str:
     """The text that a model gets."""
     listed = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, question.options, strict=False))
     # One after the other would put options into a question that holds the mark itself.

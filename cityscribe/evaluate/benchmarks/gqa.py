@@ -26,7 +26,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from cityscribe.evaluate.benchmarks.layout import find_one, folder_of, read_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, percent, percent_by
+from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, RuleScores, percent, percent_by
 from cityscribe.files import InputError
 
 COMMON = ("color", "material", "shape")
@@ -67,7 +67,7 @@ class _Choices(BaseModel):
     plausible: list[str]
 
 
-def read_gqa(data: Path, split: str) -> list[Question]:
+def read_gqa(data: Path, split: str) -> list[BenchmarkQuestion]:
     """The questions of a split, the balanced file before the whole one. A whole one also has what is not balanced."""
     path = find_one(data, f"{split}_balanced_questions.json", f"{split}_all_questions.json")
     choices: dict[str, _Choices] = {}
@@ -95,7 +95,7 @@ def read_gqa(data: Path, split: str) -> list[Question]:
         image = (f"{folder}{entry.image}.jpg",)
         truth = (entry.answer,)
         optional = not entry.balanced
-        questions.append(Question(name, entry.question, truth, images=image, optional=optional, facts=facts))
+        questions.append(BenchmarkQuestion(name, entry.question, truth, images=image, optional=optional, facts=facts))
     return questions
 
 
@@ -109,7 +109,7 @@ def converted(answer: str) -> str:
     return answer.rstrip(".").lower()
 
 
-def score_gqa(questions: Sequence[Question], answers: Mapping[str, str]) -> Scored:
+def score_gqa(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> RuleScores:
     """Every measure of `eval.py` that does not need attention maps, in percent (distribution: a distance)."""
     counted = [question for question in questions if not question.optional]
     said = {name: converted(answer) for name, answer in answers.items()}
@@ -138,10 +138,10 @@ def score_gqa(questions: Sequence[Question], answers: Mapping[str, str]) -> Scor
         {"id": q.id, "answer": answers[q.id], "parsed": said[q.id], "truth": q.truth[0], "score": value}
         for q, value in zip(counted, values, strict=True)
     ]
-    return Scored(total, rows)
+    return RuleScores(total, rows)
 
 
-def _distribution(questions: Sequence[Question], said: Mapping[str, str]) -> float:
+def _distribution(questions: Sequence[BenchmarkQuestion], said: Mapping[str, str]) -> float:
     expected: dict[str, Counter[str]] = {}
     observed: dict[str, Counter[str]] = {}
     for question in questions:

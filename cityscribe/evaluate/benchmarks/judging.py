@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from cityscribe.evaluate.benchmarks.question import Benchmark, Question
+from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion
 from cityscribe.evaluate.judge import Judge, Rubric, judge_items, load_rubrics
 from cityscribe.evaluate.judges import JUDGES
 from cityscribe.evaluate.verdict import Verdict
@@ -27,7 +27,7 @@ def judge_of(benchmark: Benchmark) -> Judge:
 
 def judge_answers(
     benchmark: Benchmark,
-    questions: Sequence[Question],
+    questions: Sequence[BenchmarkQuestion],
     answers: Mapping[str, str],
     client: Client,
     rubrics: Mapping[str, Rubric],

@@ -17,7 +17,14 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from cityscribe.evaluate.benchmarks.layout import find_one, folder_of, read_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, ToJudge, percent, percent_by
+from cityscribe.evaluate.benchmarks.question import (
+    Benchmark,
+    BenchmarkQuestion,
+    RuleScores,
+    ToJudge,
+    percent,
+    percent_by,
+)
 from cityscribe.evaluate.judge import Judge, Rubric
 from cityscribe.evaluate.verdict import JudgeItem, Verdict
 
@@ -29,11 +36,11 @@ class _Question(BaseModel):
     capability: list[str]
 
 
-def read_mm_vet(data: Path, split: str) -> list[Question]:
+def read_mm_vet(data: Path, split: str) -> list[BenchmarkQuestion]:
     """All questions, in their order. MM-Vet has no splits."""
     folder = folder_of(data, "images", "mm-vet/images")
     return [
-        Question(
+        BenchmarkQuestion(
             id=name,
             text=entry.question,
             truth=(entry.answer,),
@@ -45,7 +52,9 @@ def read_mm_vet(data: Path, split: str) -> list[Question]:
     ]
 
 
-def score_mm_vet(questions: Sequence[Question], answers: Mapping[str, str], verdicts: Mapping[str, Verdict]) -> Scored:
+def score_mm_vet(
+    questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str], verdicts: Mapping[str, Verdict]
+) -> RuleScores:
     """`score` of 100, in total, by capability and by combination; and how many grades could not be read."""
     rows = []
     for question in questions:
@@ -60,7 +69,7 @@ def score_mm_vet(questions: Sequence[Question], answers: Mapping[str, str], verd
             for fact in ("capability", "capabilities")
         },
     }
-    return Scored(total, rows)
+    return RuleScores(total, rows)
 
 
 def first_grade(reply: str, rubric: Rubric) -> Verdict:
@@ -72,7 +81,7 @@ def first_grade(reply: str, rubric: Rubric) -> Verdict:
     return Verdict(None, grade if 0 <= grade <= 1 else None, reply)
 
 
-def _to_judge(questions: Sequence[Question], answers: Mapping[str, str]) -> ToJudge:
+def _to_judge(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> ToJudge:
     def parts(truth: str) -> str:
         return truth.replace("<AND>", " <AND> ").replace("<OR>", " <OR> ")
 

@@ -22,7 +22,14 @@ from typing import Any
 
 from cityscribe.evaluate.benchmarks.answers import ROTATION
 from cityscribe.evaluate.benchmarks.layout import find_one, read_table
-from cityscribe.evaluate.benchmarks.question import LETTERS, Benchmark, Question, Scored, percent, percent_by
+from cityscribe.evaluate.benchmarks.question import (
+    LETTERS,
+    Benchmark,
+    BenchmarkQuestion,
+    RuleScores,
+    percent,
+    percent_by,
+)
 from cityscribe.files import InputError
 from cityscribe.letters import rotated
 
@@ -41,7 +48,7 @@ IMAGE_INDEX = 64
 """An entry for the image that is shorter than this is an index."""
 
 
-def read_mmbench(data: Path, split: str) -> list[Question]:
+def read_mmbench(data: Path, split: str) -> list[BenchmarkQuestion]:
     """The questions of a file with all their rotations."""
     path = find_one(data, f"*{split}*.tsv") if split else find_one(data, "*.tsv")
     rows = read_table(path, COLUMNS)
@@ -63,7 +70,7 @@ def read_mmbench(data: Path, split: str) -> list[Question]:
             place = (LETTERS.index(right) - turn) % len(options) if right else 0
             index = int(row["index"]) + turn * ROTATION
             questions.append(
-                Question(
+                BenchmarkQuestion(
                     id=str(index),
                     text=row["question"] if _empty(hint) else f"{hint}\n{row['question']}",
                     truth=(LETTERS[place],) if right else (),
@@ -114,11 +121,11 @@ def parsed(answer: str, options: Sequence[str]) -> str:
     return named[0] if len(named) == 1 else ""
 
 
-def score_mmbench(questions: Sequence[Question], answers: Mapping[str, str]) -> Scored:
+def score_mmbench(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> RuleScores:
     """`accuracy` by circular evaluation and `accuracy_once`, in percent."""
     rows: list[dict[str, Any]] = []
     turns: dict[int, list[float]] = {}
-    first: dict[int, Question] = {}
+    first: dict[int, BenchmarkQuestion] = {}
     for question in questions:
         letter = parsed(answers[question.id], question.options)
         right = float(letter == question.truth[0]) if question.truth else 0.0
@@ -138,7 +145,7 @@ def score_mmbench(questions: Sequence[Question], answers: Mapping[str, str]) -> 
         "rejected": sum(row["parsed"] == REJECTED for row in rows),
         **{f"accuracy by {fact}": percent_by(bases, circular, fact) for fact in ("category", "l2-category")},
     }
-    return Scored(total, rows)
+    return RuleScores(total, rows)
 
 
 MMBENCH = Benchmark(

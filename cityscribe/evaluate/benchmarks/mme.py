@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.evaluate.benchmarks.answers import read_answers
-from cityscribe.evaluate.benchmarks.question import Answer, Benchmark, Question, Scored, percent
+from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, RuleScores, WrittenAnswer, percent
 from cityscribe.evaluate.text_files import text_of_file
 from cityscribe.files import InputError
 
@@ -39,7 +39,7 @@ COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation
 IMAGES = (".jpg", ".png", ".jpeg")
 
 
-def read_mme(data: Path, split: str) -> list[Question]:
+def read_mme(data: Path, split: str) -> list[BenchmarkQuestion]:
     """The questions of the subtasks that are there, in their official order. MME has no splits."""
     questions = []
     for task in (*PERCEPTION, *COGNITION):
@@ -54,7 +54,7 @@ def read_mme(data: Path, split: str) -> list[Question]:
                 if not text or truth.strip() not in ("Yes", "No"):
                     raise InputError(f"{path}: line {number + 1}: expected a question, a tab, and Yes or No")
                 questions.append(
-                    Question(
+                    BenchmarkQuestion(
                         id=f"{task}/{path.stem}/{number}",
                         text=text.strip(),
                         truth=(truth.strip().lower(),),
@@ -73,7 +73,7 @@ def _image(data: Path, task: str, stem: str) -> str:
     return next((name for name in names if (data / name).is_file()), f"{task}/{stem}.jpg")
 
 
-def read_mme_answers(path: Path) -> list[Answer]:
+def read_mme_answers(path: Path) -> list[WrittenAnswer]:
     """Answers in any form that all benchmarks take, or the folder of the official form. Raises InputError."""
     if not path.is_dir():
         return read_answers(path)
@@ -84,7 +84,7 @@ def read_mme_answers(path: Path) -> list[Answer]:
             cells = line.split("\t")
             if len(cells) == 4:
                 image, question, _, answer = cells
-                found.append(Answer(f"{file.name}: line {number}", f"{task}/{image}", answer, question))
+                found.append(WrittenAnswer(f"{file.name}: line {number}", f"{task}/{image}", answer, question))
             elif line.strip():
                 raise InputError(f"{file}: line {number}: expected image, question, truth and answer between tabs")
     return found
@@ -98,7 +98,7 @@ def parsed(answer: str) -> str:
     return next((word for word in ("yes", "no") if word in answer[:4]), "other")
 
 
-def score_mme(questions: Sequence[Question], answers: Mapping[str, str]) -> Scored:
+def score_mme(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> RuleScores:
     """Perception, cognition and both; each subtask with its accuracy, accuracy+ and the answers that were neither."""
     rows: list[dict[str, Any]] = []
     for question in questions:
@@ -128,7 +128,7 @@ def score_mme(questions: Sequence[Question], answers: Mapping[str, str]) -> Scor
         "tasks": tasks,
         "tasks_missing": [task for task in (*PERCEPTION, *COGNITION) if task not in tasks],
     }
-    return Scored(total, rows)
+    return RuleScores(total, rows)
 
 
 MME = Benchmark(

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from cityscribe.evaluate.benchmarks.layout import Name, find, find_one, folder_of, read_lines_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored
+from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, RuleScores
 from cityscribe.evaluate.hallucination.pope import CATEGORIES, measures, parsed
 from cityscribe.files import InputError
 
@@ -37,7 +37,7 @@ class _Asked(BaseModel):
     category: str
 
 
-def read_pope(data: Path, split: str) -> list[Question]:
+def read_pope(data: Path, split: str) -> list[BenchmarkQuestion]:
     """The questions of the categories that are there, one after another. POPE has no splits."""
     folder = folder_of(data, "val2014", "images", "")
     llava: dict[str, list[str]] = {}
@@ -57,13 +57,13 @@ def read_pope(data: Path, split: str) -> list[Question]:
         for row, name in zip(rows, names, strict=True):
             # LLaVA's file asks in the order of the official ones; only by that do labels and ids belong together.
             image, facts = (f"{folder}{row.image}",), {"category": category}
-            questions.append(Question(name, row.text, (row.label,), images=image, facts=facts))
+            questions.append(BenchmarkQuestion(name, row.text, (row.label,), images=image, facts=facts))
     if not questions:
         raise InputError(f"{data}: has no *_pope_*.json of the categories {', '.join(CATEGORIES)}")
     return questions
 
 
-def score_pope(questions: Sequence[Question], answers: Mapping[str, str]) -> Scored:
+def score_pope(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> RuleScores:
     """The measures of each category in percent, and the means of F1 and accuracy over the categories."""
     rows: list[dict[str, Any]] = []
     by: dict[str, tuple[list[str], list[str]]] = {}
@@ -79,7 +79,7 @@ def score_pope(questions: Sequence[Question], answers: Mapping[str, str]) -> Sco
     for name in ("f1", "accuracy", "yes_ratio"):
         values = [value for found in categories.values() if (value := found[name]) is not None]
         total[name] = sum(values) / len(values) if len(values) == len(categories) else None
-    return Scored({**total, "categories": categories}, rows)
+    return RuleScores({**total, "categories": categories}, rows)
 
 
 POPE = Benchmark(read_pope, score_pope, prompt="short", split="", rule="RUCAIBox/POPE evaluate.py")

@@ -14,7 +14,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class BenchmarkQuestion:
     """One question that is asked and scored."""
 
     id: str
@@ -30,7 +30,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class WrittenAnswer:
     """One answer as it was written down."""
 
     place: str  # in its file
@@ -40,7 +40,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class RuleScores:
     """What a rule found. `total` holds shares in percent and counts, `rows` one entry a question with its `score`."""
 
     total: dict[str, Any]
@@ -51,12 +51,12 @@ ToJudge = dict[str, dict[str, JudgeItem]]
 """Rubric -> id of the verdict -> what is judged."""
 
 
-def answers_to_judge(questions: Sequence[Question], answers: Mapping[str, str]) -> ToJudge:
+def answers_to_judge(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> ToJudge:
     """Each answer once, by the rubric `answer`."""
     return {"answer": {q.id: JudgeItem(q.text, q.truth[0], answers[q.id]) for q in questions}}
 
 
-def ids_of(questions: Sequence[Question]) -> list[str]:
+def ids_of(questions: Sequence[BenchmarkQuestion]) -> list[str]:
     """The ids of the verdicts that questions need: theirs."""
     return [question.id for question in questions]
 
@@ -71,17 +71,17 @@ class Benchmark:
     is wrong, or else nothing can be scored until it is there.
     """
 
-    read: Callable[[Path, str], list[Question]]
-    score: Callable[..., Scored]
+    read: Callable[[Path, str], list[BenchmarkQuestion]]
+    score: Callable[..., RuleScores]
     prompt: str  # the entry of prompts.yaml
     split: str  # that is scored where none is named
     rule: str  # where the rule comes from
     judged: Literal["never", "also", "always"] = "never"
     judge: str = ""  # of JUDGES, where it is judged
-    to_judge: Callable[[Sequence[Question], Mapping[str, str]], ToJudge] = answers_to_judge
-    verdict_ids: Callable[[Sequence[Question]], list[str]] = ids_of
+    to_judge: Callable[[Sequence[BenchmarkQuestion], Mapping[str, str]], ToJudge] = answers_to_judge
+    verdict_ids: Callable[[Sequence[BenchmarkQuestion]], list[str]] = ids_of
     missing: Literal["refused", "wrong"] = "refused"
-    read_answers: Callable[[Path], list[Answer]] | None = None  # where it has a form of its own
+    read_answers: Callable[[Path], list[WrittenAnswer]] | None = None  # where it has a form of its own
 
 
 def percent(values: Sequence[float]) -> float:
@@ -89,7 +89,7 @@ def percent(values: Sequence[float]) -> float:
     return 100 * fsum(values) / len(values) if values else 0.0
 
 
-def percent_by(questions: Sequence[Question], values: Sequence[float], fact: str) -> dict[str, float]:
+def percent_by(questions: Sequence[BenchmarkQuestion], values: Sequence[float], fact: str) -> dict[str, float]:
     """`percent` of each value that a fact has, by name. A fact with a list of values counts under each of them."""
     groups: dict[str, list[float]] = {}
     for question, value in zip(questions, values, strict=True):

@@ -20,7 +20,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from cityscribe.evaluate.benchmarks.layout import Name, find_one, read_as
-from cityscribe.evaluate.benchmarks.question import LETTERS, Benchmark, Question, Scored, percent, percent_by
+from cityscribe.evaluate.benchmarks.question import (
+    LETTERS,
+    Benchmark,
+    BenchmarkQuestion,
+    RuleScores,
+    percent,
+    percent_by,
+)
 from cityscribe.files import InputError
 
 OPTIONS = "ABCDE"
@@ -37,7 +44,7 @@ class _Problem(BaseModel):
     grade: str = ""
 
 
-def read_science_qa(data: Path, split: str) -> list[Question]:
+def read_science_qa(data: Path, split: str) -> list[BenchmarkQuestion]:
     """The questions of a split, with and without images, in the order of its list."""
     path = find_one(data, "problems.json")
     problems = read_as(path, dict[str, _Problem])
@@ -52,7 +59,7 @@ def read_science_qa(data: Path, split: str) -> list[Question]:
         if not 0 <= problem.answer < len(problem.choices):
             raise InputError(f"{path}: {name}.answer: {problem.answer}, expected the index of a choice")
         questions.append(
-            Question(
+            BenchmarkQuestion(
                 id=name,
                 text=f"{problem.hint}\n{problem.question}" if problem.hint else problem.question,
                 truth=(LETTERS[problem.answer],),
@@ -76,7 +83,7 @@ def parsed(answer: str, options: int) -> str:
     return letter if letter and letter in OPTIONS[:options] else ""
 
 
-def score_science_qa(questions: Sequence[Question], answers: Mapping[str, str]) -> Scored:
+def score_science_qa(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> RuleScores:
     """`accuracy_image` and `accuracy` in percent, how many answers could not be read, and by subject and grade."""
     rows: list[dict[str, Any]] = []
     for question in questions:
@@ -92,7 +99,7 @@ def score_science_qa(questions: Sequence[Question], answers: Mapping[str, str]) 
         "unparsed": sum(not row["parsed"] for row in rows),
         **{f"accuracy by {fact}": percent_by(questions, values, fact) for fact in ("subject", "grade")},
     }
-    return Scored(total, rows)
+    return RuleScores(total, rows)
 
 
 SCIENCE_QA = Benchmark(

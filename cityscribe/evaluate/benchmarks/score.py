@@ -9,7 +9,7 @@ from typing import Any
 
 from cityscribe.evaluate.benchmarks import BENCHMARKS
 from cityscribe.evaluate.benchmarks.answers import match_answers, read_answers
-from cityscribe.evaluate.benchmarks.question import Benchmark, Question
+from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion
 from cityscribe.evaluate.benchmarks.verdicts import require
 from cityscribe.evaluate.provenance import provenance
 from cityscribe.evaluate.verdict import Verdict
@@ -31,7 +31,7 @@ class BenchmarkScores:
 
 def score_benchmark(
     name: str,
-    questions: Sequence[Question],
+    questions: Sequence[BenchmarkQuestion],
     answers: Path,
     *,
     split: str | None = None,
@@ -68,12 +68,12 @@ def score_benchmark(
 
 
 def read_matched(
-    benchmark: Benchmark, questions: Sequence[Question], answers: Path, *, partial: bool
+    benchmark: Benchmark, questions: Sequence[BenchmarkQuestion], answers: Path, *, partial: bool
 ) -> tuple[dict[str, str], list[str]]:
     """Question id -> answer, and warnings, from a file of answers."""
     read = benchmark.read_answers or read_answers
     return match_answers(answers, read(answers), questions, rule=benchmark, partial=partial)
 
 
-def _hashable(questions: Sequence[Question]) -> dict[str, Any]:
+def _hashable(questions: Sequence[BenchmarkQuestion]) -> dict[str, Any]:
     return {question.id: [question.text, question.truth, question.options] for question in questions}

@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from cityscribe.evaluate.benchmarks.layout import Name, find_one, read_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, percent, percent_by
+from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, RuleScores, percent, percent_by
 
 
 class _Question(BaseModel):
@@ -41,12 +41,12 @@ class _File(BaseModel):
     question_type: dict[str, int] = {}
 
 
-def read_seed_bench(data: Path, split: str) -> list[Question]:
+def read_seed_bench(data: Path, split: str) -> list[BenchmarkQuestion]:
     """All questions, in their order. SEED-Bench has no splits."""
     file = read_as(find_one(data, "SEED-Bench.json", "SEED-Bench*.json"), _File)
     names = {number: name for name, number in file.question_type.items()}
     return [
-        Question(
+        BenchmarkQuestion(
             id=entry.question_id,
             text=entry.question,
             truth=(entry.answer,),
@@ -65,7 +65,7 @@ def read_seed_bench(data: Path, split: str) -> list[Question]:
     ]
 
 
-def score_seed_bench(questions: Sequence[Question], answers: Mapping[str, str]) -> Scored:
+def score_seed_bench(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> RuleScores:
     """`accuracy` in percent: of all, of images, of videos, and by type."""
     rows: list[dict[str, Any]] = [
         {
@@ -83,7 +83,7 @@ def score_seed_bench(questions: Sequence[Question], answers: Mapping[str, str]) 
         "accuracy by media": percent_by(questions, values, "media"),
         "accuracy by type": percent_by(questions, values, "type"),
     }
-    return Scored(total, rows)
+    return RuleScores(total, rows)
 
 
 SEED_BENCH = Benchmark(

@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from cityscribe.evaluate.benchmarks.layout import find, read_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, ToJudge
+from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, RuleScores, ToJudge
 from cityscribe.evaluate.verdict import JudgeItem, Verdict
 from cityscribe.files import InputError
 
@@ -49,7 +49,7 @@ class _Consistency(BaseModel):
     answer: str = Field(alias="A")
 
 
-def read_video_chatgpt(data: Path, split: str) -> list[Question]:
+def read_video_chatgpt(data: Path, split: str) -> list[BenchmarkQuestion]:
     """The questions of the files that are there. The dimensions have no splits."""
     questions = []
     for path in find(data, "*_qa.json"):
@@ -58,13 +58,15 @@ def read_video_chatgpt(data: Path, split: str) -> list[Question]:
             for number, entry in enumerate(read_as(path, list[_Generic])):
                 facts = {"file": name, "number": number}
                 questions.append(
-                    Question(f"{name}/{number}", entry.question, (entry.answer,), video=entry.video_name, facts=facts)
+                    BenchmarkQuestion(
+                        f"{name}/{number}", entry.question, (entry.answer,), video=entry.video_name, facts=facts
+                    )
                 )
         elif name == "consistency":
             for number, pair in enumerate(read_as(path, list[_Consistency])):
                 for turn, text in enumerate((pair.first, pair.second), start=1):
                     facts = {"file": name, "number": number}
-                    question = Question(
+                    question = BenchmarkQuestion(
                         f"{name}/{number}/{turn}", text, (pair.answer,), video=pair.video_name, facts=facts
                     )
                     questions.append(question)
@@ -73,20 +75,20 @@ def read_video_chatgpt(data: Path, split: str) -> list[Question]:
     return questions
 
 
-def verdict_ids(questions: Sequence[Question]) -> list[str]:
+def verdict_ids(questions: Sequence[BenchmarkQuestion]) -> list[str]:
     """The ids of the verdicts that these questions need."""
     return [f"{dimension}/{number}" for dimension, numbers in _numbers(questions).items() for number in numbers]
 
 
-def _numbers(questions: Sequence[Question]) -> dict[str, list[int]]:
+def _numbers(questions: Sequence[BenchmarkQuestion]) -> dict[str, list[int]]:
     """Dimension -> the numbers of its questions, of those dimensions that have any."""
     found = {file: sorted({q.facts["number"] for q in questions if q.facts["file"] == file}) for file in FILES}
     return {dimension: found[file] for dimension, file in DIMENSIONS.items() if found[file]}
 
 
 def score_video_chatgpt(
-    questions: Sequence[Question], answers: Mapping[str, str], verdicts: Mapping[str, Verdict]
-) -> Scored:
+    questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str], verdicts: Mapping[str, Verdict]
+) -> RuleScores:
     """The five dimensions, from 0 to 5, and their mean over those whose questions are there."""
     total: dict[str, Any] = {}
     unread: dict[str, int] = {}
@@ -101,12 +103,12 @@ def score_video_chatgpt(
             for number, grade in zip(numbers, grades, strict=True)
         ]
     total["mean"] = sum(total.values()) / len(total)
-    return Scored({**total, "unparsed": unread}, rows)
+    return RuleScores({**total, "unparsed": unread}, rows)
 
 
-def _to_judge(questions: Sequence[Question], answers: Mapping[str, str]) -> ToJudge:
+def _to_judge(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> ToJudge:
     """A rubric a dimension. Raises InputError where only one of the two wordings of `consistency` has an answer."""
-    by_place: dict[tuple[str, int], list[Question]] = {}
+    by_place: dict[tuple[str, int], list[BenchmarkQuestion]] = {}
     for question in questions:
         by_place.setdefault((question.facts["file"], question.facts["number"]), []).append(question)
     items: ToJudge = {}

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from cityscribe.evaluate.benchmarks.layout import Name, check, find, read_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, percent
+from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, RuleScores, percent
 from cityscribe.files import InputError
 
 BEGINNINGS = (
@@ -57,7 +57,7 @@ class _Video(BaseModel):
     questions: list[_Asked]
 
 
-def read_video_mme(data: Path, split: str) -> list[Question]:
+def read_video_mme(data: Path, split: str) -> list[BenchmarkQuestion]:
     """The questions of all files, in their order. Video-MME has no splits."""
     questions = []
     for path in find(data, "*.parquet", "*.json"):
@@ -68,7 +68,7 @@ def read_video_mme(data: Path, split: str) -> list[Question]:
         for video in videos:
             for entry in video.questions:
                 questions.append(
-                    Question(
+                    BenchmarkQuestion(
                         id=entry.question_id,
                         text=entry.question,
                         truth=(entry.answer,),
@@ -102,7 +102,7 @@ def parsed(answer: str) -> str:
     return found[0] if found else ""
 
 
-def score_video_mme(questions: Sequence[Question], answers: Mapping[str, str]) -> Scored:
+def score_video_mme(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> RuleScores:
     """`accuracy` in percent of the answers with a letter, in total and by duration, domain, sub-category and task."""
     rows: list[dict[str, Any]] = []
     for question in questions:
@@ -127,7 +127,7 @@ def score_video_mme(questions: Sequence[Question], answers: Mapping[str, str]) -
             for fact, groups in by.items()
         },
     }
-    return Scored(total, rows)
+    return RuleScores(total, rows)
 
 
 VIDEO_MME = Benchmark(read_video_mme, score_video_mme, prompt="choice", split="", rule="Video-MME eval_your_results.py")

@@ -24,7 +24,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from cityscribe.evaluate.benchmarks.layout import Name, find_one, read_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, percent, percent_by
+from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, RuleScores, percent, percent_by
 from cityscribe.evaluate.text_files import text_of_file
 from cityscribe.evaluate.verdict import Verdict
 from cityscribe.files import InputError
@@ -64,7 +64,7 @@ class _Answered(BaseModel):
     type: int
 
 
-def read_msvd_qa(data: Path, split: str) -> list[Question]:
+def read_msvd_qa(data: Path, split: str) -> list[BenchmarkQuestion]:
     """The questions of a split; a video is named as its file is, by `youtube_mapping.txt` where that is there."""
     mapping = data / "youtube_mapping.txt"
     names: dict[str, str] = {}
@@ -72,7 +72,7 @@ def read_msvd_qa(data: Path, split: str) -> list[Question]:
         name, _, number = line.strip().rpartition(" ")
         names[number.removeprefix("vid")] = name
     return [
-        Question(
+        BenchmarkQuestion(
             id=entry.id,
             text=entry.question,
             truth=(entry.answer,),
@@ -83,7 +83,7 @@ def read_msvd_qa(data: Path, split: str) -> list[Question]:
     ]
 
 
-def read_activitynet_qa(data: Path, split: str) -> list[Question]:
+def read_activitynet_qa(data: Path, split: str) -> list[BenchmarkQuestion]:
     """The questions of a split with their answers and types."""
     path = find_one(data, f"{split}_a.json")
     answered = {entry.question_id: entry for entry in read_as(path, list[_Answered])}
@@ -95,18 +95,20 @@ def read_activitynet_qa(data: Path, split: str) -> list[Question]:
         kind = TYPES[found.type]
         facts = {"type": kind}
         questions.append(
-            Question(entry.question_id, entry.question, (found.answer,), video=f"v_{entry.video_name}", facts=facts)
+            BenchmarkQuestion(
+                entry.question_id, entry.question, (found.answer,), video=f"v_{entry.video_name}", facts=facts
+            )
         )
     return questions
 
 
 def score_video_qa(
-    questions: Sequence[Question],
+    questions: Sequence[BenchmarkQuestion],
     answers: Mapping[str, str],
     verdicts: Mapping[str, Verdict] | None = None,
     *,
     by: str,
-) -> Scored:
+) -> RuleScores:
     """`exact` in percent, in total and by a fact; with verdicts also what `judged` gives."""
     exact = [float(answers[question.id] == question.truth[0]) for question in questions]
     total: dict[str, Any] = {"exact": percent(exact), f"exact by {by}": percent_by(questions, exact, by)}
@@ -122,10 +124,10 @@ def score_video_qa(
         for row in rows:
             verdict = verdicts[row["id"]]
             row |= {"correct": verdict.correct, "grade": verdict.score, "score": float(bool(verdict.correct))}
-    return Scored(total, rows)
+    return RuleScores(total, rows)
 
 
-def judged(questions: Sequence[Question], verdicts: Mapping[str, Verdict], *, by: str) -> dict[str, Any]:
+def judged(questions: Sequence[BenchmarkQuestion], verdicts: Mapping[str, Verdict], *, by: str) -> dict[str, Any]:
     """`accuracy` (percent) and `score` (0 to 5) of the verdicts that can be read, and both counts of the accuracy."""
     read = [question for question in questions if verdicts[question.id].correct is not None]
     values = [float(bool(verdicts[question.id].correct)) for question in read]

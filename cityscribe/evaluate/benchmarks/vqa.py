@@ -25,7 +25,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from cityscribe.evaluate.benchmarks.layout import Name, find_one, folder_of, read_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, Question, Scored, percent, percent_by
+from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, RuleScores, percent, percent_by
 from cityscribe.evaluate.benchmarks.vqa_text import evalai, official, spaced
 from cityscribe.files import InputError
 
@@ -75,7 +75,7 @@ class _TextVqaFile(BaseModel):
     data: list[_TextVqa]
 
 
-def read_vqav2(data: Path, split: str) -> list[Question]:
+def read_vqav2(data: Path, split: str) -> list[BenchmarkQuestion]:
     """The questions of VQAv2 in the order of their file, with the answers of their annotators."""
     asked = read_as(find_one(data, f"v2_OpenEnded_mscoco_{split}2014_questions.json"), _Questions)
     path = find_one(data, f"v2_mscoco_{split}2014_annotations.json")
@@ -85,7 +85,7 @@ def read_vqav2(data: Path, split: str) -> list[Question]:
         raise InputError(f"{path}: has nothing on {len(unknown)} questions, the first is {unknown[0]}")
     folder = folder_of(data, f"{split}2014", "images", "")
     return [
-        Question(
+        BenchmarkQuestion(
             id=entry.question_id,
             text=entry.question,
             truth=tuple(said.answer for said in annotated[entry.question_id].answers),
@@ -99,11 +99,11 @@ def read_vqav2(data: Path, split: str) -> list[Question]:
     ]
 
 
-def read_vizwiz(data: Path, split: str) -> list[Question]:
+def read_vizwiz(data: Path, split: str) -> list[BenchmarkQuestion]:
     """The questions of VizWiz; the file of an image is the id of its question."""
     folder = folder_of(data, split, "images", "")
     return [
-        Question(
+        BenchmarkQuestion(
             id=entry.image,
             text=entry.question,
             truth=tuple(said.answer for said in entry.answers),
@@ -114,7 +114,7 @@ def read_vizwiz(data: Path, split: str) -> list[Question]:
     ]
 
 
-def read_textvqa(data: Path, split: str) -> list[Question]:
+def read_textvqa(data: Path, split: str) -> list[BenchmarkQuestion]:
     """The questions of TextVQA. Answers may also name the image and repeat the question, as LLaVA writes them."""
     path = find_one(data, f"TextVQA_0.5.1_{split}.json", f"TextVQA*{split}.json")
     folder = folder_of(data, "train_images", "train_val_images/train_images", "images")
@@ -124,7 +124,9 @@ def read_textvqa(data: Path, split: str) -> list[Question]:
             raise InputError(f"{path}: question {entry.question_id}: {len(entry.answers)} answers, expected ten")
         image = (f"{folder}{entry.image_id}.jpg",)
         truth = tuple(entry.answers)
-        questions.append(Question(entry.question_id, entry.question, truth, images=image, shared_id=entry.image_id))
+        questions.append(
+            BenchmarkQuestion(entry.question_id, entry.question, truth, images=image, shared_id=entry.image_id)
+        )
     return questions
 
 
@@ -150,7 +152,9 @@ def evalai_agreement(answer: str, said: Sequence[str]) -> float:
     return agreement(truth.count(evalai(answer)), len(truth))
 
 
-def score_official(questions: Sequence[Question], answers: Mapping[str, str], *, by: Sequence[str]) -> Scored:
+def score_official(
+    questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str], *, by: Sequence[str]
+) -> RuleScores:
     """`accuracy`, `accuracy_llava` and, by each fact of `by`, `accuracy`; rounded to two decimals as officially."""
     values, processed = [], []
     for question in questions:
@@ -167,17 +171,17 @@ def score_official(questions: Sequence[Question], answers: Mapping[str, str], *,
         {"id": question.id, "answer": answers[question.id], "score": value, "score_llava": after}
         for question, value, after in zip(questions, values, processed, strict=True)
     ]
-    return Scored(total, rows)
+    return RuleScores(total, rows)
 
 
-def score_textvqa(questions: Sequence[Question], answers: Mapping[str, str]) -> Scored:
+def score_textvqa(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> RuleScores:
     """`accuracy` in percent."""
     values = [evalai_agreement(answers[question.id], question.truth) for question in questions]
     rows = [
         {"id": question.id, "answer": answers[question.id], "parsed": evalai(answers[question.id]), "score": value}
         for question, value in zip(questions, values, strict=True)
     ]
-    return Scored({"accuracy": percent(values)}, rows)
+    return RuleScores({"accuracy": percent(values)}, rows)
 
 
 VQAV2 = Benchmark(

@@ -26,7 +26,8 @@ from cityscribe.evaluate.coco.paraphrases import open_table
 from cityscribe.evaluate.coco.rouge import rouge_l
 from cityscribe.evaluate.coco.tokens import caption_tokens
 from cityscribe.evaluate.provenance import provenance
-from cityscribe.evaluate.wts import POINTS, Backend, Scores
+from cityscribe.evaluate.registries import POINTS
+from cityscribe.evaluate.wts import Backend, Scores
 from cityscribe.evaluate.wts_files import (
     Paired,
     pair_segments,
@@ -80,7 +81,7 @@ def evaluate_coco(
     if not total:
         raise InputError(f"{references}: none of its reference captions holds a word; nothing can be scored")
     total["score"] = fsum(part["score"] for part in total.values()) / len(total)
-    made_by = provenance("coco", split, expected, predictions, ("pycocoevalcap",)) | made_with
+    made_by = provenance("coco", split, expected, predictions, ("numpy", "pycocoevalcap")) | made_with
     return Scores(total, segments, tuple(warnings), made_by)
 
 

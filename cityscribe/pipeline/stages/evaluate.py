@@ -105,7 +105,7 @@ def _without_a_model(variant: Variant, folder: Path, references: Path) -> list[P
 
 
 def _evaluate_questions(variant: Variant, prepared: Path, made_from: str, progress: Progress) -> None:
-    from cityscribe.evaluate.questions import evaluate_questions
+    from cityscribe.evaluate.question_scores import evaluate_questions
     from cityscribe.records import read_samples
     from cityscribe.sources.reading import conversation_source
 

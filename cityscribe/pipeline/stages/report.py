@@ -22,7 +22,7 @@ def steps(plan: Plan) -> Iterator[Step]:
 
 def _report(plan: Plan, made_from: str, progress: Progress) -> None:
     from cityscribe.report.page import write_report
-    from cityscribe.report.questions import write_question_report
+    from cityscribe.report.question_page import write_question_report
 
     write = write_report if plan.yields_scenarios else write_question_report
     with whole(plan.folder / "report") as (out, _):

@@ -8,7 +8,7 @@ import pytest
 
 from cityscribe.evaluate.benchmarks import BENCHMARKS
 from cityscribe.evaluate.benchmarks.asking import asked, read_prompts
-from cityscribe.evaluate.benchmarks.question import Question
+from cityscribe.evaluate.benchmarks.question import BenchmarkQuestion
 from cityscribe.files import InputError
 
 
@@ -17,7 +17,7 @@ def test_every_benchmark_has_its_prompt() -> None:
 
 
 def test_options_stand_under_their_letters_and_marks_in_a_question_are_text() -> None:
-    question = Question("1", "What does {options} mean?", options=("a car", "{question}"))
+    question = BenchmarkQuestion("1", "What does {options} mean?", options=("a car", "{question}"))
     text = asked(question, "{question}\n{options}\nA letter.")
     assert text == "What does {options} mean?\nA. a car\nB. {question}\nA letter."
 

@@ -20,12 +20,12 @@ from typing import Any
 from cityscribe.evaluate import choices, resampling
 from cityscribe.evaluate.answers import are_long, score_long, score_short, short_outcomes
 from cityscribe.evaluate.provenance import provenance
-from cityscribe.evaluate.question_files import Question, from_sample, read_questions
+from cityscribe.evaluate.question_files import AskedQuestion, from_sample, read_questions
+from cityscribe.evaluate.registries import PROFILES, Profile
 from cityscribe.evaluate.wts import Backend
-from cityscribe.files import InputError
 from cityscribe.records import Sample
 
-QUESTION_PROFILES = ("auto", "choices", "answers", "wts", "coco")
+AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +56,15 @@ def evaluate_questions(
     the choices also set against all others. Questions without reference are counted and not scored; where no question
     has one, `score` is None. Raises InputError for a file that is malformed or about something else.
     """
-    if profile not in QUESTION_PROFILES:
-        raise InputError(f"profile {profile}: expected one of {', '.join(QUESTION_PROFILES)} for questions")
+    rules = None if profile == AUTO else PROFILES[profile]
     questions, unknown = read_questions(predictions, samples)
     known = [from_sample(sample, "", None) for sample in learned]
     warnings = [f"{predictions}: {unknown} answers to questions that the references do not have"] if unknown else []
     total: dict[str, Any] = {"questions": len(questions)}
     segments: dict[str, dict[str, Any]] = {}
     scored = _score_choices(questions, known, against, seed, total, segments)
-    if profile != "choices":
-        scored += _score_open(questions, known, profile, backend, seed, total, segments)
+    if rules is None or rules.open_questions:
+        scored += _score_open(questions, known, rules, backend, seed, total, segments)
     total["unscored"] = unscored = len(questions) - scored
     if unscored:
         warnings.append(f"{predictions}: {unscored} of {len(questions)} questions have no reference to be scored by")
@@ -76,13 +75,13 @@ def evaluate_questions(
     total["score"] = 100 * fsum(outcomes) / len(outcomes) if outcomes else None
     total["interval"] = _interval(segments, seed)
     references = {question.key: [question.reference, *question.options] for question in questions}
-    made_by = provenance(profile, split, references, predictions, ("nltk",) if "captions" in total else ())
+    made_by = provenance(profile, split, references, predictions, ("numpy",))
     return QuestionScores(total, segments, tuple(warnings), {**made_by, "seed": str(seed)})
 
 
 def _score_choices(
-    questions: Sequence[Question],
-    known: Sequence[Question],
+    questions: Sequence[AskedQuestion],
+    known: Sequence[AskedQuestion],
     against: str,
     seed: int,
     total: dict[str, Any],
@@ -100,21 +99,23 @@ def _score_choices(
 
 
 def _score_open(
-    questions: Sequence[Question],
-    known: Sequence[Question],
-    profile: str,
+    questions: Sequence[AskedQuestion],
+    known: Sequence[AskedQuestion],
+    rules: Profile | None,
     backend: Backend,
     seed: int,
     total: dict[str, Any],
     segments: dict[str, dict[str, Any]],
 ) -> int:
-    """Adds to total and segments; returns how many of the questions are scored."""
+    """Adds to total and segments; returns how many of the questions are scored. Without `rules` the answers decide."""
     asked = [question for question in questions if not question.options and question.reference.strip()]
     if not asked:
         return 0
-    if profile in ("wts", "coco") or (profile == "auto" and are_long(asked)):
+    if rules is None and are_long(asked):
+        rules = PROFILES["wts"]
+    if rules is not None and rules.texts is not None:
         asked = [question for question in asked if any(map(str.isalnum, question.reference))]
-        total["captions"], found = score_long(asked, "coco" if profile == "coco" else "wts", backend)
+        total["captions"], found = score_long(asked, rules, backend)
     else:
         taught = [question for question in known if not question.options and question.reference.strip()]
         total["answers"], found = score_short(asked, taught, seed), short_outcomes(asked)
@@ -122,7 +123,7 @@ def _score_open(
     return len(asked)
 
 
-def _segment(question: Question, values: dict[str, Any]) -> dict[str, Any]:
+def _segment(question: AskedQuestion, values: dict[str, Any]) -> dict[str, Any]:
     return {"group": question.group, **values}
 
 

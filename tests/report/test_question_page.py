@@ -13,14 +13,14 @@ import pytest
 from PIL import Image
 
 from cityscribe.evaluate.question_files import from_sample
-from cityscribe.evaluate.questions import evaluate_questions
+from cityscribe.evaluate.question_scores import evaluate_questions
 from cityscribe.files import InputError, write_json
 from cityscribe.letters import LETTERS
 from cityscribe.project import Settings, resolve
 from cityscribe.records import Sample, image_block, message, text_block, write_samples
 from cityscribe.report.question_charts import confusion_chart, recall_chart
+from cityscribe.report.question_page import class_rows, write_question_comparison, write_question_report
 from cityscribe.report.question_runs import join_question_runs, read_question_run
-from cityscribe.report.questions import class_rows, write_question_comparison, write_question_report
 from cityscribe.traffic.meta import TrafficMeta
 
 CLASSES = ("arson", "fighting", "nothing <unusual>", "robbery")

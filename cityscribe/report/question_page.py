@@ -18,7 +18,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from cityscribe.evaluate.question_files import Question
+from cityscribe.evaluate.question_files import AskedQuestion
 from cityscribe.evaluate.resampling import CONFIDENCE, RESAMPLES
 from cityscribe.files import InputError, write_json, write_text
 from cityscribe.project import Settings
@@ -34,7 +34,7 @@ from cityscribe.report.samples import Shown, evenly_spaced, shown_image
 class SampleAnswer:
     """One question as the page shows it, with what each model answered and whether that is right."""
 
-    question: Question
+    question: AskedQuestion
     images: tuple[Shown, ...]
     right: str
     answers: tuple[tuple[str | None, float | None], ...]  # text, outcome
