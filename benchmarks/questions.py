@@ -3,7 +3,7 @@
     python -m benchmarks.questions [--answers 100000]
 
 Answers are made by a seed: letters, sentences, words of options, and nothing to the point, about clips of five
-questions each. The time is that of `cityscribe evaluate --predictions FILE --output FILE --segments FILE`, start,
+questions each. The time is that of `cityscribe score answers FILE --output FILE --segments FILE`, start,
 intervals and writing included, in processor time, because the machine may be shared; beside it stands that of reading
 the same file as JSON and no more.
 """
@@ -56,7 +56,7 @@ def measure(folder: Path, name: str, answers: int, make: Callable[[random.Random
         json.loads(line)
     read_s = time.process_time() - began_s
     outputs = ("--output", str(folder / "scores.json"), "--segments", str(folder / "segments.json"))
-    command = [sys.executable, "-m", "cityscribe", "evaluate", "--predictions", str(path), *outputs]
+    command = [sys.executable, "-m", "cityscribe", "score", "answers", str(path), *outputs]
     began_s = children_s()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     print(f"{name}: {answers:,} answers in {children_s() - began_s:.1f} s; read as JSON in {read_s:.1f} s")

@@ -1,4 +1,4 @@
-"""A benchmark answered by a checkpoint: what `cityscribe benchmark NAME --model CHECKPOINT` does before it scores.
+"""A benchmark answered by a checkpoint: what `cityscribe score benchmark NAME --model MODEL` does before it scores.
 
     OUT/answers.jsonl    a line an answer, in the order of the questions; a stopped run goes on where it was
     OUT/images/          frames of videos, and images that the file of the questions holds

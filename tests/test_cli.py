@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -34,11 +38,10 @@ def test_init_writes_a_file_that_loads_and_never_overwrites(tmp_path: Path) -> N
         (("prepare", "p.yaml", "--set", "data.path=empty"), "no scenario"),
         (("run", "p.yaml", "--set", "data.path=empty", "--set", "model.base=nowhere/"), "nowhere"),
         (("check", "nowhere"), "no such folder"),
-        (("evaluate",), "--references"),
-        (("evaluate", "--references", "empty", "--predictions", "none.json"), "no references"),
-        (("evaluate", "--references", str(CONFORMANCE / "references"), "--predictions", "none.json"), "none.json"),
-        (("evaluate", "--references", str(CONFORMANCE / "references"), "--predictions", "bad.yaml"), "bad.yaml"),
-        (("world", "empty"), "already there"),
+        (("score", "captions", "none.json", "--references", "empty"), "no references"),
+        (("score", "captions", "none.json", "--references", str(CONFORMANCE / "references")), "none.json"),
+        (("score", "captions", "bad.yaml", "--references", str(CONFORMANCE / "references")), "bad.yaml"),
+        (("world", "make", "empty"), "already there"),
     ],
 )
 def test_a_mistake_is_one_clear_error_without_traceback(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
@@ -52,10 +55,10 @@ def test_a_mistake_is_one_clear_error_without_traceback(tmp_path: Path, argument
     assert len(result.stderr.strip().splitlines()) <= 3
 
 
-def test_evaluate_writes_the_official_numbers(tmp_path: Path) -> None:
+def test_captions_are_scored_with_the_official_numbers(tmp_path: Path) -> None:
     result = cityscribe(
-        *("evaluate", "--profile", "wts", "--references", CONFORMANCE / "references"),
-        *("--predictions", CONFORMANCE / "predictions.json", "--output", "scores.json", "--segments", "segments.json"),
+        *("score", "captions", CONFORMANCE / "predictions.json", "--references", CONFORMANCE / "references"),
+        *("--output", "scores.json", "--segments", "segments.json"),
         folder=tmp_path,
     )
     assert result.returncode == 0, result.stderr
@@ -81,3 +84,52 @@ def test_check_counts_and_fails_on_errors(tmp_path: Path) -> None:
     assert bad.returncode == 2
     assert ".mp4" in bad.stdout
     assert "Traceback" not in bad.stderr
+
+
+def test_every_command_has_an_example_that_parses() -> None:
+    from typer.main import get_command
+
+    from cityscribe.cli import app
+
+    def commands(found: object, name: str) -> list[tuple[str, object]]:
+        inner = getattr(found, "commands", {})
+        return [pair for part, one in inner.items() for pair in commands(one, f"{name} {part}")] or [(name, found)]
+
+    for name, command in commands(get_command(app), "cityscribe"):
+        example = re.search(r"Example: (cityscribe [^\n]*?)(?:\. [A-Z]|\n|$)", command.help or "")
+        assert example, f"{name}: its help has no example"
+        assert example[1].startswith(name), name
+        command.make_context(name, shlex.split(example[1].removeprefix(name)), resilient_parsing=False)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_is_stopped_says_how_it_goes_on(tmp_path: Path, number: signal.Signals, status: int) -> None:
+    command = [sys.executable, "-m", "cityscribe", "world", "make", "city", "--train", "40", "--workers", "1"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not any(tmp_path.rglob("*.mp4")):
+        assert process.poll() is None
+        time.sleep(0.2)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert said.strip() == "stopped; the same command goes on where it was"
+
+
+def test_a_folder_that_is_taken_away_meanwhile_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cityscribe.cli import shell
+    from cityscribe.files import write_json
+
+    monkeypatch.setattr(shell, "app", lambda: write_json(tmp_path / "gone" / "scores.json", {}))
+    monkeypatch.setattr(shell, "stop_by_signals", lambda: None)
+    said: list[str] = []
+    monkeypatch.setattr(shell.complaints, "print", lambda text: said.append(text))
+    with pytest.raises(SystemExit) as ended:
+        shell.main()
+    assert ended.value.code == 2
+    assert str(tmp_path / "gone" / "scores.json") in said[0].replace(".partial", "")
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    from cityscribe import __version__
+
+    assert cityscribe("--version", folder=tmp_path).stdout.strip() == f"cityscribe {__version__}"

@@ -48,7 +48,7 @@ def browsing(library: Library) -> ASGIApp:
     """The ASGI application that shows a library."""
     pages = {name: (resources.files("cityscribe.browse") / "page" / name).read_bytes() for name in PAGE}
     app = FastAPI(
-        title="cityscribe browse",
+        title="cityscribe data browse",
         docs_url=None,
         redoc_url=None,
         openapi_url=None,

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cityscribe.cli.shell import Overrides, app, complaints, console, watch
+from cityscribe.cli.shell import Overrides, complaints, console, score_group, watch
 from cityscribe.files import InputError
 
 Vocabulary = Annotated[
@@ -17,7 +17,7 @@ Vocabulary = Annotated[
 ]
 
 
-@app.command()
+@score_group.command("benchmark")
 def benchmark(
     name: Annotated[str, typer.Argument(help="gqa, vqav2, pope, mme, ...: docs/benchmarks.md lists them")],
     data: Annotated[Path, typer.Option(help="folder of the benchmark, as its authors publish it")],
@@ -36,7 +36,10 @@ def benchmark(
     partial: Annotated[bool, typer.Option("--partial", help="score only the questions that have an answer")] = False,
     overrides: Overrides = None,
 ) -> None:
-    """Score answers to a benchmark by its official rule; with --model, let a checkpoint answer it first."""
+    """Score answers to a benchmark by its official rule; with --model, let a checkpoint answer it first.
+
+    Example: cityscribe score benchmark pope --data data/POPE --model runs/demo/model
+    """
     from cityscribe.evaluate.benchmarks import BENCHMARKS
     from cityscribe.evaluate.benchmarks.asking import read_prompts
     from cityscribe.evaluate.benchmarks.score import score_benchmark
@@ -108,7 +111,7 @@ def _judged(
     return found, {"judge": judged_by, "judge_prompts_sha256": hashes}
 
 
-@app.command("pope-questions")
+@score_group.command("pope-questions")
 def pope_questions(
     objects: Annotated[Path, typer.Argument(help='JSON file {"image.jpg": ["car", "person"], ...}')],
     folder: Annotated[Path, typer.Argument(help="folder to write; the images belong into it or its images/")],
@@ -117,7 +120,10 @@ def pope_questions(
     per_image: Annotated[int, typer.Option(min=1, help="objects of each image, and as many that are not there")] = 3,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
-    """Build POPE's questions (random, popular, adversarial) from the objects of images, for `benchmark pope`."""
+    """Build POPE's questions (random, popular, adversarial) from the objects of images, for `benchmark pope`.
+
+    Example: cityscribe score pope-questions objects.json pope
+    """
     import json
 
     from cityscribe.evaluate.hallucination.objects import read_objects, read_vocabulary
@@ -135,7 +141,7 @@ def pope_questions(
     _warn(warnings)
 
 
-@app.command()
+@score_group.command("chair")
 def chair(
     captions: Annotated[Path, typer.Argument(help="captions: {image: text}, JSON lines of predict, or a submission")],
     objects: Annotated[Path | None, typer.Option(help='the truth, {"image.jpg": ["car", ...], ...}')] = None,
@@ -146,6 +152,8 @@ def chair(
     """Count the objects that captions name and that are not there: CHAIRs, CHAIRi, recall.
 
     The truth is in --objects, in --references (captions by image, or the folder of a WTS data set), or in both.
+
+    Example: cityscribe score chair predictions.json --references data/WTS
     """
     from cityscribe.evaluate.hallucination.captions import read_captions, truth_of_references
     from cityscribe.evaluate.hallucination.chair import chair as score

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from cityscribe.cli.shell import app, console
+from cityscribe.cli.shell import console, model_group
 
 
-@app.command("build")
+@model_group.command("build")
 def build_command(
     parts: Annotated[Path, typer.Argument(help="YAML file that names the parts", metavar="PARTS")],
     out: Annotated[Path, typer.Argument(help="folder of the checkpoint", metavar="OUT")],
@@ -18,6 +18,8 @@ def build_command(
     """Compose a model of vision towers, a tiling, a connector and a decoder, and write its checkpoint.
 
     Its parts are those that `cityscribe list vision-tower`, `tiling` and `connector` show; docs/models.md has the file.
+
+    Example: cityscribe model build parts.yaml models/own
     """
     from cityscribe.models.parts import named_parts
     from cityscribe.models.vlm.build import build_from_file

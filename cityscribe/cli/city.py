@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from cityscribe.cli.shell import Overrides, ProjectFile, app, console, watch
+from cityscribe.cli.shell import Overrides, ProjectFile, app, console, watch, world_group
 from cityscribe.cli.stages import homes_of, run_stages
 from cityscribe.files import InputError
 
@@ -21,7 +21,7 @@ WorldKind = Literal["wts", "driving", "questions", "surveillance", "wildlife"]
 Renderer = Literal["raster", "blender"]
 
 
-@app.command()
+@world_group.command("make")
 def world(
     folder: Annotated[Path, typer.Argument(help="folder to write, which must not exist yet")],
     kind: Annotated[WorldKind, typer.Option(help="captions of events, questions about pictures, or clips")] = "wts",
@@ -42,6 +42,8 @@ def world(
 
     wts: videos, captions, boxes. driving and questions: pictures with questions (data.source messages). surveillance:
     clips with and without an accident (data.source ucf-crime). wildlife: clips of animals (animal-kingdom).
+
+    Example: cityscribe world make city --train 40 --val 12
     """
     from cityscribe.world.clips import ClipSettings
     from cityscribe.world.dataset import WorldSettings, write_dataset
@@ -67,7 +69,7 @@ def world(
     console.print(f"{folder}: written; look at it with `cityscribe check {folder} --source {source}`")
 
 
-@app.command()
+@world_group.command("film")
 def film(
     scenario: Annotated[Path, typer.Argument(help="YAML file of a scenario, see docs/world.md", metavar="FILE")],
     video: Annotated[Path, typer.Argument(help="video to write, .mp4")],
@@ -75,7 +77,10 @@ def film(
     view: Annotated[Literal["vehicle", "overhead"], typer.Option(help="where the camera is")] = "vehicle",
     renderer: Annotated[Renderer, typer.Option(help="blender is slow and needs the extra `blender`")] = "raster",
 ) -> None:
-    """Film a scenario that was written by hand, and say what is true of each of its phases."""
+    """Film a scenario that was written by hand, and say what is true of each of its phases.
+
+    Example: cityscribe world film scenario.yaml scenario.mp4
+    """
     import numpy as np
 
     from cityscribe.media.video import write_video
@@ -105,11 +110,13 @@ def film(
     console.print(f"{video}: written")
 
 
-@app.command()
+@world_group.command("bench")
 def worldbench(project: ProjectFile, overrides: Overrides = None) -> None:
     """What a run on a synthetic city got right, attribute by attribute: runs/NAME/predictions.json → worldbench.json.
 
     Reads the references of the city, and the baselines of the run where it has them.
+
+    Example: cityscribe world bench runs/demo/project.yaml
     """
     from cityscribe.project import load_settings
 
@@ -173,6 +180,8 @@ def demo(
     """Everything once, small: make a city, prepare it, tune a small model, predict, evaluate, report.
 
     Takes ten minutes at most on two cores and 4 GB of memory. Writes runs/demo.
+
+    Example: cityscribe demo --runs runs
     """
     from cityscribe.demo import write_demo
     from cityscribe.project import load_settings

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from cityscribe.cli.shell import Overrides, app, console, print_problem, watch
+from cityscribe.cli.shell import Overrides, app, console, data_group, leave_signals_alone, print_problem, watch
 from cityscribe.files import InputError
 from cityscribe.records import Problem
 
@@ -20,7 +20,10 @@ def init(
     data: Annotated[str, typer.Option(help="folder of the data set")] = "data/WTS",
     preset: Annotated[str | None, typer.Option(help="a known recipe, such as cityllava-34b")] = None,
 ) -> None:
-    """Write a project file: every setting, its default and what it means, or a preset's and where they come from."""
+    """Write a project file: every setting, its default and what it means, or a preset's and where they come from.
+
+    Example: cityscribe init project.yaml --preset cityllava-34b --data data/WTS
+    """
     from cityscribe.presets import preset_text
     from cityscribe.project import commented_settings
 
@@ -46,6 +49,8 @@ def check(
     """List every problem of a data set, or of a submission before it is sent, with its file and place.
 
     Errors cannot be used; of what a warning names, something is left out. Exit status 2 where there are errors.
+
+    Example: cityscribe check data/WTS
     """
     from cityscribe.sources.reading import check_data
     from cityscribe.sources.submission import check_submission
@@ -77,7 +82,7 @@ def _list_problems(problems: list[Problem]) -> None:
         raise typer.Exit(2)
 
 
-@app.command()
+@data_group.command("convert")
 def convert(
     data: Annotated[Path, typer.Argument(help="folder of conversations", metavar="SOURCE")],
     target: Annotated[Path, typer.Argument(help="folder to write, which must not exist yet")],
@@ -87,6 +92,8 @@ def convert(
     """Write conversations in another format, with their images. Nothing is lost, or it stops and says what would be.
 
     Reads what data.source can be, and what `prepare` wrote (runs/NAME/prepared).
+
+    Example: cityscribe data convert runs/demo/prepared conversations --to llava
     """
     from cityscribe.sources.convert import WRITERS, guess_source, write_converted
     from cityscribe.sources.reading import conversation_source
@@ -102,7 +109,7 @@ def convert(
     console.print(f"{len(samples)} conversations: {', '.join(map(str, files))}")
 
 
-@app.command()
+@data_group.command("browse")
 def browse(
     target: Annotated[
         Path, typer.Argument(help="folder of a data set, runs/NAME, or a project file", metavar="DATA|RUN")
@@ -115,6 +122,8 @@ def browse(
     """Look at scenarios on a local web page: video, boxes, phases, images, captions, predictions. Needs extra `serve`.
 
     Listens on http://127.0.0.1:8090, for this machine only. docs/browse.md has the rest.
+
+    Example: cityscribe data browse runs/demo
     """
     try:
         import fastapi  # noqa: F401
@@ -124,20 +133,24 @@ def browse(
     from cityscribe.browse.library import open_library
     from cityscribe.browse.server import browse as serve_page
 
+    leave_signals_alone()
     with console.status(f"reading {target}"):
         library = open_library(target, source, overrides or [])
     library.follow_links = follow_links
     serve_page(library, port, lambda address: console.print(address))
 
 
-@app.command()
+@data_group.command("stats")
 def stats(
     data: Annotated[Path, typer.Argument(help="folder of a data set of scenarios")],
     output: Annotated[Path, typer.Option(help="folder for stats.json and the page")] = Path("stats"),
     source: Annotated[str, typer.Option(help="its format, one of those of data.source")] = "wts",
     videos: Annotated[bool, typer.Option(help="also compare video files and their first frames")] = True,
 ) -> None:
-    """Counts, sizes, lengths, words, near-duplicates and leaks between splits: stats.json and a page with plots."""
+    """Counts, sizes, lengths, words, near-duplicates and leaks between splits: stats.json and a page with plots.
+
+    Example: cityscribe data stats data/WTS --output stats
+    """
     from cityscribe.stats.page import write_stats
 
     with watch("stats") as progress:
@@ -148,7 +161,7 @@ def stats(
     console.print(f"page: {output / 'index.html'}")
 
 
-@app.command()
+@data_group.command("detect")
 def detect(
     data: Annotated[Path, typer.Argument(help="folder of a WTS data set")],
     model: Annotated[str, typer.Option(help="folder or hub id of an object detector")],
@@ -161,6 +174,8 @@ def detect(
     """Find the pedestrian and the vehicle of clips without boxes: DATA → bbox_generated. Needs the extra `detect`.
 
     Any detector of transformers (RT-DETR, DETR, YOLOS, ...) and a tracker. A stopped run goes on where it was.
+
+    Example: cityscribe data detect data/WTS --model PekingU/rtdetr_r50vd --output data/WTS
     """
     try:
         import scipy  # noqa: F401

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from cityscribe.cli.shell import app, console, watch
+from cityscribe.cli.shell import console, score_group, watch
 from cityscribe.files import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cityscribe.llm.message import LanguageModel
 
 
-@app.command()
+@score_group.command("judge")
 def judge(
     target: Annotated[Path, typer.Argument(help="project file, or a file of answers", metavar="PROJECT.YAML|ANSWERS")],
     model: Annotated[str, typer.Option(help="folder or hub id of a chat model, or its name on the server")],
@@ -37,6 +37,8 @@ def judge(
 
     Reads predictions.jsonl of a run and its baselines, or any file of that form or of Video-ChatGPT's. Replies are
     kept: the same command goes on where it was stopped. A server's key is OPENAI_API_KEY.
+
+    Example: cityscribe score judge runs/demo/project.yaml --model Qwen/Qwen3-8B
     """
     from cityscribe.evaluate.judge import load_rubrics
     from cityscribe.llm.client import Client
@@ -118,13 +120,16 @@ def _judge_file(
     return summary
 
 
-@app.command()
+@score_group.command("agreement")
 def agreement(
     first: Annotated[Path, typer.Argument(help="verdicts of one judge, as `judge` writes them (.jsonl)")],
     second: Annotated[Path, typer.Argument(help="verdicts of another one on the same answers")],
     output: Annotated[Path | None, typer.Option(help="file for the numbers")] = None,
 ) -> None:
-    """How far two judges agree: Cohen's kappa on yes and no, correlation of the scores."""
+    """How far two judges agree: Cohen's kappa on yes and no, correlation of the scores.
+
+    Example: cityscribe score agreement one.jsonl two.jsonl
+    """
     from cityscribe.evaluate import agreement as measured
     from cityscribe.evaluate.judge_files import read_verdicts
     from cityscribe.files import write_json

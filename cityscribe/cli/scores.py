@@ -9,55 +9,29 @@ import typer
 from rich.table import Table
 
 from cityscribe.cli.questions import compare_questions, evaluate_file, write_scores
-from cityscribe.cli.shell import Overrides, app, console, watch
-from cityscribe.cli.stages import run_stages
-from cityscribe.files import InputError
+from cityscribe.cli.shell import console, experiment_group, score_group, watch
 
 Backend = Literal["python", "java"]
 
 
-@app.command()
-def evaluate(
-    project: Annotated[Path | None, typer.Argument(help="project file; or none, and the options below")] = None,
-    profile: Annotated[str, typer.Option(help="the rules that apply")] = "auto",
-    references: Annotated[Path | None, typer.Option(help="folder of a data set with captions or conversations")] = None,
-    predictions: Annotated[Path | None, typer.Option(help="file in the submission format, or answers (.jsonl)")] = None,
+@score_group.command("captions")
+def captions_command(
+    predictions: Annotated[Path, typer.Argument(help="file in the submission format of the challenge")],
+    references: Annotated[Path, typer.Option(help="folder of the data set with the captions")],
+    profile: Annotated[str, typer.Option(help="the rules: wts (the challenge) or coco (pycocoevalcap)")] = "wts",
+    split: Annotated[str | None, typer.Option(help="score this split only: train, val or test")] = None,
     output: Annotated[Path | None, typer.Option(help="file for the scores")] = None,
     segments: Annotated[Path | None, typer.Option(help="file for the values of each segment")] = None,
     attributes: Annotated[Path | None, typer.Option(help="file for what captions state, right and wrong")] = None,
-    split: Annotated[str | None, typer.Option(help="score this split only: train, val or test")] = None,
     official_quirks: Annotated[bool, typer.Option(help="leave out what the official evaluator overlooks")] = False,
-    backend: Annotated[Backend, typer.Option(help="java audits the profile `coco`")] = "python",
-    source: Annotated[str | None, typer.Option(help="format of references that are conversations")] = None,
-    against: Annotated[str, typer.Option(help="a class of options that is also set against all others")] = "",
-    captions: Annotated[Path | None, typer.Option(help="scores.json of captions, for S2 of profile wts-vqa")] = None,
-    overrides: Overrides = None,
+    backend: Annotated[Backend, typer.Option(help="java audits the profile coco")] = "python",
 ) -> None:
-    """Score predictions: those of a run (PROJECT.YAML), or any file against any references.
+    """Score captions of events by the official rules: BLEU-4, METEOR, ROUGE-L, CIDEr and the score.
 
-    Captions go by the profiles wts and coco; answers in JSON lines by auto, choices, answers, wts and coco, against the
-    references beside them if --references is not given; submissions of the question-answering sub-task by wts-vqa.
+    Example: cityscribe score captions predictions.json --references data/WTS --output scores.json
     """
-    if project is not None:
-        run_stages(project, overrides, ("evaluate",))
-        return
-    if predictions is not None and predictions.suffix == ".jsonl":
-        evaluate_file(predictions, references, source, profile, backend, split, against, output, segments)
-        return
-    if references is None or predictions is None:
-        raise InputError("evaluate: give a project file, or --references and --predictions")
     from cityscribe.evaluate.registries import PROFILES
 
-    if profile == "wts-vqa":
-        from cityscribe.evaluate.wts_vqa import evaluate_vqa
-
-        found = evaluate_vqa(references, predictions, captions)
-        write_scores(found, output, segments)
-        console.print(f"accuracy: {100 * found.total['accuracy']:.4f}")
-        if "s2" in found.total:
-            console.print(f"S1: {found.total['s1']:.4f}, S2: {found.total['s2']:.4f}")
-        return
-    profile = "wts" if profile == "auto" else profile
     scores = PROFILES[profile].captions(
         references, predictions, split=split, official_quirks=official_quirks, backend=backend
     )
@@ -71,12 +45,55 @@ def evaluate(
     console.print(f"score: {scores.total['score']:.4f}")
 
 
-@app.command()
+@score_group.command("answers")
+def answers_command(
+    predictions: Annotated[Path, typer.Argument(help="JSON lines of answers, as `predict` writes them")],
+    references: Annotated[Path | None, typer.Option(help="conversations; by default, those beside the answers")] = None,
+    source: Annotated[str | None, typer.Option(help="format of the references; by default, as files tell")] = None,
+    profile: Annotated[str, typer.Option(help="choices, answers, wts or coco; auto goes by the answers")] = "auto",
+    split: Annotated[str | None, typer.Option(help="score this split only: train, val or test")] = None,
+    against: Annotated[str, typer.Option(help="a class of options that is also set against all others")] = "",
+    output: Annotated[Path | None, typer.Option(help="file for the scores")] = None,
+    segments: Annotated[Path | None, typer.Option(help="file for the values of each answer")] = None,
+    backend: Annotated[Backend, typer.Option(help="java audits the profile coco")] = "python",
+) -> None:
+    """Score answers to questions: options, short answers, long ones.
+
+    Example: cityscribe score answers runs/questions/predictions.jsonl --output scores.json
+    """
+    evaluate_file(predictions, references, source, profile, backend, split, against, output, segments)
+
+
+@score_group.command("wts-vqa")
+def wts_vqa_command(
+    predictions: Annotated[Path, typer.Argument(help="submission of the question-answering sub-task")],
+    references: Annotated[Path, typer.Option(help="file or folder of the right answers")],
+    captions: Annotated[Path | None, typer.Option(help="scores.json of captions, for the score S2")] = None,
+    output: Annotated[Path | None, typer.Option(help="file for the scores")] = None,
+    segments: Annotated[Path | None, typer.Option(help="file for the values of each question")] = None,
+) -> None:
+    """Score a submission of the question-answering sub-task of 2025.
+
+    Example: cityscribe score wts-vqa submission.json --references data/WTS
+    """
+    from cityscribe.evaluate.wts_vqa import evaluate_vqa
+
+    found = evaluate_vqa(references, predictions, captions)
+    write_scores(found, output, segments)
+    console.print(f"accuracy: {100 * found.total['accuracy']:.4f}")
+    if "s2" in found.total:
+        console.print(f"S1: {found.total['s1']:.4f}, S2: {found.total['s2']:.4f}")
+
+
+@experiment_group.command("compare")
 def compare(
     projects: Annotated[list[Path], typer.Argument(help="project files of runs", metavar="PROJECT.YAML...")],
     output: Annotated[Path, typer.Option(help="folder for compare.json and the page")] = Path("runs/compare"),
 ) -> None:
-    """What separates runs on the same references, how surely, and where: tables, the samples that changed most."""
+    """What separates runs on the same references, how surely, and where: tables, the samples that changed most.
+
+    Example: cityscribe experiment compare runs/one/project.yaml runs/two/project.yaml
+    """
     from cityscribe.project import load_settings
     from cityscribe.report.compare import compare_runs, write_comparison
     from cityscribe.report.run_files import read_run
@@ -102,12 +119,15 @@ def compare(
     console.print(f"page: {output / 'index.html'}")
 
 
-@app.command()
+@experiment_group.command("ablate")
 def ablate(
     file: Annotated[Path, typer.Argument(help="a file, or the name of a shipped one", metavar="ABLATION")],
     runs: Annotated[Path, typer.Option(help="folder for the runs and the tables")] = Path("runs/ablations"),
 ) -> None:
-    """Run a grid of settings with several seeds and compare: tables, a plot, intervals. A stopped one goes on."""
+    """Run a grid of settings with several seeds and compare: tables, a plot, intervals. A stopped one goes on.
+
+    Example: cityscribe experiment ablate views
+    """
     from cityscribe.ablate import ablate as run_ablation
     from cityscribe.ablate import load_ablation, text_table
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cityscribe.cli.shell import Overrides, app, console
+from cityscribe.cli.shell import Overrides, app, console, leave_signals_alone
 from cityscribe.files import InputError
 
 
@@ -21,6 +21,8 @@ def serve_command(
     """Answer over HTTP as OpenAI's API does, describe clips, and show a web page. Needs the extra `serve`.
 
     Listens on http://127.0.0.1:8080; --set serve.port=0 takes a free port. docs/serve.md has the rest.
+
+    Example: cityscribe serve runs/demo/model
     """
     try:
         import fastapi  # noqa: F401
@@ -28,6 +30,7 @@ def serve_command(
         import uvicorn  # noqa: F401
     except ImportError as error:
         raise InputError("serve: needs more packages: pip install 'cityscribe[serve]'") from error
+    leave_signals_alone()
     from cityscribe.serve.server import read_token, serve, settings_of
 
     settings, drafts = settings_of(checkpoint, project, overrides or [])

@@ -82,6 +82,8 @@ def run_command(project: ProjectFile, overrides: Overrides = None) -> None:
     """Run every stage that is not up to date: prepare, train, predict, evaluate, report.
 
     Reads the project file and the data set; writes runs/NAME. A stopped run goes on where it was.
+
+    Example: cityscribe run project.yaml --set train.lr=1e-4
     """
     run_stages(project, overrides)
 
@@ -92,7 +94,10 @@ def prepare(
     engine: Annotated[str | None, typer.Option(help="local, or ray: prepare.engine for this call")] = None,
     overrides: Overrides = None,
 ) -> None:
-    """Select views, draw boxes, crop, and build questions: data set → runs/NAME/prepared."""
+    """Select views, draw boxes, crop, and build questions: data set → runs/NAME/prepared.
+
+    Example: cityscribe prepare project.yaml --set prepare.workers=8
+    """
     chosen = [] if engine is None else [f"prepare.engine={engine}"]
     run_stages(project, [*(overrides or []), *chosen], ("prepare",))
 
@@ -101,18 +106,33 @@ def prepare(
 def train(project: ProjectFile, overrides: Overrides = None) -> None:
     """Tune the model: runs/NAME/prepared → runs/NAME/model, with curves and checkpoints in runs/NAME/training.
 
-    On several GPUs: torchrun --nproc_per_node 8 -m cityscribe train PROJECT.YAML
+    Example: cityscribe train project.yaml. On eight GPUs: torchrun --nproc_per_node 8 -m cityscribe train project.yaml
     """
     run_stages(project, overrides, ("train",))
 
 
 @app.command()
 def predict(project: ProjectFile, overrides: Overrides = None) -> None:
-    """Describe every phase of the evaluation split: runs/NAME/model → runs/NAME/predictions.json, for submission."""
+    """Describe every phase of the evaluation split: runs/NAME/model → runs/NAME/predictions.json, for submission.
+
+    Example: cityscribe predict project.yaml --set predict.split=test
+    """
     run_stages(project, overrides, ("predict",))
 
 
 @app.command()
+def evaluate(project: ProjectFile, overrides: Overrides = None) -> None:
+    """Score what a run predicted, and its baselines: runs/NAME/predictions.json → runs/NAME/scores.json.
+
+    Files that no run has written are scored by `cityscribe score`. Example: cityscribe evaluate project.yaml
+    """
+    run_stages(project, overrides, ("evaluate",))
+
+
+@app.command()
 def report(project: ProjectFile, overrides: Overrides = None) -> None:
-    """Write the page that shows a run: runs/NAME/report/index.html."""
+    """Write the page that shows a run: runs/NAME/report/index.html.
+
+    Example: cityscribe report project.yaml
+    """
     run_stages(project, overrides, ("report",))

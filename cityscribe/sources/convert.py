@@ -1,4 +1,4 @@
-"""Conversations from one format to another, with their images: what `cityscribe convert` does.
+"""Conversations from one format to another, with their images: what `cityscribe data convert` does.
 
 TARGET/train.json (or .jsonl), val.json, test.json, data.json where no split is named;  TARGET/... the images
 """

@@ -46,7 +46,7 @@ NUMBER_SHOWN = f"""(() => {{
 @contextmanager
 def served(target: Path) -> Iterator[str]:
     """The address of a page about a data set or run, in a process of its own."""
-    command = [sys.executable, "-m", "cityscribe", "browse", str(target), "--port", "0"]
+    command = [sys.executable, "-m", "cityscribe", "data", "browse", str(target), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

@@ -186,7 +186,17 @@ def test_views_that_have_boxes_are_left_alone_unless_all_are_wanted(
 
 
 def test_the_command_writes_into_the_data_set(data: Path, tiny_detector: Callable[[str], Path]) -> None:
-    arguments = ["detect", str(data), "--model", str(tiny_detector("rt_detr")), "--output", str(data), "--every", "6"]
+    arguments = [
+        "data",
+        "detect",
+        str(data),
+        "--model",
+        str(tiny_detector("rt_detr")),
+        "--output",
+        str(data),
+        "--every",
+        "6",
+    ]
     arguments += ["--threshold", "0.05"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output

@@ -80,21 +80,21 @@ def cityscribe(*arguments: str | Path, folder: Path) -> subprocess.CompletedProc
 def test_answers_of_any_origin_are_scored_and_judged_and_judges_compared(tmp_path: Path) -> None:
     lines = [choice("1", ("left", "right"), "left", "(a)"), open_line("2", "a car", "car"), open_line("3", "yes", "no")]
     write_lines(tmp_path / "p.jsonl", lines)
-    done = cityscribe("evaluate", "--predictions", "p.jsonl", "--output", "out/scores.json", folder=tmp_path)
+    done = cityscribe("score", "answers", "p.jsonl", "--output", "out/scores.json", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "options" in done.stdout
     assert json.loads((tmp_path / "out" / "scores.json").read_text())["score"] == pytest.approx(200 / 3)
     assert json.loads((tmp_path / "out" / "scores.provenance.json").read_text())["profile"] == "auto"
     for model, reply in (("one", '{"pred": "yes", "score": 5}'), ("two", "{'pred': 'no', 'score': 2}")):
         with chat_server(lambda _, reply=reply: reply) as server:
-            done = cityscribe("judge", "p.jsonl", "--model", model, "--base-url", server.url, folder=tmp_path)
+            done = cityscribe("score", "judge", "p.jsonl", "--model", model, "--base-url", server.url, folder=tmp_path)
         assert done.returncode == 0, done.stderr
     one = json.loads((tmp_path / "judge" / "p.answer.one.json").read_text())
     assert (one["items"], one["accuracy"], one["score"]) == (3, 1.0, 5.0)
     assert one["provenance"]["judge"]["answered_as"] == "judge-2026"
     assert len(one["provenance"]["prompt_sha256"]) == 64
     verdicts = [tmp_path / "judge" / f"p.answer.{model}.jsonl" for model in ("one", "two")]
-    done = cityscribe("agreement", *verdicts, "--output", "agreement.json", folder=tmp_path)
+    done = cityscribe("score", "agreement", *verdicts, "--output", "agreement.json", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "agreement.json").read_text())["agreement"] == 0
 
@@ -105,7 +105,7 @@ def test_the_sub_task_of_wts_is_scored_with_its_combined_score(tmp_path: Path) -
         (tmp_path / f"{name}.json").write_text(json.dumps(rows))
     (tmp_path / "captions.json").write_text('{"score": 33.0}')
     done = cityscribe(
-        *("evaluate", "--profile", "wts-vqa", "--references", "gt.json", "--predictions", "said.json"),
+        *("score", "wts-vqa", "said.json", "--references", "gt.json"),
         *("--captions", "captions.json"),
         folder=tmp_path,
     )
@@ -115,10 +115,10 @@ def test_the_sub_task_of_wts_is_scored_with_its_combined_score(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("evaluate", "--predictions", "none.jsonl"), "none.jsonl: No such file"),
-        (("evaluate", "--predictions", "p.jsonl", "--profile", "bleu"), "profile bleu: there is none of this name"),
-        (("judge", "p.jsonl", "--model", "m", "--rubric", "taste"), "--rubric taste: expected one of answer"),
-        (("judge", "p.jsonl", "--model", "m", "--prompts", "none.yaml"), "none.yaml"),
+        (("score", "answers", "none.jsonl"), "none.jsonl: No such file"),
+        (("score", "answers", "p.jsonl", "--profile", "bleu"), "profile bleu: there is none of this name"),
+        (("score", "judge", "p.jsonl", "--model", "m", "--rubric", "taste"), "--rubric taste: expected one of answer"),
+        (("score", "judge", "p.jsonl", "--model", "m", "--prompts", "none.yaml"), "none.yaml"),
     ],
 )
 def test_a_mistake_is_one_clear_error(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:

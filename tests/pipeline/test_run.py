@@ -117,7 +117,7 @@ def test_data_without_a_training_split_can_be_answered_and_scored(
     assert not majority.exists()
     for settings, column in ((other, False), (finished, True)):
         project = settings.run_dir / "project.yaml"
-        shown = CliRunner().invoke(app, ["worldbench", str(project)])
+        shown = CliRunner().invoke(app, ["world", "bench", str(project)])
         assert shown.exit_code == 0, shown.output
         assert "oracle" in shown.output
         assert ("majority" in shown.output) == column

@@ -128,7 +128,7 @@ def test_the_command_compares_runs_and_names_the_settings_that_differ(
     moved = project.read_text().replace(str(finished.parent), str(run_dir.parent))
     project.write_text(moved.replace("method: block-expansion", "method: lora"))
     paths = [str(finished / "project.yaml"), str(project)]
-    result = CliRunner().invoke(app, ["compare", *paths, "--output", str(tmp_path / "out")])
+    result = CliRunner().invoke(app, ["experiment", "compare", *paths, "--output", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     found = json.loads((tmp_path / "out" / "compare.json").read_text())
     assert found["settings"] == {"model.method": ["block-expansion", "lora"]}

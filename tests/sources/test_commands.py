@@ -1,4 +1,4 @@
-"""`cityscribe check --source` and `cityscribe convert`, as a user calls them."""
+"""`cityscribe check --source` and `cityscribe data convert`, as a user calls them."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def test_check_knows_every_source(tmp_path: Path) -> None:
 
 def test_convert_tells_the_format_and_keeps_the_images(tmp_path: Path) -> None:
     small_sets.messages(tmp_path / "in")
-    made = call("convert", tmp_path / "in", tmp_path / "out", "--to", "llava")
+    made = call("data", "convert", tmp_path / "in", tmp_path / "out", "--to", "llava")
     assert made.exit_code == 0, made.output
     entries = json.loads((tmp_path / "out" / "train.json").read_text())
     assert entries[0]["image"] == "a.png"
     assert entries[0]["conversations"][1] == {"from": "human", "value": "<image>\nWhat?"}
     assert (tmp_path / "out" / "a.png").is_file()
-    again = call("convert", tmp_path / "in", tmp_path / "out", "--to", "llava")
+    again = call("data", "convert", tmp_path / "in", tmp_path / "out", "--to", "llava")
     assert "already there" in str(again.exception)
 
 

@@ -1,4 +1,4 @@
-"""`cityscribe stats`: the JSON and the page."""
+"""`cityscribe data stats`: the JSON and the page."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_without_videos_none_is_opened(data: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_says_where_the_page_is_and_what_leaks(data: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["stats", str(data), "--output", str(tmp_path), "--no-videos"])
+    result = CliRunner().invoke(app, ["data", "stats", str(data), "--output", str(tmp_path), "--no-videos"])
     assert result.exit_code == 0, result.output
     assert "1 captions in several splits" in result.output
     assert str(tmp_path / "index.html") in result.output.replace("\n", "")

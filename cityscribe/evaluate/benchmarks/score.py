@@ -1,4 +1,4 @@
-"""Score a file of answers to a benchmark: what `cityscribe benchmark NAME --answers FILE` does."""
+"""Score a file of answers to a benchmark: what `cityscribe score benchmark NAME --answers FILE` does."""
 
 from __future__ import annotations
 
