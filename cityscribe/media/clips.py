@@ -8,8 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from cityscribe.media.video import frame_at, probe, read_frames
-from cityscribe.media.video_index import VideoError
+from cityscribe.media.video import VideoError, frame_at, probe, read_frames
 from cityscribe.records import Video
 
 
@@ -33,6 +32,8 @@ def clip_times(video: Video, duration_s: float) -> list[float]:
     length_s = end_s - video.start_s
     if video.frames is not None:
         return [video.start_s + length_s * (n + 0.5) / video.frames for n in range(video.frames)]
+    if video.fps is None:
+        raise AssertionError(f"{video.file}: neither a rate nor a count of frames")
     return [video.start_s + n / video.fps for n in range(max(math.ceil(length_s * video.fps - 1e-6), 1))]
 
 

@@ -171,7 +171,7 @@ def _pictures(
     progress(0, len(by_file))
     with ThreadPoolExecutor(settings.workers or os.cpu_count()) as pool:
         work = pool.map(
-            lambda item: _of_file(root, *item, names[item[0]], settings, out, resume, lost), by_file.items()
+            lambda item: _of_file(root, item[0], item[1], names[item[0]], settings, out, resume, lost), by_file.items()
         )
         for done, found_pictures in enumerate(work, start=1):
             pictures |= found_pictures
