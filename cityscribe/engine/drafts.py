@@ -1,12 +1,12 @@
 """Drafts from a corpus: what usually follows in the training captions, for the model to verify in one step.
 
     drafts = Drafts([tokenizer.encode(caption, add_special_tokens=False) + [end] for caption in captions])
-    drafts.propose(said, longest=8)    # token ids, possibly none
+    drafts.propose(generated, longest=8)    # token ids, possibly none
 
 Captions of one kind of scene repeat themselves. For contexts of several lengths the index holds the token that
 follows most often in the corpus and its share of all that follow. A draft grows token by token, each by the longest
 context that the corpus knows, as long as all of it together is more likely to be right than not. The model verifies a
-draft in the step in which it would have said one token, so that drafts never change what is said (retrieval-based
+draft in the step in which it would have generated one token, so that drafts never change an answer (retrieval-based
 speculative decoding, as in REST; He et al., 2024).
 """
 
@@ -44,9 +44,9 @@ class Drafts:
         tokens = np.array([token for text in texts for token in (*pad, *text)], dtype=np.int64)
         self.tables = {length: _follow(tokens, length) for length in CONTEXTS}
 
-    def propose(self, said: Sequence[int], longest: int = LONGEST) -> list[int]:
-        """What may follow after `said`, at most `longest` tokens; empty where the corpus knows nothing."""
-        context = [START] * CONTEXTS[0] + list(said[-CONTEXTS[0] :])
+    def propose(self, generated: Sequence[int], longest: int = LONGEST) -> list[int]:
+        """What may follow behind `generated`, at most `longest` tokens; empty where the corpus knows nothing."""
+        context = [START] * CONTEXTS[0] + list(generated[-CONTEXTS[0] :])
         draft: list[int] = []
         chance = 1.0
         while len(draft) < min(longest, LONGEST):

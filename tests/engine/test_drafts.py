@@ -13,10 +13,10 @@ from cityscribe.engine.drafts import CONTEXTS, LIKELY, LONGEST, START, Drafts
 TEXTS = st.lists(st.lists(st.integers(0, 3), max_size=14), max_size=8)
 
 
-def continuation(texts: list[list[int]], said: list[int]) -> tuple[int, float] | None:
+def continuation(texts: list[list[int]], generated: list[int]) -> tuple[int, float] | None:
     """By counting: what follows the longest known context most often, and its share."""
     padded = [[START] * max(CONTEXTS) + text for text in texts]
-    context = [START] * max(CONTEXTS) + said
+    context = [START] * max(CONTEXTS) + generated
     for length in CONTEXTS:
         followed = Counter(
             text[n]
@@ -30,23 +30,23 @@ def continuation(texts: list[list[int]], said: list[int]) -> tuple[int, float] |
     return None
 
 
-@given(texts=TEXTS, said=st.lists(st.integers(0, 3), max_size=12), longest=st.integers(-1, LONGEST + 3))
-def test_a_draft_is_what_counting_finds(texts: list[list[int]], said: list[int], longest: int) -> None:
+@given(texts=TEXTS, generated=st.lists(st.integers(0, 3), max_size=12), longest=st.integers(-1, LONGEST + 3))
+def test_a_draft_is_what_counting_finds(texts: list[list[int]], generated: list[int], longest: int) -> None:
     expected: list[int] = []
     chance = 1.0
     while len(expected) < min(longest, LONGEST):
-        found = continuation(texts, [*said, *expected])
+        found = continuation(texts, [*generated, *expected])
         if found is None or chance * found[1] < LIKELY:
             break
         expected.append(found[0])
         chance *= found[1]
-    assert Drafts(texts).propose(said, longest) == expected
+    assert Drafts(texts).propose(generated, longest) == expected
 
 
-@given(texts=TEXTS, seed=st.integers(0, 9), said=st.lists(st.integers(0, 3), max_size=9))
-def test_the_order_of_the_corpus_does_not_matter(texts: list[list[int]], seed: int, said: list[int]) -> None:
+@given(texts=TEXTS, seed=st.integers(0, 9), generated=st.lists(st.integers(0, 3), max_size=9))
+def test_the_order_of_the_corpus_does_not_matter(texts: list[list[int]], seed: int, generated: list[int]) -> None:
     shuffled = random.Random(seed).sample(texts, len(texts))
-    assert Drafts(shuffled).propose(said) == Drafts(texts).propose(said)
+    assert Drafts(shuffled).propose(generated) == Drafts(texts).propose(generated)
 
 
 def test_a_known_text_is_proposed_from_its_beginning() -> None:

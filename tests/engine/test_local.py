@@ -33,7 +33,7 @@ SHARING = [family for family in FAMILIES if family != "gemma3"]
 
 
 def ask(*blocks: dict[str, Any], media: tuple[Path, ...] = (), **options: Any) -> Request:
-    """One question, answered with ten tokens at most unless said otherwise."""
+    """One question, answered with ten tokens at most unless generated otherwise."""
     return Request((message("user", *blocks),), media, **{"max_tokens": 10, **options})
 
 
@@ -107,8 +107,8 @@ def test_bf16_answers_and_repeats_itself(family: str, tiny: Checkpoint, requests
 
 def test_answers_end_with_an_end_token(tiny: Checkpoint, requests: list[Request]) -> None:
     first = engine_of(tiny("llava"))
-    said = [plain(first, request) for request in requests]
-    first.model.generation_config.eos_token_id = [first.ends[0], said[0][4], said[-1][2]]
+    generated = [plain(first, request) for request in requests]
+    first.model.generation_config.eos_token_id = [first.ends[0], generated[0][4], generated[-1][2]]
     engine = LocalEngine(first.model, first.processor, batch_size=4)
     expected = [plain(engine, request) for request in requests]
     answers = answers_of(engine, requests)
@@ -217,9 +217,9 @@ def test_the_settings_for_sampling_of_a_checkpoint_do_not_make_greedy_answers_ra
     assert [answers_of(engine, [request]) for _ in range(3)] == [expected] * 3
 
 
-def draft_from(said: list[list[int]]) -> Drafts:
-    """A corpus in which half of what will be said is right, and half is not."""
-    return Drafts([tokens if n % 2 else [*tokens[:4], 9, *tokens[6:]] for n, tokens in enumerate(said)])
+def draft_from(generated: list[list[int]]) -> Drafts:
+    """A corpus in which half of what will be generated is right, and half is not."""
+    return Drafts([tokens if n % 2 else [*tokens[:4], 9, *tokens[6:]] for n, tokens in enumerate(generated)])
 
 
 @pytest.mark.parametrize("family", SHARING)
@@ -279,7 +279,9 @@ def test_constrained_rows_beside_free_ones_equal_plain_generate(
     ]
     expected = [plain(engine, request) for request in asked]
     if drafts:
-        engine.drafts = draft_from([said for said, request in zip(expected, asked, strict=True) if not request.grammar])
+        engine.drafts = draft_from(
+            [generated for generated, request in zip(expected, asked, strict=True) if not request.grammar]
+        )
     answers = answers_of(engine, asked)
     assert tokens_of(answers) == expected
     for answer, request in zip(answers, asked, strict=True):
@@ -343,12 +345,12 @@ def test_an_image_is_computed_once_for_all_questions_and_turns(
     answers = answers_of(engine, [*asked, asked[2]])
     assert answers[6] == answers[2]
     assert seen.towers == 1
-    said = tokens_of(answers[:6])
+    generated = tokens_of(answers[:6])
     prompts = [prompt.input_ids for prompt in prompts_of(engine, asked)]
     shared = min(common_length(prompts[0], prompt) for prompt in prompts)
     assert shared >= max(prompt.media_end for prompt in prompts_of(engine, asked)) > 0
-    # The last token that is said is not computed: nothing is predicted from it.
-    once = [len(prompt) - shared + len(tokens) - 1 for prompt, tokens in zip(prompts, said, strict=True)]
+    # The last token that is generated is not computed: nothing is predicted from it.
+    once = [len(prompt) - shared + len(tokens) - 1 for prompt, tokens in zip(prompts, generated, strict=True)]
     assert seen.tokens == shared + sum(once)
 
     seen.towers = seen.tokens = 0
@@ -359,7 +361,7 @@ def test_an_image_is_computed_once_for_all_questions_and_turns(
     ]
     follow = answers_of(engine, turns)
     assert seen.towers == 0
-    known = [np.array([*prompt, *tokens[:-1]]) for prompt, tokens in zip(prompts, said, strict=True)]
+    known = [np.array([*prompt, *tokens[:-1]]) for prompt, tokens in zip(prompts, generated, strict=True)]
     assert seen.tokens <= sum(
         len(prompt.input_ids) - common_length(prompt.input_ids, before) + answer.tokens - 1
         for prompt, before, answer in zip(prompts_of(engine, turns), known, follow, strict=True)
@@ -417,5 +419,5 @@ def test_each_conversation_may_have_a_limit_of_its_own(tiny: Checkpoint, request
     engine = engine_of(tiny("llava"))
     expected = [plain(engine, request) for request in requests]
     short = [replace(request, max_tokens=n % 3 + 1) for n, request in enumerate(requests)]
-    said = tokens_of(answers_of(engine, short))
-    assert said == [tokens[: n % 3 + 1] for n, tokens in enumerate(expected)]
+    generated = tokens_of(answers_of(engine, short))
+    assert generated == [tokens[: n % 3 + 1] for n, tokens in enumerate(expected)]
