@@ -5,8 +5,8 @@ killed at any moment leaves only checkpoints that can be resumed from, and folde
 are stored as safetensors and everything else as JSON, so that nothing is ever unpickled. Frozen weights are not stored:
 they are those of the model that the training began with.
 
-Where several processes train, what they share is stored whole, by the first of them, and the random numbers of each. So
-a training can also go on with another number of them; only what is drawn at random (dropout) is other than it would be.
+Where several processes share the model, each stores its part (`shards`), and the random numbers of each are there. So a
+training can also go on with another number of them; only what is drawn at random (dropout) is other than it would be.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ from transformers import TrainerState
 
 from cityscribe.files import REMOVED, InputError, read_json, remove_folder, write_json
 from cityscribe.train import processes
+from cityscribe.train.shards import divide, load_shards, save_shards, shard_names
 
 log = logging.getLogger(__name__)
 
 NAME = re.compile(r"checkpoint-(\d+)")
 TENSORS = ("model.safetensors", "optimizer.safetensors")
 VALUES = ("random.json", "optimizer.json", "scheduler.json", "run.json")
+SHARDS = "shards"  # folder of what processes share, where they do
 STATE = "trainer_state.json"  # the name under which the Trainer looks for it
 
 
@@ -56,8 +58,8 @@ def latest_checkpoint(folder: Path) -> Path | None:
 def why_damaged(checkpoint: Path) -> str:
     """What is wrong with the files of a checkpoint; empty where they can be read."""
     try:
-        for name in TENSORS:
-            with safe_open(checkpoint / name, framework="pt") as tensors:
+        for path in (*(checkpoint / name for name in TENSORS), *(checkpoint / SHARDS).glob("*.safetensors")):
+            with safe_open(path, framework="pt") as tensors:
                 tensors.keys()
         for name in (*VALUES, STATE):
             read_json(checkpoint / name)
@@ -81,23 +83,26 @@ def save_checkpoint(
 ) -> Path:
     """Write the checkpoint of the step that `state` has reached, and remove all but the newest `keep`.
 
-    `run` says which training it belongs to. All processes have to call this together, the first of them writes. Raises
-    InputError where it cannot be written, with nothing left of it.
+    `run` says which training it belongs to. All processes have to call this together; each writes its part of what they
+    share, the first of them all else. Raises InputError where it cannot be written, with nothing left of it.
     """
     checkpoint = folder / f"checkpoint-{state.global_step}"
     partial = checkpoint.with_name(checkpoint.name + ".partial")
     optimizer_state = optimizer.state_dict()
-    weights = _gathered(changing(model))
     state_of = optimizer_state["state"].items()
-    moments = _gathered({f"{number}.{key}": value for number, values in state_of for key, value in values.items()})
+    moments = {f"{number}.{key}": value for number, values in state_of for key, value in values.items()}
+    (weights, shared_weights), (moments, shared_moments) = divide(changing(model)), divide(moments)
     random_states = processes.from_all(_random_state())
+    if shared_weights or shared_moments:
+        shared = {f"model.{name}": value for name, value in shared_weights.items()}
+        _save_shards(partial, shared | {f"optimizer.{name}": value for name, value in shared_moments.items()})
     if not processes.is_first():
         processes.wait()
         return checkpoint
     try:
-        partial.mkdir(parents=True)
+        partial.mkdir(parents=True, exist_ok=True)
         for name, tensors in zip(TENSORS, (weights, moments), strict=True):
-            save_file(tensors, partial / name)
+            save_file({key: value.cpu().contiguous() for key, value in tensors.items()}, partial / name)
         values = (random_states, optimizer_state["param_groups"], scheduler.state_dict(), run)
         for name, value in zip(VALUES, values, strict=True):
             write_json(partial / name, value)
@@ -110,6 +115,20 @@ def save_checkpoint(
         remove_folder(old)
     processes.wait()
     return checkpoint
+
+
+def _save_shards(partial: Path, shared: dict[str, Tensor]) -> None:
+    """Each process its part, in a folder that the first one makes."""
+    if processes.is_first():
+        (partial / SHARDS).mkdir(parents=True, exist_ok=True)
+    processes.wait()
+    try:
+        save_shards(partial / SHARDS, shared)
+    except InputError:
+        processes.wait()
+        if processes.is_first():
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def check_run(checkpoint: Path, run: dict[str, Any]) -> None:
@@ -127,12 +146,20 @@ def check_run(checkpoint: Path, run: dict[str, Any]) -> None:
 def load_weights(checkpoint: Path, model: nn.Module) -> None:
     """Put the weights of a checkpoint in the place of those that train, also where processes share them."""
     stored = _load(checkpoint / "model.safetensors")
+    shared = _shared_names(checkpoint, "model.")
     targets = changing(model)
-    if stored.keys() != targets.keys():
+    if stored.keys() | shared != targets.keys():
         raise InputError(f"{checkpoint}: holds the weights of another model, or of another choice of what trains")
     with torch.no_grad():
-        for name, target in targets.items():
-            target.copy_(processes.share_like(stored[name], target))
+        for name, value in stored.items():
+            targets[name].copy_(processes.share_like(value, targets[name]))
+        load_shards(checkpoint / SHARDS, {f"model.{name}": targets[name] for name in sorted(shared)})
+
+
+def _shared_names(checkpoint: Path, prefix: str) -> set[str]:
+    """The names of the tensors that processes shared, of those that begin with a prefix, without it."""
+    names = shard_names(checkpoint / SHARDS)
+    return {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
 
 
 def load_optimizer(checkpoint: Path, optimizer: torch.optim.Optimizer, scheduler: Any) -> None:
@@ -145,6 +172,12 @@ def load_optimizer(checkpoint: Path, optimizer: torch.optim.Optimizer, scheduler
         # The count of steps is one number, what is as large as its parameter is shared out as that is.
         placed = processes.share_like(value, parameter) if value.shape == parameter.shape else value
         state.setdefault(int(number), {})[key] = placed
+    shared = {}
+    for name in sorted(_shared_names(checkpoint, "optimizer.")):
+        number, _, key = name.partition(".")
+        moment = torch.empty_like(parameters[int(number)], requires_grad=False)
+        shared[f"optimizer.{name}"] = state.setdefault(int(number), {})[key] = moment
+    load_shards(checkpoint / SHARDS, shared)
     optimizer.load_state_dict({"state": state, "param_groups": read_json(checkpoint / "optimizer.json")})
     scheduler.load_state_dict(read_json(checkpoint / "scheduler.json"))
 
@@ -173,16 +206,6 @@ def changing(model: nn.Module) -> dict[str, Tensor]:
     trains = {name: parameter.data for name, parameter in model.named_parameters() if parameter.requires_grad}
     buffers = {name: buffer for name, buffer in model.named_buffers() if name in stored}
     return trains | buffers
-
-
-def _gathered(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors that processes may share, whole and in main memory; nothing on any process but the first."""
-    gathered = {}
-    for name, tensor in tensors.items():
-        value = processes.whole(tensor)
-        if processes.is_first():
-            gathered[name] = value.cpu().contiguous()
-    return gathered
 
 
 def _random_state() -> dict[str, Any]:

@@ -130,6 +130,19 @@ def test_one_process_goes_on_from_what_two_have_shared(jobs: Jobs) -> None:
     assert_close(jobs.weights("one-resumed"), jobs.weights("one"))
 
 
+def test_each_process_stores_its_own_half(jobs: Jobs) -> None:
+    checkpoint = jobs.folder / "fsdp2" / "checkpoints" / "checkpoint-1"
+    sizes = [path.stat().st_size for path in sorted((checkpoint / "shards").glob("*.safetensors"))]
+    total = jobs.result("fsdp2")["total"]
+    assert len(sizes) == 2
+    for size in sizes:  # weights and two moments of float32, and names
+        assert 3 * 4 * total / 2 <= size * 1.02
+        assert size < 0.6 * sum(sizes)
+    whole = sum((checkpoint / name).stat().st_size for name in ("model.safetensors", "optimizer.safetensors"))
+    assert whole < 0.1 * sum(sizes)
+    assert not (jobs.folder / "ddp" / "checkpoints" / "checkpoint-1" / "shards").exists()
+
+
 def test_a_loss_that_is_not_finite_names_the_samples_of_all_processes(jobs: Jobs) -> None:
     error = jobs.result("broken", 0)["error"]
     assert "the loss of step 1 is not finite" in error
