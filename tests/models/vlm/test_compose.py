@@ -101,15 +101,17 @@ def test_methods_of_tuning_leave_it_as_it_is_at_first(kind: str, tmp_path: Path)
     assert len(decoder_layers(expanded)) == len(decoder_layers(model)) + 2
     assert torch.equal(expanded(**inputs).logits, expected)
 
+    torch.manual_seed(0)
     lora = LoraSettings(rank=2, parts=("decoder", "connector", "vision_tower"))
     prepare_tuning(model, ModelSettings(method="lora", lora=lora))
     torch.testing.assert_close(model(**inputs).logits, expected, atol=1e-5, rtol=0)
     learn(model)
     learnt = model(**inputs).logits
-    assert (learnt - expected).abs().max() > 1e-2
+    assert (learnt - expected).abs().max() > 0.5
     save_model(model, processor, tmp_path / "model")
     merged = load_model(tmp_path / "model", dtype=torch.float32)
-    torch.testing.assert_close(merged(**inputs).logits, learnt, atol=1e-3, rtol=1e-4)
+    # Random weights of this size multiply a difference in the last digit a thousandfold.
+    torch.testing.assert_close(merged(**inputs).logits, learnt, atol=5e-3, rtol=0)
 
 
 def test_a_frozen_tower_is_computed_without_a_gradient_and_trains_when_asked() -> None:
