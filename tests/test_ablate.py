@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cityscribe.ablate import ablate, load_ablation, markdown_table, plan, text_table
+from cityscribe.ablate import METRICS, Arm, ablate, csv_table, load_ablation, markdown_table, plan, text_table
 from cityscribe.ablations import ABLATIONS
-from cityscribe.files import InputError
+from cityscribe.files import InputError, spreadsheet_cell
 from cityscribe.world.dataset import WorldSettings, write_dataset
 
 
@@ -116,3 +116,12 @@ def test_runs_are_made_once_and_compared(tiny: Callable[[str], Path], tmp_path: 
     ablate(load_ablation(file), tmp_path / "runs", watch, lambda _: None)
     assert made == []
     assert (tmp_path / "runs/test/table.md").read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "＝1"])
+def test_no_cell_of_a_table_is_a_formula(text: str) -> None:
+    arm = Arm(text, (1.5,), dict.fromkeys(METRICS, 0.5), None, (), None, None)
+    name, score, *_ = list(csv.reader(csv_table([arm]).splitlines(keepends=True)))[1]
+    assert (name, score) == (f"'{text}", "1.5")
+    assert spreadsheet_cell("a car") == "a car"
+    assert spreadsheet_cell(-1.5) == -1.5

@@ -41,7 +41,7 @@ def captions_command(
         from cityscribe.files import write_json
 
         attributes.parent.mkdir(parents=True, exist_ok=True)
-        write_json(attributes, evaluate_attributes(references, predictions, split=split))
+        write_json(attributes, evaluate_attributes(references, predictions, split=split).to_json())
     console.print(f"score: {scores.total['score']:.4f}")
 
 

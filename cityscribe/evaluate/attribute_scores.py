@@ -46,12 +46,33 @@ class AttributeScore:
         return self.right / self.stated
 
 
-def evaluate_attributes(references: Path, predictions: Path, *, split: str | None = None) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class AttributeScores:
+    """What a comparison by attribute found."""
+
+    attributes: list[AttributeScore]
+    mean: Mapping[str, float]  # shares over the attributes
+    consistency: dict[str, dict[str, dict[str, int]]]  # over the phases, as `consistency` counts
+    reading: dict[str, dict[str, int]]  # how many sentences of both sides could not be read
+    segments: dict[str, SegmentFacts]  # what each reference states and each prediction says
+    made_by: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `attributes.json` holds."""
+        return {
+            "attributes": [asdict(score) for score in self.attributes],
+            "mean": self.mean,
+            "consistency": self.consistency,
+            "reading": self.reading,
+            "segments": {key: {"stated": found.stated, "said": found.said} for key, found in self.segments.items()},
+            "made_by": self.made_by,
+        }
+
+
+def evaluate_attributes(references: Path, predictions: Path, *, split: str | None = None) -> AttributeScores:
     """Compare a file of predictions in the submission format with the captions of a WTS data set, by attribute.
 
-    Returns what `attributes.json` holds: `attributes` (the fields of `AttributeScore`), `mean` shares over attributes,
-    `consistency` over phases, `reading` (how many sentences could not be read), `segments` (what each reference states
-    and each prediction says) and `made_by`. Files are read, and InputError is raised, as by the profile `wts`.
+    Files are read, and InputError is raised, as by the profile `wts`.
     """
     expected = read_references(references, split, False, [])
     predicted = read_predictions(predictions)
@@ -64,20 +85,20 @@ def evaluate_attributes(references: Path, predictions: Path, *, split: str | Non
         for key, (reference, prediction) in sorted(pairs.items())
     }
     scores = attribute_scores(facts.values())
-    return {
-        "attributes": [asdict(score) for score in scores],
-        "mean": mean_shares(scores),
-        "consistency": consistency(facts),
-        "reading": {
+    return AttributeScores(
+        attributes=scores,
+        mean=mean_shares(scores),
+        consistency=consistency(facts),
+        reading={
             "references": sentence_counts(reference for reference, _ in pairs.values()),
             "predictions": sentence_counts(prediction or "" for _, prediction in pairs.values()),
         },
-        "segments": {key: {"stated": found.stated, "said": found.said} for key, found in facts.items()},
-        "made_by": {
+        segments=facts,
+        made_by={
             **provenance("attributes", split, expected, predictions, ()),
             "rules_sha256": rules_sha256(),
         },
-    }
+    )
 
 
 def attribute_scores(facts: Iterable[SegmentFacts]) -> list[AttributeScore]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cityscribe.evaluate.attributes import UNCLEAR, agrees, attributes
 from cityscribe.traffic.scenario import PHASES, ROLES
@@ -22,7 +22,7 @@ class SegmentFacts(NamedTuple):
     said: dict[str, str]  # by the prediction; empty where there is none
 
 
-def consistency(facts: Mapping[str, SegmentFacts]) -> dict[str, Any]:
+def consistency(facts: Mapping[str, SegmentFacts]) -> dict[str, dict[str, dict[str, int]]]:
     """Counts by attribute, for segments named `SCENARIO/PHASE/ROLE`.
 
     `fixed`: of the scenarios in which several captions state an attribute, in how many they all agree (`kept`), for the

@@ -57,18 +57,34 @@ OFFICIAL_PREFIXES: dict[Domain, str] = {"internal": "2023", "external": "video"}
 
 
 @dataclass(frozen=True, slots=True)
+class DomainScores:
+    """What the captions of a domain are worth."""
+
+    roles: dict[str, dict[str, float]]  # road user -> metric -> mean over its reference segments
+    mean: dict[str, float]  # metric -> mean over the road users
+    segments: int  # reference phases
+    score: float  # points
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
-    """What an evaluation found.
+    """What an evaluation of captions found. `segments` maps `SCENARIO/PHASE/ROLE` to the metrics of each segment that
+    was predicted. `provenance` says which rules, versions and data the numbers stand on."""
 
-    `total` holds a domain's means by road user and metric, their mean, the number of reference phases and the score,
-    and over all domains the score. `segments` maps `SCENARIO/PHASE/ROLE` to the four metrics of each segment that was
-    predicted. `provenance` says which rules, versions and data the numbers stand on.
-    """
-
-    total: dict[str, Any]
+    domains: dict[str, DomainScores]
+    score: float  # the mean over the domains, points
     segments: dict[str, dict[str, float]]
     warnings: tuple[str, ...]
     provenance: dict[str, str]
+
+    @property
+    def total(self) -> dict[str, Any]:
+        """What `scores.json` holds."""
+        domains = {
+            name: {**found.roles, "mean": found.mean, "segments": found.segments, "score": found.score}
+            for name, found in self.domains.items()
+        }
+        return {**domains, "score": self.score}
 
 
 def evaluate_wts(
@@ -94,24 +110,24 @@ def evaluate_wts(
     if official_quirks:
         predicted, overlooked = _as_officially_seen(expected, predicted)
         warn_about(warnings, predictions, overlooked, "predicted phases that the official evaluator overlooks")
-    total: dict[str, Any] = {}
+    domains: dict[str, DomainScores] = {}
     segments: dict[str, dict[str, float]] = {}
     for domain, scenarios in expected.items():
         paired = pair_segments(scenarios, predicted)
         warn_about_pairs(warnings, references, predictions, paired, "count as zero")
         found = _score_domain(paired, segments)
-        if found:
-            total[domain] = found
-    if not total:
+        if found is not None:
+            domains[domain] = found
+    if not domains:
         raise InputError(f"{references}: none of its reference captions holds a word; nothing can be scored")
-    total["score"] = fsum(part["score"] for part in total.values()) / len(total)
+    score = fsum(found.score for found in domains.values()) / len(domains)
     profile = "wts, official quirks" if official_quirks else "wts"
     made_by = {
         **provenance(profile, split, expected, predictions, ("numpy",)),
         "wordnet": SOURCE,
         "wordnet_sha256": table_sha256(),
     }
-    return Scores(total, segments, tuple(warnings), made_by)
+    return Scores(domains, score, segments, tuple(warnings), made_by)
 
 
 def score_caption(reference: str, prediction: str) -> dict[str, float]:
@@ -140,8 +156,8 @@ def score_captions(pairs: Sequence[tuple[str, str]]) -> list[dict[str, float]]:
     ]
 
 
-def _score_domain(paired: Paired, segments: dict[str, dict[str, float]]) -> dict[str, Any]:
-    """A domain's means and score; adds to the segments. Empty where no reference holds a word."""
+def _score_domain(paired: Paired, segments: dict[str, dict[str, float]]) -> DomainScores | None:
+    """A domain's means and score; adds to the segments. None where no reference holds a word."""
     means = {}
     for role, captions in paired.captions.items():
         said = {key: (reference, given) for key, (reference, given) in captions.items() if given is not None}
@@ -149,10 +165,10 @@ def _score_domain(paired: Paired, segments: dict[str, dict[str, float]]) -> dict
         if captions:
             means[role] = _means([segments.get(key, ZERO) for key in captions])
     if not means:
-        return {}
+        return None
     mean = _means(list(means.values()))
     score = sum(points * mean[metric] for metric, points in POINTS.items()) / len(POINTS)
-    return {**means, "mean": mean, "segments": paired.phases, "score": score}
+    return DomainScores(means, mean, paired.phases, score)
 
 
 def _means(metrics: list[dict[str, float]]) -> dict[str, float]:

@@ -63,7 +63,7 @@ def test_files_are_compared_segment_by_segment(tmp_path: Path) -> None:
     write_json(folder / "20230001_caption.json", {"event_phase": entries})
     wrong = [{**entry, "caption_vehicle": "The vehicle goes straight at 5 km/h. Etc."} for entry in entries[1:]]
     write_json(tmp_path / "predictions.json", {"20230001": wrong})
-    found = evaluate_attributes(tmp_path, tmp_path / "predictions.json")
+    found = evaluate_attributes(tmp_path, tmp_path / "predictions.json").to_json()
     rows = {row["attribute"]: row for row in found["attributes"]}
     assert [rows["vehicle_speed"][kind] for kind in ("stated", "right", "contradicted", "omitted")] == [5, 0, 4, 1]
     assert [rows["vehicle_action"][kind] for kind in ("stated", "right", "omitted")] == [5, 4, 1]
@@ -75,7 +75,7 @@ def test_files_are_compared_segment_by_segment(tmp_path: Path) -> None:
         "predictions": {"sentences": 12, "unread": 4},
     }
     before = write_twice(tmp_path, found)
-    assert write_twice(tmp_path, evaluate_attributes(tmp_path, tmp_path / "predictions.json")) == before
+    assert write_twice(tmp_path, evaluate_attributes(tmp_path, tmp_path / "predictions.json").to_json()) == before
 
 
 def write_twice(folder: Path, found: dict[str, object]) -> bytes:

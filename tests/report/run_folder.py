@@ -173,7 +173,7 @@ def write_model(folder: Path, tree: Path, captions: Captions) -> None:
         },
     )
     scores = evaluate_wts(tree, folder / "predictions.json")
-    write_json(folder / "attributes.json", evaluate_attributes(tree, folder / "predictions.json"))
+    write_json(folder / "attributes.json", evaluate_attributes(tree, folder / "predictions.json").to_json())
     write_json(folder / "scores.json", scores.total)
     write_json(folder / "segments.json", scores.segments)
     write_json(folder / "scores.provenance.json", {**scores.provenance, "warnings": list(scores.warnings)})

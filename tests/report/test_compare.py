@@ -19,6 +19,7 @@ from cityscribe.files import InputError
 from cityscribe.report.bootstrap import paired_p_value, score
 from cityscribe.report.compare import compare_runs, write_comparison
 from cityscribe.report.run_files import read_run
+from tests.inert import EVIL, assert_inert
 from tests.report.run_folder import settings as settings_of
 from tests.report.test_bootstrap import segments
 
@@ -147,3 +148,17 @@ def test_runs_that_cannot_be_compared_are_refused(finished: Path, run_dir: Path)
     (run_dir / "segments.json").unlink()
     with pytest.raises(InputError, match="two: has no scores"):
         compare_runs({"one": run, "two": read_run(run_dir, settings_of(run_dir))})
+
+
+def test_names_of_runs_and_what_they_say_are_text(finished: Path, run_dir: Path, tmp_path: Path) -> None:
+    predictions = json.loads((run_dir / "predictions.json").read_text())
+    for segments_said in predictions.values():
+        for segment in segments_said:
+            segment["caption_pedestrian"] = f"{EVIL} is said"
+    (run_dir / "predictions.json").write_text(json.dumps(predictions))
+    settings = settings_of(finished)
+    runs = {EVIL: read_run(finished, settings), f"{EVIL} 2": read_run(run_dir, settings_of(run_dir))}
+    for name in ("segments.json", "scores.json"):
+        assert (run_dir / name).is_file()
+    write_comparison(compare_runs(runs), finished / "prepared", settings, tmp_path / "out")
+    assert_inert((tmp_path / "out" / "index.html").read_text(), shown=4)

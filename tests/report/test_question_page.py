@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from cityscribe.report.question_charts import confusion_chart, recall_chart
 from cityscribe.report.question_page import class_rows, write_question_comparison, write_question_report
 from cityscribe.report.question_runs import join_question_runs, read_question_run
 from cityscribe.traffic.meta import TrafficMeta
+from tests.inert import EVIL, assert_inert
 
 CLASSES = ("arson", "fighting", "nothing <unusual>", "robbery")
 
@@ -106,6 +108,22 @@ def test_the_page_shows_scores_classes_confusion_and_answers(run: Settings, tmp_
     assert "<unusual>" not in page
     assert "<b>hard" not in page
     assert not re.search(r"<script|src=\"http|href=\"http", page)
+
+
+def test_what_models_say_and_what_things_are_called_is_text(tmp_path: Path) -> None:
+    """Of answers, options, parts of the data and names of runs nothing becomes markup, on any page."""
+    settings = resolve(
+        {"runs": str(tmp_path), "data": {"source": "ucf-crime", "path": str(tmp_path)}, "report": {"samples": 24}}
+    )
+    samples = [
+        replace(sample, meta=replace(sample.meta, domain=EVIL, options=(*sample.meta.options[:3], EVIL)))
+        for sample in asked(settings.run_dir / "prepared")
+    ]
+    write_samples(settings.run_dir / "prepared" / "val.parquet", samples)
+    answer(settings.run_dir, samples, lambda n, right: f"{EVIL} {right}" if n % 2 else f"({right})")
+    assert_inert(write_question_report(settings.run_dir, settings, tmp_path / "page").read_text(), shown=12)
+    write_question_comparison({EVIL: settings, f"{EVIL} 2": settings}, tmp_path / "both")
+    assert_inert((tmp_path / "both" / "index.html").read_text(), shown=12)
 
 
 def test_equal_runs_give_equal_pages(run: Settings, tmp_path: Path) -> None:

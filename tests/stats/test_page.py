@@ -16,6 +16,7 @@ from cityscribe.cli import app
 from cityscribe.files import InputError
 from cityscribe.stats.page import write_stats
 from cityscribe.stats.plots import bar_chart
+from tests.inert import assert_inert
 from tests.prepare.made import make_video
 from tests.sources import tree
 
@@ -86,3 +87,18 @@ def test_bars_are_as_high_as_their_values() -> None:
     heights = [float(bar.attrib["height"]) for bar in chart.iter("rect")]
     assert heights[1] == pytest.approx(2 * heights[0], abs=0.2)
     assert heights[2] == 0
+
+
+def test_names_of_scenarios_are_text(tmp_path: Path) -> None:
+    """Two scenarios with one caption stand on the page by their names."""
+    name = '"><img src=x onerror=alert(2)>'
+    video = make_video(tmp_path / "clip.mp4", 4)
+    for number, where in enumerate(("train", "val")):
+        phases = [tree.phase("0", caption_pedestrian=LONG, caption_vehicle=f"<script>alert(1){number}")]
+        scenario = f"{name}{number}"
+        tree.add_external(tmp_path / "external" / "BDD_PC_5K", scenario, where, phases=phases)
+        shutil.copy(video, tmp_path / "external" / "BDD_PC_5K" / "videos" / where / f"{scenario}.mp4")
+    write_stats(tmp_path, "wts", tmp_path / "out")
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "&lt;img src=x onerror" in page
+    assert_inert(page, shown=0)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from math import fsum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cityscribe.evaluate.coco.lexicon import package_folder, read_lexicon
 from cityscribe.evaluate.coco.meteor import meteor
@@ -27,7 +27,7 @@ from cityscribe.evaluate.coco.rouge import rouge_l
 from cityscribe.evaluate.coco.tokens import caption_tokens
 from cityscribe.evaluate.provenance import provenance
 from cityscribe.evaluate.registries import POINTS
-from cityscribe.evaluate.wts import Backend, Scores
+from cityscribe.evaluate.wts import Backend, DomainScores, Scores
 from cityscribe.evaluate.wts_files import (
     Paired,
     pair_segments,
@@ -70,19 +70,19 @@ def evaluate_coco(
     expected = read_references(references, split, False, warnings)
     predicted = read_predictions(predictions)
     warn_about_unknown(warnings, predictions, expected, predicted)
-    total: dict[str, Any] = {}
+    domains: dict[str, DomainScores] = {}
     segments: dict[str, dict[str, float]] = {}
     for domain, scenarios in expected.items():
         paired = pair_segments(scenarios, predicted)
         warn_about_pairs(warnings, references, predictions, paired, "are scored as empty ones")
         found = _score_domain(paired, backend, segments)
-        if found:
-            total[domain] = found
-    if not total:
+        if found is not None:
+            domains[domain] = found
+    if not domains:
         raise InputError(f"{references}: none of its reference captions holds a word; nothing can be scored")
-    total["score"] = fsum(part["score"] for part in total.values()) / len(total)
+    score = fsum(found.score for found in domains.values()) / len(domains)
     made_by = provenance("coco", split, expected, predictions, ("numpy", "pycocoevalcap")) | made_with
-    return Scores(total, segments, tuple(warnings), made_by)
+    return Scores(domains, score, segments, tuple(warnings), made_by)
 
 
 def score_corpus(
@@ -140,8 +140,8 @@ def _tokens(captions: Sequence[str]) -> list[list[str]]:
     return list(map(caption_tokens, captions))
 
 
-def _score_domain(paired: Paired, backend: Backend, segments: dict[str, dict[str, float]]) -> dict[str, Any]:
-    """A domain's means and score; adds to the segments. Empty where no reference holds a word."""
+def _score_domain(paired: Paired, backend: Backend, segments: dict[str, dict[str, float]]) -> DomainScores | None:
+    """A domain's means and score; adds to the segments. None where no reference holds a word."""
     means: dict[str, dict[str, float]] = {}
     for role, captions in paired.captions.items():
         if captions:
@@ -152,10 +152,10 @@ def _score_domain(paired: Paired, backend: Backend, segments: dict[str, dict[str
             found = zip(captions, scores.captions, said, strict=True)
             segments |= {key: each for key, each, predicted in found if predicted}
     if not means:
-        return {}
+        return None
     mean = {metric: fsum(values[metric] for values in means.values()) / len(means) for metric in METRICS}
     score = fsum(points * mean[metric] for metric, points in POINTS.items()) / len(POINTS)
-    return {**means, "mean": mean, "segments": paired.phases, "score": score}
+    return DomainScores(means, mean, paired.phases, score)
 
 
 def _provenance(backend: Backend) -> dict[str, str]:

@@ -80,7 +80,7 @@ def _evaluate_captions(variant: Variant, folder: Path, made_from: str, progress:
             backend=settings.evaluate.backend,
         )
         attributes = evaluate_attributes(references, predictions, split=settings.predict.split)
-        write_json(home / "attributes.json", attributes)
+        write_json(home / "attributes.json", attributes.to_json())
         _write_scores(home, scores)
 
 
