@@ -86,11 +86,13 @@ def read_text(path: Path) -> str:
 def spreadsheet_cell(value: Any) -> Any:
     """A cell of a table that people open in a spreadsheet. A text that such a program would take for a formula gets an
     apostrophe before it: names come from outside, and a formula can read files and send them away."""
-    if isinstance(value, str) and value.lstrip(" ").startswith(
-        ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-    ):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r", " ")  # which ends a line in some programs
+    return f"'{text}" if text.lstrip(" ").startswith(FORMULA) else text
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
 
 
 def read_json(path: Path) -> Any:

@@ -117,7 +117,8 @@ class Client:
     ) -> Iterator[tuple[str, Reply | NoReplyError]]:
         """The replies to some requests, in order, each as soon as it and all before it are there."""
         names = {digest: reply_digest(self.model.identity, chats[digest], sampling) for digest in digests}
-        known = {digest: reply for digest in digests if (reply := self._read(names[digest])) is not None}
+        kept = {digest: self._read(names[digest]) for digest in digests}
+        known = {digest: reply for digest, reply in kept.items() if reply is not None}
         asked = [digest for digest in digests if digest not in known]
         size = self.model.batch_size
         batches = [asked[start : start + size] for start in range(0, len(asked), size)]
@@ -142,7 +143,9 @@ class Client:
                 waiting |= {digest: (future, place) for place, digest in enumerate(batch)}
             silent = 0
             for digest in digests:
-                reply = known[digest] if digest in known else waiting[digest][0].result()[waiting[digest][1]]
+                reply: Reply | NoReplyError = (
+                    known[digest] if digest in known else waiting[digest][0].result()[waiting[digest][1]]
+                )
                 if isinstance(reply, NoReplyError):
                     silent += reply.why != "malformed"
                     hopeless = reply.why == "hopeless" or silent == min(SILENT_IN_A_ROW, len(digests))
