@@ -257,7 +257,7 @@ def test_a_method_of_somebody_else_tunes() -> None:
     try:
         assert "norms" in registry("tuning")
         model, _ = tiny(parts())
-        report = prepare_tuning(model, ModelSettings.model_construct(**{**dict(ModelSettings()), "method": "norms"}))
+        report = prepare_tuning(model, ModelSettings(method="norms"))
         assert 0 < report.trainable < report.total
         assert all(("norm" in name) == value.requires_grad for name, value in model.named_parameters())
     finally:
