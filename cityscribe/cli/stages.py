@@ -27,11 +27,11 @@ def run_stages(project: Path, overrides: list[str] | None, stages: tuple[str, ..
 
 def _summary(settings: Any, stages: tuple[str, ...]) -> None:
     from cityscribe.files import read_json
-    from cityscribe.prepare.said import said_of
+    from cityscribe.prepare.summary import summary_of
 
     folder = settings.run_dir
     if "prepare" in stages:
-        for problem in said_of(folder / "prepared"):
+        for problem in summary_of(folder / "prepared"):
             print_problem(problem)
     table_of_tuning = folder / "training" / "report.json"
     if "train" in stages and table_of_tuning.exists():

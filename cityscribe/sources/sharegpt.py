@@ -108,12 +108,12 @@ def _data_set(intake: Intake, path: Path, name: str, description: Any, frames: i
         turns = _alpaca(entry, columns) if formatting == "alpaca" else _sharegpt(entry, columns, tags)
         images = media(entry, columns["images"]) if "images" in columns else []
         videos = media(entry, columns["videos"]) if "videos" in columns else []
-        heard = columns.get("audios", "audios")
-        if entry.row.get(heard):
-            entry.error(heard, "names a medium that is not shown; only images and videos are")
+        audio_column = columns.get("audios", "audios")
+        if entry.row.get(audio_column):
+            entry.error(audio_column, "names a medium that is not shown; only images and videos are")
             continue
-        named = [columns[key] for key in ("images", "videos") if key in columns]
-        if turns is None or images is None or videos is None or unshown(entry, named):
+        shown_columns = [columns[key] for key in ("images", "videos") if key in columns]
+        if turns is None or images is None or videos is None or unshown(entry, shown_columns):
             continue
         meta, group = own_meta(entry.row)
         named = name_of(entry.row.get("id")) or f"{name}{entry.place}"

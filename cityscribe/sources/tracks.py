@@ -79,11 +79,11 @@ def read_tracks(path: Path, videos: Mapping[str, Path] | None = None) -> ReadTra
     for file in unclaimed:
         intake.add("warning", file, "", "is of no format of boxes; not read")
     for video, found in tracks.items():
-        _say_doubled(intake, video, found)
+        _note_doubled(intake, video, found)
     return ReadTracks(tracks, intake.problems)
 
 
-def _say_doubled(intake: Intake, video: str, tracks: Sequence[Track]) -> None:
+def _note_doubled(intake: Intake, video: str, tracks: Sequence[Track]) -> None:
     for track in tracks:
         frames = Counter(box.image_id for box in track.boxes)
         several = sum(count > 1 for count in frames.values())
@@ -132,7 +132,7 @@ def join_tracks(scenarios: Sequence[Scenario], tracks: Mapping[str, Sequence[Tra
     views = {view.name: view for scenario in scenarios for view in scenario.views}
     problems: list[Problem] = []
 
-    def say(level: str, message: str) -> None:
+    def note(level: str, message: str) -> None:
         problems.append(Problem("warning" if level == "warning" else "note", file, "", printable(message)))
 
     elsewhere = {video: _count(found) for video, found in tracks.items() if video not in views}
@@ -140,7 +140,7 @@ def join_tracks(scenarios: Sequence[Scenario], tracks: Mapping[str, Sequence[Tra
         more = ", ..." if len(elsewhere) > NAMED else ""
         named = ", ".join(repr(name) for name in sorted(elsewhere)[:NAMED]) + more
         what = f"{sum(elsewhere.values())} boxes are of {len(elsewhere)} videos that are no view: {named}; not used"
-        say("warning", f"{what}; the views are called such as {next(iter(sorted(views)), 'nothing')!r}")
+        note("warning", f"{what}; the views are called such as {next(iter(sorted(views)), 'nothing')!r}")
     used = 0
     nobody: Counter[str] = Counter()
     others = 0
@@ -156,12 +156,12 @@ def join_tracks(scenarios: Sequence[Scenario], tracks: Mapping[str, Sequence[Tra
                 used += len(chosen.boxes)
                 others += sum(track.role == role for track in found) - 1
                 for message in _outside(views[video], chosen.boxes):
-                    say("warning", f"{video}: {message}")
+                    note("warning", f"{video}: {message}")
     for label, count in nobody.items():
-        say("warning", f"{count} boxes have the label {label[:60]!r}, which means no {' or '.join(ROLES)}; not used")
+        note("warning", f"{count} boxes have the label {label[:60]!r}, which means no {' or '.join(ROLES)}; not used")
     if others:
-        say("note", f"{others} more tracks of road users are not used: of each view the largest of each role counts")
-    say("note", f"{used} boxes are used, in {len(views.keys() & tracks.keys())} of {len(views)} views")
+        note("note", f"{others} more tracks of road users are not used: of each view the largest of each role counts")
+    note("note", f"{used} boxes are used, in {len(views.keys() & tracks.keys())} of {len(views)} views")
     return Joined(with_tracks(scenarios, tracks), used, problems)
 
 

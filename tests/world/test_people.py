@@ -34,7 +34,7 @@ def differing(a: PersonState, b: PersonState) -> int:
 
 @pytest.mark.parametrize("heading", TURNS)
 @pytest.mark.parametrize("change", [{"sex": "female"}, {"age": "child"}, {"carried": "backpack"}], ids=str)
-def test_what_is_said_of_a_person_is_seen_from_every_side(change: dict[str, str], heading: float) -> None:
+def test_what_is_summary_of_a_person_is_seen_from_every_side(change: dict[str, str], heading: float) -> None:
     other = replace(SOMEBODY, **change)  # of the same height
     assert differing(state(heading=heading), state(heading=heading, person=other)) > LEAST
 

@@ -39,7 +39,7 @@ def chair(captions: Mapping[str, str], truth: Mapping[str, Iterable[str]], vocab
         raise InputError(f"{len(unknown)} of {len(captions)} captions are about images without truth: {unknown[0]}")
     rows = []
     invented: Counter[str] = Counter()
-    said_of: Counter[str] = Counter()
+    summary_of: Counter[str] = Counter()
     found = true_objects = 0
     for image, caption in captions.items():
         objects = tuple(dict.fromkeys(truth[image]))
@@ -48,16 +48,16 @@ def chair(captions: Mapping[str, str], truth: Mapping[str, Iterable[str]], vocab
         found += sum(in_truth(name, named, vocabulary) for name in objects)
         true_objects += len(objects)
         invented.update(wrong)
-        said_of.update(named)
+        summary_of.update(named)
         rows.append({"image": image, "caption": caption, "named": named, "hallucinated": wrong, "truth": list(objects)})
     total = {
         "chair_s": _percent(sum(bool(row["hallucinated"]) for row in rows), len(rows)),
-        "chair_i": _percent(invented.total(), said_of.total()),
+        "chair_i": _percent(invented.total(), summary_of.total()),
         "recall": _percent(found, true_objects),
         "captions": len(rows),
-        "mentions": said_of.total(),
+        "mentions": summary_of.total(),
         "hallucinated by object": {name: invented[name] for name in sorted(invented)},
-        "mentions by object": {name: said_of[name] for name in sorted(said_of)},
+        "mentions by object": {name: summary_of[name] for name in sorted(summary_of)},
     }
     return Chair(total, rows)
 

@@ -1,4 +1,4 @@
-"""What is said of a prepared data set: by which rules it was read, and what was left out, with counts.
+"""The summary of a prepared data set: by which rules it was read, and what was left out, with counts.
 
 `problems.jsonl` and `skipped.jsonl` hold all of it; this is what a user reads who opens neither.
 """
@@ -22,24 +22,24 @@ def problems_of(prepared: Path) -> list[Problem]:
     return [Problem(**row) for row in _rows(prepared / "problems.jsonl")]
 
 
-def said_of(prepared: Path) -> list[Problem]:
+def summary_of(prepared: Path) -> list[Problem]:
     """The notes, the first problems, and a note that counts the others and what was skipped."""
     problems = problems_of(prepared)
     notes = [problem for problem in problems if problem.level == "note"]
     wrong = sorted((problem for problem in problems if problem.level != "note"), key=lambda p: p.level != "error")
-    said = [*notes, *wrong[:SHOWN]]
+    listed = [*notes, *wrong[:SHOWN]]
     if len(wrong) > SHOWN:
         counts = Counter(problem.level for problem in wrong)
         what = f"{counts['error']} errors and {counts['warning']} warnings in all"
-        said.append(Problem("note", str(prepared / "problems.jsonl"), "", what))
+        listed.append(Problem("note", str(prepared / "problems.jsonl"), "", what))
     skipped = Counter(str(row.get("what")) for row in _rows(prepared / "skipped.jsonl"))
     if skipped:
         what = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in sorted(skipped.items()))
-        said.append(Problem("note", str(prepared / "skipped.jsonl"), "", f"left out: {what}"))
-    return said
+        listed.append(Problem("note", str(prepared / "skipped.jsonl"), "", f"left out: {what}"))
+    return listed
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
             yield json.loads(line)
