@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,19 +22,35 @@ def run_stages(project: Path, overrides: list[str] | None, stages: tuple[str, ..
     from cityscribe.project import load_settings
 
     settings = load_settings(project, overrides or [])
-    pipeline.run(settings, watch, lambda line: console.print(line) if processes.is_first() else None, stages)
+    wanted = stages or tuple(pipeline.STAGES)
+    made = []
+
+    @contextlib.contextmanager
+    def watched(step: str) -> Iterator[Callable[[int, int], None]]:
+        with watch(step) as progress:
+            yield progress
+        made.append(step)
+        if step == "prepare":  # at once: a user may stop what follows
+            _print_problems(settings)
+
+    pipeline.run(settings, watched, lambda line: console.print(line) if processes.is_first() else None, stages)
     if processes.is_first():
-        _summary(settings, stages or tuple(pipeline.STAGES))
+        if "prepare" in wanted and "prepare" not in made:
+            _print_problems(settings)
+        _summary(settings, wanted)
+
+
+def _print_problems(settings: Any) -> None:
+    from cityscribe.prepare.summary import summary_of
+
+    for problem in summary_of(settings.run_dir / "prepared"):
+        print_problem(problem)
 
 
 def _summary(settings: Any, stages: tuple[str, ...]) -> None:
     from cityscribe.files import read_json
-    from cityscribe.prepare.summary import summary_of
 
     folder = settings.run_dir
-    if "prepare" in stages:
-        for problem in summary_of(folder / "prepared"):
-            print_problem(problem)
     table_of_tuning = folder / "training" / "report.json"
     if "train" in stages and table_of_tuning.exists():
         console.print(escape(read_json(table_of_tuning)["table"]))
