@@ -17,9 +17,9 @@ from cityscribe.media.video import VideoError, VideoInfo, probe
 from cityscribe.records import Problem
 from cityscribe.sources import ScenarioSource
 from cityscribe.sources.intake import Intake, open_intake
-from cityscribe.traffic.scenario import PHASES, Phase, Scenario, View
+from cityscribe.traffic.scenario import PHASES, Phase, Scenario, Split, View
 
-SPLIT = "test"
+SPLIT: Split = "test"
 
 
 def read_clips(root: Path, *, splits: Sequence[str] = (SPLIT,)) -> tuple[list[Scenario], list[Problem]]:
