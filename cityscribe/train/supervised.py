@@ -1,4 +1,4 @@
-"""Supervised training on prefix trees.
+"""Training on prefix trees; what it minimises, `train.objective` says.
 
     report = train(samples, image_root, model, processor, settings.train, run_dir / "training", seed=settings.seed)
 
