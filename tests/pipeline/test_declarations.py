@@ -61,7 +61,7 @@ def _others(value: Any, field: FieldInfo, files: Path) -> list[Any]:
     named = [name for marker in field.metadata if isinstance(marker, Named) for name in marker.names()]
     literals = [option for option in get_args(field.annotation) if isinstance(option, str)]
     numbers = [value * 2, value / 2, value + 1] if isinstance(value, int | float) else []
-    words = ["other", "server", "dpo", ["global"], ["decoder"], ["blind"], ["x"], [0], {"head": 0.5}]
+    words = ["other", "server", "dpo", ["global"], ["decoder"], ["connector"], ["blind"], ["x"], [0], {"head": 0.5}]
     return [not value if isinstance(value, bool) else None, *numbers, *named, *literals, str(files), *words, 2]
 
 
