@@ -45,13 +45,17 @@ def check_saved(written: Path, folder: Path, model: PreTrainedModel, weights: Ma
         found = again.state_dict()
         problems += [f"`{name}` is missing" for name in sorted(found.keys() ^ weights.keys())]
         same = sorted(found.keys() & weights.keys())
-        problems += [
-            f"`{name}` differs" for name in same if not torch.equal(found[name], weights[name].to(found[name]))
-        ]
+        problems += [f"`{name}` differs" for name in same if not _equal(found[name], weights[name].to(found[name]))]
     elif not problems:
         problems += _differing_files(written, weights)
     if problems:
         raise InputError(f"{folder}: what was saved is not the model: {problems[0]} ({len(problems)} differences)")
+
+
+def _equal(first: Tensor, second: Tensor) -> bool:
+    """Whether two tensors of one type hold the same bits: what is not a number is saved as it is, too."""
+    parts = [value.detach().cpu().contiguous().flatten().view(torch.uint8) for value in (first, second)]
+    return first.shape == second.shape and torch.equal(*parts)
 
 
 def _load(folder: Path, device: str) -> tuple[PreTrainedModel, dict[str, list[str]]]:
