@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import copy
 import functools
+import hashlib
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,6 +84,10 @@ class Encoded:
         """Equal exactly where the media and what stands before them are: such conversations can share them."""
         return self.media_key + self.input_ids[: self.media_end].tobytes()
 
+    def without_inputs(self) -> Encoded:
+        """The same without what the model takes for media; their keys stay."""
+        return replace(self, media=tuple(MediaItem(item.key, {}) for item in self.media))
+
     def tensors(self) -> dict[str, Tensor]:
         """Tokens and what stands beside them, [1, length] each, as the model's `forward` takes them."""
         values = {"input_ids": self.input_ids, **self.token_inputs}
@@ -102,10 +109,24 @@ class Encoder:
         self.processor.image_processor = self._images
         self._replaced = Replacements(processor)
         self.processor.get_text_with_replacements = self._replaced
+        self._original = processor
+        self._model_config = model.config.to_json_string(use_diff=False)
         self._placeholder: int = model.config.image_token_id
         self._positions = position_rule(model)
         self._reads_text = vision_reads_text(model)
         self._items: dict[tuple[tuple[str, int], ...], tuple[MediaItem, ...]] = {}
+
+    def digest(self) -> bytes:
+        """Of all that decides how conversations are encoded: what the processor writes to disk, and the model's
+        configuration."""
+        digest = hashlib.sha256(type(self._original).__name__.encode())
+        digest.update(self._model_config.encode())
+        with tempfile.TemporaryDirectory() as folder:
+            self._original.save_pretrained(folder)
+            for path in sorted(Path(folder).rglob("*")):
+                if path.is_file():
+                    digest.update(path.name.encode() + path.read_bytes())
+        return digest.digest()
 
     def ask(self, name: str, messages: Messages, media: Sequence[Media]) -> Encoded:
         """A conversation that ends where the answer is to begin."""

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from cityscribe.tokens.encode import Encoder
 from cityscribe.tokens.media import join_media
-from cityscribe.train.groups import Group, media_inputs, sample_name
+from cityscribe.train.groups import Group, Groups, media_inputs, sample_name
 from cityscribe.train.rules import TreeAttention
 from cityscribe.train.settings import TrainSettings
 from cityscribe.tree import Forest, Rows, join, lay_out, pack
@@ -91,7 +91,7 @@ class Collator:
 
     def __init__(
         self,
-        groups: Sequence[Group],
+        groups: Groups,
         image_root: Path,
         encoder: Encoder,
         settings: TrainSettings,
@@ -129,13 +129,14 @@ class Collator:
 
         It cannot do nothing, since processes meet within the gradient.
         """
-        shortest = min(range(len(self.groups)), key=lambda number: self.groups[number].length)
+        shortest = min(range(len(self.groups)), key=lambda number: self.groups.outlines[number].length)
         batch = self([shortest])
         return Batch([weightless(batch.micro_batches[-1])], denominator=0.0, distinct=0, effective=0, samples=())
 
     def media(self, group: Group) -> list[list[dict[str, Tensor]]]:
         """What the model takes for the media of each forest of a group, in the order of their placeholders."""
         inputs = media_inputs(group, self.encoder, self.image_root, self.settings)
+        self.groups.keep(group, inputs)
         return [[inputs[key] for key in keys] for keys in group.media]
 
     def _trees(

@@ -25,9 +25,10 @@ from cityscribe.records import Sample
 from cityscribe.tokens.encode import Encoded, Encoder
 from cityscribe.tokens.media import join_media
 from cityscribe.train.collator import Collator, MicroBatch, Single, lay_out_singles
-from cityscribe.train.groups import Teacher, last_run, plan_groups
+from cityscribe.train.groups import last_run, plan_groups
 from cityscribe.train.rules import TreeAttention, attention_backend
 from cityscribe.train.settings import TrainSettings
+from cityscribe.train.tokenised import Teacher
 from cityscribe.tree import Branch, build_forest, join, lay_out, target_logprobs, weigh
 
 log = logging.getLogger(__name__)

@@ -25,9 +25,10 @@ from cityscribe.models.tuning.lora import is_adapter
 from cityscribe.records import Sample
 from cityscribe.train import processes
 from cityscribe.train.collator import Collator
-from cityscribe.train.groups import Group, shown_messages
+from cityscribe.train.groups import Group
 from cityscribe.train.rules import TreeAttention
 from cityscribe.train.score import score
+from cityscribe.train.tokenised import shown_files, shown_messages
 
 Logprobs = list[list[np.ndarray]]
 """Of each group, of each of its samples: the log-probabilities of its trained tokens, [tokens] float64."""
@@ -115,10 +116,10 @@ def _tensor_digests(model: PreTrainedModel) -> Iterator[str]:
 
 
 def sample_key(sample: Sample, collator: Collator) -> str:
-    """The digest of what is said in a sample and of the files of the images that it shows."""
+    """The digest of what is said in a sample and of the files that it shows."""
     said = json.dumps([dict(message) for message in shown_messages(sample, collator.settings)], sort_keys=True)
     digest = hashlib.sha256(said.encode())
-    for name in sample.images if collator.settings.images else ():
+    for name in shown_files(sample, collator.settings):
         digest.update(hashlib.sha256((collator.image_root / name).read_bytes()).digest())
     return digest.hexdigest()
 

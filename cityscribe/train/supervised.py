@@ -34,7 +34,7 @@ from cityscribe.train import processes
 from cityscribe.train.checkpoints import check_run, latest_checkpoint, load_weights, step_of
 from cityscribe.train.collator import Collator
 from cityscribe.train.exact import check_tree
-from cityscribe.train.groups import Group, plan_groups, sample_name
+from cityscribe.train.groups import Groups, plan_groups, sample_name
 from cityscribe.train.objectives.contract import check_contract
 from cityscribe.train.objectives.objective import Skipped
 from cityscribe.train.reference import reference_of
@@ -43,6 +43,7 @@ from cityscribe.train.rules import attention_backend, tree_attention
 from cityscribe.train.sampler import GroupSampler
 from cityscribe.train.settings import UNRELATED_TO_WEIGHTS, TrainSettings
 from cityscribe.train.sharing import Sharing, give_back, resolve_sharing, sharing_arguments, twin
+from cityscribe.train.tokenised import remove_tokens
 from cityscribe.train.trainer import Progress, TreeTrainer, cut_curve, read_curve
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def train(
     arrangement = settings.objective.arrange(samples)
     check_contract(settings.objective, [[samples[number] for number in unit] for unit in arrangement.units[:2]])
     encoder = Encoder(model, processor)
-    groups, too_long = plan_groups(samples, image_root, encoder, settings, on_group, arrangement.units)
+    groups, too_long = plan_groups(samples, image_root, encoder, settings, on_group, arrangement.units, out / "tokens")
     skipped = [*(Skipped(sample_name(samples[n]), 0, why) for n, why in arrangement.left_out), *too_long]
     _refuse_groups_without_a_gradient(groups, model)
     notes = _notes(groups)
@@ -117,11 +118,11 @@ def train(
         out.mkdir(parents=True, exist_ok=True)
         cut_curve(out / "curve.jsonl", resumed_from)
 
-    longest = max(int(forest.depth.max()) + 1 for group in groups for forest in group.forests)
+    longest = max(outline.longest for outline in groups.outlines)
     attention = tree_attention(model, device, longest) if settings.share_prefix else None
     tree_error = None
     if attention is not None:
-        planned = [group.samples for group in groups]
+        planned = [groups.samples_of(number) for number in range(len(groups))]
         tree_error = check_tree(model, attention, planned, image_root, processor, settings)
     if checkpoint is not None and resumed_from == steps:
         load_weights(checkpoint, model)
@@ -143,7 +144,7 @@ def train(
                 _arguments(settings, out, steps, seed, device, dtype, sharing, working),
                 collator,
                 GroupSampler(
-                    [group.length for group in groups],
+                    [outline.length for outline in groups.outlines],
                     settings.batch_groups,
                     seed,
                     batching=settings.batching,
@@ -166,16 +167,18 @@ def train(
             trainer.accelerator.free_memory()  # it holds the optimizer, and lives in a cycle of references
     processes.wait()
     model.eval()
+    if processes.is_first():
+        remove_tokens(out / "tokens")
 
     curve = read_curve(out / "curve.jsonl")
     return TrainReport(
         steps=steps,
         resumed_from=resumed_from,
         groups=len(groups),
-        samples=sum(len(group.samples) for group in groups),
+        samples=sum(len(outline.samples) for outline in groups.outlines),
         skipped=tuple(skipped),
-        distinct_tokens=sum(forest.length for group in groups for forest in group.forests),
-        effective_tokens=sum(forest.effective for group in groups for forest in group.forests),
+        distinct_tokens=sum(outline.length for outline in groups.outlines),
+        effective_tokens=sum(outline.effective for outline in groups.outlines),
         first_loss=curve[0]["loss"],
         last_loss=curve[-1]["loss"],
         tree_error=tree_error,
@@ -267,11 +270,11 @@ def _config_restored(model: PreTrainedModel) -> Iterator[None]:
             model.activation_checkpointing_disable()
 
 
-def _refuse_groups_without_a_gradient(groups: Sequence[Group], model: PreTrainedModel) -> None:
+def _refuse_groups_without_a_gradient(groups: Groups, model: PreTrainedModel) -> None:
     """Raise InputError for a group that shows no image where only what reads images trains: nothing learns from it."""
     trains = {name for name, parameters in named_parts(model) if any(p.requires_grad for p in parameters)}
     if trains <= {"connector", "vision_tower"}:
-        bare = [group.samples[0] for group in groups if not group.keys]
+        bare = [groups.samples_of(n)[0] for n, outline in enumerate(groups.outlines) if not outline.shows_media]
         if bare:
             raise InputError(
                 f"{sample_name(bare[0])}: shows no image, and what trains ({', '.join(sorted(trains))}) learns from "
@@ -279,9 +282,9 @@ def _refuse_groups_without_a_gradient(groups: Sequence[Group], model: PreTrained
             )
 
 
-def _notes(groups: Sequence[Group]) -> tuple[str, ...]:
+def _notes(groups: Groups) -> tuple[str, ...]:
     """What the user should know about the groups, once."""
-    if any(len(set(keys)) < len(keys) for group in groups for keys in group.media):
+    if any(outline.repeats_media for outline in groups.outlines):
         return (
             "some samples of the same images share nothing of them: the chat template (or the sample) puts text that "
             "differs before the images, so that each image is computed again for each of these samples",

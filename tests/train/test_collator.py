@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 from cityscribe.records import Sample, message, text_block
 from cityscribe.tokens.encode import Encoder
 from cityscribe.tokens.media import join_media
-from cityscribe.train import groups as groups_module
+from cityscribe.train import tokenised
 from cityscribe.train.collator import Collator, chunk_rows
 from cityscribe.train.groups import plan_groups
 from cityscribe.train.rules import TreeAttention, tree_attention
@@ -75,7 +75,7 @@ def test_images_preprocessed_again_are_the_same(load: Load, city: City, monkeypa
     model, processor = load("llava-next")
     settings = TrainSettings()
     kept, _ = plan_groups(city.samples, city.root, Encoder(model, processor), settings)
-    monkeypatch.setattr(groups_module, "CACHE_BYTES", 0)
+    monkeypatch.setattr(tokenised, "CACHE_BYTES", 0)
     dropped, _ = plan_groups(city.samples, city.root, Encoder(model, processor), settings)
     encoder = Encoder(model, processor)
     one, other = (Collator(g, city.root, encoder, settings, SPARSE)([0, 2]).micro_batches for g in (kept, dropped))

@@ -14,9 +14,10 @@ from cityscribe.files import InputError
 from cityscribe.records import Sample, image_block, message, text_block
 from cityscribe.tokens.encode import Encoder
 from cityscribe.traffic.meta import TrafficMeta
-from cityscribe.train import groups as groups_module
-from cityscribe.train.groups import load_media, plan_groups, sample_name
+from cityscribe.train import tokenised
+from cityscribe.train.groups import plan_groups, sample_name
 from cityscribe.train.settings import TrainSettings
+from cityscribe.train.tokenised import load_media
 from tests.train.conftest import City
 
 Load = Callable[[str], tuple[PreTrainedModel, ProcessorMixin]]
@@ -151,7 +152,7 @@ def test_images_beyond_the_cache_are_preprocessed_again(
     (first, *_), _ = plan_groups(city.samples, city.root, Encoder(model, processor), TrainSettings())
     assert first.inputs is not None
     size = sum(value["pixel_values"].nbytes for value in first.inputs.values())
-    monkeypatch.setattr(groups_module, "CACHE_BYTES", size)
+    monkeypatch.setattr(tokenised, "CACHE_BYTES", size)
     groups, _ = plan_groups(city.samples, city.root, Encoder(model, processor), TrainSettings())
     assert [group.inputs is None for group in groups] == [False, True, True]
 

@@ -18,13 +18,14 @@ from cityscribe.files import InputError
 from cityscribe.records import Preference, Sample, SampleMeta, image_block, message, text_block
 from cityscribe.tokens.encode import Encoder
 from cityscribe.train.collator import Collator
-from cityscribe.train.groups import last_run, load_media, plan_groups
+from cityscribe.train.groups import last_run, plan_groups
 from cityscribe.train.objectives import OBJECTIVES
 from cityscribe.train.objectives.pairs import arrange_pairs
 from cityscribe.train.reference import compute
 from cityscribe.train.rules import attention_backend, tree_attention
 from cityscribe.train.score import summed_loss
 from cityscribe.train.settings import TrainSettings
+from cityscribe.train.tokenised import load_media
 from tests.train.conftest import City
 
 Load = Callable[[str], tuple[PreTrainedModel, ProcessorMixin]]

@@ -20,9 +20,10 @@ from cityscribe.tokens.encode import Encoder, with_images
 from cityscribe.train import exact
 from cityscribe.train.collator import Collator, MicroBatch
 from cityscribe.train.exact import check_tree, kept_logits
-from cityscribe.train.groups import load_media, plan_groups
+from cityscribe.train.groups import plan_groups
 from cityscribe.train.rules import attention_backend, tree_attention
 from cityscribe.train.settings import TrainSettings
+from cityscribe.train.tokenised import load_media
 from cityscribe.tree import target_logprobs
 from tests.text_reading import guided_llava, instructblip
 from tests.train.conftest import ASKED, City
