@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -71,7 +71,9 @@ class ServerModel:
             # As it came: what is no reply of the protocol would end in errors of many kinds inside the client.
             reply = self.client.chat.completions.with_raw_response.create(**request)
         except APIStatusError as error:
-            why = "hopeless" if error.status_code in HOPELESS else "refused" if error.status_code < 500 else "silent"
+            why: Literal["hopeless", "refused", "silent"] = (
+                "hopeless" if error.status_code in HOPELESS else "refused" if error.status_code < 500 else "silent"
+            )
             said = " ".join(printable(str(error)).split())[:300]
             return NoReplyError(f"{self.place}: {error.status_code}: {said}", why)
         except APIConnectionError as error:
