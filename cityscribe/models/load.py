@@ -174,7 +174,7 @@ def load_processor(base: str | Path, *, tiles: bool = True) -> ProcessorMixin:
             if not any((Path(place) / file).is_file() for file in files):
                 raise InputError(f"{place}: has no {what}; expected {' or '.join(files)} from the model's page")
     with named_errors(place, "its processor"), _quiet():
-        chosen = own_class(place)
+        chosen: Any = own_class(place)
         if chosen is None and type(config) in PROCESSOR_MAPPING:
             chosen = PROCESSOR_MAPPING[type(config)]
         if chosen is None:

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -58,7 +59,7 @@ def _equal(first: Tensor, second: Tensor) -> bool:
     return first.shape == second.shape and torch.equal(*parts)
 
 
-def _load(folder: Path, device: str) -> tuple[PreTrainedModel, dict[str, list[str]]]:
+def _load(folder: Path, device: str) -> tuple[PreTrainedModel, dict[str, Any]]:
     return AutoModelForImageTextToText.from_pretrained(  # type: ignore[return-value]
         folder,
         dtype="auto",
@@ -84,7 +85,8 @@ def _differing_files(folder: Path, weights: Mapping[str, Tensor]) -> list[str]:
 def _digest(value: Tensor) -> bytes:
     flat = value.detach().cpu().contiguous().view(-1)
     digest = hashlib.blake2b(f"{list(value.shape)} {value.dtype} ".encode(), digest_size=16)
-    digest.update(flat.view(torch.uint8).numpy() if flat.numel() else b"")
+    if flat.numel():
+        digest.update(flat.view(torch.uint8).numpy().data)
     return digest.digest()
 
 

@@ -11,6 +11,7 @@ not by name. `freeze` and `unfreeze` of the settings then take parts out and add
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
@@ -56,7 +57,7 @@ class TuningReport:
         return "\n".join(f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows)
 
 
-def tuning_dtype(settings: ModelSettings, precision: str) -> torch.dtype:
+def tuning_dtype(settings: ModelSettings, precision: Literal["auto", "bf16", "fp32"]) -> torch.dtype:
     """What a model is loaded in for its tuning: float32, since steps are lost in the digits of bf16; a decoder in four
     bits computes in the precision that is set."""
     return resolve_dtype(precision) if settings.method == "qlora" else torch.float32

@@ -165,7 +165,7 @@ def _tower_options(tower: TowerFile) -> dict[str, Any]:
 def _copy_weights(model: Any, towers: tuple[TowerFile, ...], language: PreTrainedModel | None) -> None:
     """Put the weights of the bases into the parts; a LLaVA holds its one tower without a wrapper."""
     inner = model.model.vision_tower
-    holders = list(inner) if isinstance(inner, nn.ModuleList) else [inner]
+    holders: list[Any] = list(inner) if isinstance(inner, nn.ModuleList) else [inner]
     for holder, tower in zip(holders, towers, strict=True):
         if tower.base:
             place = resolve_base(tower.base)

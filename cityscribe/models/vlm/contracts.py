@@ -7,6 +7,7 @@ any size. It is also how transformers makes a model before it reads the weights.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -102,7 +103,7 @@ def check_tiling(name: str, tiling: Any) -> None:
     """A tiling says beforehand how many views an image has, and its views lie in the image and cover it."""
     for width, height in SIZES:
         image = f"an image of {width} x {height}"
-        views = _run(name, lambda width=width, height=height: tuple(tiling.views(width, height)))
+        views = _run(name, partial(_views, tiling, width, height))
         if not views or len(views) != tiling.count(width, height):
             raise InputError(f"{name}: counts {tiling.count(width, height)} views of {image} and gives {len(views)}")
         for view in views:
@@ -116,6 +117,10 @@ def check_tiling(name: str, tiling: Any) -> None:
         for x, y in product((share * width for share in shares), (share * height for share in shares)):
             if not any(view.crop[0] <= x <= view.crop[2] and view.crop[1] <= y <= view.crop[3] for view in views):
                 raise InputError(f"{name}: no view of {image} shows the point {x:.0f}, {y:.0f}")
+
+
+def _views(tiling: Any, width: int, height: int) -> tuple[Any, ...]:
+    return tuple(tiling.views(width, height))
 
 
 def _check_module(name: str, part: Any, says: tuple[str, ...]) -> None:

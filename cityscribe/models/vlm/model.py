@@ -41,7 +41,7 @@ class VlmPreTrainedModel(PreTrainedModel):
     config: VlmConfig
     config_class = VlmConfig
     base_model_prefix = "model"
-    input_modalities = ("image", "text")
+    input_modalities = ["image", "text"]  # noqa: RUF012
     supports_gradient_checkpointing = True
     _skip_keys_device_placement = ["past_key_values"]  # noqa: RUF012
     _supports_flash_attn = True
@@ -56,8 +56,9 @@ class VlmModel(VlmPreTrainedModel):
     def __init__(self, config: VlmConfig) -> None:
         super().__init__(config)
         text: Any = config.get_text_config()
-        self.vision_tower = nn.ModuleList(make_tower(options) for options in config.towers or ())
-        self.connector = make_connector(config.connector or {}, list(self.vision_tower), text.hidden_size)
+        towers = [make_tower(options) for options in config.towers or ()]
+        self.vision_tower: Any = nn.ModuleList(towers)
+        self.connector = make_connector(config.connector or {}, towers, text.hidden_size)
         self.language_model = AutoModel.from_config(text)
         self.post_init()
 

@@ -35,7 +35,8 @@ class VlmImageProcessor(BaseImageProcessor):
         rows = max(tower["size"][0] for tower in self.towers)
         columns = max(tower["size"][1] for tower in self.towers)
         pixels, counts = [], []
-        for image in make_flat_list_of_images(images):
+        flat: Any = make_flat_list_of_images(images)
+        for image in flat:
             picture = _as_rgb(image)
             views = tiling.views(*picture.size)
             counts.append(len(views))

@@ -89,7 +89,7 @@ def test_a_tower_without_its_head_and_a_decoder_without_a_base_by_the_command(tm
         tokenizer=published(tmp_path / "words", LlamaForCausalLM(decoder()), words=True),
         dtype="bfloat16",
     )
-    result = CliRunner().invoke(app, ["build", str(file), str(tmp_path / "built")])
+    result = CliRunner().invoke(app, ["model", "build", str(file), str(tmp_path / "built")])
     assert result.exit_code == 0, result.output
     built: Any = load_model(tmp_path / "built", dtype=torch.float32)
     weights = vision.state_dict()

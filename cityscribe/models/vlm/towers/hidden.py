@@ -17,8 +17,8 @@ class HiddenTower(nn.Module):
     config_class: ClassVar[type[PreTrainedConfig]]
     model_class: ClassVar[type[PreTrainedModel]]
     class_tokens: ClassVar[int]  # before those of the patches
-    mean: ClassVar[tuple[float, float, float]]  # what pixels are normalised by, each a share of 255
-    std: ClassVar[tuple[float, float, float]]
+    mean: ClassVar[tuple[float, ...]]  # what pixels are normalised by, each a share of 255
+    std: ClassVar[tuple[float, ...]]
 
     def __init__(self, config: dict[str, Any], layer: int = -2) -> None:
         super().__init__()
@@ -43,10 +43,10 @@ class HiddenTower(nn.Module):
     def read_weights(cls, base: str) -> dict[str, Tensor]:
         """Its weights, under the names that they have in `model`. Raises ValueError where some are missing."""
         config = cls.config_class(**cls.read_config(base))
-        model: Any
-        model, loading = cls.model_class.from_pretrained(  # type: ignore[misc]
+        loaded: Any = cls.model_class.from_pretrained(
             base, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
         )
+        model, loading = loaded
         if loading["missing_keys"]:
             raise ValueError(f"has no `{sorted(loading['missing_keys'])[0]}`")
         weights: dict[str, Tensor] = model.state_dict()
