@@ -88,6 +88,6 @@ class OneOf:
 
 
 def _at(place: str, kind: str, context: dict[str, Any], value: Any) -> ValidationError:
-    error = PydanticCustomError(kind, "expected one of {expected}", context)  # type: ignore[arg-type]
+    error = PydanticCustomError(kind, "expected one of {expected}", context)
     details: InitErrorDetails = {"type": error, "loc": (place,), "input": value}
     return ValidationError.from_exception_data("settings", [details])
