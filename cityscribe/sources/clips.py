@@ -1,7 +1,7 @@
 """Clips without any annotation: every video below a folder is a scenario, in five equal parts in the place of phases.
 
 They are of the split `test`: there is nothing to train on or to score against. Boxes come from `data.tracks` or from
-`cityscribe detect`; where there are none, the whole frame in the middle of the beginning of a part is shown.
+`cityscribe data detect`; where there are none, the whole frame in the middle of the beginning of a part is shown.
 """
 
 from __future__ import annotations
