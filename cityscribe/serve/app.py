@@ -304,13 +304,15 @@ def _place(body: Any, place: Sequence[str | int]) -> str:
     """Where in a body an error is, such as "messages[0].content". Names of types, which stand between, are left out."""
     written, value = "", body
     for n, part in enumerate(place):
+        inner: Any = None
         if isinstance(part, int):
             known = isinstance(value, list) and part < len(value)
+            inner = value[part] if known else None
         else:
             missing = n == len(place) - 1 and part.isidentifier()
             known = isinstance(value, dict) and (part in value or missing)
-        if not known and isinstance(body, dict | list):
-            continue
-        written += f"[{part}]" if isinstance(part, int) else f".{part}"
-        value = value.get(part) if isinstance(value, dict) else value[part] if isinstance(value, list) else None
+            inner = value.get(part) if known else None
+        if known or not isinstance(body, dict | list):
+            written += f"[{part}]" if isinstance(part, int) else f".{part}"
+            value = inner
     return written.lstrip(".")

@@ -87,11 +87,12 @@ class Guard:
             if not status:
                 await refusal.response()(scope, receive, sending)
         except Exception as error:
-            refusal = disk_full() if no_room(error) else Refusal(500, "internal", "an error of the service")
-            if refusal.status == 500:
+            full = no_room(error)
+            if not full:
                 log_bug("request", error)
             if not status:
-                await refusal.response()(scope, receive, sending)
+                told = disk_full() if full else Refusal(500, "internal", "an error of the service")
+                await told.response()(scope, receive, sending)
         finally:
             self.admitted -= counted
             route = getattr(scope.get("route"), "path", "other")  # a refused or unknown request has no route

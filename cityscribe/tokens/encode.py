@@ -108,7 +108,7 @@ class Encoder:
         self._images = PreprocessOnce(processor.image_processor)
         self.processor.image_processor = self._images
         self._replaced = Replacements(processor)
-        self.processor.get_text_with_replacements = self._replaced
+        vars(self.processor)["get_text_with_replacements"] = self._replaced  # in the place of its method
         self._original = processor
         self._model_config = model.config.to_json_string(use_diff=False)
         self._placeholder: int = model.config.image_token_id

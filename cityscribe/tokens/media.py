@@ -68,7 +68,7 @@ def content_key(inputs: Mapping[str, Tensor], text: bytes = b"") -> bytes:
     for name in sorted(inputs):
         value = inputs[name]
         digest.update(f"{name} {list(value.shape)} {value.dtype} ".encode())
-        digest.update(value.contiguous().flatten().view(torch.uint8).numpy())
+        digest.update(value.contiguous().flatten().view(torch.uint8).numpy().data)
     digest.update(text)
     return digest.digest()
 

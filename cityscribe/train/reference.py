@@ -51,7 +51,7 @@ def reference_of(
     """
     digest = weights_digest(model)
     keys = [[sample_key(sample, collator) for sample in group.samples] for group in groups]
-    named: Path | None = collator.settings.objective.reference
+    named = collator.settings.objective.reference_file
     if named is not None:
         return _picked(named, keys, groups, str(model.name_or_path), digest)
     if own.is_file():

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import Field, model_validator
 
 from cityscribe.models.settings import Part
 from cityscribe.settings import Fraction, Named, OneOf, Positive, Rate, Section, conflict
+from cityscribe.train.objectives.objective import Objective
 
 
 class TrainSettings(Section):
-    objective: Annotated[Section, OneOf("objective")] = Field({}, description="what the training minimises")
+    objective: Annotated[Objective, OneOf("objective")] = Field(
+        cast(Objective, {}),  # the first member with its defaults, once it is checked
+        description="what the training minimises",
+    )
     images: bool = Field(True, description="false trains a blind model: the same questions without the images")
     epochs: Rate = 1.0
     max_steps: int = Field(0, ge=0, description="stop after so many steps; 0 goes by epochs")

@@ -20,7 +20,7 @@ from cityscribe.files import InputError
 
 def divide(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Tensors that every process has whole, and those that they share."""
-    shared = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, DTensor)}
+    shared: dict[str, Tensor] = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, DTensor)}
     return {name: tensor for name, tensor in tensors.items() if name not in shared}, shared
 
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import transformers
 from torch import Tensor
@@ -207,7 +208,7 @@ def _encode(
 ) -> Iterator[tuple[int, list[Encoded]]]:
     """Groups by number with their conversations."""
     work = _Encoding([groups[number] for number in numbers], teacher)
-    loader = DataLoader(work, batch_size=None, num_workers=teacher.settings.workers)  # type: ignore[arg-type]
+    loader: Iterable[Any] = DataLoader(work, batch_size=None, num_workers=teacher.settings.workers)  # type: ignore[arg-type]
     for done, (number, encoded) in enumerate(zip(numbers, loader, strict=True), start=1):
         if isinstance(encoded, InputError):
             raise encoded

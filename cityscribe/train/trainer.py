@@ -31,6 +31,7 @@ from cityscribe.models.settings import Part
 from cityscribe.train import processes
 from cityscribe.train.checkpoints import load_optimizer, load_random_state, load_weights, save_checkpoint
 from cityscribe.train.collator import Batch, Collator, MicroBatch, weightless
+from cityscribe.train.objectives.objective import Objective
 from cityscribe.train.rules import TreeAttention
 from cityscribe.train.sampler import GroupSampler
 from cityscribe.train.score import summed_loss
@@ -79,7 +80,7 @@ class TreeTrainer(Trainer):
         if processes.rank():
             torch.manual_seed(args.seed + processes.rank())  # or all would drop out the same
         self.bare = model  # however the Trainer wraps it
-        self.objective = collator.settings.objective
+        self.objective: Objective = collator.settings.objective
         self.groups = collator.groups
         self.out = out
         self.sampler = sampler

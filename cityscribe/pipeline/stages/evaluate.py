@@ -11,6 +11,7 @@ from cityscribe.files import InputError, remove_folder, write_json
 from cityscribe.pipeline.step import Plan, Progress, Step, Variant
 
 if TYPE_CHECKING:
+    from cityscribe.evaluate.question_scores import QuestionScores
     from cityscribe.evaluate.wts import Scores
 
 SCORES = ("scores.json", "scores.provenance.json", "segments.json")
@@ -123,7 +124,7 @@ def _evaluate_questions(variant: Variant, prepared: Path, made_from: str, progre
     _write_scores(variant.home, scores)
 
 
-def _write_scores(home: Path, scores: Scores) -> None:
+def _write_scores(home: Path, scores: Scores | QuestionScores) -> None:
     write_json(home / "segments.json", scores.segments)
     write_json(home / "scores.provenance.json", {**scores.provenance, "warnings": list(scores.warnings)})
     write_json(home / "scores.json", scores.total)

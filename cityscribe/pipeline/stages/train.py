@@ -19,7 +19,7 @@ def steps(plan: Plan) -> Iterator[Step]:
         if not variant.trains:
             continue
         objective = variant.settings.train.objective
-        named = objective.reference if objective.needs_reference else None
+        named = objective.reference_file if objective.needs_reference else None
         yield Step(
             "train",
             variant.name,

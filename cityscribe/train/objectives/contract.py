@@ -26,7 +26,7 @@ def check_contract(objective: Objective, units: Sequence[Sequence[Sample]]) -> N
     both = _loss(objective, [*first, *(unit for part in others for unit in part)], 0)
     if abs(both - sum(losses)) > 1e-9 * max(abs(both), 1.0):
         raise InputError(
-            f"objective {objective.kind}: its loss of two units is not the sum of their losses ({both:.6g}, not "
+            f"objective {objective.name}: its loss of two units is not the sum of their losses ({both:.6g}, not "
             f"{sum(losses):.6g}); what it is divided by belongs into `denominator`"
         )
 
@@ -58,5 +58,5 @@ def _loss(objective: Objective, units: Sequence[Sequence[Sample]], start: int) -
         )
     )
     if loss.numel() != 1 or loss.grad_fn is None:
-        raise InputError(f"objective {objective.kind}: its loss is not one number with a gradient")
+        raise InputError(f"objective {objective.name}: its loss is not one number with a gradient")
     return float(loss.detach())

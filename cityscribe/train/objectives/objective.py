@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from cityscribe.files import InputError
@@ -87,6 +88,16 @@ class Objective(Section):
     answers: ClassVar[Literal["all", "last"]] = "all"  # which answers of a conversation are trained tokens
     needs_reference: ClassVar[bool] = False  # log-probabilities of the trained tokens before the training; then the
     # objective has a field `reference: Path | None`, the file of another training that has them
+
+    @property
+    def name(self) -> str:
+        """Its name in `OBJECTIVES`."""
+        return str(vars(self)["kind"])
+
+    @property
+    def reference_file(self) -> Path | None:
+        """The file of another training that has the reference; None computes it, or none is needed."""
+        return vars(self).get("reference")
 
     def arrange(self, samples: Sequence[Sample]) -> Arrangement:
         """Which samples belong together. Raises InputError where the samples cannot be learned from in this way."""
