@@ -1,41 +1,40 @@
-"""The routes of the service."""
+"""The service as an application: its parts, how they begin and end, and what it says of errors."""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import FastAPI, File, Form, Request, UploadFile
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.telemetry import TelemetryConfig
-from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse
 from starlette.routing import Match
 
 from cityscribe.project import Settings
-from cityscribe.serve.chat import Chat, event_stream, sse
-from cityscribe.serve.chat_request import ChatRequest
+from cityscribe.serve.chat import Chat
 from cityscribe.serve.decoder import Decoder
-from cityscribe.serve.describe import Describer, given_boxes, given_phases
+from cityscribe.serve.describe import Describer
 from cityscribe.serve.guard import Guard
-from cityscribe.serve.jobs import Job, Jobs
+from cityscribe.serve.jobs import Jobs
 from cityscribe.serve.log import log
-from cityscribe.serve.media import check_kind
-from cityscribe.serve.metrics import CONTENT_TYPE, Metrics
+from cityscribe.serve.metrics import Metrics
 from cityscribe.serve.model_process import ModelProcess
 from cityscribe.serve.refusal import Refusal, disk_full, no_room
-from cityscribe.serve.replies import Completion, Description, Model, Models, State, events, refusals
+from cityscribe.serve.routes import (
+    add_description_routes,
+    add_job_routes,
+    add_model_routes,
+    add_page_routes,
+    add_state_routes,
+)
 from cityscribe.traffic.prompts import load_prompts
-from cityscribe.traffic.scenario import ViewKind
-
-PAGE = {"index.html": "text/html", "style.css": "text/css", "page.js": "text/javascript"}
 
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 """FastAPI would hand errors, with what they say about requests, to any OpenTelemetry of the environment."""
@@ -83,7 +82,6 @@ def serving(
     metrics = Metrics()
     service: list[Service] = []
     prompts = load_prompts(settings.prepare.prompts)
-    pages = {name: (resources.files("cityscribe.serve") / "page" / name).read_bytes() for name in PAGE}
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -116,136 +114,11 @@ def serving(
     def parts() -> Service:
         return service[-1]
 
-    @app.get("/v1/models", summary="The model that is served", response_model=Models, responses=refusals())
-    async def models() -> dict[str, Any]:
-        found: dict[str, Any] = app.state.chat.models()
-        return found
-
-    @app.get("/v1/models/{name:path}", summary="One model", response_model=Model, responses=refusals(404, 422))
-    async def model(name: str) -> dict[str, Any]:
-        if name != app.state.chat.name:
-            raise Refusal(404, "model_not_found", f"there is no model of this name here, only {app.state.chat.name}")
-        found: dict[str, Any] = app.state.chat.described()
-        return found
-
-    @app.post(
-        "/v1/chat/completions",
-        summary="Answer a conversation about images, as OpenAI's API does",
-        response_model=Completion,
-        responses={200: events("the answer; with `stream` its pieces"), **refusals(400, 404, 415, 422, body=True)},
-    )
-    async def chat(body: ChatRequest, request: Request) -> Response:
-        answered: Response = await app.state.chat.complete(body, request)
-        return answered
-
-    @app.post(
-        "/v1/describe",
-        status_code=202,
-        summary="Describe the phases of a clip, as a job",
-        response_model=Description,
-        responses=refusals(400, 415, 422, body=True),
-    )
-    async def describe(
-        video: Annotated[UploadFile, File(description="MP4, MOV, WebM, Matroska or AVI")],
-        phases: Annotated[str, Form(description='JSON: [{"phase", "start_s", "end_s"}]; none: five equal parts')] = "",
-        boxes: Annotated[str, Form(description='JSON: [{"role", "time_s", "xywh"}], pixels of the frame')] = "",
-        view: Annotated[ViewKind, Form(description="where the camera is")] = "overhead",
-        facts: Annotated[bool, Form(description="also the facts of each phase, as a table of fixed fields")] = False,
-    ) -> JSONResponse:
-        wanted, marks = given_phases(phases), given_boxes(boxes)
-        check_kind(await video.read(16), "video", "video")
-        await video.seek(0)
-        job = parts().jobs.new(facts=facts)
-        clip = job.folder / "clip"
-        try:
-            await asyncio.to_thread(_copy, video, clip)
-        except BaseException:
-            parts().jobs.drop(job)
-            raise
-        describer: Describer = app.state.describer
-        parts().jobs.start(job, lambda job: describer.describe(job, clip, wanted, marks, view))
-        return JSONResponse(_job(job, limits.keep_s), 202, {"Location": f"/v1/jobs/{job.id}"})
-
-    @app.get(
-        "/v1/jobs/{id}",
-        summary="A job: how far it is, and what was said so far",
-        response_model=Description,
-        response_model_exclude_unset=True,
-        responses=refusals(404, 422),
-    )
-    async def job(id: str) -> dict[str, Any]:
-        return _job(parts().jobs.get(id), limits.keep_s)
-
-    @app.get(
-        "/v1/jobs/{id}/events",
-        summary="What happens to a job, as server-sent events",
-        response_class=EventSourceResponse,
-        responses={200: events("status, phases, answer, facts"), **refusals(404, 422)},
-    )
-    async def happenings(id: str, request: Request, after: int = 0) -> EventSourceResponse:
-        followed = parts().jobs.get(id)
-        last = request.headers.get("last-event-id", "")
-        seen = int(last) if last.isascii() and last.isdigit() and len(last) < 10 else max(after, 0)
-
-        async def stream() -> AsyncGenerator[ServerSentEvent, None]:
-            async for number, event, value in followed.follow(seen):
-                yield sse(value, event=event, number=number)
-
-        return event_stream(stream())
-
-    @app.get(
-        "/v1/jobs/{id}/images/{number}",
-        summary="An image that the model was shown",
-        response_class=FileResponse,
-        responses={200: {"content": {"image/jpeg": {}}}, **refusals(404, 422)},
-    )
-    async def image(id: str, number: int) -> FileResponse:
-        images = parts().jobs.get(id).images
-        if not 0 <= number < len(images):
-            raise Refusal(404, "no_such_image", "the job has no such image")
-        return FileResponse(images[number], media_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
-
-    @app.delete(
-        "/v1/jobs/{id}",
-        summary="Cancel a job that is under way; forget one that is over",
-        response_model=Description,
-        response_model_exclude_unset=True,
-        responses=refusals(404, 422),
-    )
-    async def delete(id: str) -> dict[str, Any]:
-        jobs = parts().jobs
-        ended = jobs.get(id)
-        await jobs.cancel(ended)
-        return _job(ended, limits.keep_s)
-
-    @app.get("/healthz", summary="The service runs", response_model=State)
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.get("/readyz", summary="The service answers", response_model=State, responses={503: {"model": State}})
-    async def readyz() -> JSONResponse:
-        ready = parts().model.ready and not parts().stopping
-        return JSONResponse({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
-
-    @app.get(
-        "/metrics",
-        summary="Counters in the text format of Prometheus",
-        response_class=PlainTextResponse,
-        responses=refusals(),
-    )
-    async def counted() -> Response:
-        return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
-
-    @app.get("/", include_in_schema=False)
-    async def page() -> Response:
-        return Response(pages["index.html"], media_type="text/html; charset=utf-8")
-
-    @app.get("/page/{name}", include_in_schema=False)
-    async def page_part(name: str) -> Response:
-        if name not in pages:
-            raise Refusal(404, "no_such_page", "there is no such page")
-        return Response(pages[name], media_type=f"{PAGE[name]}; charset=utf-8")
-
+    add_model_routes(app)
+    add_description_routes(app, lambda: parts().jobs, limits.keep_s)
+    add_job_routes(app, lambda: parts().jobs, limits.keep_s)
+    add_state_routes(app, lambda: parts().model.ready and not parts().stopping, metrics)
+    add_page_routes(app)
     metrics.gauge("cityscribe_requests_under_way", "requests being answered", lambda: guard.admitted)
     guard = Guard(app, limits, token, metrics, lambda: bool(service) and parts().stopping)
     return guard, parts
@@ -253,25 +126,6 @@ def serving(
 
 async def _load(model: ModelProcess, decoder: Decoder) -> None:
     await asyncio.gather(model.start(), decoder.start())
-
-
-def _copy(upload: UploadFile, target: Path) -> None:
-    with target.open("wb") as file:
-        shutil.copyfileobj(upload.file, file, 1 << 20)
-
-
-def _job(job: Job, keep_s: float) -> dict[str, Any]:
-    answers = [phase[part] for phase in job.phases for part in job.parts]
-    return {
-        "id": job.id,
-        "object": "description",
-        "status": job.status,
-        "created_at": int(job.created_at),
-        "expires_at": None if job.ended_at is None else int(job.ended_at + keep_s),
-        "progress": {"done": sum(answer is not None for answer in answers), "total": len(answers)},
-        "phases": job.phases,
-        "error": job.error,
-    }
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
