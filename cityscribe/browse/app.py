@@ -6,6 +6,7 @@ of it is part of a path.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import resources
 from typing import Annotated, Any, get_args
 
@@ -46,7 +47,6 @@ MOST_ROWS = 500
 
 def browsing(library: Library) -> ASGIApp:
     """The ASGI application that shows a library."""
-    pages = {name: (resources.files("cityscribe.browse") / "page" / name).read_bytes() for name in PAGE}
     app = FastAPI(
         title="cityscribe data browse",
         docs_url=None,
@@ -55,21 +55,38 @@ def browsing(library: Library) -> ASGIApp:
         telemetry=NO_TELEMETRY,
         exception_handlers={RequestValidationError: _invalid, HTTPException: _refused, VideoError: _broken},
     )
-    known = {entry.id for entry in library.entries}
+    lookup = _Lookup(library, frozenset(entry.id for entry in library.entries))
+    _add_list_routes(app, library, lookup)
+    _add_view_routes(app, library, lookup)
+    _add_sample_routes(app, library, lookup)
+    _add_page_routes(app)
+    return _guarded(app)
 
-    def entry(id: str) -> str:
-        if id not in known:
+
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """Finds in a library what an address names. Raises HTTPException where that is nothing, or nothing to show."""
+
+    library: Library
+    ids: frozenset[str]  # of its entries
+
+    def entry(self, id: str) -> str:
+        if id not in self.ids:
             raise HTTPException(404, "there is no such entry")
         return id
 
-    def view_of(id: str, place: int) -> View:
-        scenario = library.scenarios.get(entry(id))
+    def view(self, id: str, place: int) -> View:
+        scenario = self.library.scenarios.get(self.entry(id))
         if scenario is None or not 0 <= place < len(scenario.views):
             raise HTTPException(404, "there is no such view")
         view = scenario.views[place]
-        if library.leads_out(view.video):
+        if self.library.leads_out(view.video):
             raise HTTPException(404, "the video is a link out of the data set; --follow-links shows it")
         return view
+
+
+def _add_list_routes(app: FastAPI, library: Library, lookup: _Lookup) -> None:
+    """What there is, and an entry with all that is known of it."""
 
     @app.get("/api/about")
     def about() -> dict[str, Any]:
@@ -99,7 +116,7 @@ def browsing(library: Library) -> ASGIApp:
 
     @app.get("/api/entries/{id}")
     def detail(id: str) -> dict[str, Any]:
-        entry(id)
+        lookup.entry(id)
         return scenario_detail(library, id) if library.kind == "scenarios" else conversation_detail(library, id)
 
     @app.get("/api/entries/{id}/place")
@@ -111,36 +128,44 @@ def browsing(library: Library) -> ASGIApp:
         split: Annotated[str, Query(max_length=10)] = "",
     ) -> dict[str, int]:
         """Where an entry stands in a list, -1 where it is not in it."""
-        entry(id)
+        lookup.entry(id)
         found = find(library.entries, q, which, order, split)
         return {"place": next((n for n, each in enumerate(found) if each.id == id), -1)}
 
+
+def _add_view_routes(app: FastAPI, library: Library, lookup: _Lookup) -> None:
+    """Videos, their frames, and the images that are made of a phase."""
+
     @app.get("/api/entries/{id}/views/{place}/video")
     def video(id: str, place: int) -> Response:
-        path = view_of(id, place).video
+        path = lookup.view(id, place).video
         if not path.is_file():
             raise HTTPException(404, "the video is no longer there")
         return FileResponse(path)
 
     @app.get("/api/entries/{id}/views/{place}/frames/{number}")
     def frame(id: str, place: int, number: int) -> Response:
-        return Response(frame_jpeg(view_of(id, place).video, number), media_type="image/jpeg")
+        return Response(frame_jpeg(lookup.view(id, place).video, number), media_type="image/jpeg")
 
     @app.get("/api/entries/{id}/views/{place}/phases/{number}/{kind}")
     def phase_image(id: str, place: int, number: int, kind: str) -> Response:
-        view = view_of(id, place)
+        view = lookup.view(id, place)
         key = phase_key_frame(look(view, library), number, with_gaze=library.settings.prepare.draw_gaze)
         if key is None or kind not in library.settings.prepare.images:
             raise HTTPException(404, "there is no such image")
         if kind == APPEARANCE:
-            shown = [each for each in library.scenarios[entry(id)].views if not library.leads_out(each.video)]
+            shown = [each for each in library.scenarios[id].views if not library.leads_out(each.video)]
             views = [look(each, library).boxed for each in shown]
             view, key = next(iter(best_appearances(views)), (view, key))
         return Response(preview(view.video, key, kind, library.settings.prepare), media_type="image/jpeg")
 
+
+def _add_sample_routes(app: FastAPI, library: Library, lookup: _Lookup) -> None:
+    """The images of prepared samples."""
+
     @app.get("/api/entries/{id}/samples/{number}/images/{place}")
     def sample_image(id: str, number: int, place: int) -> Response:
-        samples = library.samples_of(entry(id))
+        samples = library.samples_of(lookup.entry(id))
         if library.prepared is None or not 0 <= number < len(samples):
             raise HTTPException(404, "there is no such sample")
         images = samples[number]["images"]
@@ -159,6 +184,11 @@ def browsing(library: Library) -> ASGIApp:
         except (ImageError, OSError) as error:
             raise HTTPException(404, "not an image of the prepared data") from error
 
+
+def _add_page_routes(app: FastAPI) -> None:
+    """The page itself."""
+    pages = {name: (resources.files("cityscribe.browse") / "page" / name).read_bytes() for name in PAGE}
+
     @app.get("/")
     def page() -> Response:
         return Response(pages["index.html"], media_type="text/html; charset=utf-8")
@@ -168,8 +198,6 @@ def browsing(library: Library) -> ASGIApp:
         if name not in pages:
             raise HTTPException(404, "there is no such page")
         return Response(pages[name], media_type=f"{PAGE[name]}; charset=utf-8")
-
-    return _guarded(app)
 
 
 def _guarded(app: ASGIApp) -> ASGIApp:
