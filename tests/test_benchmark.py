@@ -83,7 +83,7 @@ def test_questions_about_an_image_share_it(tmp_path: Path) -> None:
 def test_the_command_scores_answers_and_writes_what_made_them(tmp_path: Path) -> None:
     answers = dump(tmp_path / "a.json", SMALL["mme"](tmp_path / "data"))
     out = tmp_path / "scores" / "mme.json"
-    arguments = ["benchmark", "mme", "--data", str(tmp_path / "data"), "--answers", str(answers)]
+    arguments = ["score", "benchmark", "mme", "--data", str(tmp_path / "data"), "--answers", str(answers)]
     result = CliRunner().invoke(app, [*arguments, "--output", str(out)])
     assert result.exit_code == 0, result.output
     assert json.loads(out.read_text())["score"] == 400
@@ -108,7 +108,7 @@ def test_the_command_scores_answers_and_writes_what_made_them(tmp_path: Path) ->
     ],
 )
 def test_a_command_that_cannot_be_done_says_why(arguments: list[str], message: str) -> None:
-    result = CliRunner().invoke(app, ["benchmark", *arguments])
+    result = CliRunner().invoke(app, ["score", "benchmark", *arguments])
     assert isinstance(result.exception, InputError)
     assert message in str(result.exception)
 
@@ -117,7 +117,7 @@ def test_pope_on_ones_own_images_end_to_end(tmp_path: Path) -> None:
     truth = {f"{n}.jpg": ["car", "tree", "pedestrian"] if n % 2 else ["bus", "bench", "dog"] for n in range(6)}
     objects = dump(tmp_path / "city.json", truth)
     folder = tmp_path / "pope"
-    result = CliRunner().invoke(app, ["pope-questions", str(objects), str(folder), "--images", "4"])
+    result = CliRunner().invoke(app, ["score", "pope-questions", str(objects), str(folder), "--images", "4"])
     assert result.exit_code == 0, result.output
     questions = BENCHMARKS["pope"].read(folder, "")
     assert len(questions) == 3 * 4 * 3 * 2
@@ -129,8 +129,8 @@ def test_chair_from_the_command_line(tmp_path: Path) -> None:
     objects = dump(tmp_path / "objects.json", {"a.jpg": ["car"], "b.jpg": ["bus", "tree"]})
     captions = dump(tmp_path / "captions.json", {"a.jpg": "A car and a dog.", "b.jpg": "A bus."})
     out = tmp_path / "chair.json"
-    result = CliRunner().invoke(app, ["chair", str(captions), "--objects", str(objects), "--output", str(out)])
+    result = CliRunner().invoke(app, ["score", "chair", str(captions), "--objects", str(objects), "--output", str(out)])
     assert result.exit_code == 0, result.output
     total = json.loads(out.read_text())
     assert (total["chair_s"], round(total["chair_i"], 2), round(total["recall"], 2)) == (50, 33.33, 66.67)
-    assert isinstance(CliRunner().invoke(app, ["chair", str(captions)]).exception, InputError)
+    assert isinstance(CliRunner().invoke(app, ["score", "chair", str(captions)]).exception, InputError)

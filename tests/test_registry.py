@@ -10,6 +10,7 @@ from pydantic import Field
 from typer.testing import CliRunner
 
 from cityscribe.cli import app
+from cityscribe.cli.shell import console
 from cityscribe.files import InputError
 from cityscribe.project import commented_settings, dump_settings, resolve
 from cityscribe.registry import KINDS, Registry, registry
@@ -18,11 +19,18 @@ from cityscribe.settings.loading import check
 from cityscribe.settings.writing import commented
 
 
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal in which no cell is broken."""
+    monkeypatch.setattr(console, "width", 250)
+
+
+@pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_member_is_listed_with_what_it_is(kind: str) -> None:
     found = registry(kind)
     assert found.kind == kind
-    shown = CliRunner().invoke(app, ["list", kind], env={"COLUMNS": "200"})
+    shown = CliRunner().invoke(app, ["list", kind])
     assert shown.exit_code == 0, shown.output
     for entry in found.entries():
         assert entry.name in shown.output
@@ -30,8 +38,9 @@ def test_every_member_is_listed_with_what_it_is(kind: str) -> None:
         assert entry.paper in shown.output
 
 
+@pytest.mark.usefixtures("wide")
 def test_the_kinds_are_listed() -> None:
-    shown = CliRunner().invoke(app, ["list"], env={"COLUMNS": "200"})
+    shown = CliRunner().invoke(app, ["list"])
     assert all(f" {kind} " in shown.output for kind in KINDS)
 
 

@@ -110,7 +110,7 @@ class Encoder:
         self._replaced = Replacements(processor)
         vars(self.processor)["get_text_with_replacements"] = self._replaced  # in the place of its method
         self._original = processor
-        self._model_config = model.config.to_json_string(use_diff=False)
+        self._model_config = model.config
         self._placeholder: int = model.config.image_token_id
         self._positions = position_rule(model)
         self._reads_text = vision_reads_text(model)
@@ -120,7 +120,7 @@ class Encoder:
         """Of all that decides how conversations are encoded: what the processor writes to disk, and the model's
         configuration."""
         digest = hashlib.sha256(type(self._original).__name__.encode())
-        digest.update(self._model_config.encode())
+        digest.update(self._model_config.to_json_string(use_diff=False).encode())
         with tempfile.TemporaryDirectory() as folder:
             self._original.save_pretrained(folder)
             for path in sorted(Path(folder).rglob("*")):
