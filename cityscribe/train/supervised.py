@@ -108,15 +108,24 @@ def train(
     if processes.is_first():
         for note in notes:
             log.warning(note)
-    steps = count_steps(len(groups), settings)
-    run = describe_run(samples, model, settings, seed)
+    identity = describe_run(samples, model, settings, seed)
     checkpoint = latest_checkpoint(out / "checkpoints")
     if checkpoint is not None:
-        check_run(checkpoint, run)
-    resumed_from = 0 if checkpoint is None else step_of(checkpoint)
+        check_run(checkpoint, identity)
+    run = _Run(
+        settings=settings,
+        out=out,
+        seed=seed,
+        steps=count_steps(len(groups), settings),
+        resumed_from=0 if checkpoint is None else step_of(checkpoint),
+        identity=identity,
+        device=device,
+        dtype=dtype,
+        sharing=sharing,
+    )
     if processes.is_first():
         out.mkdir(parents=True, exist_ok=True)
-        cut_curve(out / "curve.jsonl", resumed_from)
+        cut_curve(out / "curve.jsonl", run.resumed_from)
 
     longest = max(outline.longest for outline in groups.outlines)
     attention = tree_attention(model, device, longest) if settings.share_prefix else None
@@ -124,66 +133,17 @@ def train(
     if attention is not None:
         planned = [groups.samples_of(number) for number in range(len(groups))]
         tree_error = check_tree(model, attention, planned, image_root, processor, settings)
-    if checkpoint is not None and resumed_from == steps:
+    if checkpoint is not None and run.resumed_from == run.steps:
         load_weights(checkpoint, model)
     else:
-        if checkpoint is not None and sharing == "deepspeed":
-            raise InputError(
-                f"{checkpoint}: DeepSpeed cannot go on from it; set train.distributed to fsdp2, or remove the folder"
-            )
-        backend = attention_backend(model, attention.backend) if attention is not None else nullcontext()
         collator = Collator(groups, image_root, encoder, settings, attention)
-        with backend, _config_restored(model):
-            if settings.objective.needs_reference:
-                file = out / "reference.parquet"
-                collator.reference = reference_of(groups, collator, model, attention, dtype, file, on_group)
-            # Parameters that are shared out do not become whole again in the same model.
-            working = twin(model) if sharing in ("fsdp2", "deepspeed") else model
-            trainer = TreeTrainer(
-                working,
-                _arguments(settings, out, steps, seed, device, dtype, sharing, working),
-                collator,
-                GroupSampler(
-                    [outline.length for outline in groups.outlines],
-                    settings.batch_groups,
-                    seed,
-                    batching=settings.batching,
-                    rank=processes.rank(),
-                    processes=processes.count(),
-                ),
-                out=out,
-                attention=attention,
-                dtype=dtype,
-                sharing=sharing,
-                lr_scales=settings.lr_scales,
-                run=run,
-                keep=settings.keep_checkpoints,
-                progress=progress,
-                callbacks=reporters(settings.report_to, out, resumed_from),
-            )
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-            if working is not model:
-                give_back(working, model, sharing)
-            trainer.accelerator.free_memory()  # it holds the optimizer, and lives in a cycle of references
+        _update(run, model, collator, checkpoint, progress, on_group)
     processes.wait()
     model.eval()
     if processes.is_first():
         remove_tokens(out / "tokens")
 
-    curve = read_curve(out / "curve.jsonl")
-    return TrainReport(
-        steps=steps,
-        resumed_from=resumed_from,
-        groups=len(groups),
-        samples=sum(len(outline.samples) for outline in groups.outlines),
-        skipped=tuple(skipped),
-        distinct_tokens=sum(outline.length for outline in groups.outlines),
-        effective_tokens=sum(outline.effective for outline in groups.outlines),
-        first_loss=curve[0]["loss"],
-        last_loss=curve[-1]["loss"],
-        tree_error=tree_error,
-        notes=notes,
-    )
+    return _report(run, groups, skipped, tree_error, notes)
 
 
 def count_steps(groups: int, settings: TrainSettings) -> int:
@@ -217,24 +177,87 @@ def hold_in_float32(model: PreTrainedModel, *, everything: bool) -> None:
             parameter.data = parameter.data.float()
 
 
-def _arguments(
-    settings: TrainSettings,
-    out: Path,
-    steps: int,
-    seed: int,
-    device: torch.device,
-    dtype: torch.dtype,
-    sharing: Sharing,
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the updates of a training go by, resolved."""
+
+    settings: TrainSettings
+    out: Path
+    seed: int
+    steps: int
+    resumed_from: int  # the step of a checkpoint, 0 for none
+    identity: dict[str, Any]  # see `describe_run`
+    device: torch.device
+    dtype: torch.dtype
+    sharing: Sharing
+
+
+def _update(
+    run: _Run,
     model: PreTrainedModel,
-) -> TrainingArguments:
+    collator: Collator,
+    checkpoint: Path | None,
+    progress: Progress | None,
+    on_group: Callable[[int, int], None] | None,
+) -> None:
+    """All updates of a training that are still to be done, those after `checkpoint`."""
+    settings, attention = run.settings, collator.attention
+    if checkpoint is not None and run.sharing == "deepspeed":
+        raise InputError(
+            f"{checkpoint}: DeepSpeed cannot go on from it; set train.distributed to fsdp2, or remove the folder"
+        )
+    backend = attention_backend(model, attention.backend) if attention is not None else nullcontext()
+    with backend, _config_restored(model):
+        if settings.objective.needs_reference:
+            file = run.out / "reference.parquet"
+            collator.reference = reference_of(collator.groups, collator, model, attention, run.dtype, file, on_group)
+        # Parameters that are shared out do not become whole again in the same model.
+        working = twin(model) if run.sharing in ("fsdp2", "deepspeed") else model
+        trainer = _trainer(run, working, collator, progress)
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        if working is not model:
+            give_back(working, model, run.sharing)
+        trainer.accelerator.free_memory()  # it holds the optimizer, and lives in a cycle of references
+
+
+def _trainer(run: _Run, model: PreTrainedModel, collator: Collator, progress: Progress | None) -> TreeTrainer:
+    settings = run.settings
+    arguments = _arguments(run, model)
+    sampler = GroupSampler(
+        [outline.length for outline in collator.groups.outlines],
+        settings.batch_groups,
+        run.seed,
+        batching=settings.batching,
+        rank=processes.rank(),
+        processes=processes.count(),
+    )
+    return TreeTrainer(
+        model,
+        arguments,
+        collator,
+        sampler,
+        out=run.out,
+        attention=collator.attention,
+        dtype=run.dtype,
+        sharing=run.sharing,
+        lr_scales=settings.lr_scales,
+        run=run.identity,
+        keep=settings.keep_checkpoints,
+        progress=progress,
+        callbacks=reporters(settings.report_to, run.out, run.resumed_from),
+    )
+
+
+def _arguments(run: _Run, model: PreTrainedModel) -> TrainingArguments:
+    settings = run.settings
     return TrainingArguments(
-        output_dir=str(out),
-        max_steps=steps,
+        output_dir=str(run.out),
+        max_steps=run.steps,
         per_device_train_batch_size=settings.batch_groups,
         gradient_accumulation_steps=settings.accumulate,
         learning_rate=settings.lr,
         lr_scheduler_type=SCHEDULES[settings.schedule],
-        warmup_steps=math.ceil(settings.warmup * steps),
+        warmup_steps=math.ceil(settings.warmup * run.steps),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         optim="adamw_torch_fused",
@@ -247,11 +270,30 @@ def _arguments(
         dataloader_num_workers=settings.workers,
         remove_unused_columns=False,
         report_to="none",  # see `reporters`, which are given as callbacks
-        run_name=out.absolute().parent.name,
+        run_name=run.out.absolute().parent.name,
         disable_tqdm=True,
-        use_cpu=device.type == "cpu" and sharing != "deepspeed",  # or it would be passed over
-        seed=seed,
-        **sharing_arguments(sharing, settings, model, dtype),
+        use_cpu=run.device.type == "cpu" and run.sharing != "deepspeed",  # or it would be passed over
+        seed=run.seed,
+        **sharing_arguments(run.sharing, settings, model, run.dtype),
+    )
+
+
+def _report(
+    run: _Run, groups: Groups, skipped: Sequence[Skipped], tree_error: float | None, notes: tuple[str, ...]
+) -> TrainReport:
+    curve = read_curve(run.out / "curve.jsonl")
+    return TrainReport(
+        steps=run.steps,
+        resumed_from=run.resumed_from,
+        groups=len(groups),
+        samples=sum(len(outline.samples) for outline in groups.outlines),
+        skipped=tuple(skipped),
+        distinct_tokens=sum(outline.length for outline in groups.outlines),
+        effective_tokens=sum(outline.effective for outline in groups.outlines),
+        first_loss=curve[0]["loss"],
+        last_loss=curve[-1]["loss"],
+        tree_error=tree_error,
+        notes=notes,
     )
 
 
