@@ -35,9 +35,9 @@ from cityscribe.models.build import build_processor
 from cityscribe.models.tokenizer import train_tokenizer
 from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
 from cityscribe.train.settings import TrainSettings
+from cityscribe.world.captions import pedestrian_caption, vehicle_caption
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import Facts, facts_at
-from cityscribe.world.words import pedestrian_caption, vehicle_caption
 
 WAYS = ("tree", "rows", "trl")
 WARM_UP = 1  # updates that are not counted

@@ -136,7 +136,8 @@ def open_eyes(model: Any, images: np.ndarray, image_processor: Any) -> None:
 def _lexicon() -> list[str]:
     """Words of the trade, so that a traffic caption takes one token a word. Words alone: no sentence is shown."""
     package = Path(__file__).parents[1] / "cityscribe"
-    text = (package / "world" / "words.py").read_text() + (package / "traffic" / "prompts.yaml").read_text()
+    files = ("world/words.py", "world/captions.py", "traffic/prompts.yaml")
+    text = "\n".join((package / name).read_text() for name in files)
     return sorted(set(re.findall(r"[A-Za-z]{3,}", text)))
 
 

@@ -84,11 +84,11 @@ def film(
     import numpy as np
 
     from cityscribe.media.video import write_video
+    from cityscribe.world.captions import pedestrian_caption, vehicle_caption
     from cityscribe.world.facts import facts_at
     from cityscribe.world.renderers import RENDERERS
     from cityscribe.world.rigs import Dashboard, Mast
     from cityscribe.world.scenario import read_scenario
-    from cityscribe.world.words import pedestrian_caption, vehicle_caption
 
     if video.suffix != ".mp4":
         raise InputError(f"{video}: expected a name that ends in .mp4")

@@ -17,13 +17,13 @@ import numpy as np
 
 from cityscribe.media.video import write_video
 from cityscribe.traffic.scenario import ROLES
+from cityscribe.world.captions import pedestrian_caption, vehicle_caption
 from cityscribe.world.event import Event, sample_event
 from cityscribe.world.facts import Facts, facts_at
 from cityscribe.world.jobs import Progress, dump, write_whole
 from cityscribe.world.render import box_of
 from cityscribe.world.renderers import RENDERERS
 from cityscribe.world.rigs import WIDTH, Dashboard, Mast
-from cityscribe.world.words import pedestrian_caption, vehicle_caption
 
 LEAD_S = 0.2  # of video before the first phase and after the last
 

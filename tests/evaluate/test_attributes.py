@@ -17,9 +17,9 @@ from cityscribe.evaluate.attributes import (
     sentence_counts,
     unread_sentences,
 )
+from cityscribe.world.captions import pedestrian_caption, vehicle_caption
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import facts_at
-from cityscribe.world.words import pedestrian_caption, vehicle_caption
 
 ROOT = Path(__file__).parents[1]
 

@@ -21,11 +21,11 @@ from cityscribe.project import Settings
 from cityscribe.records import Sample, image_block, message, text_block, write_samples
 from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.traffic.scenario import PHASES, ROLES
+from cityscribe.world.captions import pedestrian_caption, vehicle_caption
 from cityscribe.world.event import Event, sample_event
 from cityscribe.world.facts import facts_at
 from cityscribe.world.render import box_of, render
 from cityscribe.world.scene import Camera, dashboard_camera, fixed_camera
-from cityscribe.world.words import pedestrian_caption, vehicle_caption
 
 QUESTIONS = {
     role: f"Phase of the event: {{phase}}. Look at the {role} and give an account of what it looks like and does."

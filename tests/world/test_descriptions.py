@@ -5,11 +5,13 @@ import re
 import numpy as np
 import pytest
 
-from cityscribe.world.descriptions import LISTED_PERSON, LISTED_PLACE, SENTENCES, SHORT, in_sentences, in_short, listed
+from cityscribe.world.captions import pedestrian_caption, vehicle_caption
+from cityscribe.world.descriptions import LISTED_PERSON, LISTED_PLACE, in_sentences, in_short, listed
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import facts_at
 from cityscribe.world.pictures import sample_picture
-from cityscribe.world.words import pedestrian_caption, vehicle_caption
+from cityscribe.world.sentence_words import SENTENCES
+from cityscribe.world.statement_words import SHORT
 
 OTHER = {
     "sex": "female",

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cityscribe.world.captions import pedestrian_caption, vehicle_caption
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import distance_band, facing, facts_at, gaze, position, traffic
 from cityscribe.world.rigs import Dashboard, Mast
 from cityscribe.world.scene import PersonState, Vehicle, VehicleState, dashboard_camera
-from cityscribe.world.words import pedestrian_caption, vehicle_caption
 
 NORTHBOUND = VehicleState(Vehicle("sedan", "white"), 0.0, 0.0, math.pi / 2)
 PERSON = sample_event(0).person

@@ -2,11 +2,12 @@
 
 import pytest
 
+from cityscribe.world.captions import patterns, pedestrian_caption, vehicle_caption
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import facts_at
 from cityscribe.world.read import CONTRADICTED, read_caption
 from cityscribe.world.rigs import Dashboard
-from cityscribe.world.words import PHRASES, patterns, pedestrian_caption, vehicle_caption
+from cityscribe.world.words import PHRASES
 from cityscribe.world.worldbench import ATTRIBUTES, attribute_accuracy, majority_values, mean_accuracy
 
 APPEARANCE = set(ATTRIBUTES["pedestrian"]) - {"position", "distance", "facing", "gaze", "motion"}

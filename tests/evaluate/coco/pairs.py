@@ -9,9 +9,9 @@ from functools import cache
 
 import pytest
 
+from cityscribe.world.captions import pedestrian_caption, vehicle_caption
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import facts_at
-from cityscribe.world.words import pedestrian_caption, vehicle_caption
 
 needs_data = pytest.mark.skipif(
     importlib.util.find_spec("pycocoevalcap") is None, reason="needs the extra [coco]: pycocoevalcap"
