@@ -36,7 +36,7 @@ def test_health_metrics_and_description(service: Running) -> None:
     assert service.http.get("/readyz").json() == {"status": "ready"}
     chat(service, user("What?"))
     metrics = service.http.get("/metrics")
-    assert metrics.headers["content-type"].startswith("text/plain; version=")
+    assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert "\ncityscribe_model_ready 1.0\n" in metrics.text
     assert 'route="/v1/chat/completions",status="200"' in metrics.text
     described = service.http.get("/openapi.json").json()
