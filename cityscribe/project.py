@@ -51,8 +51,32 @@ class Settings(Section):
 
 
 def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
-    """Read a project file and apply overrides such as `train.lr=1e-4`. Raises InputError with every mistake at once."""
-    return load(Settings, path, overrides)
+    """Read a project file and apply overrides such as `train.lr=1e-4`. Where it names no `data.source`, that is the
+    format that the folder is in. Raises InputError with every mistake at once."""
+    settings = load(Settings, path, overrides)
+    if "source" in settings.data.model_fields_set:
+        return settings
+    from cityscribe.sources.recognise import recognised
+
+    source = recognised(settings.data.path)
+    if source is None:
+        return settings  # reading says what was looked for
+    return settings.model_copy(update={"data": settings.data.model_copy(update={"source": source})})
+
+
+def settings_of_checkpoint(
+    checkpoint: str, project: Path | None = None, overrides: Sequence[str] = ()
+) -> tuple[Settings, Path | None]:
+    """The settings that a checkpoint is asked with, and the folder of the run that it is the model of, if it is one.
+
+    They are those of that run, unless `project` names others; else the defaults. Raises InputError.
+    """
+    run = Path(checkpoint).resolve().parent
+    is_of_run = (run / "project.yaml").is_file()
+    if project is None and is_of_run:
+        project = run / "project.yaml"
+    settings = settings_without_project(overrides) if project is None else load_settings(project, overrides)
+    return settings, run if is_of_run else None
 
 
 def settings_without_project(overrides: Sequence[str] = ()) -> Settings:
@@ -72,7 +96,13 @@ def dump_settings(settings: Settings) -> str:
     return dump(settings)
 
 
-def commented_settings(data_path: str) -> str:
-    """A project file that shows every setting with its default and what it means, for `cityscribe init`."""
+def commented_settings(data_path: str, fitting: Mapping[str, Any] | None = None) -> str:
+    """A project file that shows every setting with its default and what it means, for `cityscribe init`. `fitting`
+    are settings that fit the data set instead of the defaults, by section."""
     head = "# A cityscribe project. Every value below is the default; what you do not need can go.\n"
-    return head + "\n".join(commented(resolve({"data": {"path": data_path}}))) + "\n"
+    if fitting:
+        head = "# A cityscribe project. Values are the defaults, or fit the data; what you do not need can go.\n"
+    values = {"data": {"path": data_path}}
+    for section, given in (fitting or {}).items():
+        values[section] = {**values.get(section, {}), **given}
+    return head + "\n".join(commented(resolve(values))) + "\n"

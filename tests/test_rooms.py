@@ -17,7 +17,10 @@ GROUND = (
 )
 """What knows no phase, no road user and no data set."""
 
-UPPER = ("traffic", "sources", "world", "prepare", "predict", "report", "browse", "stats", "detect", "serve", "cli")
+UPPER = (
+    *("traffic", "sources", "world", "prepare", "predict", "report", "browse", "stats", "detect", "describe", "serve"),
+    "cli",
+)
 
 OF_TRAFFIC = {
     *("box_sizes.py", "consistency.py", "majority.py", "wts.py", "wts_files.py"),

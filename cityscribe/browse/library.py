@@ -1,6 +1,6 @@
 """What is browsed, read once: the scenarios of a data set with what a run made of them, or the conversations of a run.
 
-    library = open_library(Path("runs/demo"), "wts")     # or a data set, or a project file
+    library = open_library(Path("runs/demo"))     # or a data set, or a project file
 
 An entry is a row of the page's list. It is known by an id made of its split and name; nothing that a browser sends is
 ever part of a path.
@@ -27,6 +27,7 @@ from cityscribe.report.samples import phase_points
 from cityscribe.sources import SOURCES
 from cityscribe.sources.intake import open_intake
 from cityscribe.sources.reading import read_scenarios
+from cityscribe.sources.recognise import found_in, recognise
 from cityscribe.traffic.scenario import PHASES, Scenario
 
 SPLITS = ("train", "val", "test")
@@ -68,6 +69,7 @@ class Library:
     answers: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)  # of conversations: by
     # question and images
     problems: int = 0  # found in reading the data set
+    found: str = ""  # what was read of a data set, in counts
     follow_links: bool = False  # also show what a link inside the data set names outside of it
 
     def leads_out(self, path: Path) -> bool:
@@ -87,8 +89,9 @@ def entry_id(split: str, name: str) -> str:
     return f"{split}-{safe_name(name)}"
 
 
-def open_library(target: Path, source: str = "wts", overrides: Sequence[str] = ()) -> Library:
-    """Read a data set (a folder in the format `source`) or a run (its folder, or a project file).
+def open_library(target: Path, source: str | None = None, overrides: Sequence[str] = ()) -> Library:
+    """Read a data set (a folder in the format `source`, or the one that it is in) or a run (its folder, or a project
+    file).
 
     Raises InputError for what is neither, and for a file of a run that is malformed.
     """
@@ -101,7 +104,7 @@ def open_library(target: Path, source: str = "wts", overrides: Sequence[str] = (
     elif (target / "project.yaml").is_file():
         settings, run_dir = load_settings(target / "project.yaml", overrides), target
     elif target.is_dir():
-        given = {"data": {"path": str(target), "source": source}}
+        given = {"data": {"path": str(target), "source": source or recognise(target)}}
         settings = resolve(given, {("data", "source"): f"--source {source}"})
     else:
         raise InputError(f"{target}: no such folder; give a data set, a run (runs/NAME) or a project file")
@@ -123,6 +126,7 @@ def _scenarios(settings: Settings, run_dir: Path | None, target: Path) -> Librar
         entries=(),
         scenarios={entry_id(scenario.split, scenario.name): scenario for scenario in scenarios},
         problems=sum(problem.level != "note" for problem in problems),
+        found=found_in(settings.data.source, scenarios),
     )
     points: Mapping[tuple[str, int], float] = {}
     if run_dir is not None:

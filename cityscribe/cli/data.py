@@ -22,22 +22,31 @@ def init(
 ) -> None:
     """Write a project file: every setting, its default and what it means, or a preset's and where they come from.
 
+    The format of the data set is recognised, and written as data.source.
+
     Example: cityscribe init project.yaml --preset cityllava-34b --data data/WTS
     """
     from cityscribe.presets import preset_text
     from cityscribe.project import commented_settings
+    from cityscribe.sources.recognise import look_into
 
     if path.exists():
         raise InputError(f"{path}: already there; name another file")
-    text = commented_settings(data) if preset is None else preset_text(preset, data)
+    found = look_into(Path(data)) if Path(data).exists() else None
+    fitting = {} if found is None else found.settings
+    text = commented_settings(data, fitting) if preset is None else preset_text(preset, data)
     path.write_text(text, encoding="utf-8")
-    console.print(f"{path}: written; set data.path in it, then `cityscribe run {path}`")
+    if found is None:
+        console.print(f"{escape(data)}: no such folder yet; set data.path in {path} to that of your data")
+    else:
+        console.print(f"{escape(data)}: {found.counts}")
+    console.print(f"{path}: written; next: cityscribe run {path}")
 
 
 @app.command()
 def check(
     data: Annotated[Path | None, typer.Argument(help="folder of a data set")] = None,
-    source: Annotated[str, typer.Option(help="its format, one of those of data.source")] = "wts",
+    source: Annotated[str | None, typer.Option(help="its format; by default, as recognised")] = None,
     tracks: Annotated[Path | None, typer.Option(help="also boxes for it, as data.tracks names them")] = None,
     videos: Annotated[bool, typer.Option(help="also open every video and image")] = True,
     submission: Annotated[
@@ -52,7 +61,8 @@ def check(
 
     Example: cityscribe check data/WTS
     """
-    from cityscribe.sources.reading import check_data
+    from cityscribe.sources.reading import read_and_check
+    from cityscribe.sources.recognise import recognise
     from cityscribe.sources.submission import check_submission
     from cityscribe.sources.wts_folders import SPLITS
 
@@ -65,11 +75,11 @@ def check(
         return
     if data is None:
         raise InputError("check: give the folder of a data set, or --submission and --against")
-    if not data.is_dir():
-        raise InputError(f"{data}: no such folder")
+    named = source or recognise(data)
     with watch("check") as progress:
-        problems = check_data(source, data, tracks=tracks, open_videos=videos, progress=progress)
-    _list_problems(problems)
+        checked = read_and_check(named, data, tracks=tracks, open_videos=videos, progress=progress)
+    console.print(f"{escape(str(data))}: {checked.found}")
+    _list_problems(checked.problems)
 
 
 def _list_problems(problems: list[Problem]) -> None:
@@ -95,12 +105,13 @@ def convert(
 
     Example: cityscribe data convert runs/demo/prepared conversations --to llava
     """
-    from cityscribe.sources.convert import WRITERS, guess_source, write_converted
+    from cityscribe.sources.convert import WRITERS, write_converted
     from cityscribe.sources.reading import conversation_source
+    from cityscribe.sources.recognise import recognise
 
     if to not in WRITERS:
         raise InputError(f"--to {to}: expected one of {', '.join(WRITERS)}")
-    named = source or guess_source(data)
+    named = source or recognise(data, "conversations")
     samples, problems = conversation_source(named).read(data)
     with watch("convert") as progress:
         files = write_converted(samples, problems, data, target, to, progress)
@@ -109,12 +120,29 @@ def convert(
     console.print(f"{len(samples)} conversations: {', '.join(map(str, files))}")
 
 
+@data_group.command("template")
+def template(
+    folder: Annotated[Path, typer.Argument(help="folder to write, which must not exist yet")],
+    clips: Annotated[int, typer.Option(min=2, max=100)] = 4,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Write a small example of data of your own, to be replaced by yours: clips, claims.csv and boxes as CVAT has them.
+
+    Example: cityscribe data template own --clips 6
+    """
+    from cityscribe.world.template import write_template
+
+    with watch("template") as progress:
+        write_template(folder, clips, seed=seed, progress=progress)
+    console.print(f"{folder}: written; look at its claims.csv, then `cityscribe check {folder}`")
+
+
 @data_group.command("browse")
 def browse(
     target: Annotated[
         Path, typer.Argument(help="folder of a data set, runs/NAME, or a project file", metavar="DATA|RUN")
     ],
-    source: Annotated[str, typer.Option(help="format of a data set, one of those of data.source")] = "wts",
+    source: Annotated[str | None, typer.Option(help="format of a data set; by default, as recognised")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8090,
     follow_links: Annotated[bool, typer.Option(help="show videos that are links out of the data set too")] = False,
     overrides: Overrides = None,
@@ -136,6 +164,8 @@ def browse(
     leave_signals_alone()
     with console.status(f"reading {target}"):
         library = open_library(target, source, overrides or [])
+    if library.found:
+        console.print(f"{escape(str(target))}: {library.found}")
     library.follow_links = follow_links
     serve_page(library, port, lambda address: console.print(address))
 
@@ -144,17 +174,20 @@ def browse(
 def stats(
     data: Annotated[Path, typer.Argument(help="folder of a data set of scenarios")],
     output: Annotated[Path, typer.Option(help="folder for stats.json and the page")] = Path("stats"),
-    source: Annotated[str, typer.Option(help="its format, one of those of data.source")] = "wts",
+    source: Annotated[str | None, typer.Option(help="its format; by default, as recognised")] = None,
     videos: Annotated[bool, typer.Option(help="also compare video files and their first frames")] = True,
 ) -> None:
     """Counts, sizes, lengths, words, near-duplicates and leaks between splits: stats.json and a page with plots.
 
     Example: cityscribe data stats data/WTS --output stats
     """
+    from cityscribe.sources.recognise import recognise
     from cityscribe.stats.page import write_stats
 
+    named = source or recognise(data)
     with watch("stats") as progress:
-        found = write_stats(data, source, output, videos=videos, progress=progress)
+        found = write_stats(data, named, output, videos=videos, progress=progress)
+    console.print(f"{escape(str(data))}: {found['read']}")
     for kind, count in found["leaks"].items():
         if count:
             console.print(f"[yellow]warning:[/] {count} {kind} in several splits")
@@ -163,17 +196,19 @@ def stats(
 
 @data_group.command("detect")
 def detect(
-    data: Annotated[Path, typer.Argument(help="folder of a WTS data set")],
+    data: Annotated[Path, typer.Argument(help="folder of clips, or of a WTS data set")],
     model: Annotated[str, typer.Option(help="folder or hub id of an object detector")],
-    output: Annotated[Path, typer.Option(help="folder for bbox_generated; DATA itself puts them in their place")],
+    output: Annotated[Path, typer.Option(help="folder for the boxes; of WTS, DATA itself puts them in their place")],
+    source: Annotated[str | None, typer.Option(help="its format; by default, as recognised")] = None,
     threshold: Annotated[float, typer.Option(min=0, max=1, help="score from which an object counts")] = 0.5,
     every: Annotated[int, typer.Option(min=1, help="frames from one that is looked at to the next")] = 3,
     batch: Annotated[int, typer.Option(min=1, help="frames that go through the model together")] = 8,
     all_views: Annotated[bool, typer.Option("--all", help="also views that have boxes already")] = False,
 ) -> None:
-    """Find the pedestrian and the vehicle of clips without boxes: DATA → bbox_generated. Needs the extra `detect`.
+    """Find the pedestrian and the vehicle of clips without boxes. Needs the extra `detect`.
 
-    Any detector of transformers (RT-DETR, DETR, YOLOS, ...) and a tracker. A stopped run goes on where it was.
+    Any detector of transformers (RT-DETR, DETR, YOLOS, ...) and a tracker. A stopped run goes on where it was. Boxes of
+    WTS are written as bbox_generated, those of clips as CVAT XML, a file a clip, which data.tracks reads.
 
     Example: cityscribe data detect data/WTS --model PekingU/rtdetr_r50vd --output data/WTS
     """
@@ -183,12 +218,16 @@ def detect(
         raise InputError("detect: needs more packages: pip install 'cityscribe[detect]'") from error
     from cityscribe.detect.clips import Options, detect_clips
     from cityscribe.detect.detector import load_detector
-    from cityscribe.sources.reading import nothing_usable
-    from cityscribe.sources.wts import read_wts
+    from cityscribe.sources.reading import scenario_source
+    from cityscribe.sources.recognise import found_in, nothing_usable, recognise
 
-    scenarios, problems = read_wts(data)
+    named = source or recognise(data)
+    scenarios, problems = scenario_source(named).read(data, splits=("train", "val", "test"))
     if not scenarios:
-        raise nothing_usable(data, problems)
+        raise nothing_usable(data, problems, named)
+    console.print(f"{escape(str(data))}: {found_in(named, scenarios)}")
+    for problem in problems if named == "clips" else ():
+        print_problem(problem)
     detector = load_detector(model)
     options = Options(threshold=threshold, every=every, batch=batch, all_views=all_views)
     with watch("detect") as progress:
@@ -198,4 +237,7 @@ def detect(
             console.print(f"[yellow]warning:[/] {escape(line['why'])}")
     boxes = sum(sum(line["boxes"].values()) for line in lines)
     found = sum(bool(line["boxes"]) for line in lines)
-    console.print(f"{boxes} boxes in {found} of {len(lines)} views; use them with data.boxes: generated (or both)")
+    place = f"data.tracks: {escape(str(output))} and " if named == "clips" else ""
+    console.print(
+        f"{boxes} boxes in {found} of {len(lines)} views; use them with {place}data.boxes: generated (or both)"
+    )

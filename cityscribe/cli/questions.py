@@ -135,14 +135,14 @@ def _references(
 ) -> tuple[list[Sample] | None, list[Sample]]:
     """The samples to score by, of one split where that is said, and those of training; None without references."""
     from cityscribe.records import read_samples
-    from cityscribe.sources.convert import guess_source
     from cityscribe.sources.reading import conversation_source
+    from cityscribe.sources.recognise import recognise
 
     if references is None:
         return None, []
     if references.suffix == ".parquet":
         return read_samples(references), []
-    named = source or guess_source(references)
+    named = source or recognise(references, "conversations")
     samples, problems = conversation_source(named).read(references)
     if not samples:
         first = f"; {problems[0]}" if problems else ""

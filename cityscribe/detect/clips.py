@@ -2,9 +2,10 @@
 
     OUT/annotations/bbox_generated/ROLE/SPLIT/[normal_trimmed/]SCENARIO/{overhead,vehicle}_view/VIEW_bbox.json
     OUT/external/BDD_PC_5K/annotations/bbox_generated/SPLIT/VIEW_bbox.json
+    OUT/CLIP.xml             of a folder of clips: CVAT XML, which CVAT opens and `data.tracks` reads
     OUT/detected.jsonl       what was found in each clip; a stopped run goes on behind it
 
-The files are those of WTS: `{"annotations": [{"image_id", "bbox", "auto-generated": true, "phase_number": ""}]}`.
+Those of WTS are `{"annotations": [{"image_id", "bbox", "auto-generated": true, "phase_number": ""}]}`.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ import numpy as np
 
 from cityscribe.detect.detector import Detection, Detector, detect
 from cityscribe.detect.tracker import track
-from cityscribe.files import InputError, write_json
+from cityscribe.files import InputError, write_json, write_text
 from cityscribe.media.video import VideoError, VideoInfo, probe, read_frames
 from cityscribe.predict.journal import Journal
+from cityscribe.sources.boxes.cvat import cvat_of
 from cityscribe.sources.boxes.track import Track, interpolated
-from cityscribe.sources.tracks import with_tracks
+from cityscribe.sources.tracks import chosen_track, with_tracks
 from cityscribe.traffic.scenario import ROLES, Box, Scenario, View
 
 LOW_SCORE = 0.1
@@ -121,6 +123,8 @@ def write_boxes(scenario: Scenario, view: View, tracks: Sequence[Track], out: Pa
 
     BDD_PC_5K has a place for the boxes of pedestrians only.
     """
+    if scenario.source == "clips":
+        return _write_cvat(scenario, view, tracks, out)
     (joined,) = with_tracks([replace(scenario, views=(view,))], {view.name: list(tracks)})
     counts = {}
     for role in ("pedestrian",) if scenario.domain == "external" else ROLES:
@@ -131,6 +135,16 @@ def write_boxes(scenario: Scenario, view: View, tracks: Sequence[Track], out: Pa
             write_json(path, {"annotations": [_annotation(box) for box in boxes]})
             counts[role] = len(boxes)
     return counts
+
+
+def _write_cvat(scenario: Scenario, view: View, tracks: Sequence[Track], out: Path) -> dict[str, int]:
+    """Write the boxes of a clip's pedestrian and vehicle as CVAT XML; how many of each."""
+    chosen = {role: found for role in ROLES if (found := chosen_track(tracks, role)) is not None}
+    if chosen:
+        path = out / f"{scenario.name}.xml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, cvat_of(view.video.name, {role: track.boxes for role, track in chosen.items()}))
+    return {role: len(track.boxes) for role, track in chosen.items()}
 
 
 def boxes_path(scenario: Scenario, view: View, role: str) -> Path:

@@ -94,7 +94,7 @@ def picture_video(
                 continue
             for path, image in zip(paths[number], render(frames[key.frame], key, settings), strict=True):
                 if path != shared:
-                    _write_jpeg(out / path, image, settings)
+                    write_jpeg(out / path, image, settings)
         drawn = {*key.boxes, *(["pedestrian"] if shared else [])}
         marked = tuple(role for role in ROLES if role in drawn) if settings.draw_boxes else ()
         marked += (GAZE,) if key.gaze is not None else ()
@@ -141,7 +141,7 @@ def _write_appearance(
             frame = read_frames(view.video, [key.frame])[key.frame] if known is None else known
         except VideoError:
             continue
-        _write_jpeg(path, render_one(frame, key, APPEARANCE, settings), settings)
+        write_jpeg(path, render_one(frame, key, APPEARANCE, settings), settings)
         return True
     return False
 
@@ -179,7 +179,8 @@ def fit(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return max(round(width * longest / max(size)), 1), max(round(height * longest / max(size)), 1)
 
 
-def _write_jpeg(path: Path, image: np.ndarray, settings: PrepareSettings) -> None:
+def write_jpeg(path: Path, image: np.ndarray, settings: PrepareSettings) -> None:
+    """Write an image (RGB uint8) as the settings have it, whole or not at all. Raises InputError where it cannot be."""
     picture = Image.fromarray(np.ascontiguousarray(image))
     size = fit(picture.size, settings.image_size)
     if size != picture.size:

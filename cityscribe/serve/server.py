@@ -20,7 +20,7 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 
 from cityscribe.files import InputError
-from cityscribe.project import Settings, load_settings, settings_without_project
+from cityscribe.project import Settings, settings_of_checkpoint
 from cityscribe.serve.app import Service, serving
 from cityscribe.serve.connections import bounded, most_connections
 from cityscribe.serve.log import log, log_to_stderr
@@ -36,13 +36,10 @@ def settings_of(checkpoint: str, project: Path | None, overrides: list[str]) -> 
 
     Those of the run that it is the model of, unless `project` names others; else the defaults. Raises InputError.
     """
-    run = Path(checkpoint).resolve().parent
-    if project is None and (run / "project.yaml").is_file():
-        project = run / "project.yaml"
-    settings = settings_without_project(overrides) if project is None else load_settings(project, overrides)
+    settings, _ = settings_of_checkpoint(checkpoint, project, overrides)
     if settings.predict.engine != "local":
         raise InputError("predict.engine: a checkpoint is served by the local engine; --set predict.engine=local")
-    return settings, run / "prepared"
+    return settings, Path(checkpoint).resolve().parent / "prepared"
 
 
 def read_token(file: Path | None) -> str:

@@ -3,7 +3,8 @@
 A source of scenarios takes the folder of a data set and the wanted splits, and gives the scenarios and the problems
 that it found. A source of conversations takes the folder, the files wanted of it and the number of frames that a video
 is shown by, and gives samples (see `records.Sample` on how they name images) and problems. Either can be checked: all
-problems, with those that only the images and videos show.
+problems, with those that only the images and videos show. Each says how sure it is that a folder is in its format, by
+the names in it (`recognise`), and what it looks for.
 
     SOURCES["llava"].read(Path("data/llava"))      # samples and problems
     SOURCES["wts"].yields                          # "scenarios"
@@ -11,14 +12,15 @@ problems, with those that only the images and videos show.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from cityscribe.files import InputError
 from cityscribe.records import Problem, Sample
 from cityscribe.registry import Registry
+from cityscribe.sources.listing import Certainty, Listing, never
 from cityscribe.traffic.scenario import Scenario
 
 Yields = Literal["scenarios", "conversations"]
@@ -36,8 +38,12 @@ class ScenarioSource:
     yields: ClassVar[Yields] = "scenarios"
 
     read: Callable[..., tuple[list[Scenario], list[Problem]]]  # (root, *, splits)
-    check: Callable[..., list[Problem]]  # (root, *, open_videos, progress): the problems of its files and videos
+    check: Callable[..., tuple[list[Scenario], list[Problem]]]  # (root, *, open_videos, progress): the same, with the
+    # problems of its videos
     beside: Callable[[Path], list[Path]] = nothing_beside  # files that are read outside of the root
+    recognise: Callable[[Listing], Certainty] = never
+    looks_for: str = ""  # what `recognise` looks for, in words
+    init: Mapping[str, Any] = field(default_factory=dict)  # settings of a project on such data that are no defaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +52,14 @@ class ConversationSource:
 
     yields: ClassVar[Yields] = "conversations"
 
-    read: Callable[..., tuple[list[Sample], list[Problem]]]  # (root, *, files, frames)
+    read: Callable[..., tuple[list[Sample], list[Problem]]]  # (root, *, files, frames), and tracks where it takes boxes
     against: str = ""  # the class that answers are counted against where `evaluate.against` names none
     submission: Callable[[Path, Path], int] | None = None  # writes from predictions.jsonl what is handed in
     beside: Callable[[Path], list[Path]] = nothing_beside  # files that are read outside of the root
+    takes_boxes: bool = False  # whether `read` takes `tracks`, a path of boxes for its videos (`data.tracks`)
+    recognise: Callable[[Listing], Certainty] = never
+    looks_for: str = ""  # what `recognise` looks for, in words
+    init: Mapping[str, Any] = field(default_factory=dict)  # settings of a project on such data that are no defaults
 
 
 Source = ScenarioSource | ConversationSource
@@ -63,6 +73,7 @@ def _is_source(name: str, member: object) -> None:
 SOURCES: Registry[Source] = Registry("source", "the format of a data set", check=_is_source)
 SOURCES.add("wts", "cityscribe.sources.wts:SOURCE", "WTS with BDD_PC_5K: phases, captions", paper="Kong et al. 2024")
 SOURCES.add("clips", "cityscribe.sources.clips:SOURCE", "a folder of videos without any annotation")
+SOURCES.add("table", "cityscribe.sources.table:SOURCE", "clips and a table about them, CSV or Excel")
 SOURCES.add("llava", "cityscribe.sources.llava:SOURCE", "LLaVA JSON and mixtures of it")
 SOURCES.add("sharegpt", "cityscribe.sources.sharegpt:SOURCE", "the data folder of LLaMA-Factory")
 SOURCES.add("messages", "cityscribe.sources.messages:SOURCE", "messages and images, as TRL and ms-swift train on")

@@ -23,6 +23,7 @@ from cityscribe.sources import ConversationSource
 from cityscribe.sources.choices import choice_turns, drawn_options
 from cityscribe.sources.conversation import FRAMES, Entry, build_sample, frames_of, question_sample
 from cityscribe.sources.intake import Intake, open_intake
+from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_by_stem
 from cityscribe.traffic.captions import MAX_TIME_S
@@ -162,4 +163,12 @@ def _of_video(
             yield sample
 
 
-SOURCE = ConversationSource(read_animal_kingdom)
+def recognise(listing: Listing) -> Certainty:
+    lists = listing.having(r"(?:^|/)(?:train|test)\.txt$")
+    sentences = any("##" in listing.head(name) for name in lists)
+    return Certainty.CERTAIN if sentences or listing.having(rf"(?:^|/){METADATA}$") else Certainty.NO
+
+
+SOURCE = ConversationSource(
+    read_animal_kingdom, recognise=recognise, looks_for="annotation/{train,test}.txt with CLIP START END##SENTENCE"
+)

@@ -16,6 +16,7 @@ from cityscribe.records import Problem, Sample, image_block, text_block
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, Entry, Turn, build_sample, frames_of
 from cityscribe.sources.intake import Intake, open_intake
+from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_by_stem, stem_of
 from cityscribe.traffic.captions import MAX_TIME_S
@@ -85,4 +86,9 @@ def _span(
     return build_sample(entry, turns, images, [], frames=1, name=f"{stem}/{number}", split=split)
 
 
-SOURCE = ConversationSource(read_bddx)
+def recognise(listing: Listing) -> Certainty:
+    heads = (listing.head(name) for name in listing.data_files(".csv"))
+    return Certainty.CERTAIN if any("Input.Video" in head for head in heads) else Certainty.NO
+
+
+SOURCE = ConversationSource(read_bddx, recognise=recognise, looks_for="BDD-X-Annotations_v1.csv")

@@ -14,7 +14,7 @@ from cityscribe.media.video import VideoError, VideoInfo, frame_index, probe
 from cityscribe.records import Problem, Sample
 from cityscribe.sources.intake import Intake
 from cityscribe.sources.wts import Origin, read_with_origins
-from cityscribe.traffic.scenario import PHASES, View
+from cityscribe.traffic.scenario import PHASES, Scenario, View
 
 OVERHANG_PIXELS = 1.0
 """How far a box may reach over the frame by rounding."""
@@ -33,9 +33,16 @@ def check_wts(root: Path, *, open_videos: bool = True, progress: Progress | None
     """All problems of a WTS data set: those of its files, and with `open_videos` those of its videos and of what the
     annotations say about them. An error cannot be used; a warning is used, with something left out. Raises InputError
     where the root is no folder."""
+    return read_and_check_wts(root, open_videos=open_videos, progress=progress)[1]
+
+
+def read_and_check_wts(
+    root: Path, *, open_videos: bool = True, progress: Progress | None = None
+) -> tuple[list[Scenario], list[Problem]]:
+    """The scenarios of a WTS data set, and what `check_wts` finds."""
     scenarios, problems, origins = read_with_origins(root)
     if not open_videos:
-        return problems
+        return scenarios, problems
     views = [view for scenario in scenarios for view in scenario.views]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         found = pool.map(lambda view: list(_check_view(view, root, origins)), views)
@@ -43,7 +50,7 @@ def check_wts(root: Path, *, open_videos: bool = True, progress: Progress | None
             problems.extend(more)
             if progress is not None:
                 progress(done, len(views))
-    return problems
+    return scenarios, problems
 
 
 def _check_view(view: View, root: Path, origins: dict[Origin, str]) -> Iterator[Problem]:
@@ -100,9 +107,20 @@ def check_samples(
 ) -> list[Problem]:
     """All problems of a data set of conversations: those of its files, and with `open_videos` those of its images and
     videos. Raises InputError where the root is no folder."""
+    return read_and_check_samples(read, root, open_videos=open_videos, progress=progress)[1]
+
+
+def read_and_check_samples(
+    read: Callable[..., tuple[list[Sample], list[Problem]]],
+    root: Path,
+    *,
+    open_videos: bool = True,
+    progress: Progress | None = None,
+) -> tuple[list[Sample], list[Problem]]:
+    """The samples, and what `check_samples` finds."""
     samples, problems = read(root)
     if not open_videos:
-        return problems
+        return samples, problems
     references = dict.fromkeys(image for sample in samples for image in sample.images if not IN_TABLE.search(image))
     files = dict.fromkeys((FRAME.sub("", reference), bool(FRAME.search(reference))) for reference in references)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
@@ -111,7 +129,7 @@ def check_samples(
             problems.extend(more)
             if progress is not None:
                 progress(done, len(files))
-    return problems
+    return samples, problems
 
 
 def _check_file(root: Path, name: str, is_video: bool) -> Iterator[Problem]:

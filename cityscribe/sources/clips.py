@@ -17,6 +17,7 @@ from cityscribe.media.video import VideoError, VideoInfo, probe
 from cityscribe.records import Problem
 from cityscribe.sources import ScenarioSource
 from cityscribe.sources.intake import Intake, open_intake
+from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.traffic.scenario import PHASES, Phase, Scenario, Split, View
 
 SPLIT: Split = "test"
@@ -37,6 +38,12 @@ def check_clips(
     return _read(root, (SPLIT,), progress)[1]
 
 
+def _read_and_check(
+    root: Path, *, open_videos: bool = True, progress: Callable[[int, int], None] | None = None
+) -> tuple[list[Scenario], list[Problem]]:
+    return _read(root, (SPLIT,), progress)
+
+
 def _read(
     root: Path, splits: Sequence[str], progress: Callable[[int, int], None] | None = None
 ) -> tuple[list[Scenario], list[Problem]]:
@@ -50,7 +57,7 @@ def _read(
         for done, (video, found) in enumerate(zip(videos, pool.map(_probed, videos), strict=True), start=1):
             if isinstance(found, VideoInfo):
                 name = _name(root, video, suffix=stems[_name(root, video, suffix=False)] > 1)
-                scenarios.append(_scenario(name, video, found))
+                scenarios.append(clip_scenario(name, video, found))
                 for lost in found.what_is_lost():
                     intake.add("warning", video, "", lost)
             else:
@@ -80,11 +87,22 @@ def _probed(video: Path) -> VideoInfo | VideoError:
         return error
 
 
-def _scenario(name: str, video: Path, info: VideoInfo) -> Scenario:
+def clip_scenario(name: str, video: Path, info: VideoInfo) -> Scenario:
+    """A clip without any annotation as a scenario, in equal parts."""
     part_s = info.duration_s / len(PHASES)
     phases = tuple(Phase(number, number * part_s, (number + 1) * part_s) for number in range(len(PHASES)))
     view = View(name=video.stem, kind="overhead", video=video, phases=phases)
     return Scenario(name=name, domain="external", split=SPLIT, views=(view,), source="clips")
 
 
-SOURCE = ScenarioSource(read_clips, check_clips)
+def recognise(listing: Listing) -> Certainty:
+    return Certainty.REST if listing.ending(*VIDEO_SUFFIXES) else Certainty.NO
+
+
+SOURCE = ScenarioSource(
+    read_clips,
+    _read_and_check,
+    recognise=recognise,
+    looks_for="videos, anywhere below the folder",
+    init={"data": {"boxes": "both"}, "model": {"method": "none"}, "predict": {"split": "test"}},
+)

@@ -26,31 +26,6 @@ WRITERS: dict[str, tuple[Callable[[Sequence[Sample], Path], None], str]] = {
 """By format: what writes one file of it, and the suffix of that file."""
 
 
-def guess_source(root: Path) -> str:
-    """The format of a folder of conversations, by the names in it and the first words of its files.
-
-    Raises InputError where that does not tell.
-    """
-    if (root / "dataset_info.json").is_file() and not (root / "state.json").is_file():
-        return "sharegpt"
-    names = sorted(os.listdir(root)) if root.is_dir() else []
-    if "dataset_dict.json" in names or "state.json" in names or any(name.endswith(".parquet") for name in names):
-        return "datasets"
-    for name in names:
-        if name.endswith((".json", ".jsonl")):
-            with (root / name).open("rb") as file:
-                head = file.read(1 << 20)
-            places = {key: head.find(f'"{key}"'.encode()) for key in ("conversations", "messages", "prompt")}
-            first = (
-                min((place, key) for key, place in places.items() if place >= 0) if max(places.values()) >= 0 else None
-            )
-            if first is not None:
-                return "llava" if first[1] == "conversations" else "messages"
-        elif name.endswith((".yaml", ".yml")):
-            return "llava"
-    raise InputError(f"{root}: cannot tell its format; name it with --from")
-
-
 def write_converted(
     samples: Sequence[Sample],
     problems: Sequence[Problem],

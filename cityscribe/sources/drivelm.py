@@ -20,6 +20,7 @@ from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, Block, Entry, build_sample
 from cityscribe.sources.entries import EntryModel, Text, checked
 from cityscribe.sources.intake import UNREADABLE, open_intake
+from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
 from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.values import plain_text, shown
@@ -123,4 +124,9 @@ def _image(entry: Entry, camera: str, name: Any) -> str | None:
     return None
 
 
-SOURCE = ConversationSource(read_drivelm)
+def recognise(listing: Listing) -> Certainty:
+    heads = (listing.head(name) for name in listing.data_files(".json"))
+    return Certainty.CERTAIN if any('"key_frames"' in head for head in heads) else Certainty.NO
+
+
+SOURCE = ConversationSource(read_drivelm, recognise=recognise, looks_for="JSON with key_frames")

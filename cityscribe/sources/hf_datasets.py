@@ -22,6 +22,7 @@ from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, Entry
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
+from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.messages import samples_of_row
 from cityscribe.values import shown
 
@@ -146,4 +147,12 @@ def _messages_of_texts(texts: list[Any]) -> list[dict[str, Any]]:
     return spoken
 
 
-SOURCE = ConversationSource(read_datasets)
+def recognise(listing: Listing) -> Certainty:
+    if listing.having(r"^(?:dataset_dict\.json|state\.json)$"):
+        return Certainty.CERTAIN
+    return Certainty.LIKELY if listing.having(r"^(?:data/)?[^/]*\.parquet$") else Certainty.NO
+
+
+SOURCE = ConversationSource(
+    read_datasets, recognise=recognise, looks_for="dataset_dict.json, state.json or Parquet files"
+)

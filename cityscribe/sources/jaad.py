@@ -22,6 +22,7 @@ from cityscribe.sources.boxes.track import Track
 from cityscribe.sources.choices import LETTERS, choice_turns
 from cityscribe.sources.conversation import FRAMES, Entry, build_sample
 from cityscribe.sources.intake import Intake, open_intake
+from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_by_stem
 from cityscribe.traffic.meta import TrafficMeta
@@ -123,4 +124,8 @@ def _place(box: Box, size: tuple[float, float]) -> str:
     return f"[{', '.join(str(round(1000 * min(max(share, 0), 1))) for share in corners)}]"
 
 
-SOURCE = ConversationSource(read_jaad)
+def recognise(listing: Listing) -> Certainty:
+    return Certainty.CERTAIN if listing.having(r"(?:^|/)(?:split_ids/|video_\d{4}\.xml$)") else Certainty.NO
+
+
+SOURCE = ConversationSource(read_jaad, recognise=recognise, looks_for="annotations/video_NNNN.xml and split_ids/")

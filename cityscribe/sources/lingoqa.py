@@ -17,6 +17,7 @@ from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, Entry, media, question_sample
 from cityscribe.sources.intake import open_intake
+from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
 from cityscribe.values import name_of
 
@@ -58,4 +59,17 @@ def read_lingoqa(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES)
     return samples, intake.problems
 
 
-SOURCE = ConversationSource(read_lingoqa)
+def recognise(listing: Listing) -> Certainty:
+    for name in listing.data_files(".parquet"):
+        try:
+            columns = pq.read_schema(listing.root / name).names
+        except (pa.ArrowException, OSError, ValueError):
+            continue
+        if set(COLUMNS) <= set(columns):
+            return Certainty.CERTAIN
+    return Certainty.NO
+
+
+SOURCE = ConversationSource(
+    read_lingoqa, recognise=recognise, looks_for="Parquet files with question_id and segment_id"
+)

@@ -38,6 +38,7 @@ from cityscribe.sources.conversation import (
 )
 from cityscribe.sources.entries import EntryModel, checked
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
+from cityscribe.sources.listing import Certainty, Listing, first_key
 from cityscribe.sources.pairs import preference_to_write, with_rejected
 from cityscribe.sources.splits import split_named
 from cityscribe.values import name_of, shown
@@ -159,4 +160,11 @@ def _entry(sample: Sample) -> dict[str, Any]:
     return {"id": sample.meta.scenario, **named, "conversations": turns, **own}
 
 
-SOURCE = ConversationSource(read_llava)
+def recognise(listing: Listing) -> Certainty:
+    if any("json_path" in listing.head(name) for name in listing.data_files(".yaml", ".yml")):
+        return Certainty.CERTAIN
+    talks = (listing.head(name) for name in listing.data_files(".json", ".jsonl"))
+    return Certainty.LIKELY if any(first_key(head) == "conversations" for head in talks) else Certainty.NO
+
+
+SOURCE = ConversationSource(read_llava, recognise=recognise, looks_for="JSON with conversations, or a YAML mixture")

@@ -36,6 +36,7 @@ from cityscribe.sources.conversation import (
     unshown,
 )
 from cityscribe.sources.intake import MAX_PIXELS, open_intake
+from cityscribe.sources.listing import Certainty, Listing, first_key
 from cityscribe.sources.pairs import REJECTED, preference_to_write, with_rejected
 from cityscribe.sources.splits import split_named
 from cityscribe.values import finite, name_of, plain_text, shown
@@ -189,4 +190,11 @@ def _row(sample: Sample) -> dict[str, Any]:
     }
 
 
-SOURCE = ConversationSource(read_messages)
+def recognise(listing: Listing) -> Certainty:
+    talks = (listing.head(name) for name in listing.data_files(".json", ".jsonl"))
+    return Certainty.LIKELY if any(first_key(head) in ("messages", "prompt") for head in talks) else Certainty.NO
+
+
+SOURCE = ConversationSource(
+    read_messages, recognise=recognise, looks_for="JSON with messages, or prompt and completion"
+)

@@ -20,6 +20,7 @@ from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, Block, Entry, Turn, build_sample, entries_of
 from cityscribe.sources.entries import EntryModel, Text, checked
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
+from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_by_stem
 from cityscribe.traffic.meta import TrafficMeta
@@ -113,4 +114,8 @@ def _question(entry: Entry, shots: dict[str, dict[str, str]], number: int) -> Sa
     return build_sample(entry, turns, images, [], frames=1, name=name, split=split, meta=meta)
 
 
-SOURCE = ConversationSource(read_nuscenes_qa)
+def recognise(listing: Listing) -> Certainty:
+    return Certainty.CERTAIN if listing.having(r"(?:^|/)NuScenes_\w+_questions\.json$") else Certainty.NO
+
+
+SOURCE = ConversationSource(read_nuscenes_qa, recognise=recognise, looks_for="NuScenes_{train,val}_questions.json")

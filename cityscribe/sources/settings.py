@@ -11,7 +11,9 @@ from cityscribe.settings import Fraction, Named, Section
 
 
 class DataSettings(Section):
-    source: Annotated[str, Named("source")] = Field("wts", description="format of the data set")
+    source: Annotated[str, Named("source")] = Field(
+        "wts", description="format of the data set; where none is written, the one that the folder is in"
+    )
     path: Path = Field(description="folder of the data set")
     files: tuple[str, ...] = Field(
         (), description="of a source of conversations: which files of the folder; none takes all"

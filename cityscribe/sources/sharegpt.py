@@ -33,6 +33,7 @@ from cityscribe.sources.conversation import (
     unshown,
 )
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
+from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.pairs import preference_to_write, with_rejected
 from cityscribe.sources.splits import split_named
 from cityscribe.values import name_of, plain_text, shown
@@ -241,4 +242,8 @@ def _row(sample: Sample) -> dict[str, Any]:
     }
 
 
-SOURCE = ConversationSource(read_sharegpt)
+def recognise(listing: Listing) -> Certainty:
+    return Certainty.CERTAIN if INFO in listing.files and "state.json" not in listing.files else Certainty.NO
+
+
+SOURCE = ConversationSource(read_sharegpt, recognise=recognise, looks_for="dataset_info.json")

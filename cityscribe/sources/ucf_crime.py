@@ -20,6 +20,7 @@ from cityscribe.sources import ConversationSource
 from cityscribe.sources.choices import LETTERS, choice_turns, drawn_options
 from cityscribe.sources.conversation import FRAMES, Entry, build_sample, frames_of
 from cityscribe.sources.intake import open_intake
+from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_by_stem, stem_of
 from cityscribe.traffic.meta import TrafficMeta
@@ -90,4 +91,11 @@ def _names(label: str, part: str) -> bool:
     return re.match(rf"{label}(?![a-z])", part) is not None
 
 
-SOURCE = ConversationSource(read_ucf_crime, against=NORMAL)
+def recognise(listing: Listing) -> Certainty:
+    named = listing.having(r"(?:^|/)(?:Temporal_)?Anomaly_[^/]*\.txt$")
+    return Certainty.CERTAIN if named else Certainty.NO
+
+
+SOURCE = ConversationSource(
+    read_ucf_crime, against=NORMAL, recognise=recognise, looks_for="Anomaly_Train.txt and its kin"
+)

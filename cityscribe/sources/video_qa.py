@@ -10,6 +10,7 @@ Videos lie anywhere below the data folder, under the name that a question gives,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, entries_of, frames_of, question_sample
 from cityscribe.sources.entries import EntryModel, Name, checked
 from cityscribe.sources.intake import Intake, open_intake
+from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_by_stem, stem_of
 from cityscribe.values import name_of, shown
@@ -107,4 +109,17 @@ def _answers(intake: Intake, path: Path) -> dict[str, Any]:
     return found
 
 
-SOURCE = ConversationSource(read_video_qa)
+def recognise(listing: Listing) -> Certainty:
+    if listing.having(rf"^(?:[^/]*_qa\.json|[^/]*_q\.json|{re.escape(MAPPING)})$"):
+        return Certainty.CERTAIN
+    heads = [listing.head(name) for name in listing.data_files(".json", ".jsonl")]
+    asks = re.compile('"(?:question|q|Q)" *:')
+    named = re.compile('"(?:video_id|video_name)" *:')
+    return Certainty.LIKELY if any(asks.search(head) and named.search(head) for head in heads) else Certainty.NO
+
+
+SOURCE = ConversationSource(
+    read_video_qa,
+    recognise=recognise,
+    looks_for="*_qa.json, *_q.json, or JSON with a question and a video_id or video_name",
+)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ from cityscribe.media.kinds import VIDEO_SUFFIXES
 from cityscribe.records import Problem
 from cityscribe.sources import ScenarioSource
 from cityscribe.sources.intake import Intake
+from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.wts_boxes import read_box_file
 from cityscribe.sources.wts_folders import (
     BOX_SUFFIX,
@@ -263,10 +265,10 @@ def _boxes(
     return {where: sorted(found, key=lambda box: box.image_id) for where, found in boxes.items()}
 
 
-def _check(root: Path, **options: Any) -> list[Problem]:
-    from cityscribe.sources.check import check_wts  # which opens videos, as reading does not
+def _check(root: Path, **options: Any) -> tuple[list[Scenario], list[Problem]]:
+    from cityscribe.sources.check import read_and_check_wts  # which opens videos, as reading does not
 
-    return check_wts(root, **options)
+    return read_and_check_wts(root, **options)
 
 
 def list_beside(root: Path) -> list[Path]:
@@ -275,4 +277,11 @@ def list_beside(root: Path) -> list[Path]:
     return [whole.with_name(REFERENCE_LIST)] if PARTS.fullmatch(whole.name) else []
 
 
-SOURCE = ScenarioSource(read_wts, _check, list_beside)
+def recognise(listing: Listing) -> Certainty:
+    named = listing.having(rf"(?:^|/)annotations/caption/|{re.escape(CAPTION_SUFFIX)}$")
+    return Certainty.CERTAIN if named else Certainty.NO
+
+
+SOURCE = ScenarioSource(
+    read_wts, _check, list_beside, recognise=recognise, looks_for="annotations/caption/SPLIT/.../SCENARIO_caption.json"
+)

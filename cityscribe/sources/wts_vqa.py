@@ -25,6 +25,7 @@ from cityscribe.sources.choices import LETTERS, choice_turns, write_submission
 from cityscribe.sources.conversation import FRAMES, Entry, boxed_frame, build_sample, frames_of
 from cityscribe.sources.entries import EntryModel, Text, checked
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
+from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
 from cityscribe.sources.videos import files_below, files_by_stem, stem_of
 from cityscribe.sources.wts_boxes import read_box_file
@@ -269,4 +270,14 @@ def _questions(
     return samples
 
 
-SOURCE = ConversationSource(read_wts_vqa, submission=write_submission)
+def recognise(listing: Listing) -> Certainty:
+    named = listing.having(r"(?:^|/)(?:annotations/vqa/|WTS_VQA[^/]*\.json$)")
+    return Certainty.CERTAIN if named else Certainty.NO
+
+
+SOURCE = ConversationSource(
+    read_wts_vqa,
+    submission=write_submission,
+    recognise=recognise,
+    looks_for="annotations/vqa/ or WTS_VQA_PUBLIC_TEST.json",
+)

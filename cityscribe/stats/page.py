@@ -17,7 +17,8 @@ from markupsafe import Markup
 from cityscribe.files import InputError, write_json
 from cityscribe.records import Problem
 from cityscribe.report.page import environment, write_page
-from cityscribe.sources.reading import nothing_usable, scenario_source
+from cityscribe.sources.reading import scenario_source
+from cityscribe.sources.recognise import found_in, nothing_usable
 from cityscribe.stats import counts
 from cityscribe.stats.duplicates import Group, equal_files, equal_names, leaks, near_captions, near_frames
 from cityscribe.stats.plots import bar_chart, bin_labels
@@ -49,9 +50,10 @@ def write_stats(
     """
     scenarios, problems = read_splits(data, source)
     if not scenarios:
-        raise nothing_usable(data, problems)
+        raise nothing_usable(data, problems, source)
     found = measure(scenarios, videos=videos, progress=progress)
     found["problems"] = len(problems)
+    found["read"] = found_in(source, scenarios)
     try:
         write_page(render(found, data.resolve().name), out)
         write_json(out / "stats.json", found)

@@ -48,7 +48,7 @@ def test_a_run_can_be_named_by_its_folder_or_its_project_file(run_dir: Path) -> 
     ("make", "said"),
     [
         (lambda folder: folder / "nothing", "no such folder"),
-        (lambda folder: folder, "no scenario can be used"),
+        (lambda folder: folder, "is in no format that is read; it has no files"),
     ],
     ids=["missing", "empty"],
 )

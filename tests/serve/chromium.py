@@ -80,7 +80,7 @@ class Page:
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
         self.send("Page.navigate", url=address)
-        self.wait("document.readyState == 'complete' && location.href.startsWith('http')")
+        self.wait("document.readyState == 'complete' && !location.href.startsWith('about:')")
 
     def choose_file(self, selector: str, path: Path) -> None:
         root = self.send("DOM.getDocument")["root"]["nodeId"]

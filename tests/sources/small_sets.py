@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cityscribe.media.video import write_video
+from cityscribe.sources.boxes.cvat import cvat_of
+from cityscribe.traffic.scenario import Box
 from tests.media.numbered_video import numbered_frame
 from tests.sources.conversations import dump, dump_lines, picture
 from tests.sources.tree import write
@@ -285,7 +287,21 @@ def animal_kingdom(root: Path, empty: bool = True) -> None:
     )
 
 
+def table(root: Path, empty: bool = True) -> None:
+    """Its clips are never empty: they are opened when it is read."""
+    clip(root / "clips" / "a.mp4", empty=False)
+    clip(root / "clips" / "b.mp4", empty=False)
+    write(
+        root / "claims.csv",
+        "clip,start,end,text,question,answer,split\n"
+        'a,0.5,0:02,"The van backs out, slowly.",,,train\nb.mp4,,,,Which car moves?,The white one.,val\n',
+    )
+    boxes = [Box(0, (5, 5, 30, 20)), Box(29, (30, 5, 30, 20))]
+    write(root / "boxes" / "a.xml", cvat_of("a.mp4", {"car": boxes}))
+
+
 SMALL_SETS: dict[str, tuple[str, Callable[[Path, bool], None]]] = {
+    "table": ("table", table),
     "llava": ("llava", llava),
     "mixture": ("llava", mixture),
     "sharegpt": ("sharegpt", sharegpt),

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from cityscribe.files import InputError
 from cityscribe.records import Sample, image_block, message, text_block, write_samples
 from cityscribe.sources.conversation import MARKS
-from cityscribe.sources.convert import WRITERS, guess_source, write_converted
+from cityscribe.sources.convert import WRITERS, write_converted
 from cityscribe.sources.hf_datasets import read_datasets
 from cityscribe.sources.llava import read_llava, write_llava
 from cityscribe.sources.messages import read_messages, write_messages
+from cityscribe.sources.recognise import recognise
 from cityscribe.sources.sharegpt import read_sharegpt, write_sharegpt
 from cityscribe.traffic.meta import TrafficMeta
 from tests.sources.conversations import IMAGES, conversations, picture
@@ -109,7 +110,7 @@ def test_a_folder_is_converted_with_its_images_and_back(tmp_path: Path, to: str)
     files = write_converted(*read_messages(root), root, target, to)
     assert [file.parent for file in files] == [target]
     assert (target / "deep" / "b.png").read_bytes() == (root / "deep" / "b.png").read_bytes()
-    assert guess_source(target) == to
+    assert recognise(target, "conversations") == to
     assert READERS[to](target) == (samples, [])
 
 

@@ -53,13 +53,11 @@ def _prepare_scenarios(settings: Settings, made_from: str, progress: Progress) -
 def _prepare_conversations(settings: Settings, made_from: str, progress: Progress) -> None:
     from cityscribe.prepare.conversations import prepare_conversations
     from cityscribe.sources.choices import in_all_rotations
-    from cityscribe.sources.reading import conversation_source, nothing_usable
+    from cityscribe.sources.reading import read_conversations
     from cityscribe.sources.splits import divide
 
     data = settings.data
-    samples, problems = conversation_source(data.source).read(data.path, files=data.files, frames=data.frames)
-    if not samples:
-        raise nothing_usable(data.path, problems, "conversation")
+    samples, problems = read_conversations(data)
     samples = divide(samples, data.val_share, settings.seed)
     if settings.prepare.rotate_options:
         samples = in_all_rotations(samples)

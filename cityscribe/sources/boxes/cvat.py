@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element, ParseError, SubElement, indent, tostring
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
@@ -112,6 +112,28 @@ def parsed_xml(intake: Intake, path: Path) -> Element | None:
     except (OSError, ValueError, LookupError, RecursionError) as error:
         intake.add("error", path, "", f"not readable XML: {error}")
     return None
+
+
+def cvat_of(video: str, tracks: Mapping[str, Sequence[Box]]) -> str:
+    """CVAT XML ("for video" 1.1) of a video: a track a label, with a keyframe for each of its boxes."""
+    root = Element("annotations")
+    SubElement(root, "version").text = "1.1"
+    SubElement(SubElement(SubElement(root, "meta"), "task"), "source").text = video
+    for number, (label, boxes) in enumerate(tracks.items()):
+        track = SubElement(root, "track", id=str(number), label=label)
+        for place, box in enumerate(boxes):
+            _add_box(track, box, box.image_id, outside=False)
+            if place + 1 == len(boxes) or boxes[place + 1].image_id > box.image_id + 1:
+                _add_box(track, box, box.image_id + 1, outside=True)  # or it would stand to the next keyframe
+    indent(root, " ")
+    return tostring(root, encoding="unicode", xml_declaration=False) + "\n"
+
+
+def _add_box(track: Element, box: Box, frame: int, *, outside: bool) -> None:
+    x, y, width, height = box.xywh
+    corners = {"xtl": x, "ytl": y, "xbr": x + width, "ybr": y + height}
+    values = {name: f"{value:.2f}" for name, value in corners.items()}
+    SubElement(track, "box", frame=str(frame), outside=str(int(outside)), occluded="0", keyframe="1", **values)
 
 
 def _track(note: Note, place: str, element: Element, number: int) -> Track | None:
