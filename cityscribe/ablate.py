@@ -25,6 +25,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cityscribe.ablations import ABLATIONS
+from cityscribe.ablations.plot import Row, plot
 from cityscribe.evaluate.resampling import holm
 from cityscribe.files import InputError, spreadsheet_cell, write_json, write_text
 from cityscribe.pipeline import STAGES, Watch, run
@@ -132,7 +133,7 @@ def ablate(ablation: Ablation, runs: Path, watch: Watch, tell: Callable[[str], N
     write_json(folder / "results.json", {"name": ablation.name, "about": ablation.about, "arms": _plain(arms)})
     for suffix, table in (("txt", text_table), ("md", markdown_table), ("csv", csv_table)):
         write_text(folder / f"table.{suffix}", table(arms))
-    plot(arms, ablation, folder / "scores.png")
+    plot(ablation.about or ablation.name, [_row(arm) for arm in arms], folder / "scores.png")
     return arms
 
 
@@ -228,29 +229,9 @@ def csv_table(arms: list[Arm]) -> str:
     return out.getvalue()
 
 
-def plot(arms: list[Arm], ablation: Ablation, path: Path) -> None:
-    """A point for each seed and a bar at the mean, one line an arm."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.0, 1.2 + 0.42 * len(arms)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for row, arm in enumerate(arms):
-        axes.plot(arm.scores, [row] * len(arm.scores), "o", color="#1f6feb", alpha=0.55, markersize=6)
-        axes.plot([arm.mean] * 2, [row - 0.28, row + 0.28], color="#0b1f3a", linewidth=2.2)
-        axes.annotate(f"{arm.mean:.1f}", (arm.mean, row - 0.32), ha="center", va="bottom", fontsize=8)
-    axes.set_yticks(range(len(arms)), [arm.name for arm in arms])
-    axes.set_ylim(len(arms) - 0.4, -0.75)
-    axes.set_xlabel("score, points (a dot for each seed, a bar at the mean)")
-    axes.set_title(ablation.about or ablation.name, fontsize=10, loc="left")
-    axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    partial = path.with_suffix(".partial.png")
-    figure.savefig(partial, dpi=130, metadata={"Software": ""})
-    partial.replace(path)
+def _row(arm: Arm) -> Row:
+    interval = None if arm.interval is None else (arm.interval.low, arm.interval.high)
+    return Row(arm.name, arm.scores, arm.mean, interval)
 
 
 def _plain(arms: list[Arm]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import yaml
 
 from cityscribe.ablate import METRICS, Arm, ablate, csv_table, load_ablation, markdown_table, plan, text_table
 from cityscribe.ablations import ABLATIONS
+from cityscribe.ablations.plot import Row, near_rows, plot
 from cityscribe.files import InputError, spreadsheet_cell
 from cityscribe.world.dataset import WorldSettings, write_dataset
 
@@ -117,6 +119,15 @@ def test_runs_are_made_once_and_compared(tiny: Callable[[str], Path], tmp_path: 
     ablate(load_ablation(file), tmp_path / "runs", watch, lambda _: None)
     assert made == []
     assert (tmp_path / "runs/test/table.md").read_bytes() == before
+
+
+def test_an_arm_that_is_far_off_does_not_own_the_axis(tmp_path: Path) -> None:
+    rows = [Row(f"arm {n}", (mean, mean + 0.2), mean + 0.1, None) for n, mean in enumerate((80.0, 81.0, 79.5, 3.0))]
+    assert near_rows(rows) == sorted(rows[:3], key=lambda row: row.mean)
+    assert near_rows(rows[:2]) == sorted(rows[:2], key=lambda row: row.mean)
+    plot("what is drawn", rows, tmp_path / "far.png")
+    plot("what is drawn", [rows[0], replace(rows[1], interval=(-2.0, 6.0))], tmp_path / "near.png")
+    assert (tmp_path / "far.png").stat().st_size > 5000
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "＝1"])

@@ -1,13 +1,15 @@
-"""The routes of the page, and what stands before them. Everything is read-only.
+"""The routes of the page, and what stands before them.
 
 What an address names is looked up in the library: an id of an entry, the place of a view, the number of a frame. None
-of it is part of a path.
+of it is part of a path. Everything is read-only but corrections, which are written beside the data set.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any, get_args
 
 from fastapi import FastAPI, Query
@@ -17,10 +19,19 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cityscribe.browse.detail import conversation_detail, look, phase_key_frame, scenario_detail, without_path
+from cityscribe.browse.corrections import Request as Correcting
+from cityscribe.browse.detail import (
+    conversation_detail,
+    look,
+    phase_key_frame,
+    scenario_detail,
+    thumbnail_frame,
+    without_path,
+)
 from cityscribe.browse.library import Library
-from cityscribe.browse.pictures import frame_jpeg, preview
+from cityscribe.browse.pictures import frame_jpeg, preview, thumbnail, thumbnail_of_image
 from cityscribe.browse.search import Filter, Order, find, row, terms_of
+from cityscribe.files import InputError
 from cityscribe.media.images import ImageError, as_png, is_plain, open_image
 from cityscribe.media.kinds import HEAD_BYTES, image_format
 from cityscribe.media.video import VideoError
@@ -37,12 +48,17 @@ PAGE = {
     "parts.js": "text/javascript",
     "player.js": "text/javascript",
     "dom.js": "text/javascript",
+    "grid.js": "text/javascript",
+    "correct.js": "text/javascript",
 }
 
 HEADERS = (*security_headers("'self'"), (b"cache-control", b"private, max-age=0"))
 
 MOST_ROWS = 500
 """Of one answer of the list."""
+
+MOST_BYTES = 300_000
+"""Of a correction: two captions of `corrections.MOST_CHARACTERS`, each character an escape."""
 
 
 def browsing(library: Library) -> ASGIApp:
@@ -59,6 +75,7 @@ def browsing(library: Library) -> ASGIApp:
     _add_list_routes(app, library, lookup)
     _add_view_routes(app, library, lookup)
     _add_sample_routes(app, library, lookup)
+    _add_correction_routes(app, library, lookup)
     _add_page_routes(app)
     return _guarded(app)
 
@@ -84,6 +101,23 @@ class _Lookup:
             raise HTTPException(404, "the video is a link out of the data set; --follow-links shows it")
         return view
 
+    def image(self, id: str, number: int, place: int) -> Path:
+        """The file of an image of a prepared sample."""
+        library = self.library
+        samples = library.samples_of(self.entry(id))
+        if library.prepared is None or not 0 <= number < len(samples):
+            raise HTTPException(404, "there is no such sample")
+        images = samples[number]["images"]
+        if not 0 <= place < len(images):
+            raise HTTPException(404, "there is no such image")
+        path = (library.prepared / images[place]).resolve()
+        # The path was written by `prepare`; a file that somebody edited must not lead out of the folder.
+        if not path.is_relative_to(library.prepared.resolve()):
+            raise HTTPException(404, "not an image of the prepared data")
+        if not path.is_file():
+            raise HTTPException(404, "the image is no longer there")
+        return path
+
 
 def _add_list_routes(app: FastAPI, library: Library, lookup: _Lookup) -> None:
     """What there is, and an entry with all that is known of it."""
@@ -99,6 +133,7 @@ def _add_list_routes(app: FastAPI, library: Library, lookup: _Lookup) -> None:
             "splits": sorted({each.split for each in library.entries}),
             "filters": [name for name in get_args(Filter) if name == "all" or find(library.entries, "", name)],
             "scored": any(each.points is not None for each in library.entries),
+            "corrected": None if library.corrections is None else library.corrections.target.name,
         }
 
     @app.get("/api/entries")
@@ -133,8 +168,36 @@ def _add_list_routes(app: FastAPI, library: Library, lookup: _Lookup) -> None:
         return {"place": next((n for n, each in enumerate(found) if each.id == id), -1)}
 
 
+def _add_correction_routes(app: FastAPI, library: Library, lookup: _Lookup) -> None:
+    """The one thing that is written."""
+
+    @app.post("/api/entries/{id}/corrections")
+    def correct(id: str, body: Correcting) -> dict[str, Any]:
+        """Correct an entry, and give it as it is then."""
+        lookup.entry(id)
+        if library.corrections is None:
+            raise HTTPException(404, "only data sets in the layout of WTS can be corrected here")
+        try:
+            library.replace_scenario(id, library.corrections.correct(library.scenarios[id], body))
+        except InputError as error:
+            raise HTTPException(409, without_path(str(error))) from error
+        return scenario_detail(library, id)
+
+
 def _add_view_routes(app: FastAPI, library: Library, lookup: _Lookup) -> None:
     """Videos, their frames, and the images that are made of a phase."""
+
+    @app.get("/api/entries/{id}/thumbnail")
+    def thumbnail_of(id: str) -> Response:
+        if library.kind == "scenarios":
+            found = thumbnail_frame(library, lookup.entry(id))
+            if found is None:
+                raise HTTPException(404, "none of its videos can be read")
+            return Response(thumbnail(found[0].video, found[1]), media_type="image/jpeg")
+        try:
+            return Response(thumbnail_of_image(lookup.image(id, 0, 0)), media_type="image/jpeg")
+        except (ImageError, OSError) as error:
+            raise HTTPException(404, "not an image of the prepared data") from error
 
     @app.get("/api/entries/{id}/views/{place}/video")
     def video(id: str, place: int) -> Response:
@@ -165,18 +228,7 @@ def _add_sample_routes(app: FastAPI, library: Library, lookup: _Lookup) -> None:
 
     @app.get("/api/entries/{id}/samples/{number}/images/{place}")
     def sample_image(id: str, number: int, place: int) -> Response:
-        samples = library.samples_of(lookup.entry(id))
-        if library.prepared is None or not 0 <= number < len(samples):
-            raise HTTPException(404, "there is no such sample")
-        images = samples[number]["images"]
-        if not 0 <= place < len(images):
-            raise HTTPException(404, "there is no such image")
-        path = (library.prepared / images[place]).resolve()
-        # The path was written by `prepare`; a file that somebody edited must not lead out of the folder.
-        if not path.is_relative_to(library.prepared.resolve()):
-            raise HTTPException(404, "not an image of the prepared data")
-        if not path.is_file():
-            raise HTTPException(404, "the image is no longer there")
+        path = lookup.image(id, number, place)
         try:
             if is_plain(path):
                 return FileResponse(path, media_type=f"image/{image_format(path.read_bytes()[:HEAD_BYTES]).lower()}")
@@ -217,9 +269,33 @@ def _guarded(app: ASGIApp) -> ASGIApp:
         if is_foreign(headers) or host_name(headers) not in LOOPBACK:
             await JSONResponse({"error": "only pages of this machine are served"}, 403)(scope, receive, sending)
             return
+        refusal = _why_not_written(scope["method"], headers)
+        if refusal is not None:
+            await refusal(scope, receive, sending)
+            return
         await app(scope, receive, sending)
 
     return guarded
+
+
+def _why_not_written(method: str, headers: Mapping[str, str]) -> JSONResponse | None:
+    """The refusal of a request that would change something and is not the page's own; None for one that may.
+
+    A browser says the origin of each such request. Forms of other pages cannot send JSON, and what is sent is counted
+    before it is read.
+    """
+    if method in ("GET", "HEAD"):
+        return None
+    if "origin" not in headers or headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        return JSONResponse({"error": "only the page itself can change something"}, 403)
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        return JSONResponse({"error": "expected JSON"}, 415)
+    length = headers.get("content-length", "")
+    if not (length.isascii() and length.isdigit()):
+        return JSONResponse({"error": "expected a body of known length"}, 411)
+    if int(length) > MOST_BYTES:
+        return JSONResponse({"error": f"up to {MOST_BYTES} bytes are taken"}, 413)
+    return None
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:

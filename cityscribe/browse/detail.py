@@ -66,6 +66,8 @@ def scenario_detail(library: Library, id: str) -> dict[str, Any]:
         "name": scenario.name,
         "split": scenario.split,
         "domain": scenario.domain,
+        "correctable": library.corrections is not None,
+        "corrections": library.corrections.count(scenario) if library.corrections else 0,
         "thresholds": {
             "pedestrian": library.settings.prepare.pedestrian_threshold,
             "vehicle": library.settings.prepare.vehicle_threshold,
@@ -104,6 +106,23 @@ def phase_key_frame(looked: Looked, number: int, *, with_gaze: bool = False) -> 
     return key_frame(looked.boxed, phase, looked.index.info, with_gaze=with_gaze) if phase and looked.index else None
 
 
+def thumbnail_frame(library: Library, id: str) -> tuple[View, KeyFrame] | None:
+    """The view and the key frame that show a scenario best at a glance: with both road users, else one, else any."""
+    best: tuple[int, View, KeyFrame] | None = None
+    for view in library.scenarios[id].views:
+        if library.leads_out(view.video):
+            continue
+        looked = look(view, library)
+        # The middle of the event says most, and the phases beside it come next.
+        for phase in sorted(looked.boxed.phases, key=lambda phase: abs(phase.number - 2)):
+            key = phase_key_frame(looked, phase.number)
+            if key is not None and (best is None or len(key.boxes) > best[0]):
+                best = len(key.boxes), view, key
+        if best is not None and best[0] == len(ROLES):
+            break
+    return None if best is None else best[1:]
+
+
 def _view(
     library: Library, scenario: Scenario, looked: Looked, place: int, rank: int, samples: list[dict[str, Any]]
 ) -> dict[str, Any]:
@@ -136,7 +155,8 @@ def _boxes(looked: Looked, role: str) -> list[dict[str, Any]]:
     return [
         {
             "frame": frame_index(box.image_id, fps),
-            "xywh": [round(value, 2) for value in box.xywh],
+            "image_id": box.image_id,
+            "xywh": list(box.xywh),
             "phase": box.phase,
             "generated": box.generated,
         }
@@ -195,6 +215,7 @@ def _captions(scenario: Scenario) -> list[dict[str, Any]]:
         {
             "phase": number,
             "role": role,
+            "text": caption,
             "sentences": [
                 {"text": sentence, "dimension": dimension}
                 for sentence, dimension in label_by_rules(role, split_sentences(caption))

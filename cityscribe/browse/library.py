@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import pyarrow as pa
 
+from cityscribe.browse.corrections import Corrections, open_corrections
 from cityscribe.files import InputError
 from cityscribe.prepare.stage import safe_name
 from cityscribe.prepare.views import why_phase_is_left_out, why_view_is_left_out
@@ -24,6 +25,7 @@ from cityscribe.project import Settings, load_settings, resolve
 from cityscribe.records import read_sample_table, text_of
 from cityscribe.report.run_files import Run, Skipped, read_run
 from cityscribe.report.samples import phase_points
+from cityscribe.settings.loading import apply_override
 from cityscribe.sources import SOURCES
 from cityscribe.sources.intake import open_intake
 from cityscribe.sources.reading import read_scenarios
@@ -31,6 +33,9 @@ from cityscribe.sources.recognise import found_in, recognise
 from cityscribe.traffic.scenario import PHASES, Scenario
 
 SPLITS = ("train", "val", "test")
+
+CORRECTABLE = ("wts",)
+"""The formats whose files can be written with corrections."""
 
 
 @dataclass(eq=False, slots=True)
@@ -70,12 +75,21 @@ class Library:
     # question and images
     problems: int = 0  # found in reading the data set
     found: str = ""  # what was read of a data set, in counts
+    corrections: Corrections | None = None  # None where the layout of the data set is not one that can be written
     follow_links: bool = False  # also show what a link inside the data set names outside of it
 
     def leads_out(self, path: Path) -> bool:
         """Whether a file of the data set is a link to somewhere else: a data set from others must not be able to show
         the files of this machine."""
         return not self.follow_links and not path.resolve().is_relative_to(self.settings.data.path.resolve())
+
+    def replace_scenario(self, id: str, scenario: Scenario) -> None:
+        """Show another state of a scenario, such as a corrected one."""
+        self.scenarios[id] = scenario
+        self.entries = tuple(
+            replace(entry, boxed=_is_boxed(scenario), text=_text(scenario, self.run)) if entry.id == id else entry
+            for entry in self.entries
+        )
 
     def samples_of(self, id: str) -> list[dict[str, Any]]:
         """The samples of an entry as rows of their table (`records.sample_schema`)."""
@@ -89,9 +103,12 @@ def entry_id(split: str, name: str) -> str:
     return f"{split}-{safe_name(name)}"
 
 
-def open_library(target: Path, source: str | None = None, overrides: Sequence[str] = ()) -> Library:
+def open_library(
+    target: Path, source: str | None = None, overrides: Sequence[str] = (), *, tracks: Path | None = None
+) -> Library:
     """Read a data set (a folder in the format `source`, or the one that it is in) or a run (its folder, or a project
-    file).
+    file). `tracks` are boxes of an annotation tool or tracker, as `data.tracks`; they are used where no box was drawn
+    by hand.
 
     Raises InputError for what is neither, and for a file of a run that is malformed.
     """
@@ -104,10 +121,15 @@ def open_library(target: Path, source: str | None = None, overrides: Sequence[st
     elif (target / "project.yaml").is_file():
         settings, run_dir = load_settings(target / "project.yaml", overrides), target
     elif target.is_dir():
-        given = {"data": {"path": str(target), "source": source or recognise(target)}}
-        settings = resolve(given, {("data", "source"): f"--source {source}"})
+        values: dict[str, Any] = {"data": {"path": str(target), "source": source or recognise(target)}}
+        given = {("data", "source"): f"--source {source}"}
+        given |= {apply_override(values, override): f"--set {override}" for override in overrides}
+        settings = resolve(values, given)
     else:
         raise InputError(f"{target}: no such folder; give a data set, a run (runs/NAME) or a project file")
+    if tracks is not None:
+        data = settings.data.model_copy(update={"tracks": tracks, "boxes": "both"})
+        settings = settings.model_copy(update={"data": data})
     if SOURCES[settings.data.source].yields == "conversations":
         if run_dir is None:
             raise InputError(
@@ -118,15 +140,20 @@ def open_library(target: Path, source: str | None = None, overrides: Sequence[st
 
 
 def _scenarios(settings: Settings, run_dir: Path | None, target: Path) -> Library:
-    scenarios, problems = read_scenarios(settings.data)
+    read, problems = read_scenarios(settings.data)
+    scenarios = {entry_id(scenario.split, scenario.name): scenario for scenario in read}
+    corrections = None
+    if settings.data.source in CORRECTABLE:
+        corrections, scenarios = open_corrections(settings, scenarios)
     library = Library(
         title=f"run {run_dir.resolve().name}" if run_dir else target.resolve().name,
         kind="scenarios",
         settings=settings,
         entries=(),
-        scenarios={entry_id(scenario.split, scenario.name): scenario for scenario in scenarios},
+        scenarios=scenarios,
+        corrections=corrections,
         problems=sum(problem.level != "note" for problem in problems),
-        found=found_in(settings.data.source, scenarios),
+        found=found_in(settings.data.source, read),
     )
     points: Mapping[tuple[str, int], float] = {}
     if run_dir is not None:
@@ -145,7 +172,7 @@ def _scenarios(settings: Settings, run_dir: Path | None, target: Path) -> Librar
             split=scenario.split,
             domain=scenario.domain,
             views=len(scenario.views),
-            boxed=any(boxes for view in scenario.views for boxes in view.boxes.values()),
+            boxed=_is_boxed(scenario),
             left_out=len(library.skipped.get(id, ())) if run_dir else would_be_left_out(scenario, settings),
             points=fmean(scored[scenario.name]) if scenario.name in scored else None,
             text=_text(scenario, library.run),
@@ -153,6 +180,10 @@ def _scenarios(settings: Settings, run_dir: Path | None, target: Path) -> Librar
         for id, scenario in library.scenarios.items()
     )
     return library
+
+
+def _is_boxed(scenario: Scenario) -> bool:
+    return any(boxes for view in scenario.views for boxes in view.boxes.values())
 
 
 def would_be_left_out(scenario: Scenario, settings: Settings) -> int:

@@ -11,9 +11,11 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
+from cityscribe.media.images import open_image
 from cityscribe.media.video import probe, read_frames
+from cityscribe.prepare.drawing import COLOURS
 from cityscribe.prepare.keyframe import KeyFrame
 from cityscribe.prepare.pictures import render_one
 from cityscribe.prepare.settings import PrepareSettings
@@ -25,6 +27,12 @@ KEPT_CHUNKS = 24
 """About 60 MB at full HD."""
 
 QUALITY = 85
+
+THUMBNAIL = (400, 300)
+"""Pixels at most, of a screen that draws two of them as one."""
+
+KEPT_THUMBNAILS = 2000
+"""About 40 MB."""
 
 
 def frame_jpeg(video: Path, number: int) -> bytes:
@@ -38,6 +46,33 @@ def preview(video: Path, key: KeyFrame, kind: str, settings: PrepareSettings) ->
     """The image, of a kind of `settings.images`, that `prepare` makes of a key frame, as JPEG. Raises VideoError."""
     frame = read_frames(video, [key.frame])[key.frame]
     return _jpeg(render_one(frame, key, kind, settings))
+
+
+def thumbnail(video: Path, key: KeyFrame) -> bytes:
+    """A small picture of a key frame with its boxes, as JPEG. Raises VideoError."""
+    return _thumbnail(video, key.frame, tuple(sorted(key.boxes.items())))
+
+
+def thumbnail_of_image(path: Path) -> bytes:
+    """A small picture of an image file, as JPEG. Raises ImageError and OSError."""
+    picture = open_image(path).convert("RGB")
+    picture.thumbnail(THUMBNAIL)
+    return _jpeg(np.asarray(picture))
+
+
+@functools.lru_cache(maxsize=KEPT_THUMBNAILS)
+def _thumbnail(video: Path, number: int, boxes: tuple[tuple[str, tuple[float, float, float, float]], ...]) -> bytes:
+    picture = Image.fromarray(np.ascontiguousarray(read_frames(video, [number])[number]))
+    width = picture.width
+    picture.thumbnail(THUMBNAIL)
+    scale = picture.width / width
+    draw = ImageDraw.Draw(picture)
+    for role, (x, y, w, h) in boxes:
+        left, top, right, bottom = scale * x, scale * y, scale * (x + w), scale * (y + h)
+        # A white line around and within, so that blue is seen on blue.
+        draw.rectangle((left - 3, top - 3, right + 3, bottom + 3), outline=(255, 255, 255), width=4)
+        draw.rectangle((left - 2, top - 2, right + 2, bottom + 2), outline=COLOURS[role], width=2)
+    return _jpeg(np.asarray(picture))
 
 
 @functools.lru_cache(maxsize=KEPT_CHUNKS)

@@ -14,6 +14,9 @@ Order = Literal["name", "worst", "best"]
 TERM = re.compile(r'"([^"]+)"?|(\S+)')
 """A phrase in quotation marks, or a word."""
 
+OPENING = 150
+"""Characters of the first caption that stand below a thumbnail."""
+
 SNIPPET = 60
 """Characters of a caption around what was found, on each side."""
 
@@ -58,6 +61,12 @@ def snippet(text: str, terms: Sequence[str]) -> str:
     return piece.rpartition(" ")[0] + " …" if end < line_end else piece
 
 
+def opening(text: str) -> str:
+    """How the first caption begins, cut at a word; `text` is as `Entry.text`, the name in its first line."""
+    first = (text.split("\n", 2)[1:] or [""])[0]
+    return first if len(first) <= OPENING else first[:OPENING].rpartition(" ")[0] + " …"
+
+
 def row(entry: Entry, terms: Sequence[str]) -> dict[str, Any]:
     """An entry as the list shows it."""
     return {
@@ -70,6 +79,7 @@ def row(entry: Entry, terms: Sequence[str]) -> dict[str, Any]:
         "left_out": entry.left_out,
         "points": None if entry.points is None else round(entry.points, 1),
         "snippet": snippet(entry.text, terms),
+        "opening": opening(entry.text),
     }
 
 

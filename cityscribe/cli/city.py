@@ -169,6 +169,10 @@ def _print_attributes(settings: Settings) -> None:
     usual = [f"{sum(row.majority for row in rows) / len(rows):.3f}"] if majority else []
     table.add_row("mean", "", "", *means, *usual)
     console.print(table)
+    console.print(
+        f"{len(rows)} attributes, as the city's own rules read its sentences; the report reads captions of any data set"
+        " by other rules, into other attributes, and has a mean of its own"
+    )
 
 
 @app.command()

@@ -143,13 +143,15 @@ def browse(
         Path, typer.Argument(help="folder of a data set, runs/NAME, or a project file", metavar="DATA|RUN")
     ],
     source: Annotated[str | None, typer.Option(help="format of a data set; by default, as recognised")] = None,
+    tracks: Annotated[Path | None, typer.Option(help="also boxes for it, as data.tracks names them")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8090,
     follow_links: Annotated[bool, typer.Option(help="show videos that are links out of the data set too")] = False,
     overrides: Overrides = None,
 ) -> None:
     """Look at scenarios on a local web page: video, boxes, phases, images, captions, predictions. Needs extra `serve`.
 
-    Listens on http://127.0.0.1:8090, for this machine only. docs/browse.md has the rest.
+    Captions, phases and boxes can be corrected; they are written to a copy of the data set beside it. Listens on
+    http://127.0.0.1:8090, for this machine only. docs/browse.md has the rest.
 
     Example: cityscribe data browse runs/demo
     """
@@ -163,7 +165,7 @@ def browse(
 
     leave_signals_alone()
     with console.status(f"reading {target}"):
-        library = open_library(target, source, overrides or [])
+        library = open_library(target, source, overrides or [], tracks=tracks)
     if library.found:
         console.print(f"{escape(str(target))}: {library.found}")
     library.follow_links = follow_links

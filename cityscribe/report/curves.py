@@ -14,6 +14,9 @@ from markupsafe import Markup
 
 WIDTH, HEIGHT = 560, 300
 LEFT, RIGHT, TOP, BOTTOM = 66, 16, 14, 52  # margins
+FLOOR = 56  # the margin at the right of a chart that names the floors of its lines
+APART = 15  # pixels from one such name to the next
+NEAR_ZERO = 1e-9  # what a logarithmic axis does not show
 
 MOST_POINTS = 400
 """Of one line; more than pixels would only make the page heavy. Neighbours are averaged."""
@@ -32,22 +35,43 @@ class Line:
     ys: Sequence[float]
 
 
-def line_chart(title: str, lines: Sequence[Line], x_label: str, y_label: str, *, smooth: bool) -> Markup:
-    """A chart from zero upwards of lines that each have a point. With `smooth` each is drawn as its moving mean, and
-    the values themselves pale behind it."""
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """The y axis of a chart: its marks from the lowest upwards, and where a value stands."""
+
+    ticks: Sequence[float]
+    log: bool
+
+    def y_of(self, value: float) -> float:
+        """Pixels from the top; what lies below the axis stands on its lower end."""
+        low, high = self.ticks[0], self.ticks[-1]
+        value = max(value, low)
+        share = math.log(value / low) / math.log(high / low) if self.log else (value - low) / (high - low)
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share
+
+
+def line_chart(
+    title: str, lines: Sequence[Line], x_label: str, y_label: str, *, smooth: bool, log: bool = False
+) -> Markup:
+    """A chart of lines that each have a point. With `smooth` each is drawn as its moving mean, and the values
+    themselves pale behind it.
+
+    The y axis is linear from zero, or with `log` logarithmic around the positive values; then the floor of each line,
+    the lowest value of its strong line, is drawn and named at the right. Without a value above NEAR_ZERO it is linear.
+    """
     lines = [_thinned(line) for line in lines]
+    strong = [moving_mean(line.ys, SMOOTHING) if smooth else list(line.ys) for line in lines]
+    positive = [value for line in lines for value in line.ys if value > NEAR_ZERO]
+    log = log and bool(positive)
+    axis = Axis(log_ticks(min(positive), max(positive)) if log else ticks(max(max(line.ys) for line in lines)), log)
     x_ticks = ticks(max(max(line.xs) for line in lines))
-    y_ticks = ticks(max(max(line.ys) for line in lines))
-    x_end, y_end = max(*(line.xs[-1] for line in lines), x_ticks[1]), y_ticks[-1]
+    x_end, right = max(*(line.xs[-1] for line in lines), x_ticks[1]), WIDTH - (FLOOR if log else RIGHT)
 
     def x_of(value: float) -> str:
-        return _number(LEFT + (WIDTH - LEFT - RIGHT) * value / x_end)
-
-    def y_of(value: float) -> str:
-        return _number(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * value / y_end)
+        return _number(LEFT + (right - LEFT) * value / x_end)
 
     def path(xs: Sequence[float], ys: Sequence[float], kind: str, number: int) -> Markup:
-        points = [f"{x_of(x)},{y_of(y)}" for x, y in zip(xs, ys, strict=True)]
+        points = [f"{x_of(x)},{_number(axis.y_of(y))}" for x, y in zip(xs, ys, strict=True)]
         if len(points) == 1:
             points *= 2  # the round ends of a line without length make a dot
         return Markup('<polyline class="{} m{}" points="{}"/>').format(kind, number, " ".join(points))
@@ -57,26 +81,60 @@ def line_chart(title: str, lines: Sequence[Line], x_label: str, y_label: str, *,
             WIDTH, HEIGHT, _in_words(title, lines)
         )
     ]
-    for value in y_ticks:
-        y = y_of(value)
-        parts.append(Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(LEFT, WIDTH - RIGHT, y, y))
+    for value in axis.ticks:
+        y = _number(axis.y_of(value))
+        parts.append(Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(LEFT, right, y, y))
         parts.append(_label(LEFT - 8, y, f"{value:g}", "end", dy="0.35em"))
     for value in x_ticks:
         if value <= x_end:
             parts.append(_label(x_of(value), HEIGHT - BOTTOM + 20, f"{value:g}", "middle"))
-    parts.append(_label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, x_label, "middle"))
+    parts.append(_label((LEFT + right) / 2, HEIGHT - 8, x_label, "middle"))
     middle = (TOP + HEIGHT - BOTTOM) / 2
     parts.append(
         Markup('<text text-anchor="middle" transform="translate(16 {}) rotate(-90)">{}</text>').format(
             _number(middle), y_label
         )
     )
-    for line in lines:
-        smoothed = moving_mean(line.ys, SMOOTHING) if smooth else line.ys
-        if smoothed != list(line.ys):
+    for line, mean in zip(lines, strong, strict=True):
+        if mean != list(line.ys):
             parts.append(path(line.xs, line.ys, "pale", line.number))
-        parts.append(path(line.xs, smoothed, "line", line.number))
+        parts.append(path(line.xs, mean, "line", line.number))
+    if log:
+        parts += _floors(lines, [min(mean) for mean in strong], axis, right)
     return Markup("").join([*parts, Markup("</svg>")])
+
+
+def _floors(lines: Sequence[Line], floors: Sequence[float], axis: Axis, right: float) -> list[Markup]:
+    """A thin line at the floor of each line, and its value beside it, moved where it would stand on another."""
+    parts = []
+    free = float(HEIGHT)
+    for line, floor in sorted(zip(lines, floors, strict=True), key=lambda pair: pair[1]):
+        y = axis.y_of(floor)
+        free = min(y, free - APART)
+        parts.append(
+            Markup('<line class="floor m{}" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(
+                line.number, LEFT, right, _number(y), _number(y)
+            )
+        )
+        parts.append(
+            Markup('<text class="floor-value m{}" x="{}" y="{}" dy="0.35em">{}</text>').format(
+                line.number, right + 6, _number(free), f"{floor:.3g}"
+            )
+        )
+    return parts
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round values (1, 2 and 5 times powers of ten) from the last not above `low` to the first not below `high`, both
+    positive; powers of ten alone, or some of them, where these were more than eight."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1
+    for factors, step in (((1, 2, 5), 1), ((1,), 1), ((1,), math.ceil((last - first) / 7))):
+        marks = [float(f"{factor}e{power}") for power in range(first, last + step, step) for factor in factors]
+        start = max((place for place, mark in enumerate(marks) if mark <= low * (1 + 1e-9)), default=0)
+        end = next(place for place, mark in enumerate(marks) if mark >= high * (1 - 1e-9) and place > start)
+        if end - start < 8:
+            break
+    return marks[start : end + 1]
 
 
 def ticks(highest: float) -> list[float]:

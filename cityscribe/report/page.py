@@ -33,6 +33,7 @@ from cityscribe.report.breakdowns import breakdowns
 from cityscribe.report.comparison import Comparison
 from cityscribe.report.curves import Line, line_chart
 from cityscribe.report.dots import DotRow, constant_mark, dot_plot, legend_mark
+from cityscribe.report.highlights import highlights
 from cityscribe.report.run_files import AskedPhase, Model, Run, read_run
 from cityscribe.report.samples import sample_cards
 from cityscribe.report.tables import (
@@ -142,6 +143,7 @@ def render(
         constant_mark=constant_mark(),
         charts=charts(run.models),
         cards=cards,
+        highlights=highlights(run, image_root, settings) if comparison is None else [],
         skips=skip_groups(run.skipped or ()),
         versions=versions(),
         project=run.project or yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
@@ -201,7 +203,7 @@ def charts(models: tuple[Model, ...]) -> list[Markup]:
     exponent = math.floor(math.log10(highest)) if highest > 0 else 0
     found = []
     if losses:
-        found.append(line_chart("Training loss", losses, "step", "loss (nats a token)", smooth=True))
+        found.append(line_chart("Training loss", losses, "step", "loss (nats a token)", smooth=True, log=True))
     if rates:
         lines = [
             Line(models[number].name, number, [step for step, _ in known], [rate / 10.0**exponent for _, rate in known])

@@ -1,6 +1,7 @@
 """The page about answered questions: how good each model is, which classes it confuses, what it says.
 
     OUT/index.html      everything in one file: it loads nothing, runs no script and can be sent by mail
+    OUT/answers.csv     all questions and answers, which `answer_table` makes; the page names it and does not need it
     OUT/compare.json    of several runs: the numbers of their comparison
 
 The page of a run and that of several are one: the models stand side by side, the first is what the others are compared
@@ -22,6 +23,7 @@ from cityscribe.evaluate.question_files import AskedQuestion
 from cityscribe.evaluate.resampling import CONFIDENCE, RESAMPLES
 from cityscribe.files import InputError, write_json, write_text
 from cityscribe.project import Settings
+from cityscribe.report import answer_table
 from cityscribe.report.curves import Line, line_chart
 from cityscribe.report.page import DESCRIPTIONS, environment, versions
 from cityscribe.report.question_charts import confusion_chart, recall_chart
@@ -48,6 +50,7 @@ def write_question_report(run_dir: Path, settings: Settings, out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     run = read_question_run(run_dir, settings)
     write_text(out / "index.html", render_questions(run, run_dir / "prepared", settings, f"Run {settings.name}"))
+    write_text(out / answer_table.NAME, answer_table.answer_table(run))
     return out / "index.html"
 
 
@@ -63,6 +66,7 @@ def write_question_comparison(runs: Mapping[str, Settings], out: Path) -> Questi
     out.mkdir(parents=True, exist_ok=True)
     title = f"Runs {', '.join(runs)}"
     write_text(out / "index.html", render_questions(joined, settings.run_dir / "prepared", settings, title))
+    write_text(out / answer_table.NAME, answer_table.answer_table(joined))
     write_json(
         out / "compare.json",
         {
@@ -102,8 +106,11 @@ def render_questions(run: QuestionRun, image_root: Path, settings: Settings, tit
         recalls=recall_chart([row["class"] for row in classes], shares) if classes else None,
         matrices=[(model, scores, *_charts(model, scores)) for model, scores in matrices],
         breakdowns=breakdown_rows(run.models),
-        loss=line_chart("Training loss", losses, "step", "loss (nats a token)", smooth=True) if losses else None,
+        loss=line_chart("Training loss", losses, "step", "loss (nats a token)", smooth=True, log=True)
+        if losses
+        else None,
         samples=sample_answers(run, image_root, settings.report.samples),
+        answers_file=answer_table.NAME,
         descriptions=DESCRIPTIONS,
         versions=versions(),
         confidence=f"{CONFIDENCE:.0%}".replace("%", " %"),
@@ -132,7 +139,19 @@ def headline(model: AnsweringModel) -> str:
         return f"{number} questions answered, none of them with a reference"
     if parts == ["captions"]:
         return f"{scores['score']:.1f} points over {number} long answers"
-    return f"{scores['score']:.1f} % of {number} questions right"
+    said = f"{scores['score']:.1f} % of {number} questions right"
+    usual = majority(scores)
+    return said if usual is None else f"{said}; the commonest answers alone are right in {100 * usual:.1f} %"
+
+
+def majority(scores: dict[str, Any]) -> float | None:
+    """The share of questions that the commonest answers get right, without looking; None where long answers, which
+    have no commonest one, count too."""
+    if "captions" in scores:
+        return None
+    parts = [(scores[part], key) for part, key in (("choices", "accuracy"), ("answers", "exact")) if part in scores]
+    right = sum(part["questions"] * part["majority"][key] for part, key in parts)
+    return right / sum(part["questions"] for part, _ in parts) if parts else None
 
 
 def class_rows(models: Sequence[AnsweringModel]) -> list[dict[str, Any]]:

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
+
 from cityscribe.files import InputError
 from cityscribe.media.images import as_png, image_size, is_plain, open_image
 from cityscribe.media.kinds import HEAD_BYTES, image_format
 from cityscribe.project import Settings
 from cityscribe.report.differences import Span, compare
+from cityscribe.report.frames import Frame, drawn_frames
 from cityscribe.report.run_files import AskedPhase, Metrics, Model, PhaseKey, Run, SegmentKey
 from cityscribe.report.tables import reference_domains, segment_points
 from cityscribe.traffic.scenario import PHASES, ROLES
@@ -41,7 +44,8 @@ class Rank:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An image as the page embeds it. `url` is empty where the file is not there."""
+    """An image as the page embeds it. `url` is empty where the file is not there; `frames` are those that are found
+    around the road users that are marked."""
 
     name: str
     path: str
@@ -49,6 +53,7 @@ class Shown:
     url: str
     width: int
     height: int
+    frames: tuple[Frame, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +209,11 @@ def shown_image(image_root: Path, path: str, name: str, title: str, marked: Sequ
         content = file.read_bytes()
         content = content if is_plain(content) else as_png(open_image(content))
         (width, height), kind = image_size(content), f"image/{image_format(content[:HEAD_BYTES]).lower()}"
+        frames = drawn_frames(np.asarray(open_image(content)), marked) if marked else ()
     except (InputError, OSError) as error:
         raise InputError(f"{file}: not a readable image; run `cityscribe prepare` again") from error
     url = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
-    return Shown(name, path, alt, url, width, height)
+    return Shown(name, path, alt, url, width, height, frames)
 
 
 def _listed(words: Iterable[str]) -> str:

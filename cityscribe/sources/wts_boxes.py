@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from cityscribe.files import InputError, read_json
-from cityscribe.records import Note
+from cityscribe.records import Level, Note
 from cityscribe.sources.entries import EntryModel, Pixels, Whole, checked
 from cityscribe.traffic.captions import phase_number
 from cityscribe.traffic.scenario import Box
@@ -50,6 +50,19 @@ def read_box_file(path: Path, note: Note, *, generated: bool) -> tuple[Box, ...]
         return ()
     boxes = [_box(entry, f"annotations[{place}]", note, generated) for place, entry in enumerate(entries)]
     return tuple(sorted((box for box in boxes if box is not None), key=lambda box: box.image_id))
+
+
+def entry_of_box(entries: list[Any], box: Box) -> int | None:
+    """The place in a list of annotations of the entry that `read_box_file` reads as this box, to be corrected there;
+    None where there is none."""
+    for place, entry in enumerate(entries):
+        if _box(entry, "", _silent, box.generated) == box:
+            return place
+    return None
+
+
+def _silent(level: Level, place: str, message: str) -> None:
+    pass
 
 
 def _box(entry: Any, place: str, note: Note, generated: bool) -> Box | None:

@@ -135,16 +135,20 @@ def charts(found: dict[str, Any]) -> dict[str, list[Markup]]:
     medians = [phase.get("median", 0) for phase in phases.values()]
     return {
         "boxes": [
-            bar_chart(f"Box sizes: {role}", sides, of["bins"], "root of the area, from (px)", f"{role} boxes")
+            bar_chart(
+                f"Box sizes: {role}", sides, of["bins"], "root of the area, from (px)", f"{role} boxes", bins=True
+            )
             for role, of in boxes.items()
             if of["count"]
         ],
         "phases": [
-            bar_chart("Phase lengths", bin_labels(counts.PHASE_EDGES), phase_bins, "seconds, from", "phases"),
+            bar_chart(
+                "Phase lengths", bin_labels(counts.PHASE_EDGES), phase_bins, "seconds, from", "phases", bins=True
+            ),
             bar_chart("Median length by phase", list(SHORT_PHASES), medians, "phase", "seconds, median"),
         ],
         "captions": [
-            bar_chart(f"Caption lengths: {role}", lengths, of["bins"], "words, from", f"{role} captions")
+            bar_chart(f"Caption lengths: {role}", lengths, of["bins"], "words, from", f"{role} captions", bins=True)
             for role, of in words.items()
             if of["count"]
         ],

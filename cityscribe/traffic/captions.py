@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cityscribe.files import InputError, read_json
-from cityscribe.records import Note
+from cityscribe.records import Level, Note
 from cityscribe.traffic.scenario import PHASES, ROLES, Phase
 from cityscribe.values import finite, shown
 
@@ -75,6 +75,22 @@ def read_segments(path: Path, note: Note) -> Segments:
         texts = {role: text if isinstance(text, str) else "" for role, text in given.items()}
         segments[number] = Segment(str(first_label(entry.get("labels"))), texts)
     return segments
+
+
+def phase_entry(record: Any, number: int) -> dict[str, Any] | None:
+    """The entry of a caption file's JSON that `read_caption_file` takes for a phase, to be corrected in its place; None
+    where it takes none."""
+    whole = record[0] if isinstance(record, list) and len(record) == 1 else record
+    if not isinstance(whole, dict):
+        return None
+    for _, found, entry in _phase_entries(whole, _silent, first_counts=False):
+        if found == number and _times(entry, "", _silent) is not None:
+            return entry
+    return None
+
+
+def _silent(level: Level, place: str, message: str) -> None:
+    pass
 
 
 def first_label(labels: Any) -> Any:

@@ -19,9 +19,10 @@ from cityscribe.browse.library import Entry, Library, entry_id, open_library
 from cityscribe.browse.server import browse
 from cityscribe.project import resolve
 from cityscribe.records import Sample, image_block, message, text_block, write_samples
+from cityscribe.sources.wts import read_wts
 from cityscribe.traffic.meta import TrafficMeta
 from tests.browse.made import ASKED, BOXED, FRAMES, HOSTILE, data_set, unplayable
-from tests.media.numbered_video import BITS, CELL
+from tests.media.numbered_video import BITS, CELL, HEIGHT, WIDTH
 from tests.serve.chromium import CHROMIUM, Page, browser
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
@@ -50,6 +51,7 @@ def served(target: Path) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
+            assert "read as wts" in process.stdout.readline()
             address = process.stdout.readline().strip()
             assert address.startswith("http://127.0.0.1:")
             yield address
@@ -157,6 +159,60 @@ def test_entries_are_found_filtered_and_walked_with_the_keyboard(page: Page, add
     page.run("document.querySelector('#which').value = 'no-boxes'")
     page.run("document.querySelector('#which').dispatchEvent(new Event('change'))")
     page.wait("document.querySelector('#count').textContent == '1 scenario'")
+
+
+def test_it_opens_on_pictures_with_captions_that_follow_the_search(page: Page, address: str) -> None:
+    opened(page, address)
+    page.wait("document.querySelectorAll('.cards img').length == 4")
+    page.wait("[...document.querySelectorAll('.cards img')].every((image) => image.complete && image.naturalWidth)")
+    assert "male in his 30s" in page.run("document.querySelector('.cards .opening').textContent")
+    assert page.run("document.querySelectorAll('.cards .score').length") == 1, "one scenario is scored"
+    page.run("document.querySelector('#order').value = 'worst'")
+    page.run("document.querySelector('#order').dispatchEvent(new Event('change'))")
+    page.wait("document.querySelector('.grid p').textContent.endsWith('fewest points first')")
+    page.wait(f"document.querySelector('.cards .card-name').textContent == '{ASKED}'")
+    page.run("document.querySelector('.cards a').click()")
+    page.wait(f"browse.entry && browse.entry.id == '{entry_id('val', ASKED)}'")
+    page.press("Escape")
+    page.wait("document.querySelectorAll('.cards a').length == 4")
+    assert page.complaints == []
+
+
+def test_captions_times_and_boxes_are_corrected_on_the_page(page: Page, tmp_path: Path) -> None:
+    data = data_set(tmp_path / "WTS")
+    library = open_library(data)
+    opened(page, served_here(library), entry_id("train", BOXED))
+    page.wait("browse.player.frame == 0 && document.querySelectorAll('.phase').length == 5")
+    page.press("c")
+    page.wait("document.querySelector('#correct').getAttribute('aria-pressed') == 'true'")
+    saved = "document.querySelector('#corrections').textContent.startsWith('{} correction')"
+    page.run("document.querySelector('#phase-1 textarea').focus()")
+    page.run("document.querySelector('#phase-1 textarea').select()")
+    page.type("She <b>waits</b> 1c.")
+    page.run("[...document.querySelectorAll('#phase-1 button')].find((b) => b.textContent == 'Save caption').click()")
+    page.wait(saved.format(1))
+    page.run("browse.player.seek(7)")
+    page.wait("browse.player.frame == 7")
+    page.run("[...document.querySelectorAll('#phase-1 button')].find((b) => b.textContent == 'starts here').click()")
+    page.run("[...document.querySelectorAll('#phase-1 button')].find((b) => b.textContent == 'Save times').click()")
+    page.wait(saved.format(2))
+    page.run("browse.player.seek(8)")
+    page.wait("browse.player.frame == 8")
+    corners = page.run(
+        "(r => [[r.left + r.width / 4, r.top + r.height / 4], [r.left + r.width / 2, r.top + r.height / 2]])"
+        "(document.querySelector('.overlay').getBoundingClientRect())"
+    )
+    page.drag(*corners)
+    page.run("[...document.querySelectorAll('#watch button')].find((b) => b.textContent == 'Save box').click()")
+    page.wait(saved.format(3))
+    assert page.complaints == []
+    (view,) = next(one for one in read_wts(data.with_name("WTS-corrected"))[0] if one.name == BOXED).views
+    assert view.phases[1].captions["pedestrian"] == "She <b>waits</b> 1c."
+    assert (view.phases[1].start_s, view.phases[1].end_s) == (0.7, 1.0)
+    (box,) = [box for box in view.boxes["pedestrian"] if box.image_id == 8]
+    assert box.phase == 1
+    assert box.xywh == pytest.approx((WIDTH / 4, HEIGHT / 4, WIDTH / 4, HEIGHT / 4), abs=1.5)
+    assert {view.name: view for one in read_wts(data)[0] for view in one.views}[view.name].phases[1].start_s == 0.6
 
 
 def test_thousands_of_entries_are_a_few_rows_at_a_time(page: Page) -> None:

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cityscribe.report.curves import HEIGHT, MOST_POINTS, WIDTH, Line, line_chart, moving_mean, ticks
+from cityscribe.report.curves import HEIGHT, MOST_POINTS, WIDTH, Line, line_chart, log_ticks, moving_mean, ticks
 
 values = st.floats(min_value=1e-9, max_value=1e9)
 
@@ -81,3 +81,31 @@ def test_one_point_and_zeros_are_drawn() -> None:
 def test_a_name_cannot_leave_its_attribute() -> None:
     svg = chart(Line('"><script>alert(1)</script>', 0, [1], [1.0]))
     assert not list(svg.iter("script"))
+
+
+@given(st.floats(1e-6, 1e6), st.floats(1.0, 1e6))
+def test_log_ticks_enclose_the_values_and_are_few(low: float, factor: float) -> None:
+    found = log_ticks(low, low * factor)
+    assert found == sorted(set(found))
+    assert 2 <= len(found) <= 9
+    assert found[0] <= low * (1 + 1e-6)
+    assert found[-1] >= low * factor * (1 - 1e-6)
+
+
+def test_on_a_log_axis_equal_factors_are_equally_far_and_the_floors_are_named_apart() -> None:
+    lines = (Line("tuned", 0, [1, 2, 3], [4.0, 2.0, 1.0]), Line("blind", 1, [1, 2, 3], [4.0, 2.0, 1.01]))
+    svg = ET.fromstring(line_chart("Loss", lines, "step", "loss", smooth=False, log=True))
+    ys = [y for _, y in points(next(svg.iter("polyline")))]
+    assert abs((ys[1] - ys[0]) - (ys[2] - ys[1])) < 0.02
+    named = {text.text: float(text.attrib["y"]) for text in svg.iter("text") if "floor-value" in text.get("class", "")}
+    assert named.keys() == {"1", "1.01"}
+    assert abs(named["1"] - named["1.01"]) >= 14
+    floors = [line for line in svg.iter("line") if "floor" in line.attrib["class"]]
+    assert float(floors[0].attrib["y1"]) == ys[2]
+
+
+def test_a_loss_of_nothing_has_no_log_axis() -> None:
+    svg = ET.fromstring(
+        line_chart("Loss", [Line("tuned", 0, [1, 2], [0.0, 0.0])], "step", "loss", smooth=True, log=True)
+    )
+    assert not [text for text in svg.iter("text") if "floor-value" in text.get("class", "")]

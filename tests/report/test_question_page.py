@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -124,6 +125,33 @@ def test_what_models_say_and_what_things_are_called_is_text(tmp_path: Path) -> N
     assert_inert(write_question_report(settings.run_dir, settings, tmp_path / "page").read_text(), shown=12)
     write_question_comparison({EVIL: settings, f"{EVIL} 2": settings}, tmp_path / "both")
     assert_inert((tmp_path / "both" / "index.html").read_text(), shown=12)
+
+
+def test_the_headline_says_what_needs_no_model(run: Settings, tmp_path: Path) -> None:
+    page = write_question_report(run.run_dir, run, tmp_path / "page").read_text()
+    usual = json.loads((run.run_dir / "scores.json").read_text())["choices"]["majority"]["accuracy"]
+    assert (
+        f"<h1>75.0 % of 24 questions right; the commonest answers alone are right in {100 * usual:.1f} %</h1>" in page
+    )
+
+
+def test_all_answers_stand_in_a_table_that_no_spreadsheet_takes_for_formulas(tmp_path: Path) -> None:
+    settings = resolve({"runs": str(tmp_path), "data": {"source": "ucf-crime", "path": str(tmp_path)}})
+    samples = asked(settings.run_dir / "prepared")
+    write_samples(settings.run_dir / "prepared" / "val.parquet", samples)
+    answer(settings.run_dir, samples, lambda n, right: f"({right})" if n % 4 else "=HYPERLINK(1)")
+    answer(settings.run_dir / "baselines" / "blind", samples, lambda n, right: "a")
+    page = write_question_report(settings.run_dir, settings, tmp_path / "page")
+    assert 'href="answers.csv"' in page.read_text()
+    with (tmp_path / "page" / "answers.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(samples) == 24
+    assert not [cell for row in rows for cell in row.values() if cell.startswith(("=", "+", "-", "@"))]
+    assert [row["tuned: answer"] for row in rows[:2]] == ["'=HYPERLINK(1)", "(c)"]
+    assert {row["blind: answer"] for row in rows} == {"a"}
+    scores = json.loads((settings.run_dir / "scores.json").read_text())
+    assert 100 * sum(float(row["tuned: right"]) for row in rows) / 24 == pytest.approx(scores["score"])
+    assert rows[0]["asked"] == "What happens?"
 
 
 def test_equal_runs_give_equal_pages(run: Settings, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ library: messages of the DevTools protocol are JSON, ended by a zero byte."""
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ class Page:
     """One page of a browser."""
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
-        self._in, self._out = os.fdopen(read_fd, "rb"), os.fdopen(write_fd, "wb")
+        self._in, self._out = io.BufferedReader(io.FileIO(read_fd)), os.fdopen(write_fd, "wb")
         self._number = 0
         self._session = ""
         self.complaints: list[str] = []  # errors of scripts and what the content security policy refused
@@ -49,9 +50,9 @@ class Page:
     def _next(self) -> dict[str, Any]:
         data = bytearray()
         while not data.endswith(b"\0"):
-            byte = self._in.read1(1)  # type: ignore[union-attr]
-            assert byte, "the browser is gone"
-            data += byte
+            waiting = self._in.peek()
+            assert waiting, "the browser is gone"
+            data += self._in.read(waiting.find(b"\0") + 1 or len(waiting))
         said: dict[str, Any] = json.loads(data[:-1])
         if said.get("method") == "Runtime.exceptionThrown":
             self.complaints.append(json.dumps(said["params"])[:500])
@@ -102,6 +103,19 @@ class Page:
 
     def type(self, text: str) -> None:
         self.send("Input.insertText", text=text)
+
+    def print(self, inches: tuple[float, float]) -> bytes:
+        """The page as PDF on paper of this width and height."""
+        width, height = inches
+        printed = self.send("Page.printToPDF", paperWidth=width, paperHeight=height, printBackground=True)
+        return base64.b64decode(printed["data"])
+
+    def shown_on_paper(self) -> str:
+        """The text of the page that is not hidden where it is printed."""
+        self.send("Emulation.setEmulatedMedia", media="print")
+        text: str = self.run("document.body.innerText")
+        self.send("Emulation.setEmulatedMedia", media="")
+        return text
 
     def picture(self, path: Path) -> None:
         """A picture of the whole page as PNG."""

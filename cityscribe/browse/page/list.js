@@ -4,7 +4,7 @@ import { $, ask, element, plural } from "/page/dom.js";
 
 const HEIGHT = 64; // of a row in CSS pixels, as in style.css
 const PAGE = 100; // rows of one request
-const state = { pages: new Map(), total: 0, active: "", stamp: 0, kind: "scenarios" };
+const state = { pages: new Map(), total: 0, active: "", stamp: 0, kind: "scenarios", changed: () => {} };
 
 export function parameters() {
   return new URLSearchParams({
@@ -12,8 +12,10 @@ export function parameters() {
   });
 }
 
-export async function start(about) {
+// `changed` is called when another search, filter or order is chosen.
+export async function start(about, changed) {
   state.kind = about.kind;
+  state.changed = changed;
   const words = {
     all: "all", skipped: "something left out", "no-boxes": "no boxes", scored: "scored",
   };
@@ -37,6 +39,7 @@ export async function refresh() {
   state.stamp += 1;
   state.pages.clear();
   $("scroll").scrollTop = 0;
+  state.changed();
   await fetchPage(0);
 }
 
@@ -89,7 +92,7 @@ function row(entry, place) {
     "a",
     { href: `#${entry.id}`, "data-id": entry.id, "aria-current": entry.id === state.active ? "true" : null },
     element("span", { class: "name" }, entry.name),
-    entry.points === null ? "" : element("span", { class: "points" }, entry.points.toFixed(1)),
+    entry.points === null ? "" : element("span", { class: "points" }, entry.points.toFixed(1), element("small", {}, " pts")),
     entry.snippet
       ? element("span", { class: "facts snippet" }, entry.snippet)
       : element("span", { class: "facts" }, facts.join(" · ")),

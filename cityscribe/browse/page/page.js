@@ -1,11 +1,13 @@
 // The page: the address says which entry, view and frame are shown (#ID/VIEW/FRAME); everything else follows from it.
 
+import { boxForm } from "/page/correct.js";
 import { $, ask, capital, element, plural } from "/page/dom.js";
+import { grid } from "/page/grid.js";
 import * as list from "/page/list.js";
 import { conversations, leftOut, phases, selection } from "/page/parts.js";
 import { player } from "/page/player.js";
 
-const state = { about: null, entry: null, view: 0, player: null, asked: 0 };
+const state = { about: null, entry: null, view: 0, player: null, asked: 0, correcting: false, boxForm: null, grid: null };
 window.browse = state;
 
 // The address
@@ -53,12 +55,15 @@ async function follow() {
 function leave() {
   close();
   document.body.classList.remove("open", "reading");
-  $("detail").replaceChildren(element("p", { class: "quiet empty" }, "Choose an entry from the list."));
+  document.title = `${state.about.title} · cityscribe browse`;
+  if (!state.grid) state.grid = grid(state.about);
+  $("detail").replaceChildren(state.grid.element);
 }
 
 function close() {
   if (state.player) state.player.close();
   state.player = null;
+  state.boxForm = null;
   state.entry = null;
 }
 
@@ -70,11 +75,14 @@ function show(entry, view, frame) {
   const tags = [entry.split, entry.domain].filter(Boolean).map((tag) => element("span", {}, tag));
   const head = element(
     "div", { class: "title" },
-    element("a", { class: "back", href: "#" }, "‹ List"),
+    element("a", { class: "back", href: "#" }, "‹ All"),
     element("h2", {}, entry.name),
     element("p", { class: "tags" }, ...tags),
     element(
       "p", { class: "steps" },
+      entry.correctable ? element("button", {
+        type: "button", id: "correct", "aria-pressed": String(state.correcting), onclick: toggleCorrecting,
+      }, "Correct") : null,
       element("button", { type: "button", "aria-label": "Previous entry", onclick: () => list.step(-1) }, "‹"),
       element("button", { type: "button", "aria-label": "Next entry", onclick: () => list.step(1) }, "›"),
     ),
@@ -92,6 +100,38 @@ function show(entry, view, frame) {
   window.scrollTo(0, 0);
 }
 
+// Correcting
+
+function toggleCorrecting() {
+  if (!state.entry || !state.entry.correctable) return;
+  state.correcting = !state.correcting;
+  showAgain(state.entry);
+}
+
+// The same view and frame of an entry that is another now, or is shown otherwise.
+function showAgain(entry) {
+  const view = state.entry.views[state.view], frame = state.player ? state.player.frame : 0;
+  const scrolled = [$("detail").scrollTop, window.scrollY];
+  show(entry, view.place, frame);
+  $("detail").scrollTop = scrolled[0];
+  window.scrollTo(0, scrolled[1]);
+}
+
+async function save(correction) {
+  const { id } = state.entry;
+  const entry = await ask(`/api/entries/${encodeURIComponent(id)}/corrections`, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(correction),
+  });
+  if (state.entry && state.entry.id === id) showAgain(entry);
+}
+
+function corrections(entry) {
+  if (!state.correcting && !entry.corrections) return null;
+  const where = `${state.about.corrected}, beside the data set, which stays as it is`;
+  const made = entry.corrections ? `${plural(entry.corrections, "correction")} of this scenario in ${where}.` : `Corrections are written to ${where}.`;
+  return element("p", { class: "quiet", id: "corrections", role: "status" }, made);
+}
+
 function scenario(entry) {
   const tabs = element(
     "div", { class: "tabs", role: "group", "aria-label": "Views" },
@@ -102,6 +142,7 @@ function scenario(entry) {
     )),
   );
   return [
+    corrections(entry),
     tabs,
     element(
       "div", { class: "columns" },
@@ -118,6 +159,7 @@ function showView(place, frame) {
   const { entry } = state;
   if (state.player) state.player.close();
   state.player = null;
+  state.boxForm = null;
   state.view = place;
   const view = entry.views[place];
   for (const tab of document.querySelectorAll(".tabs button")) {
@@ -127,6 +169,10 @@ function showView(place, frame) {
   if (view.video) {
     state.player = player(view, moved);
     parts.push(state.player.stage, controls(view), timeline(view));
+    if (state.correcting) {
+      state.boxForm = boxForm(view, state.player, save);
+      parts.push(state.boxForm.element);
+    }
     if (!view.video.complete) {
       parts.push(element("p", { class: "gap" }, "The file is cut short or damaged: its good frames are shown."));
     }
@@ -135,7 +181,7 @@ function showView(place, frame) {
   }
   parts.push(selection(entry, view));
   $("watch").replaceChildren(...parts);
-  $("phases").replaceChildren(...phases(entry, view, state.player));
+  $("phases").replaceChildren(...phases(entry, view, state.player, state.correcting ? save : null));
   if (state.player) {
     if (frame) state.player.seek(frame);
     moved(state.player);
@@ -202,6 +248,7 @@ function timeline(view) {
 
 function moved(at) {
   if (at !== state.player) return;
+  if (state.boxForm) state.boxForm.follow();
   const view = state.entry.views[state.view], time = view.video.times_s[at.frame];
   $("time").textContent = `${time.toFixed(2)} s · frame ${at.frame} of ${view.video.frames - 1}`;
   $("play").textContent = at.playing ? "Pause" : "Play";
@@ -219,7 +266,7 @@ function moved(at) {
 // Keys
 
 function key(event) {
-  const typing = event.target.matches("input[type=search], select, textarea") || event.ctrlKey || event.metaKey || event.altKey;
+  const typing = event.target.matches("input[type=search], input[type=number], select, textarea") || event.ctrlKey || event.metaKey || event.altKey;
   if (event.key === "Escape" && event.target.id === "query") return event.target.blur();
   if (typing || $("help").open) return null;
   const own = event.target.matches("button, a, summary, input[type=checkbox]") && (event.key === " " || event.key === "Enter");
@@ -239,6 +286,7 @@ function key(event) {
     "[": () => at && at.nextBoxed(-1),
     "]": () => at && at.nextBoxed(1),
     b: () => at && at.toggleBoxes(),
+    c: toggleCorrecting,
     Escape: () => { location.hash = ""; },
   };
   let action = actions[event.key];
@@ -271,7 +319,7 @@ async function begin() {
   $("help-button").addEventListener("click", () => $("help").showModal());
   document.addEventListener("keydown", key);
   window.addEventListener("hashchange", follow);
-  await list.start(about);
+  await list.start(about, () => { if (state.grid) state.grid.refresh(); });
   await follow();
 }
 

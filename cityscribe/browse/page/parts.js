@@ -1,5 +1,6 @@
 // The parts of an entry that need no player: what is chosen and why, images, captions, predictions, samples.
 
+import { captionForm, timesForm } from "/page/correct.js";
 import { capital, element, marked, plural } from "/page/dom.js";
 
 // What is chosen of a view, and why: Eq. 2 of the view selection
@@ -50,7 +51,8 @@ export function selection(entry, view) {
 
 // Phases: images, captions by dimension, predictions, samples
 
-export function phases(entry, view, at) {
+// With `save` there are forms to correct them.
+export function phases(entry, view, at, save = null) {
   return view.phases.map((phase) => {
     const captions = entry.captions.filter((each) => each.phase === phase.number);
     const predictions = entry.predictions.filter((each) => each.phase === phase.number);
@@ -69,10 +71,11 @@ export function phases(entry, view, at) {
       at ? element("button", {
         type: "button", class: "go", onclick: () => at.seek(phase.frame),
       }, "Show its key frame") : null,
+      save ? timesForm(view, phase, view.video ? at : null, save) : null,
       phase.note ? element("p", { class: "gap" }, `${capital(phase.note)}.`) : null,
       images(phase),
       ...["pedestrian", "vehicle"].map((role) => said(
-        role, captions.find((each) => each.role === role), predictions.find((each) => each.role === role), view,
+        role, captions.find((each) => each.role === role), predictions.find((each) => each.role === role), view, phase, save,
       )),
       samples(phase.samples),
     );
@@ -91,10 +94,12 @@ function images(phase) {
   );
 }
 
-function said(role, caption, prediction, view) {
-  if (!caption && !prediction) return null;
+function said(role, caption, prediction, view, phase, save) {
+  if (!caption && !prediction && !save) return null;
   const parts = [element("h4", {}, element("span", { class: `key ${role}` }), capital(role))];
-  if (caption) {
+  if (save) {
+    parts.push(captionForm(phase, role, caption ? caption.text : "", save));
+  } else if (caption) {
     const by = new Map();
     for (const { text, dimension } of caption.sentences) by.set(dimension, [...(by.get(dimension) || []), text]);
     const rows = element("dl", { class: "dimensions" }, ...[...by].map(([dimension, sentences]) => element(

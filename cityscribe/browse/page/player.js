@@ -40,6 +40,7 @@ export function player(view, tell) {
   const self = {
     stage, mode: "video", frame: 0, boxes: true, playing: false, boxed,
     byFrame, seek, step, play, toggleBoxes, close, nextBoxed,
+    preview: null, drawn: null, redraw: draw, // of who corrects boxes: a box not yet saved, what takes one that is drawn
   };
   const counts = "requestVideoFrameCallback" in video;
   let wanted = 0, first = null, closed = false, request = 0, waiting = 0, soon = false;
@@ -65,18 +66,55 @@ export function player(view, tell) {
     overlay.setAttribute("aria-label", here.length
       ? `Boxes: ${here.map((box) => `${box.role} at ${box.xywh.map(Math.round).join(", ")}`).join("; ")}`
       : "No box on this frame");
-    if (!self.boxes) return;
     const width = Math.max(2, info.width / 320);
+    if (self.preview) outline(context, self.preview, width, [width * 2, width * 1.5]);
+    if (!self.boxes) return;
     for (const box of here) {
-      context.lineWidth = width;
-      context.strokeStyle = COLOURS[box.role];
-      context.setLineDash(box.generated ? GENERATED_DASH : []);
-      context.strokeRect(...box.xywh);
+      outline(context, box, width, box.generated ? GENERATED_DASH : []);
       context.font = `600 ${Math.max(12, info.width / 45)}px system-ui, sans-serif`;
       context.fillStyle = COLOURS[box.role];
       context.fillText(capital(box.role), box.xywh[0], Math.max(box.xywh[1] - width * 2, 14));
     }
   }
+
+  // A white line lies under the coloured one, so that blue is seen on blue and green on grass.
+  function outline(context, box, width, dash) {
+    context.setLineDash([]);
+    context.lineWidth = width + 2;
+    context.strokeStyle = "#fff";
+    context.strokeRect(...box.xywh);
+    context.setLineDash(dash);
+    context.lineWidth = width;
+    context.strokeStyle = COLOURS[box.role];
+    context.strokeRect(...box.xywh);
+  }
+
+  // A box that is drawn with the mouse, the pen or a finger
+
+  let start = null;
+
+  function place(event) {
+    const box = overlay.getBoundingClientRect();
+    const within = (value, most) => Math.min(Math.max(value, 0), most);
+    return [
+      within(((event.clientX - box.left) / box.width) * info.width, info.width),
+      within(((event.clientY - box.top) / box.height) * info.height, info.height),
+    ];
+  }
+
+  const between = ([x, y], [left, top]) => [Math.min(x, left), Math.min(y, top), Math.abs(x - left), Math.abs(y - top)];
+
+  overlay.addEventListener("pointerdown", (event) => {
+    if (!self.drawn || self.playing) return;
+    overlay.setPointerCapture(event.pointerId);
+    start = place(event);
+  });
+  overlay.addEventListener("pointermove", (event) => {
+    if (!start) return;
+    const xywh = between(place(event), start);
+    if (xywh[2] > 2 && xywh[3] > 2) self.drawn(xywh);
+  });
+  overlay.addEventListener("pointerup", () => { start = null; });
 
   // The video element
 
