@@ -30,6 +30,7 @@ from cityscribe.files import InputError
 from cityscribe.models.inputs import TOKEN_INPUTS, position_rule, vision_reads_text
 from cityscribe.records import image_block
 from cityscribe.tokens.answers import Messages, count_answers, located_answers, marked_answers, marks_answers, open_end
+from cityscribe.tokens.features import feature_owner
 from cityscribe.tokens.media import MediaItem, content_key, join_media, split_media
 from cityscribe.tokens.preprocess import PreprocessOnce
 from cityscribe.tokens.shown import Media, as_images
@@ -114,6 +115,7 @@ class Encoder:
         self._placeholder: int = model.config.image_token_id
         self._positions = position_rule(model)
         self._reads_text = vision_reads_text(model)
+        self.computes_once = feature_owner(model) is not None  # an image that stands at several places of a row
         self._items: dict[tuple[tuple[str, int], ...], tuple[MediaItem, ...]] = {}
 
     def digest(self) -> bytes:

@@ -2,8 +2,8 @@
 
     batch = Collator(groups, image_root, encoder, settings, attention)([0, 5, 7])
 
-The model gets one copy of each image for all samples that share it. Without sharing, every sample has a row of its own
-and its own copy of the images, as other trainers do it; the loss is the same.
+The model gets one copy of each image for all places of a row that show it. Without sharing, every sample has a row of
+its own and its own copy of the images, as other trainers do it; the loss is the same.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from cityscribe.tokens.encode import Encoder
+from cityscribe.tokens.features import distinct_media
 from cityscribe.tokens.media import join_media
 from cityscribe.train.groups import Group, Groups, media_inputs, sample_name
 from cityscribe.train.rules import TreeAttention
@@ -30,13 +31,14 @@ class MicroBatch:
     """What one forward pass computes."""
 
     rows: Rows
-    image_inputs: dict[str, Tensor]  # of all images in the rows, in their order
+    image_inputs: dict[str, Tensor]  # of all images in the rows, in their order; with `copies` of each of them once
     alone: (
         dict[str, Tensor] | None
     )  # the model's own mask and further inputs of samples in rows of their own; or a tree
     branches: tuple[tuple[int, int], ...] = ()  # whose branches they are: number of the group, number in its samples
     units: tuple[tuple[int, ...], ...] = ()  # branches that the objective takes together
     reference: Tensor | None = None  # [edges], log-probabilities before the training, where the objective needs them
+    copies: tuple[int, ...] = ()  # for each place that shows an image its number in `image_inputs`; empty: its own
     counts: bool = True  # false: computed for company, while other processes compute theirs
 
     def to(self, device: torch.device) -> MicroBatch:
@@ -70,6 +72,7 @@ class Tree:
 
     forest: Forest
     media: list[dict[str, Tensor]]  # in the order of their placeholders
+    keys: list[bytes]  # of the media
     branches: list[tuple[int, int]]  # number of the group, number in its samples
     units: list[tuple[int, ...]]  # by numbers of branches
 
@@ -151,10 +154,11 @@ class Collator:
         trees = []
         for number, parts in zip(numbers, media, strict=True):
             group = self.groups[number]
-            for forest, members, inputs in zip(group.forests, group.members, parts, strict=True):
+            whole = zip(group.forests, group.members, parts, group.media, strict=True)
+            for forest, members, inputs, keys in whole:
                 place = {member: branch for branch, member in enumerate(members)}
                 inside = [tuple(place[n] for n in unit) for unit in group.units if unit[0] in place]
-                trees.append(Tree(forest, inputs, [(number, member) for member in members], inside))
+                trees.append(Tree(forest, inputs, list(keys), [(number, member) for member in members], inside))
         budget = self.settings.budget_tokens
         lengths = [tree.forest.length for tree in trees]
         packed = pack(lengths, budget if attention.sparse else max(lengths))
@@ -165,10 +169,12 @@ class Collator:
 
     def _micro_batch(self, rows: Sequence[Tree], attention: TreeAttention) -> MicroBatch:
         whole = _side_by_side(rows)
+        media, copies = distinct_media(whole.keys, whole.media) if self.encoder.computes_once else (whole.media, ())
         return MicroBatch(
             rows=lay_out([row.forest for row in rows], multiple=attention.multiple),
-            image_inputs=join_media(whole.media),
+            image_inputs=join_media(media),
             alone=None,
+            copies=copies,
             branches=tuple(whole.branches),
             units=tuple(whole.units),
             reference=self._reference(whole.branches),
@@ -212,6 +218,7 @@ def _side_by_side(trees: Sequence[Tree]) -> Tree:
     return Tree(
         forest=join([tree.forest for tree in trees]),
         media=[inputs for tree in trees for inputs in tree.media],
+        keys=[key for tree in trees for key in tree.keys],
         branches=[branch for tree in trees for branch in tree.branches],
         units=[
             tuple(branch + offset for branch in unit)

@@ -23,6 +23,7 @@ from cityscribe.files import InputError
 from cityscribe.models.precision import in_float32, without_dropout
 from cityscribe.records import Sample
 from cityscribe.tokens.encode import Encoded, Encoder
+from cityscribe.tokens.features import distinct_media, handed_out
 from cityscribe.tokens.media import join_media
 from cityscribe.train.collator import Collator, MicroBatch, Single, lay_out_singles
 from cityscribe.train.groups import last_run, plan_groups
@@ -94,7 +95,8 @@ def kept_logits(model: nn.Module, micro: MicroBatch, attention: TreeAttention | 
         inputs |= attention.inputs(micro.rows)
     else:
         raise ValueError("a tree cannot be computed without saying who sees whom in it")
-    return model(input_ids=micro.rows.input_ids, logits_to_keep=micro.rows.keep, use_cache=False, **inputs).logits
+    with handed_out(model, micro.copies):
+        return model(input_ids=micro.rows.input_ids, logits_to_keep=micro.rows.keep, use_cache=False, **inputs).logits
 
 
 def check_tree(
@@ -179,9 +181,11 @@ def _merged(
     encoder = Encoder(model, processor)
     trees, _ = plan_groups(samples, image_root, encoder, whole)
     collator = Collator(trees, image_root, encoder, whole, attention)
-    media = [inputs for tree in trees for inputs in collator.media(tree)[0]]
+    inputs = [part for tree in trees for part in collator.media(tree)[0]]
+    keys = [key for tree in trees for key in tree.media[0]]
+    media, copies = distinct_media(keys, inputs) if encoder.computes_once else (inputs, ())
     rows = lay_out([join([tree.forests[0] for tree in trees])], multiple=attention.multiple)
-    return MicroBatch(rows, join_media(media), None)
+    return MicroBatch(rows, join_media(media), None, copies=copies)
 
 
 def _padded(singles: Sequence[Alone]) -> MicroBatch:

@@ -8,7 +8,7 @@ be read ends a run before it begins. The trees of a group are built when a step 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +69,7 @@ class Outline:
     effective: int  # tokens of its samples one by one
     longest: int  # tokens of its longest sample
     shows_media: bool
-    repeats_media: bool  # whether an item has to be computed more than once in one tree
+    repeats_media: bool  # whether an item stands in a tree more often than in any one sample
 
 
 class Groups(Sequence[Group]):
@@ -231,9 +231,17 @@ def _outline(
         effective=sum(each.forest.effective for each in forests),
         longest=max(encoded[place].length for place in fitting),
         shows_media=any(each.keys for each in forests),
-        repeats_media=any(len(set(each.keys)) < len(each.keys) for each in forests),
+        repeats_media=any(_repeats(each.keys, [encoded[place] for place in fitting]) for each in forests),
     )
     return outline, skipped
+
+
+def _repeats(keys: Sequence[bytes], shown: Sequence[Encoded]) -> bool:
+    """Whether an item stands in a tree more often than any of its conversations shows it."""
+    most: Counter[bytes] = Counter()
+    for conversation in shown:
+        most |= Counter(item.key for item in conversation.media)
+    return Counter(keys) > most
 
 
 def _grouped(
