@@ -24,6 +24,15 @@ ODD = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
 """What the constructors of PyYAML raise for a scalar that looks like a date or a number and is none."""
 
 
+class YamlError(InputError):
+    """A text that is no YAML within the limits."""
+
+    def __init__(self, origin: str, place: str, problem: str) -> None:
+        super().__init__(f"{origin}{f': {place}' if place else ''}: not YAML: {problem}")
+        self.place = place  # such as "line 3", empty where it is not known
+        self.problem = problem
+
+
 class _Loader(yaml.SafeLoader):
     """`SafeLoader`, but a scalar that cannot be what it looks like is an error with its line."""
 
@@ -58,7 +67,7 @@ def read_yaml_with_lines(path: Path) -> tuple[Any, dict[tuple[str, ...], int]]:
 
 
 def parse_yaml(text: str, origin: str) -> tuple[Any, dict[tuple[str, ...], int]]:
-    """As `read_yaml_with_lines`, of a text; `origin` is what messages call it."""
+    """As `read_yaml_with_lines`, of a text; `origin` is what messages call it. Raises YamlError, an InputError."""
     try:
         loader = _Loader(text)
         try:
@@ -70,12 +79,12 @@ def parse_yaml(text: str, origin: str) -> tuple[Any, dict[tuple[str, ...], int]]
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
-        where = f": line {error.problem_mark.line + 1}" if error.problem_mark is not None else ""
-        raise InputError(f"{origin}{where}: not YAML: {error.problem}") from error
+        place = f"line {error.problem_mark.line + 1}" if error.problem_mark is not None else ""
+        raise YamlError(origin, place, str(error.problem)) from error
     except yaml.YAMLError as error:
-        raise InputError(f"{origin}: not YAML: {' '.join(str(error).split())}") from error
+        raise YamlError(origin, "", " ".join(str(error).split())) from error
     except RecursionError as error:
-        raise InputError(f"{origin}: not YAML: nested too deeply") from error
+        raise YamlError(origin, "", "nested too deeply") from error
 
 
 def shown(value: object) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+MAX_PIXELS = 1e5
+"""Larger values than this are slips of the pen, not places in a frame."""
+
 
 def shown(value: Any) -> str:
     """A value in a message: the value itself where that is short, or else what it is."""

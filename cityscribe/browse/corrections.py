@@ -22,7 +22,7 @@ from cityscribe.evaluate.text_files import json_lines
 from cityscribe.files import InputError
 from cityscribe.media.video import VideoError, frame_index, ids_a_frame, probe
 from cityscribe.media.video_index import frame_index_of
-from cityscribe.project import Settings
+from cityscribe.report.settings import Reporting
 from cityscribe.sources.corrections import (
     CORRECTION,
     BoxCorrection,
@@ -84,7 +84,7 @@ Request = Annotated[CaptionCorrection | TimesRequest | BoxRequest, Field(discrim
 class Corrections:
     """The corrections of one data set in the layout of WTS."""
 
-    settings: Settings
+    settings: Reporting
     target: Path
     lines: list[dict[str, Any]] = field(default_factory=list)  # of the journal
     copies: dict[Key, Scenario] | None = None  # the scenarios as the copy has them; None until the first correction
@@ -179,7 +179,7 @@ def _placed(view: View, frame: int, xywh: tuple[float, float, float, float], bef
     return BoxValue(image_id=frame * ids_a_frame(fps), xywh=xywh, phase=phase)
 
 
-def open_corrections(settings: Settings, scenarios: Mapping[Any, Scenario]) -> tuple[Corrections, dict[Any, Scenario]]:
+def open_corrections(settings: Reporting, scenarios: Mapping[Any, Scenario]) -> tuple[Corrections, dict[Any, Scenario]]:
     """The corrections that were written beside a data set before, and its scenarios with them.
 
     Raises InputError for a journal that is malformed or does not fit the scenarios.

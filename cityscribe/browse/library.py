@@ -1,6 +1,6 @@
 """What is browsed, read once: the scenarios of a data set with what a run made of them, or the conversations of a run.
 
-    library = open_library(Path("runs/demo"))     # or a data set, or a project file
+    library = open_library(Path("runs/demo"), settings, Path("runs/demo"))     # or a data set without a run
 
 An entry is a row of the page's list. It is known by an id made of its split and name; nothing that a browser sends is
 ever part of a path.
@@ -9,7 +9,7 @@ ever part of a path.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -21,15 +21,14 @@ from cityscribe.browse.corrections import Corrections, open_corrections
 from cityscribe.files import InputError
 from cityscribe.prepare.stage import safe_name
 from cityscribe.prepare.views import why_phase_is_left_out, why_view_is_left_out
-from cityscribe.project import Settings, load_settings, resolve
 from cityscribe.records import read_sample_table, text_of
 from cityscribe.report.run_files import Run, Skipped, read_run
 from cityscribe.report.samples import phase_points
-from cityscribe.settings.loading import apply_override
+from cityscribe.report.settings import Reporting
 from cityscribe.sources import SOURCES
 from cityscribe.sources.intake import open_intake
 from cityscribe.sources.reading import read_scenarios
-from cityscribe.sources.recognise import found_in, recognise
+from cityscribe.sources.recognise import found_in
 from cityscribe.traffic.scenario import PHASES, Scenario
 
 SPLITS = ("train", "val", "test")
@@ -63,7 +62,7 @@ class Library:
 
     title: str
     kind: str  # "scenarios" or "conversations"
-    settings: Settings
+    settings: Reporting
     entries: tuple[Entry, ...]
     scenarios: dict[str, Scenario] = field(default_factory=dict)  # by id
     run: Run | None = None
@@ -103,33 +102,11 @@ def entry_id(split: str, name: str) -> str:
     return f"{split}-{safe_name(name)}"
 
 
-def open_library(
-    target: Path, source: str | None = None, overrides: Sequence[str] = (), *, tracks: Path | None = None
-) -> Library:
-    """Read a data set (a folder in the format `source`, or the one that it is in) or a run (its folder, or a project
-    file). `tracks` are boxes of an annotation tool or tracker, as `data.tracks`; they are used where no box was drawn
-    by hand.
+def open_library(target: Path, settings: Reporting, run_dir: Path | None = None) -> Library:
+    """Read a data set, `target`, or the run in `run_dir`, by the settings of its project.
 
-    Raises InputError for what is neither, and for a file of a run that is malformed.
+    Raises InputError for conversations that are not prepared, and for a file of a run that is malformed.
     """
-    run_dir: Path | None = None
-    if target.is_file():
-        settings = load_settings(target, overrides)
-        run_dir = settings.run_dir
-        if not run_dir.is_dir():
-            raise InputError(f"{target}: its run {run_dir} does not exist; run `cityscribe prepare {target}` first")
-    elif (target / "project.yaml").is_file():
-        settings, run_dir = load_settings(target / "project.yaml", overrides), target
-    elif target.is_dir():
-        values: dict[str, Any] = {"data": {"path": str(target), "source": source or recognise(target)}}
-        given = {("data", "source"): f"--source {source}"}
-        given |= {apply_override(values, override): f"--set {override}" for override in overrides}
-        settings = resolve(values, given)
-    else:
-        raise InputError(f"{target}: no such folder; give a data set, a run (runs/NAME) or a project file")
-    if tracks is not None:
-        data = settings.data.model_copy(update={"tracks": tracks, "boxes": "both"})
-        settings = settings.model_copy(update={"data": data})
     if SOURCES[settings.data.source].yields == "conversations":
         if run_dir is None:
             raise InputError(
@@ -139,7 +116,7 @@ def open_library(
     return _scenarios(settings, run_dir, target)
 
 
-def _scenarios(settings: Settings, run_dir: Path | None, target: Path) -> Library:
+def _scenarios(settings: Reporting, run_dir: Path | None, target: Path) -> Library:
     read, problems = read_scenarios(settings.data)
     scenarios = {entry_id(scenario.split, scenario.name): scenario for scenario in read}
     corrections = None
@@ -186,7 +163,7 @@ def _is_boxed(scenario: Scenario) -> bool:
     return any(boxes for view in scenario.views for boxes in view.boxes.values())
 
 
-def would_be_left_out(scenario: Scenario, settings: Settings) -> int:
+def would_be_left_out(scenario: Scenario, settings: Reporting) -> int:
     """How many views and phases of a scenario training would leave out, as far as its annotated boxes tell.
 
     Boxes without a phase are not looked at: to place them, each video would have to be opened.
@@ -224,7 +201,7 @@ def _add_samples(library: Library, prepared: Path, key: str) -> None:
             library.rows.setdefault(entry_id(split, name), []).append(row)
 
 
-def _conversations(settings: Settings, run_dir: Path) -> Library:
+def _conversations(settings: Reporting, run_dir: Path) -> Library:
     prepared = run_dir / "prepared"
     library = Library(f"run {run_dir.resolve().name}", "conversations", settings, ())
     _add_samples(library, prepared, "group")

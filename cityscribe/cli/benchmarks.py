@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,7 +80,7 @@ def benchmark(
     if answers is None:
         raise AssertionError("neither answers nor a model")
     given = read_verdicts(verdicts) if verdicts is not None else None
-    judged_by: dict[str, Any] = {}
+    judged_by: dict[str, object] = {}
     if judge is not None:
         given, judged_by = _judged(name, questions, answers, judge, base_url, judge_prompts, partial)
     scores = score_benchmark(name, questions, answers, split=split, partial=partial, verdicts=given)
@@ -94,7 +95,7 @@ def _judged(
     base_url: str | None,
     prompts: Path | None,
     partial: bool,
-) -> tuple[Any, dict[str, Any]]:
+) -> tuple[Any, dict[str, object]]:
     """Verdicts by id, and who made them with which words. What was said is kept beside the answers."""
     from cityscribe.cli.judging import model_of
     from cityscribe.evaluate.benchmarks import BENCHMARKS
@@ -171,11 +172,11 @@ def chair(
 
 def _finish(
     title: str,
-    total: dict[str, Any],
-    rows: list[dict[str, Any]],
-    warnings: Any,
+    total: Mapping[str, Any],
+    rows: Sequence[Mapping[str, object]],
+    warnings: Sequence[str],
     output: Path | None,
-    provenance: dict[str, Any],
+    provenance: Mapping[str, object],
 ) -> None:
     """Write scores, lines and provenance, and print the measures."""
     import json

@@ -162,10 +162,12 @@ def browse(
         raise InputError("browse: needs more packages: pip install 'cityscribe[serve]'") from error
     from cityscribe.browse.library import open_library
     from cityscribe.browse.server import browse as serve_page
+    from cityscribe.cli.targets import settings_of_target
 
     leave_signals_alone()
     with console.status(f"reading {target}"):
-        library = open_library(target, source, overrides or [], tracks=tracks)
+        settings, run_dir = settings_of_target(target, source, overrides or [], tracks=tracks)
+        library = open_library(target, settings, run_dir)
     if library.found:
         console.print(f"{escape(str(target))}: {library.found}")
     library.follow_links = follow_links

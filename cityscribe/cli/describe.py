@@ -34,7 +34,8 @@ def describe_command(
     """
     from cityscribe.describe.table import Options, describe
     from cityscribe.engine.members import open_engine
-    from cityscribe.predict.stage import setup_of, training_answers
+    from cityscribe.predict.setup import setup_of
+    from cityscribe.predict.stage import training_answers
     from cityscribe.project import settings_of_checkpoint
 
     settings, run = settings_of_checkpoint(model, project, overrides or [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -140,8 +141,8 @@ def agreement(
     found = measured.agreement([verdict for _, verdict in one], [verdict for _, verdict in other])
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
-        write_json(output, found)
+        write_json(output, asdict(found))
     table = Table("read by both", "agree", "kappa", "Pearson", "Spearman", "second - first")
-    values = [found[key] for key in ("agreement", "kappa", "pearson", "spearman", "difference")]
-    table.add_row(f"{found['both_read']} of {found['items']}", *("" if v is None else f"{v:.3f}" for v in values))
+    values = (found.agreement, found.kappa, found.pearson, found.spearman, found.difference)
+    table.add_row(f"{found.both_read} of {found.items}", *("" if v is None else f"{v:.3f}" for v in values))
     console.print(table)

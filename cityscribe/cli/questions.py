@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -12,18 +13,22 @@ from cityscribe.cli.shell import complaints, console
 from cityscribe.files import InputError
 from cityscribe.records import Sample
 
+if TYPE_CHECKING:
+    from cityscribe.evaluate.question_results import QuestionTotal
+    from cityscribe.report.settings import Reporting
 
-def compare_questions(runs: dict[str, Any], output: Path) -> None:
+
+def compare_questions(runs: Mapping[str, Reporting], output: Path) -> None:
     """Compare runs that answered the same questions, by name: print what separates them, write page and JSON."""
     from cityscribe.report.question_page import write_question_comparison
 
     found = write_question_comparison(runs, output)
     table = Table("run", "score", f"against {found.first.name}", "95 % of draws", "p (Holm)")
-    table.add_row(found.first.name, _points(found.first.scores["score"]))
+    table.add_row(found.first.name, _points(found.first.scores.score))
     for model, lead in zip(found.models[1:], found.leads, strict=True):
         interval = "" if lead.interval is None else f"{lead.interval.low:+.2f} to {lead.interval.high:+.2f}"
         p_value = "" if lead.p_value is None else f"{lead.p_value:.4f}"
-        table.add_row(model.name, _points(model.scores["score"]), f"{lead.points:+.2f}", interval, p_value)
+        table.add_row(model.name, _points(model.scores.score), f"{lead.points:+.2f}", interval, p_value)
     console.print(table)
     console.print(f"page: {output / 'index.html'}")
 
@@ -34,12 +39,12 @@ def _points(score: float | None) -> str:
 
 def print_question_scores(homes: list[tuple[str, Path]]) -> None:
     """A line a model and part, from the `scores.json` of each."""
-    from cityscribe.files import read_json
+    from cityscribe.evaluate.question_results import read_total
 
     table = Table("model", *COLUMNS)
     for name, home in homes:
         if (home / "scores.json").exists():
-            first, *rest = score_rows(read_json(home / "scores.json"))
+            first, *rest = score_rows(read_total(home / "scores.json"))
             table.add_row(name, *first)
             for row in rest:
                 table.add_row("", *row)
@@ -50,38 +55,34 @@ def print_question_scores(homes: list[tuple[str, Path]]) -> None:
 COLUMNS = ("questions", "", "right %", "95 % of draws", "majority", "unread")
 
 
-def score_rows(scores: dict[str, Any]) -> list[tuple[str, ...]]:
+def score_rows(scores: QuestionTotal) -> list[tuple[str, ...]]:
     """The cells under COLUMNS."""
     rows: list[tuple[str, ...]] = []
-    if "choices" in scores:
-        part = scores["choices"]
-        majority = f"{100 * part['majority']['accuracy']:.1f}"
-        shown = (_percent(part["accuracy"]), _between(part["interval"]), majority, str(part["unparsed"]))
-        rows.append(("options", str(part["questions"]), *shown))
-        if "balanced" in part:
-            shown = (_percent(part["balanced"]), _between(part["balanced_interval"]), "", "")
-            rows.append(("mean of classes", str(len(part["classes"])), *shown))
-        if "circular" in part:
-            turned = part["circular"]
-            shown = (_percent(turned["accuracy"]), _between(turned["interval"]), "", str(turned["unparsed"]))
-            rows.append(("all rotations", str(turned["questions"]), *shown))
-    if "answers" in scores:
-        part = scores["answers"]
-        majority = f"{100 * part['majority']['exact']:.1f}"
-        shown = (_percent(part["exact"]), _between(part["exact_interval"]), majority, "")
-        rows.append(("exact", str(part["questions"]), *shown))
-        rows.append(("token F1", "", _percent(part["f1"]), _between(part["f1_interval"]), "", ""))
-    if "captions" in scores:
-        part = scores["captions"]
-        rows.append(("captions, points", str(part["questions"]), f"{part['score']:.1f}", "", "", ""))
-    return rows or [("no references", str(scores["questions"]), "", "", "", "")]
+    if (options := scores.choices) is not None:
+        majority = f"{100 * options.majority.accuracy:.1f}"
+        shown = (_percent(options.accuracy), _between(options.interval), majority, str(options.unparsed))
+        rows.append(("options", str(options.questions), *shown))
+        if options.balanced is not None:
+            shown = (_percent(options.balanced), _between(options.balanced_interval), "", "")
+            rows.append(("mean of classes", str(len(options.classes)), *shown))
+        if (turned := options.circular) is not None:
+            shown = (_percent(turned.accuracy), _between(turned.interval), "", str(turned.unparsed))
+            rows.append(("all rotations", str(turned.questions), *shown))
+    if (short := scores.answers) is not None:
+        majority = f"{100 * short.majority.exact:.1f}"
+        shown = (_percent(short.exact), _between(short.exact_interval), majority, "")
+        rows.append(("exact", str(short.questions), *shown))
+        rows.append(("token F1", "", _percent(short.f1), _between(short.f1_interval), "", ""))
+    if (long := scores.captions) is not None:
+        rows.append(("captions, points", str(long.questions), f"{long.score:.1f}", "", "", ""))
+    return rows or [("no references", str(scores.questions), "", "", "", "")]
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
-def _between(interval: list[float] | None) -> str:
+def _between(interval: tuple[float, float] | None) -> str:
     return "" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
 
 
@@ -111,7 +112,7 @@ def evaluate_file(
     )
     write_scores(scores, output, segments)
     table = Table(*COLUMNS)
-    for row in score_rows(scores.total):
+    for row in score_rows(scores.found):
         table.add_row(*row)
     console.print(table)
 

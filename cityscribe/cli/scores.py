@@ -42,7 +42,7 @@ def captions_command(
 
         attributes.parent.mkdir(parents=True, exist_ok=True)
         write_json(attributes, evaluate_attributes(references, predictions, split=split).to_json())
-    console.print(f"score: {scores.total['score']:.4f}")
+    console.print(f"score: {scores.score:.4f}")
 
 
 @score_group.command("answers")
@@ -80,9 +80,9 @@ def wts_vqa_command(
 
     found = evaluate_vqa(references, predictions, captions)
     write_scores(found, output, segments)
-    console.print(f"accuracy: {100 * found.total['accuracy']:.4f}")
-    if "s2" in found.total:
-        console.print(f"S1: {found.total['s1']:.4f}, S2: {found.total['s2']:.4f}")
+    console.print(f"accuracy: {100 * found.letters.accuracy:.4f}")
+    if found.combined is not None:
+        console.print(f"S1: {found.combined.s1:.4f}, S2: {found.combined.s2:.4f}")
 
 
 @experiment_group.command("compare")

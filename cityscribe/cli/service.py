@@ -31,7 +31,8 @@ def serve_command(
     except ImportError as error:
         raise InputError("serve: needs more packages: pip install 'cityscribe[serve]'") from error
     leave_signals_alone()
-    from cityscribe.serve.server import read_token, serve, settings_of
+    from cityscribe.cli.targets import settings_to_serve
+    from cityscribe.serve.server import read_token, serve
 
-    settings, drafts = settings_of(checkpoint, project, overrides or [])
+    settings, drafts = settings_to_serve(checkpoint, project, overrides or [])
     serve(checkpoint, settings, drafts, read_token(token_file), lambda address: console.print(address))

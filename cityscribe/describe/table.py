@@ -23,6 +23,7 @@ from cityscribe.describe.gallery import to_html
 from cityscribe.describe.pictures import Picture, picture_spans
 from cityscribe.describe.road_users import By, Presence, by_asking, by_boxes
 from cityscribe.describe.rows import Described, Row, of_entry, to_csv, to_entry, to_json
+from cityscribe.describe.settings import Describing
 from cityscribe.digest_store import DigestStore
 from cityscribe.engine.request import UNANSWERED, Answer, Engine, Request
 from cityscribe.evaluate.attributes import rules_sha256
@@ -30,7 +31,6 @@ from cityscribe.files import InputError, remove_folder, write_text
 from cityscribe.media.video import VideoError, probe
 from cityscribe.predict.journal import Journal
 from cityscribe.predict.sequential import Scene, ask
-from cityscribe.project import Settings
 from cityscribe.sources.tracks import with_tracks
 from cityscribe.traffic.prompts import Prompts, load_prompts
 from cityscribe.traffic.scenario import ROLES, View, ViewKind
@@ -69,7 +69,7 @@ def describe(
     places: Sequence[Path],
     model: str,
     outputs: Sequence[Path],
-    settings: Settings,
+    settings: Describing,
     options: Options,
     load: Callable[[], Engine],
     *,
@@ -172,7 +172,7 @@ def _identity(clip: Clip) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
-def _key(model: str, settings: Settings, options: Options, known: DigestStore) -> str:
+def _key(model: str, settings: Describing, options: Options, known: DigestStore) -> str:
     """A hash of what decides the rows of every clip: with another one all is described anew."""
     from cityscribe.models.load import resolve_base
 
@@ -198,7 +198,7 @@ class _Worker:
     """What it takes to describe one clip after the other; models are loaded when they are first needed."""
 
     def __init__(
-        self, work: Path, settings: Settings, options: Options, prompts: Prompts, load: Callable[[], Engine]
+        self, work: Path, settings: Describing, options: Options, prompts: Prompts, load: Callable[[], Engine]
     ) -> None:
         self.work, self.settings, self.options, self.prompts = work, settings, options, prompts
         self._load = load

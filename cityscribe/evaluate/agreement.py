@@ -6,14 +6,28 @@ Only what both could be read on is compared; how much that is stands beside it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from cityscribe.evaluate.verdict import Verdict
 
 
-def agreement(first: Sequence[Verdict], second: Sequence[Verdict]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What two judges have in common; None for what cannot be computed."""
+
+    items: int
+    both_read: int
+    agreement: float | None
+    kappa: float | None
+    table: list[list[int]] | None
+    pearson: float | None
+    spearman: float | None
+    difference: float | None
+
+
+def agreement(first: Sequence[Verdict], second: Sequence[Verdict]) -> Agreement:
     """The agreement on the same items in the same order. What cannot be computed (no verdicts, or no variance) is None.
 
     `kappa` is Cohen's (1960), `pearson` and `spearman` are of the scores, `difference` is the mean of the second's
@@ -23,16 +37,16 @@ def agreement(first: Sequence[Verdict], second: Sequence[Verdict]) -> dict[str, 
     judged = [(a.correct, b.correct) for a, b in pairs if a.correct is not None and b.correct is not None]
     scores = np.array([(a.score, b.score) for a, b in pairs], dtype=np.float64).reshape(-1, 2)
     table = [[sum(pair == (a, b) for pair in judged) for b in (True, False)] for a in (True, False)]
-    return {
-        "items": len(first),
-        "both_read": len(pairs),
-        "agreement": (table[0][0] + table[1][1]) / len(judged) if judged else None,
-        "kappa": kappa(np.array(table)) if judged else None,
-        "table": table if judged else None,
-        "pearson": correlation(scores[:, 0], scores[:, 1]),
-        "spearman": correlation(ranks(scores[:, 0]), ranks(scores[:, 1])),
-        "difference": float((scores[:, 1] - scores[:, 0]).mean()) if len(pairs) else None,
-    }
+    return Agreement(
+        items=len(first),
+        both_read=len(pairs),
+        agreement=(table[0][0] + table[1][1]) / len(judged) if judged else None,
+        kappa=kappa(np.array(table)) if judged else None,
+        table=table if judged else None,
+        pearson=correlation(scores[:, 0], scores[:, 1]),
+        spearman=correlation(ranks(scores[:, 0]), ranks(scores[:, 1])),
+        difference=float((scores[:, 1] - scores[:, 0]).mean()) if len(pairs) else None,
+    )
 
 
 def kappa(table: np.ndarray) -> float | None:

@@ -16,10 +16,18 @@ import string
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from math import fsum
-from typing import Any
 
 from cityscribe.evaluate import resampling
 from cityscribe.evaluate.question_files import AskedQuestion
+from cityscribe.evaluate.question_results import (
+    AnswerType,
+    LongOutcome,
+    LongScores,
+    MajorityOfAnswers,
+    Origin,
+    ShortOutcome,
+    ShortScores,
+)
 from cityscribe.evaluate.registries import Profile
 from cityscribe.files import InputError
 
@@ -49,14 +57,14 @@ def are_long(questions: Sequence[AskedQuestion]) -> bool:
     return sum(len(question.reference.split()) for question in questions) > LONG_WORDS * len(questions)
 
 
-def short_outcomes(questions: Sequence[AskedQuestion]) -> list[dict[str, Any]]:
+def short_outcomes(questions: Sequence[AskedQuestion]) -> list[ShortOutcome]:
     """What `segments.json` says of each question: `exact` and `f1`, the former being its outcome."""
     found = []
     for question in questions:
         said, right = normalised(question.answer or ""), normalised(question.reference)
         exact = float(question.answer is not None and said == right)
         f1 = token_f1(said, right) if question.answer is not None else 0.0
-        found.append({"kind": "answer", "outcome": exact, "f1": f1, "type": answer_type(right)})
+        found.append(ShortOutcome(group=question.group, outcome=exact, f1=f1, type=answer_type(right)))
     return found
 
 
@@ -69,45 +77,41 @@ def answer_type(reference: str) -> str:
 
 def score_short(
     questions: Sequence[AskedQuestion], learned: Sequence[AskedQuestion] = (), seed: int = 0
-) -> dict[str, Any]:
+) -> ShortScores:
     """Means over questions with references, of which there is at least one. `learned` are the training data: the line
     `majority` says of each question the commonest answer to it there, or of all where it was never asked."""
     outcomes = short_outcomes(questions)
-    exact, f1 = ([each[name] for each in outcomes] for name in ("outcome", "f1"))
+    exact, f1 = [each.outcome for each in outcomes], [each.f1 for each in outcomes]
     groups = [question.group for question in questions]
     common, origin = _majority(questions, learned)
-    kinds: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    kinds: dict[str, list[ShortOutcome]] = defaultdict(list)
     for each in outcomes:
-        kinds[each["type"]].append(each)
-    return {
-        "questions": len(questions),
-        "exact": fsum(exact) / len(exact),
-        "exact_interval": resampling.mean_interval(groups, exact, seed),
-        "f1": fsum(f1) / len(f1),
-        "f1_interval": resampling.mean_interval(groups, f1, seed),
-        "missing": sum(question.answer is None for question in questions),
-        "empty": sum(question.answer is not None and not question.answer.strip() for question in questions),
-        "majority": {
-            "exact": fsum(
-                normalised(said) == normalised(question.reference)
-                for said, question in zip(common, questions, strict=True)
+        kinds[each.type].append(each)
+    usual = [
+        normalised(said) == normalised(question.reference) for said, question in zip(common, questions, strict=True)
+    ]
+    return ShortScores(
+        questions=len(questions),
+        exact=fsum(exact) / len(exact),
+        exact_interval=resampling.mean_interval(groups, exact, seed),
+        f1=fsum(f1) / len(f1),
+        f1_interval=resampling.mean_interval(groups, f1, seed),
+        missing=sum(question.answer is None for question in questions),
+        empty=sum(question.answer is not None and not question.answer.strip() for question in questions),
+        majority=MajorityOfAnswers(origin=origin, exact=fsum(usual) / len(questions)),
+        types=[
+            AnswerType(
+                type=name,
+                questions=len(part),
+                exact=fsum(each.outcome for each in part) / len(part),
+                f1=fsum(each.f1 for each in part) / len(part),
             )
-            / len(questions),
-            "from": origin,
-        },
-        "types": [
-            {
-                "type": name,
-                "questions": len(part),
-                "exact": fsum(each["outcome"] for each in part) / len(part),
-                "f1": fsum(each["f1"] for each in part) / len(part),
-            }
             for name, part in sorted(kinds.items())
         ],
-    }
+    )
 
 
-def _majority(questions: Sequence[AskedQuestion], learned: Sequence[AskedQuestion]) -> tuple[list[str], str]:
+def _majority(questions: Sequence[AskedQuestion], learned: Sequence[AskedQuestion]) -> tuple[list[str], Origin]:
     known = learned or questions
     to_it: dict[str, Counter[str]] = defaultdict(Counter)
     to_any = Counter(normalised(question.reference) for question in known)
@@ -124,13 +128,16 @@ def _majority(questions: Sequence[AskedQuestion], learned: Sequence[AskedQuestio
 
 def score_long(
     questions: Sequence[AskedQuestion], profile: Profile, backend: str = "python"
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+) -> tuple[LongScores, list[LongOutcome]]:
     """Metrics of questions whose references hold words, by a profile, and what `segments.json` says of each: its
     outcome is its score by those metrics, in [0, 1]. Raises InputError for a profile of short answers."""
     if profile.texts is None:
         raise InputError("this profile has no metrics of long answers")
     scores = profile.texts([(question.reference, question.answer or "") for question in questions], backend)
-    segments = [{"kind": "caption", "outcome": profile.points(values) / 100, **values} for values in scores.each]
+    outcomes = [
+        LongOutcome.of(values, group=question.group, outcome=profile.points(values) / 100)
+        for question, values in zip(questions, scores.each, strict=True)
+    ]
     missing = sum(question.answer is None for question in questions)
     points = profile.points(scores.mean)
-    return {"questions": len(questions), "missing": missing, **scores.mean, "score": points}, segments
+    return LongScores.of(scores.mean, questions=len(questions), missing=missing, score=points), outcomes

@@ -17,7 +17,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
-import yaml
+from cityscribe.plain_yaml import parse_yaml
 
 UNCLEAR = "?"
 """The value of an attribute that a caption states in two ways."""
@@ -161,7 +161,7 @@ def _blank(match: re.Match[str]) -> str:
 
 @cache
 def _rules() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load(_rules_text())
+    loaded: dict[str, Any] = parse_yaml(_rules_text().decode(), RULES)[0]
     return loaded
 
 

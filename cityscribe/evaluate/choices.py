@@ -16,11 +16,23 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from cityscribe.evaluate import resampling
 from cityscribe.evaluate.question_files import AskedQuestion
-from cityscribe.evaluate.resampling import Interval
+from cityscribe.evaluate.question_results import (
+    Against,
+    ChoiceOutcome,
+    ChoiceScores,
+    Circular,
+    ClassScores,
+    Confusion,
+    Kind,
+    LetterShares,
+    MajorityOfChoices,
+    Origin,
+    ReadBy,
+)
 from cityscribe.letters import LETTERS, read_choice, rotated
 
 MOST_CLASSES = 40
@@ -88,53 +100,49 @@ def circles(answers: Sequence[Answered]) -> list[list[Answered]]:
 
 def score_choices(
     rounds: Sequence[Sequence[Answered]], learned: Sequence[Answered] = (), *, against: str = "", seed: int = 0
-) -> dict[str, Any]:
+) -> ChoiceScores:
     """All numbers of the module for the questions of `circles`, of which there is at least one. `learned` are the
     training data with their references, for the line `majority`; `against` is a class that a second matrix sets against
     all others."""
     first = [circle[0] for circle in rounds]
     outcomes = [float(answer.correct) for answer in first]
     groups = [answer.question.group for answer in first]
-    accuracy = _mean(outcomes)
     ways = Counter(answer.how for answer in first)
     common, origin = _majority(first, learned)
-    scores: dict[str, Any] = {
-        "questions": len(first),
-        "accuracy": accuracy,
-        "interval": resampling.mean_interval(groups, outcomes, seed),
-        "correct": int(sum(outcomes)),
-        "unparsed": ways["unparsed"],
-        "missing": ways["missing"],
-        "read_by": {how: ways[how] for how in ("letter", "text")},
-        "majority": {
-            "accuracy": _mean([float(a.right == m) for a, m in zip(first, common, strict=True)]),
-            "from": origin,
-        },
-        "chance": _mean([1 / len(answer.question.options) for answer in first]),
-        "letters": _letters(first),
-    }
+    breakdowns = {kind: _breakdown(first, kind) for kind in ("domain", "view", "phase", "dimension")}
+    scores = ChoiceScores(
+        questions=len(first),
+        accuracy=_mean(outcomes),
+        interval=resampling.mean_interval(groups, outcomes, seed),
+        correct=int(sum(outcomes)),
+        unparsed=ways["unparsed"],
+        missing=ways["missing"],
+        read_by=ReadBy(letter=ways["letter"], text=ways["text"]),
+        majority=MajorityOfChoices(
+            origin=origin, accuracy=_mean([float(a.right == m) for a, m in zip(first, common, strict=True)])
+        ),
+        chance=_mean([1 / len(answer.question.options) for answer in first]),
+        letters=_letters(first),
+        breakdowns={kind: rows for kind, rows in breakdowns.items() if len(rows) > 1},
+    )
     classes = {answer.truth for answer in first}
     if len(classes | {answer.said for answer in first}) <= MOST_CLASSES + 1:
-        scores |= _classes(first, groups, seed)
+        scores = _with_classes(scores, first, groups, seed)
         if against in classes:
-            scores["against"] = {"class": against, **_against(first, against)}
-    breakdowns = {kind: _breakdown(first, kind) for kind in ("domain", "view", "phase", "dimension")}
-    scores["breakdowns"] = {kind: rows for kind, rows in breakdowns.items() if len(rows) > 1}
+            scores = scores.model_copy(update={"against": _against(first, against)})
     whole = [circle for circle in rounds if len(circle) == len(circle[0].question.options) > 1]
-    if whole:
-        scores["circular"] = _circular(whole, seed)
-    return scores
+    return scores.model_copy(update={"circular": _circular(whole, seed)}) if whole else scores
 
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _pair(interval: Interval | None) -> list[float] | None:
-    return None if interval is None else [interval.low, interval.high]
+def _pair(interval: resampling.Interval | None) -> tuple[float, float] | None:
+    return None if interval is None else (interval.low, interval.high)
 
 
-def _majority(answers: Sequence[Answered], learned: Sequence[Answered]) -> tuple[list[str], str]:
+def _majority(answers: Sequence[Answered], learned: Sequence[Answered]) -> tuple[list[str], Origin]:
     """The letter of the commonest answer to each question, and which data say what is common."""
     known = learned or answers
     to_it: dict[str, Counter[str]] = defaultdict(Counter)
@@ -150,17 +158,17 @@ def _majority(answers: Sequence[Answered], learned: Sequence[Answered]) -> tuple
     return letters, "train" if learned else "references"
 
 
-def _letters(answers: Sequence[Answered]) -> dict[str, dict[str, float]]:
+def _letters(answers: Sequence[Answered]) -> dict[str, LetterShares]:
     """The share of each letter among what is right and what was chosen: what differs is a bias of position."""
     most = max(len(answer.question.options) for answer in answers)
     right, chosen = Counter(a.right for a in answers), Counter(a.chosen for a in answers)
     return {
-        letter: {"right": right[letter] / len(answers), "chosen": chosen[letter] / len(answers)}
+        letter: LetterShares(right=right[letter] / len(answers), chosen=chosen[letter] / len(answers))
         for letter in LETTERS[:most]
     }
 
 
-def _classes(answers: Sequence[Answered], groups: Sequence[str], seed: int) -> dict[str, Any]:
+def _with_classes(scores: ChoiceScores, answers: Sequence[Answered], groups: Sequence[str], seed: int) -> ChoiceScores:
     truths = [answer.truth for answer in answers]
     outcomes = [float(answer.correct) for answer in answers]
     table = resampling.stratum(groups, truths, outcomes)
@@ -168,25 +176,28 @@ def _classes(answers: Sequence[Answered], groups: Sequence[str], seed: int) -> d
     hit = Counter(answer.truth for answer in answers if answer.correct)
     names = sorted(asked)
     intervals = resampling.column_intervals(table, seed)
-    return {
-        "balanced": resampling.mean([table]),
-        "balanced_interval": _pair(resampling.interval([table], seed)),
-        "classes": [
-            {
-                "class": name,
-                "questions": asked[name],
-                "chosen": said[name],
-                "recall": hit[name] / asked[name],
-                "interval": _pair(each),
-                "precision": hit[name] / said[name] if said[name] else None,
-            }
-            for name, each in zip(names, intervals, strict=True)
-        ],
-        "confusion": confusion((a.truth, a.said) for a in answers),
-    }
+    classes = [
+        ClassScores(
+            name=name,
+            questions=asked[name],
+            chosen=said[name],
+            recall=hit[name] / asked[name],
+            interval=_pair(each),
+            precision=hit[name] / said[name] if said[name] else None,
+        )
+        for name, each in zip(names, intervals, strict=True)
+    ]
+    return scores.model_copy(
+        update={
+            "balanced": resampling.mean([table]),
+            "balanced_interval": _pair(resampling.interval([table], seed)),
+            "classes": classes,
+            "confusion": confusion((a.truth, a.said) for a in answers),
+        }
+    )
 
 
-def confusion(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+def confusion(pairs: Iterable[tuple[str, str]]) -> Confusion:
     """The matrix of what is right (rows) and what was said (columns), both in order of name, `UNPARSED` last.
 
     Columns that are never right have no row of their own.
@@ -195,10 +206,10 @@ def confusion(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     rows = sorted({truth for truth, _ in counts})
     said = {answer for _, answer in counts} - {UNPARSED}
     columns = [*sorted(said.union(rows)), UNPARSED]
-    return {"rows": rows, "columns": columns, "counts": [[counts[row, column] for column in columns] for row in rows]}
+    return Confusion(rows=rows, columns=columns, counts=[[counts[row, column] for column in columns] for row in rows])
 
 
-def _against(answers: Sequence[Answered], one: str) -> dict[str, Any]:
+def _against(answers: Sequence[Answered], one: str) -> Against:
     """One class against all others: naming another wrong class is right here."""
     other = "all others"
 
@@ -206,40 +217,40 @@ def _against(answers: Sequence[Answered], one: str) -> dict[str, Any]:
         return name if name in (one, UNPARSED) else other
 
     pairs = [(side(answer.truth), side(answer.said)) for answer in answers]
-    return {"accuracy": _mean([float(a == b) for a, b in pairs]), "confusion": confusion(pairs)}
+    return Against(name=one, accuracy=_mean([float(a == b) for a, b in pairs]), confusion=confusion(pairs))
 
 
-def _breakdown(answers: Sequence[Answered], kind: str) -> list[dict[str, Any]]:
+def _breakdown(answers: Sequence[Answered], kind: str) -> list[Kind]:
     parts: dict[str, list[float]] = defaultdict(list)
     for answer in answers:
         if kind in answer.question.about:
             parts[answer.question.about[kind]].append(float(answer.correct))
-    return [{"value": value, "questions": len(part), "accuracy": _mean(part)} for value, part in sorted(parts.items())]
+    return [Kind(value=value, questions=len(part), accuracy=_mean(part)) for value, part in sorted(parts.items())]
 
 
-def _circular(rounds: Sequence[Sequence[Answered]], seed: int) -> dict[str, Any]:
+def _circular(rounds: Sequence[Sequence[Answered]], seed: int) -> Circular:
     outcomes = [float(all(answer.correct for answer in circle)) for circle in rounds]
     groups = [circle[0].question.group for circle in rounds]
     asked = [answer for circle in rounds for answer in circle]
-    return {
-        "questions": len(rounds),
-        "accuracy": _mean(outcomes),
-        "interval": resampling.mean_interval(groups, outcomes, seed),
-        "asked": len(asked),
-        "accuracy_of_all_asked": _mean([float(answer.correct) for answer in asked]),
-        "unparsed": sum(answer.how == "unparsed" for answer in asked),
-        "chance": _mean([len(circle) ** -len(circle) for circle in rounds]),
-    }
+    return Circular(
+        questions=len(rounds),
+        accuracy=_mean(outcomes),
+        interval=resampling.mean_interval(groups, outcomes, seed),
+        asked=len(asked),
+        accuracy_of_all_asked=_mean([float(answer.correct) for answer in asked]),
+        unparsed=sum(answer.how == "unparsed" for answer in asked),
+        chance=_mean([len(circle) ** -len(circle) for circle in rounds]),
+    )
 
 
-def outcome(answer: Answered) -> dict[str, Any]:
+def outcome(answer: Answered) -> ChoiceOutcome:
     """What `segments.json` says of one question."""
-    return {
-        "kind": "choice",
-        "outcome": float(answer.correct),
-        "truth": answer.truth,
-        "said": answer.said,
-        "right": answer.right,
-        "chosen": answer.chosen,
-        "how": answer.how,
-    }
+    return ChoiceOutcome(
+        group=answer.question.group,
+        outcome=float(answer.correct),
+        truth=answer.truth,
+        said=answer.said,
+        right=answer.right,
+        chosen=answer.chosen,
+        how=answer.how,
+    )

@@ -23,15 +23,14 @@ from math import fsum
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from cityscribe.evaluate import resampling
-from cityscribe.evaluate.text_files import text_of_file
 from cityscribe.evaluate.verdict import JudgeItem, Verdict
 from cityscribe.files import InputError
 from cityscribe.llm.client import Client
 from cityscribe.llm.message import Chat, Sampling
+from cityscribe.plain_yaml import parse_yaml, read_yaml
 
 HIGHEST = 5
 PLACES = re.compile(r"\{(question|reference|answer|second_question|second_answer)\}")
@@ -74,13 +73,11 @@ def load_rubrics(path: Path | None = None, judge: Judge | None = None) -> dict[s
     that is malformed."""
     if path is None:
         package, file = (judge or VIDEO_CHATGPT).prompts
-        text = (resources.files(package) / file).read_text("utf-8")
+        content, _ = parse_yaml((resources.files(package) / file).read_text("utf-8"), file)
     else:
-        text = text_of_file(path)
+        content = read_yaml(path)
     try:
-        rubrics = TypeAdapter(dict[str, Rubric]).validate_python(yaml.safe_load(text))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        rubrics = TypeAdapter(dict[str, Rubric]).validate_python(content)
     except ValidationError as error:
         fault = error.errors()[0]
         raise InputError(f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error

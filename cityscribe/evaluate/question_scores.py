@@ -11,16 +11,23 @@ not, of a long one its score as a caption; it stands beside the parts that it is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cityscribe.evaluate import choices, resampling
 from cityscribe.evaluate.answers import are_long, score_long, score_short, short_outcomes
 from cityscribe.evaluate.provenance import provenance
 from cityscribe.evaluate.question_files import AskedQuestion, from_sample, read_questions
+from cityscribe.evaluate.question_results import (
+    ChoiceScores,
+    LongScores,
+    Outcome,
+    QuestionTotal,
+    ShortScores,
+)
 from cityscribe.evaluate.registries import PROFILES, Profile
 from cityscribe.evaluate.wts import Backend
 from cityscribe.records import Sample
@@ -30,13 +37,22 @@ AUTO = "auto"
 
 @dataclass(frozen=True, slots=True)
 class QuestionScores:
-    """What an evaluation found. `segments` says of each scored question its `outcome` in [0, 1], its `group` and its
-    part's own values."""
+    """What an evaluation found. `outcomes` are of the scored questions, by key."""
 
-    total: dict[str, Any]
-    segments: dict[str, dict[str, Any]]
+    found: QuestionTotal
+    outcomes: Mapping[str, Outcome]
     warnings: tuple[str, ...]
     provenance: dict[str, str]
+
+    @property
+    def total(self) -> dict[str, Any]:
+        """What `scores.json` holds."""
+        return self.found.to_json()
+
+    @property
+    def segments(self) -> dict[str, dict[str, Any]]:
+        """What `segments.json` holds."""
+        return {key: outcome.model_dump() for key, outcome in self.outcomes.items()}
 
 
 def evaluate_questions(
@@ -60,42 +76,51 @@ def evaluate_questions(
     questions, unknown = read_questions(predictions, samples)
     known = [from_sample(sample, "", None) for sample in learned]
     warnings = [f"{predictions}: {unknown} answers to questions that the references do not have"] if unknown else []
-    total: dict[str, Any] = {"questions": len(questions)}
-    segments: dict[str, dict[str, Any]] = {}
-    scored = _score_choices(questions, known, against, seed, total, segments)
+    scored = _score_choices(questions, known, against, seed)
     if rules is None or rules.open_questions:
-        scored += _score_open(questions, known, rules, backend, seed, total, segments)
-    total["unscored"] = unscored = len(questions) - scored
+        scored += _score_open(questions, known, rules, backend, seed)
+    unscored = len(questions) - sum(part.questions for part in scored)
     if unscored:
         warnings.append(f"{predictions}: {unscored} of {len(questions)} questions have no reference to be scored by")
     missing = sum(question.answer is None for question in questions)
     if missing:
         warnings.append(f"{predictions}: {missing} of {len(questions)} questions are not answered and count as wrong")
-    outcomes = [each["outcome"] for each in segments.values()]
-    total["score"] = 100 * fsum(outcomes) / len(outcomes) if outcomes else None
-    total["interval"] = _interval(segments, seed)
+    outcomes = {key: outcome for part in scored for key, outcome in part.outcomes.items()}
+    total = QuestionTotal.model_validate(
+        {
+            "questions": len(questions),
+            **{part.name: part.scores for part in scored},
+            "unscored": unscored,
+            "score": 100 * fsum(each.outcome for each in outcomes.values()) / len(outcomes) if outcomes else None,
+            "interval": _interval(outcomes, seed),
+        }
+    )
     references = {question.key: [question.reference, *question.options] for question in questions}
     made_by = provenance(profile, split, references, predictions, ("numpy",))
-    return QuestionScores(total, segments, tuple(warnings), {**made_by, "seed": str(seed)})
+    return QuestionScores(total, outcomes, tuple(warnings), {**made_by, "seed": str(seed)})
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The scores of some of the questions."""
+
+    name: Literal["choices", "answers", "captions"]
+    scores: ChoiceScores | ShortScores | LongScores
+    questions: int  # that are scored, each order of the options for itself
+    outcomes: Mapping[str, Outcome]
 
 
 def _score_choices(
-    questions: Sequence[AskedQuestion],
-    known: Sequence[AskedQuestion],
-    against: str,
-    seed: int,
-    total: dict[str, Any],
-    segments: dict[str, dict[str, Any]],
-) -> int:
-    """Adds to total and segments; returns how many of the questions are scored."""
+    questions: Sequence[AskedQuestion], known: Sequence[AskedQuestion], against: str, seed: int
+) -> list[_Part]:
     asked = [read for question in questions if question.options and (read := choices.read_answer(question))]
-    if asked:
-        taught = [read for question in known if question.options and (read := choices.read_answer(question))]
-        rounds = choices.circles(asked)
-        total["choices"] = choices.score_choices(rounds, taught, against=against, seed=seed)
-        firsts = [circle[0] for circle in rounds]
-        segments |= {each.question.key: _segment(each.question, choices.outcome(each)) for each in firsts}
-    return len(asked)
+    if not asked:
+        return []
+    taught = [read for question in known if question.options and (read := choices.read_answer(question))]
+    rounds = choices.circles(asked)
+    scores = choices.score_choices(rounds, taught, against=against, seed=seed)
+    outcomes = {circle[0].question.key: choices.outcome(circle[0]) for circle in rounds}
+    return [_Part("choices", scores, len(asked), outcomes)]
 
 
 def _score_open(
@@ -104,31 +129,27 @@ def _score_open(
     rules: Profile | None,
     backend: Backend,
     seed: int,
-    total: dict[str, Any],
-    segments: dict[str, dict[str, Any]],
-) -> int:
-    """Adds to total and segments; returns how many of the questions are scored. Without `rules` the answers decide."""
+) -> list[_Part]:
+    """Without `rules` the answers decide."""
     asked = [question for question in questions if not question.options and question.reference.strip()]
     if not asked:
-        return 0
+        return []
     if rules is None and are_long(asked):
         rules = PROFILES["wts"]
     if rules is not None and rules.texts is not None:
         asked = [question for question in asked if any(map(str.isalnum, question.reference))]
-        total["captions"], found = score_long(asked, rules, backend)
-    else:
-        taught = [question for question in known if not question.options and question.reference.strip()]
-        total["answers"], found = score_short(asked, taught, seed), short_outcomes(asked)
-    segments |= {question.key: _segment(question, each) for question, each in zip(asked, found, strict=True)}
-    return len(asked)
+        captions, long = score_long(asked, rules, backend)
+        return [_Part("captions", captions, len(asked), _by_key(asked, long))]
+    taught = [question for question in known if not question.options and question.reference.strip()]
+    return [_Part("answers", score_short(asked, taught, seed), len(asked), _by_key(asked, short_outcomes(asked)))]
 
 
-def _segment(question: AskedQuestion, values: dict[str, Any]) -> dict[str, Any]:
-    return {"group": question.group, **values}
+def _by_key(questions: Sequence[AskedQuestion], outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
+    return {question.key: each for question, each in zip(questions, outcomes, strict=True)}
 
 
-def _interval(segments: dict[str, dict[str, Any]], seed: int) -> list[float] | None:
-    if not segments:
+def _interval(outcomes: Mapping[str, Outcome], seed: int) -> list[float] | None:
+    if not outcomes:
         return None
-    groups = [each["group"] for each in segments.values()]
-    return resampling.mean_interval(groups, [100 * each["outcome"] for each in segments.values()], seed)
+    groups = [each.group for each in outcomes.values()]
+    return resampling.mean_interval(groups, [100 * each.outcome for each in outcomes.values()], seed)

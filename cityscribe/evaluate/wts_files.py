@@ -175,5 +175,5 @@ def _read_label(entry: Any, place: str) -> tuple[int, str]:
         raise InputError(f"{place}: expected an object with labels, caption_pedestrian and caption_vehicle")
     number = phase_number(entry.get("labels"))
     if number is None:
-        raise InputError(f"{place}.labels: {EXPECTED_LABEL}")
+        raise InputError(f"{place}.labels: expected {EXPECTED_LABEL}")
     return number, str(first_label(entry.get("labels")))

@@ -11,17 +11,70 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cityscribe.evaluate.provenance import provenance
-from cityscribe.evaluate.question_scores import QuestionScores
 from cityscribe.files import InputError, read_json
 
 PROFILE = "wts-vqa"
 
 
-def evaluate_vqa(references: Path, submission: Path, captions: Path | None = None) -> QuestionScores:
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """How many letters are right."""
+
+    accuracy: float
+    correct: int
+    wrong: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """The score of the captions and that of both sub-tasks, in points."""
+
+    s1: float
+    s2: float
+
+
+@dataclass(frozen=True, slots=True)
+class VqaScores:
+    """What an evaluation of letters found."""
+
+    letters: Accuracy
+    combined: Combined | None  # where captions are given
+    right: Mapping[str, str]  # by question
+    said: Mapping[str, str]
+    warnings: tuple[str, ...]
+    provenance: dict[str, str]
+
+    @property
+    def score(self) -> float:
+        return 100 * self.letters.accuracy if self.combined is None else self.combined.s2
+
+    @property
+    def total(self) -> dict[str, object]:
+        """What `scores.json` holds."""
+        both = {} if self.combined is None else asdict(self.combined)
+        return {**asdict(self.letters), **both, "score": self.score}
+
+    @property
+    def segments(self) -> dict[str, dict[str, object]]:
+        """What `segments.json` holds."""
+        return {
+            name: {
+                "group": name,
+                "kind": "choice",
+                "outcome": float(self.said.get(name, "") == letter),
+                "right": letter,
+            }
+            for name, letter in self.right.items()
+        }
+
+
+def evaluate_vqa(references: Path, submission: Path, captions: Path | None = None) -> VqaScores:
     """Score a submission; with `captions`, the `scores.json` of caption predictions, also S2.
 
     Raises InputError for files that are malformed, references without letters, and an id that stands twice.
@@ -30,37 +83,30 @@ def evaluate_vqa(references: Path, submission: Path, captions: Path | None = Non
     if not right:
         raise InputError(f"{references}: has no question with its right letter under `correct`; nothing can be scored")
     said = read_letters(submission)
-    total: dict[str, Any] = accuracy(right, said)
+    found = accuracy(right, said)
     made_by = provenance(PROFILE, None, right, submission, ())
+    both = None
     if captions is not None:
-        total |= combined(total["accuracy"], _caption_score(captions))
+        both = combined(found.accuracy, _caption_score(captions))
         made_by["captions_sha256"] = hashlib.sha256(captions.read_bytes()).hexdigest()
-    total["score"] = total.get("s2", 100 * total["accuracy"])
     unknown = len(said.keys() - right.keys())
     warnings = (f"{submission}: {unknown} answers to questions that the references do not have",) if unknown else ()
-    segments = {
-        name: {"group": name, "kind": "choice", "outcome": float(said.get(name, "") == letter), "right": letter}
-        for name, letter in right.items()
-    }
-    return QuestionScores(total, segments, warnings, made_by)
+    return VqaScores(found, both, right, said, warnings, made_by)
 
 
-def accuracy(references: Mapping[str, str], answers: Mapping[str, str]) -> dict[str, float]:
+def accuracy(references: Mapping[str, str], answers: Mapping[str, str]) -> Accuracy:
     """The share of right answers by question. An answer of "" counts as wrong rather than missing."""
     right = sum(answers.get(name, "\0").lower() == letter.lower() for name, letter in references.items())
     missing = sum(name not in answers for name in references)
     total = len(references)
-    return {
-        "accuracy": right / total if total else 0.0,
-        "correct": right,
-        "wrong": total - right - missing,
-        "missing": missing,
-    }
+    return Accuracy(
+        accuracy=right / total if total else 0.0, correct=right, wrong=total - right - missing, missing=missing
+    )
 
 
-def combined(share: float, s1: float) -> dict[str, float]:
+def combined(share: float, s1: float) -> Combined:
     """S1 and S2, both in points, of an accuracy in [0, 1]."""
-    return {"s1": s1, "s2": (s1 + 100 * share) / 2}
+    return Combined(s1=s1, s2=(s1 + 100 * share) / 2)
 
 
 def read_letters(path: Path) -> dict[str, str]:
@@ -80,7 +126,7 @@ def read_letters(path: Path) -> dict[str, str]:
     return letters
 
 
-def _rows(value: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows(value: Any, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if isinstance(value, dict):
         if "correct" in value:
             yield place, value

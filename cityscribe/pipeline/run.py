@@ -48,7 +48,7 @@ def run(
             remove_what_was_being_removed(folder)
             write_text(folder / "project.yaml", dump_settings(settings))
         for step in plan.steps.values():
-            if step.stage in wanted:
+            if step.stage in wanted or step.part_of in wanted:
                 _bring_up_to_date(step, plan, watch, tell, others)
             elif _comes_first(step, wanted) and not state_of(step, plan.made_from[step.name], folder).fresh:
                 raise InputError(f"{folder}: `{step.stage}` is not up to date; run it first, or `cityscribe run`")
@@ -59,12 +59,17 @@ def _refuse_nothing_to_do(plan: Plan, wanted: Sequence[str]) -> None:
         return
     if tuple(wanted) == ("train",):
         raise InputError("model.method none: nothing trains; `cityscribe predict` asks the base as it is")
+    if tuple(wanted) == ("reference",):
+        raise InputError(f"train.objective {plan.settings.train.objective.name}: no reference is computed for it")
     raise InputError(
         f"predict.split {plan.settings.predict.split}: has no stage {wanted[0]}; its captions are withheld"
     )
 
 
 def _comes_first(step: Step, wanted: Sequence[str]) -> bool:
+    """Whether the wanted stages may read what a step makes. A part of another stage is that one's affair."""
+    if step.part_of:
+        return False
     names = STAGES.names()
     return names.index(step.stage) < min(names.index(stage) for stage in wanted)
 

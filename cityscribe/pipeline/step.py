@@ -47,6 +47,7 @@ class Step:
     may_write: tuple[str, ...] = ()  # what is there for some data only
     leftovers: tuple[str, ...] = ()  # what it needs to go on when it was stopped, and nobody when it is done
     shared: tuple[str, ...] = ()  # what another run of the same settings and inputs can take, as hard links
+    part_of: str = ""  # a stage that makes this step too where it is asked for alone
     copied: tuple[str, ...] = ()  # the same, as copies: a later step of this stage may write into it
     settings: Settings | None = None  # of this variant, where they are not those of the run
 
@@ -149,6 +150,9 @@ def _remove(values: Any, name: str) -> None:
 STAGES: Registry[Callable[[Plan], Iterator[Step]]] = Registry("stage", "the stages of a run, in order")
 _HOME = "cityscribe.pipeline.stages"
 STAGES.add("prepare", f"{_HOME}.prepare:steps", "data set to samples: views, boxes, images, questions")
+STAGES.add(
+    "reference", f"{_HOME}.reference:steps", "what the model says before the training, for objectives that compare"
+)
 STAGES.add("train", f"{_HOME}.train:steps", "samples to a tuned model")
 STAGES.add("predict", f"{_HOME}.predict:steps", "the model's answers to the questions of a split")
 STAGES.add("evaluate", f"{_HOME}.evaluate:steps", "answers and references to scores")

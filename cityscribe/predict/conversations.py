@@ -26,8 +26,8 @@ from cityscribe.predict.answers import answer_of, entry_of, tell_unanswered
 from cityscribe.predict.batches import Progress, answer_batches
 from cityscribe.predict.fingerprint import fingerprint
 from cityscribe.predict.journal import Journal
+from cityscribe.predict.settings import Predicting
 from cityscribe.predict.stage import asking, engine_of
-from cityscribe.project import Settings
 from cityscribe.records import Sample, text_of
 from cityscribe.tokens.shown import placed, without_media
 
@@ -36,7 +36,7 @@ def predict_conversations(
     samples: Sequence[Sample],
     image_root: Path,
     model_dir: Path | str,
-    settings: Settings,
+    settings: Predicting,
     out: Path,
     *,
     images: bool = True,
@@ -108,7 +108,7 @@ def _asked(sample: Sample) -> list[dict[str, Any]]:
     return messages[:-1] if messages and messages[-1]["role"] == "assistant" else messages
 
 
-def _request(sample: Sample, image_root: Path, images: bool, settings: Settings) -> Request:
+def _request(sample: Sample, image_root: Path, images: bool, settings: Predicting) -> Request:
     options = sample.meta.options
     grammar = one_of(LETTERS[: len(options)]) if settings.predict.choices == "letters" and options else ""
     if images:

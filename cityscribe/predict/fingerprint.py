@@ -16,7 +16,7 @@ from cityscribe.digest_store import DigestStore
 from cityscribe.models.load import resolve_base
 from cityscribe.models.precision import resolve_dtype
 from cityscribe.predict.answers import KEPT
-from cityscribe.project import Settings
+from cityscribe.predict.settings import Predicting
 from cityscribe.records import Sample
 
 UNDECIDING: Any = {"split": True, "baselines": True, "remote": {"concurrency", "tries", "timeout_s"}}
@@ -27,7 +27,7 @@ TRAINED = "train.parquet"
 
 
 def fingerprint(
-    samples: Sequence[Sample], image_root: Path, model_dir: Path | str, settings: Settings, images: bool
+    samples: Sequence[Sample], image_root: Path, model_dir: Path | str, settings: Predicting, images: bool
 ) -> str:
     """Of the questions in their order, images, weights, settings and versions. Raises InputError for a missing file.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field, model_validator
 
+from cityscribe.models.settings import ModelSettings
 from cityscribe.settings import Named, Positive, Rate, Section, conflict
 
 
@@ -50,3 +52,19 @@ class PredictSettings(Section):
         if self.engine == "remote" and self.choices != "text":
             raise conflict("a server is asked for text only: choices must be text")
         return self
+
+
+class Predicting(Protocol):
+    """What a prediction takes of the settings of a project."""
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def predict(self) -> PredictSettings: ...
+
+    @property
+    def model(self) -> ModelSettings: ...
+
+    @property
+    def run_dir(self) -> Path: ...

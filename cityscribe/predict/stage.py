@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cityscribe.engine.members import Server, Setup, open_engine
+from cityscribe.engine.members import open_engine
 from cityscribe.engine.request import UNANSWERED, Answer, Engine, Request, Sampling
 from cityscribe.files import InputError, write_json
 from cityscribe.predict.answers import answer_of, entry_of, tell_unanswered
@@ -24,7 +24,8 @@ from cityscribe.predict.batches import Progress, answer_batches
 from cityscribe.predict.fingerprint import TRAINED, fingerprint
 from cityscribe.predict.journal import Journal
 from cityscribe.predict.sequential import Scene, ask
-from cityscribe.project import Settings
+from cityscribe.predict.settings import Predicting
+from cityscribe.predict.setup import setup_of
 from cityscribe.records import Sample, read_samples, text_of
 from cityscribe.traffic.meta import traffic_meta
 from cityscribe.traffic.scenario import ROLES
@@ -59,7 +60,7 @@ def predict(
     samples: list[Sample],
     image_root: Path,
     model_dir: Path | str,
-    settings: Settings,
+    settings: Predicting,
     out: Path,
     *,
     images: bool = True,
@@ -140,20 +141,9 @@ def _phases(samples: list[Sample]) -> list[_Phase]:
     return [phases[place] for place in sorted(phases)]
 
 
-def engine_of(model_dir: Path | str, image_root: Path, settings: Settings) -> Engine:
+def engine_of(model_dir: Path | str, image_root: Path, settings: Predicting) -> Engine:
     """What answers by these settings: the engine that they name, with the training answers for its drafts."""
     return open_engine(settings.predict.engine, model_dir, setup_of(settings), training_answers(image_root))
-
-
-def setup_of(settings: Settings) -> Setup:
-    """What these settings tell an engine."""
-    return Setup(
-        batch_size=settings.predict.batch_size,
-        drafts=settings.predict.drafts,
-        precision=settings.predict.precision,
-        tiles=settings.model.tiles,
-        server=Server(**settings.predict.remote.model_dump()),
-    )
 
 
 def training_answers(image_root: Path) -> Iterator[str]:
@@ -163,7 +153,7 @@ def training_answers(image_root: Path) -> Iterator[str]:
             yield from (text_of(entry) for entry in sample.messages if entry["role"] == "assistant")
 
 
-def asking(settings: Settings) -> Request:
+def asking(settings: Predicting) -> Request:
     """How these settings ask; what is asked is filled in."""
     sampling = Sampling(temperature=settings.predict.temperature, seed=settings.seed)
     return Request((), max_tokens=settings.predict.max_new_tokens, sampling=sampling)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
 from cityscribe.settings import Named, OneOf, Positive, Rate, Section
+from cityscribe.sources.settings import DataSettings
 
 
 class RulesSettings(Section):
@@ -47,3 +48,16 @@ class PrepareSettings(Section):
     rotate_options: bool = Field(
         False, description="ask questions with options in all rotations, but for training (circular evaluation)"
     )
+
+
+class Preparing(Protocol):
+    """What a preparation takes of the settings of a project."""
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def data(self) -> DataSettings: ...
+
+    @property
+    def prepare(self) -> PrepareSettings: ...

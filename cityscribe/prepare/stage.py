@@ -35,7 +35,7 @@ from cityscribe.prepare.samples import (
     possible_short_questions,
     training_samples,
 )
-from cityscribe.prepare.settings import PrepareSettings
+from cityscribe.prepare.settings import PrepareSettings, Preparing
 from cityscribe.prepare.skipped import Skip, write_skipped
 from cityscribe.prepare.views import (
     phases_to_evaluate,
@@ -44,7 +44,6 @@ from cityscribe.prepare.views import (
     why_view_is_left_out,
     with_boxes,
 )
-from cityscribe.project import Settings
 from cityscribe.records import Sample, write_samples
 from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.traffic.prompts import Prompts, load_prompts
@@ -78,7 +77,7 @@ class _Wanted:
 
 def prepare(
     scenarios: list[Scenario],
-    settings: Settings,
+    settings: Preparing,
     out: Path,
     *,
     resume: bool = False,
@@ -107,7 +106,7 @@ def prepare(
 
 
 def _prepare(
-    scenarios: list[Scenario], settings: Settings, prompts: Prompts, out: Path, resume: bool, progress: Progress
+    scenarios: list[Scenario], settings: Preparing, prompts: Prompts, out: Path, resume: bool, progress: Progress
 ) -> PrepareReport:
     skips: list[Skip] = []
     wanted = [group for scenario in scenarios for group in _wanted_groups(scenario, settings, skips)]
@@ -143,7 +142,7 @@ def _prepare(
 
 
 def _samples(
-    groups: Sequence[Group], labels: Labels, prompts: Prompts, settings: Settings, counts: Counter[str]
+    groups: Sequence[Group], labels: Labels, prompts: Prompts, settings: Preparing, counts: Counter[str]
 ) -> Iterator[Sample]:
     """The samples of groups, in their order; `counts` takes how many short questions were possible and drawn."""
     for group in groups:
@@ -174,7 +173,7 @@ def _check_names(scenarios: Sequence[Scenario]) -> None:
                 raise InputError(f"scenario {scenario.name}: {count} views have the name {name}; names must differ")
 
 
-def _wanted_groups(scenario: Scenario, settings: Settings, skips: list[Skip]) -> list[_Wanted]:
+def _wanted_groups(scenario: Scenario, settings: Preparing, skips: list[Skip]) -> list[_Wanted]:
     boxed = replace(scenario, views=tuple(_boxed(scenario, view, settings, skips) for view in scenario.views))
     if scenario.split != "train":
         phases = phases_to_evaluate(ranked_views(boxed))
@@ -200,7 +199,7 @@ def _wanted_groups(scenario: Scenario, settings: Settings, skips: list[Skip]) ->
     return wanted
 
 
-def _boxed(scenario: Scenario, view: View, settings: Settings, skips: list[Skip]) -> View:
+def _boxed(scenario: Scenario, view: View, settings: Preparing, skips: list[Skip]) -> View:
     try:
         return with_boxes(view, settings.data.boxes)
     except VideoError as error:

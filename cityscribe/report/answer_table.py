@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 
+from cityscribe.evaluate.question_results import ChoiceOutcome
 from cityscribe.files import spreadsheet_cell
 from cityscribe.report.question_runs import AnsweringModel, QuestionRun
 
@@ -27,7 +28,7 @@ def answer_table(run: QuestionRun) -> str:
         row: list[str | float] = [key, question.group, *(question.about.get(name, "") for name in about)]
         row += [question.stem, " | ".join(question.options), _truth(run.first, key) or question.reference]
         for model in run.models:
-            outcome = model.segments[key]["outcome"] if key in model.segments else ""
+            outcome = model.outcomes[key].outcome if key in model.outcomes else ""
             row += [model.answers.get(key) or "", outcome]
         writer.writerow(map(spreadsheet_cell, row))
     return out.getvalue()
@@ -35,4 +36,5 @@ def answer_table(run: QuestionRun) -> str:
 
 def _truth(model: AnsweringModel, key: str) -> str:
     """What counts as right, in words where the reference is a letter; empty where the question is not scored."""
-    return str(model.segments.get(key, {}).get("truth", ""))
+    outcome = model.outcomes.get(key)
+    return outcome.truth if isinstance(outcome, ChoiceOutcome) else ""

@@ -15,17 +15,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cityscribe.evaluate.resampling import holm
 from cityscribe.files import InputError, write_json, write_text
-from cityscribe.project import Settings
+from cityscribe.plain_yaml import parse_yaml
 from cityscribe.report.bootstrap import paired_interval, paired_p_value, score
 from cityscribe.report.breakdowns import breakdowns
 from cityscribe.report.comparison import Against, Change, Comparison
 from cityscribe.report.moves import attribute_moves, kind_moves
 from cityscribe.report.page import render
 from cityscribe.report.run_files import Run, SegmentKey
+from cityscribe.report.settings import Reporting
 from cityscribe.report.tables import reference_domains, segment_points
 
 CHANGES = 10
@@ -67,7 +66,7 @@ def compare_runs(runs: Mapping[str, Run], seed: int = 0) -> Comparison:
     )
 
 
-def write_comparison(comparison: Comparison, image_root: Path, settings: Settings, out: Path) -> None:
+def write_comparison(comparison: Comparison, image_root: Path, settings: Reporting, out: Path) -> None:
     """Write `compare.json` and the page `index.html` to a folder."""
     out.mkdir(parents=True, exist_ok=True)
     moved = [change.segment for other in comparison.others for change in (*other.gained, *other.lost)]
@@ -101,7 +100,8 @@ def _join(runs: Mapping[str, Run]) -> Run:
 
 def _different_settings(runs: list[Run]) -> dict[str, tuple[str, ...]]:
     """The settings in which runs differ, but for their names and where they lie."""
-    flat = [dict(_flat("", yaml.safe_load(run.project) if run.project is not None else {})) for run in runs]
+    projects = [{} if run.project is None else parse_yaml(run.project, "project.yaml")[0] for run in runs]
+    flat = [dict(_flat("", project)) for project in projects]
     names = dict.fromkeys(name for settings in flat for name in settings if name not in ("name", "runs"))
     values = {name: tuple(settings.get(name, "") for settings in flat) for name in names}
     return {name: row for name, row in values.items() if len(set(row)) > 1}

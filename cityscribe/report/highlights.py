@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cityscribe.project import Settings
 from cityscribe.report.run_files import AskedPhase, Run
 from cityscribe.report.samples import Card, RoleCard, Shown, phase_points, sample_cards
+from cityscribe.report.settings import Reporting
 
 WHOLE = "global view"
 """The image that shows the whole frame, which says most to somebody who sees it for the first time."""
@@ -25,7 +25,7 @@ class Highlight:
     points: float
 
 
-def highlights(run: Run, image_root: Path, settings: Settings) -> list[Highlight]:
+def highlights(run: Run, image_root: Path, settings: Reporting) -> list[Highlight]:
     """The best and the worst phase of all domains; none where fewer than two are scored."""
     points = phase_points(run)
     phases = sorted(

@@ -20,7 +20,6 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from cityscribe.files import InputError, write_text
-from cityscribe.project import Settings
 from cityscribe.report.attribute_tables import (
     AttributeRow,
     attribute_rows,
@@ -36,6 +35,7 @@ from cityscribe.report.dots import DotRow, constant_mark, dot_plot, legend_mark
 from cityscribe.report.highlights import highlights
 from cityscribe.report.run_files import AskedPhase, Model, Run, read_run
 from cityscribe.report.samples import sample_cards
+from cityscribe.report.settings import Reporting
 from cityscribe.report.tables import (
     headline,
     reference_domains,
@@ -76,7 +76,7 @@ SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 PACKAGES = ("cityscribe", "torch", "transformers", "peft", "numpy", "pillow")
 
 
-def write_report(run_dir: Path, settings: Settings, out: Path) -> Path:
+def write_report(run_dir: Path, settings: Reporting, out: Path) -> Path:
     """Write the page about the run in `run_dir` into the folder `out`, made if it is missing, and return its path.
 
     A part of the run that is missing is named on the page. Raises InputError for a file that is malformed, a run folder
@@ -108,7 +108,7 @@ def environment() -> Environment:
 def render(
     run: Run,
     image_root: Path,
-    settings: Settings,
+    settings: Reporting,
     shown: tuple[AskedPhase, ...] | None = None,
     comparison: Comparison | None = None,
 ) -> str:

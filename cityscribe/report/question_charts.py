@@ -6,9 +6,10 @@ Numbers stand in the cells and beside the bars, so that a chart is read without 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from markupsafe import Markup
+
+from cityscribe.evaluate.question_results import Confusion
 
 CELL = 38
 LETTER = 7.2  # pixels that a letter of a label takes, at 13 px
@@ -16,10 +17,10 @@ WIDTH = 640
 BAR, GAP = 11, 14
 
 
-def confusion_chart(title: str, matrix: dict[str, Any]) -> Markup:
+def confusion_chart(title: str, matrix: Confusion) -> Markup:
     """What is right (rows) against what was said (columns), as `evaluate.choices.confusion` counts it. A cell is the
     darker the larger its share of the row; the cells of right answers are framed."""
-    rows, columns, counts = matrix["rows"], matrix["columns"], matrix["counts"]
+    rows, columns, counts = matrix.rows, matrix.columns, matrix.counts
     left = LETTER * max(map(len, rows)) + 18
     top = 0.72 * LETTER * max(map(len, columns)) + 20  # the labels lean
     over = 0.72 * LETTER * len(columns[-1])  # the last label leans over the edge

@@ -15,14 +15,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
 from cityscribe.evaluate.question_files import AskedQuestion
+from cityscribe.evaluate.question_results import Against, ChoiceOutcome, ClassScores, Confusion, Kind, QuestionTotal
 from cityscribe.evaluate.resampling import CONFIDENCE, RESAMPLES
 from cityscribe.files import InputError, write_json, write_text
-from cityscribe.project import Settings
 from cityscribe.report import answer_table
 from cityscribe.report.curves import Line, line_chart
 from cityscribe.report.page import DESCRIPTIONS, environment, versions
@@ -30,6 +29,7 @@ from cityscribe.report.question_charts import confusion_chart, recall_chart
 from cityscribe.report.question_runs import AnsweringModel, QuestionRun, join_question_runs, read_question_run
 from cityscribe.report.run_files import OWN
 from cityscribe.report.samples import Shown, evenly_spaced, shown_image
+from cityscribe.report.settings import Reporting
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class SampleAnswer:
     answers: tuple[tuple[str | None, float | None], ...]  # text, outcome
 
 
-def write_question_report(run_dir: Path, settings: Settings, out: Path) -> Path:
+def write_question_report(run_dir: Path, settings: Reporting, out: Path) -> Path:
     """Write the page about a run of questions into the folder `out`, made if it is missing, and return its path.
 
     Raises InputError for a file of the run that is missing or malformed.
@@ -54,7 +54,7 @@ def write_question_report(run_dir: Path, settings: Settings, out: Path) -> Path:
     return out / "index.html"
 
 
-def write_question_comparison(runs: Mapping[str, Settings], out: Path) -> QuestionRun:
+def write_question_comparison(runs: Mapping[str, Reporting], out: Path) -> QuestionRun:
     """Compare the tuned models of several runs, by name, and write the page and `compare.json` into `out`.
 
     Raises InputError for fewer than two runs, for runs that did not answer the same questions, and as
@@ -70,9 +70,9 @@ def write_question_comparison(runs: Mapping[str, Settings], out: Path) -> Questi
     write_json(
         out / "compare.json",
         {
-            "first": {"name": joined.first.name, "scores": joined.first.scores},
+            "first": {"name": joined.first.name, "scores": joined.first.scores.to_json()},
             "others": [
-                {"name": model.name, "scores": model.scores, "lead": asdict(lead)}
+                {"name": model.name, "scores": model.scores.to_json(), "lead": asdict(lead)}
                 for model, lead in zip(joined.models[1:], joined.leads, strict=True)
             ],
         },
@@ -80,16 +80,14 @@ def write_question_comparison(runs: Mapping[str, Settings], out: Path) -> Questi
     return joined
 
 
-def render_questions(run: QuestionRun, image_root: Path, settings: Settings, title: str) -> str:
+def render_questions(run: QuestionRun, image_root: Path, settings: Reporting, title: str) -> str:
     """The page as HTML. `image_root` is the folder that the images of the prepared data are relative to."""
     package = resources.files("cityscribe.report")
     template = environment().from_string((package / "questions.html.jinja").read_text("utf-8"))
     styles = [(package / name).read_text("utf-8") for name in ("style.css", "questions.css")]
-    matrices = [
-        (model, model.scores["choices"]) for model in run.models if "confusion" in model.scores.get("choices", {})
-    ]
+    options = [(model, model.scores.choices) for model in run.models if model.scores.choices is not None]
     classes = class_rows(run.models)
-    shares = [tuple(None if each is None else each["recall"] for each in row["models"]) for row in classes]
+    shares = [tuple(None if each is None else each.recall for each in row.models) for row in classes]
     losses = [
         Line(model.name, number, [point.step for point in model.curve], [point.loss for point in model.curve])
         for number, model in enumerate(run.models)
@@ -103,8 +101,12 @@ def render_questions(run: QuestionRun, image_root: Path, settings: Settings, tit
         several=run.first.name not in OWN,
         style=Markup("\n".join(styles)),
         classes=classes,
-        recalls=recall_chart([row["class"] for row in classes], shares) if classes else None,
-        matrices=[(model, scores, *_charts(model, scores)) for model, scores in matrices],
+        recalls=recall_chart([row.name for row in classes], shares) if classes else None,
+        matrices=[
+            (model, scores, *_charts(model.name, scores.confusion, scores.against))
+            for model, scores in options
+            if scores.confusion is not None
+        ],
         breakdowns=breakdown_rows(run.models),
         loss=line_chart("Training loss", losses, "step", "loss (nats a token)", smooth=True, log=True)
         if losses
@@ -118,70 +120,87 @@ def render_questions(run: QuestionRun, image_root: Path, settings: Settings, tit
     )
 
 
-def _charts(model: AnsweringModel, scores: dict[str, Any]) -> tuple[Markup, Markup | None]:
-    against = scores.get("against")
-    return (
-        confusion_chart(f"Confusion matrix of {model.name}", scores["confusion"]),
-        confusion_chart(f"{against['class']} against the rest, {model.name}", against["confusion"])
-        if against
-        else None,
-    )
+def _charts(model: str, confusion: Confusion, against: Against | None) -> tuple[Markup, Markup | None]:
+    whole = confusion_chart(f"Confusion matrix of {model}", confusion)
+    if against is None:
+        return whole, None
+    return whole, confusion_chart(f"{against.name} against the rest, {model}", against.confusion)
 
 
 def headline(model: AnsweringModel) -> str:
     """The first thing that the page says."""
     scores = model.scores
-    parts = [part for part in ("choices", "answers", "captions") if part in scores]
     # Of a question in several orders of its options, one counts.
-    asked = sum(scores[part]["questions"] for part in parts) or scores["questions"]
+    asked = sum(part.questions for part in scores.parts) or scores.questions
     number = f"{asked:,}".replace(",", "\u202f")
-    if scores["score"] is None:
+    if scores.score is None:
         return f"{number} questions answered, none of them with a reference"
-    if parts == ["captions"]:
-        return f"{scores['score']:.1f} points over {number} long answers"
-    said = f"{scores['score']:.1f} % of {number} questions right"
+    if scores.parts == [scores.captions]:
+        return f"{scores.score:.1f} points over {number} long answers"
+    said = f"{scores.score:.1f} % of {number} questions right"
     usual = majority(scores)
     return said if usual is None else f"{said}; the commonest answers alone are right in {100 * usual:.1f} %"
 
 
-def majority(scores: dict[str, Any]) -> float | None:
+def majority(scores: QuestionTotal) -> float | None:
     """The share of questions that the commonest answers get right, without looking; None where long answers, which
     have no commonest one, count too."""
-    if "captions" in scores:
+    if scores.captions is not None:
         return None
-    parts = [(scores[part], key) for part, key in (("choices", "accuracy"), ("answers", "exact")) if part in scores]
-    right = sum(part["questions"] * part["majority"][key] for part, key in parts)
-    return right / sum(part["questions"] for part, _ in parts) if parts else None
+    shares = [(part.questions, part.majority.accuracy) for part in [scores.choices] if part is not None]
+    shares += [(part.questions, part.majority.exact) for part in [scores.answers] if part is not None]
+    right = sum(questions * share for questions, share in shares)
+    return right / sum(questions for questions, _ in shares) if shares else None
 
 
-def class_rows(models: Sequence[AnsweringModel]) -> list[dict[str, Any]]:
-    """The classes in order of name, each with its number of questions and each model's entry of `classes`."""
-    tables = [{row["class"]: row for row in model.scores.get("choices", {}).get("classes", [])} for model in models]
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """A class with its scores of each model, None where a model has none."""
+
+    name: str
+    questions: int
+    models: tuple[ClassScores | None, ...]
+
+
+def class_rows(models: Sequence[AnsweringModel]) -> list[ClassRow]:
+    """The classes in order of name."""
+    tables = [
+        {} if (part := model.scores.choices) is None else {row.name: row for row in part.classes} for model in models
+    ]
     rows = []
     for name in sorted({name for table in tables for name in table}):
-        entries = [table.get(name) for table in tables]
-        questions = next(each["questions"] for each in entries if each is not None)
-        rows.append({"class": name, "questions": questions, "models": entries})
+        entries = tuple(table.get(name) for table in tables)
+        questions = next(each.questions for each in entries if each is not None)
+        rows.append(ClassRow(name, questions, entries))
     return rows
 
 
-def breakdown_rows(models: Sequence[AnsweringModel]) -> dict[str, list[dict[str, Any]]]:
+@dataclass(frozen=True, slots=True)
+class KindRow:
+    """Questions of a kind with the share that each model has right, None where a model has none."""
+
+    value: str
+    questions: int
+    models: tuple[float | None, ...]
+
+
+def breakdown_rows(models: Sequence[AnsweringModel]) -> dict[str, list[KindRow]]:
     """Accuracy of choices and exact match of short answers by kinds of questions, each model's beside the others'."""
-    tables: dict[str, list[dict[str, dict[str, Any]]]] = {}
+    tables: dict[str, list[dict[str, Kind]]] = {}
     for number, model in enumerate(models):
-        parts = dict(model.scores.get("choices", {}).get("breakdowns", {}))
-        types = model.scores.get("answers", {}).get("types", [])
+        parts = {} if model.scores.choices is None else dict(model.scores.choices.breakdowns)
+        types = [] if model.scores.answers is None else model.scores.answers.types
         if len(types) > 1:
-            parts["kind of answer"] = [{**row, "value": row["type"], "accuracy": row["exact"]} for row in types]
+            parts["kind of answer"] = [Kind(value=t.type, questions=t.questions, accuracy=t.exact) for t in types]
         for kind, rows in parts.items():
-            tables.setdefault(kind, [{} for _ in models])[number] = {row["value"]: row for row in rows}
+            tables.setdefault(kind, [{} for _ in models])[number] = {row.value: row for row in rows}
     return {
         kind: [
-            {
-                "value": value,
-                "questions": next(table[value]["questions"] for table in each if value in table),
-                "models": [table[value]["accuracy"] if value in table else None for table in each],
-            }
+            KindRow(
+                value,
+                next(table[value].questions for table in each if value in table),
+                tuple(table[value].accuracy if value in table else None for table in each),
+            )
             for value in sorted({value for table in each for value in table})
         ]
         for kind, each in tables.items()
@@ -193,8 +212,8 @@ def sample_answers(run: QuestionRun, image_root: Path, count: int) -> list[Sampl
 
     Raises InputError for a file that is no image.
     """
-    segments = run.first.segments
-    ranked = sorted(segments, key=lambda key: (-segments[key]["outcome"], key)) or sorted(run.questions)
+    outcomes = run.first.outcomes
+    ranked = sorted(outcomes, key=lambda key: (-outcomes[key].outcome, key)) or sorted(run.questions)
     found = []
     for place in evenly_spaced(len(ranked), count) if ranked else []:
         key = ranked[place]
@@ -206,10 +225,10 @@ def sample_answers(run: QuestionRun, image_root: Path, count: int) -> list[Sampl
             for number, path in enumerate(question.images, start=1)
         )
         answers = tuple(
-            (model.answers.get(key), model.segments[key]["outcome"] if key in model.segments else None)
+            (model.answers.get(key), model.outcomes[key].outcome if key in model.outcomes else None)
             for model in run.models
         )
-        found.append(
-            SampleAnswer(question, tuple(shown), segments.get(key, {}).get("truth", question.reference), answers)
-        )
+        outcome = outcomes.get(key)
+        right = outcome.truth if isinstance(outcome, ChoiceOutcome) else question.reference
+        found.append(SampleAnswer(question, tuple(shown), right, answers))
     return found

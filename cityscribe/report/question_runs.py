@@ -14,21 +14,22 @@ from typing import Any
 
 from cityscribe.evaluate import resampling
 from cityscribe.evaluate.question_files import AskedQuestion, read_questions
+from cityscribe.evaluate.question_results import Outcome, QuestionTotal, read_outcomes, read_total
 from cityscribe.evaluate.resampling import Interval, Paired
 from cityscribe.files import InputError, read_json
-from cityscribe.project import Settings
 from cityscribe.records import Sample, read_samples
 from cityscribe.report.run_files import BASELINES, CurvePoint, own_name, read_curve
+from cityscribe.report.settings import Reporting
 
 
 @dataclass(frozen=True, slots=True)
 class AnsweringModel:
-    """One model: its `scores.json`, `segments.json`, `scores.provenance.json` and its answers by question."""
+    """One model: its scores, the outcome of each scored question, what made them, and its answers by question."""
 
     name: str
-    scores: dict[str, Any]
-    segments: dict[str, dict[str, Any]]
-    provenance: dict[str, Any]
+    scores: QuestionTotal
+    outcomes: Mapping[str, Outcome]
+    provenance: Mapping[str, Any]
     answers: dict[str, str | None]
     curve: tuple[CurvePoint, ...]
 
@@ -55,7 +56,7 @@ class QuestionRun:
         return self.models[0]
 
 
-def read_question_run(run_dir: Path, settings: Settings) -> QuestionRun:
+def read_question_run(run_dir: Path, settings: Reporting) -> QuestionRun:
     """The models of one run. Raises InputError for a folder or a file that is missing or malformed."""
     if not run_dir.is_dir():
         raise InputError(f"{run_dir}: no such run; `cityscribe run` makes it")
@@ -80,7 +81,7 @@ def join_question_runs(runs: Mapping[str, QuestionRun], seed: int = 0) -> Questi
         raise InputError("compare: give two runs or more")
     (name, first), *rest = runs.items()
     for other, run in rest:
-        if run.first.segments.keys() != first.first.segments.keys():
+        if run.first.outcomes.keys() != first.first.outcomes.keys():
             raise InputError(f"{other}: did not answer the same questions as {name}; compare equal splits")
     models = [replace(run.first, name=name) for name, run in runs.items()]
     return QuestionRun(first.questions, tuple(models), _leads(models, seed))
@@ -89,14 +90,11 @@ def join_question_runs(runs: Mapping[str, QuestionRun], seed: int = 0) -> Questi
 def _read_model(
     name: str, home: Path, samples: Sequence[Sample] | None
 ) -> tuple[AnsweringModel, dict[str, AskedQuestion]]:
-    scores, segments = (read_json(home / file) for file in ("scores.json", "segments.json"))
-    if not isinstance(scores, dict) or "score" not in scores or "questions" not in scores:
-        raise InputError(f"{home / 'scores.json'}: is not of questions; run `cityscribe evaluate` again")
     asked, _ = read_questions(home / "predictions.jsonl", samples)
     model = AnsweringModel(
         name=name,
-        scores=scores,
-        segments=segments,
+        scores=read_total(home / "scores.json"),
+        outcomes=read_outcomes(home / "segments.json"),
         provenance=read_json(home / "scores.provenance.json"),
         answers={question.key: question.answer for question in asked},
         curve=read_curve(name, home),
@@ -110,7 +108,7 @@ def _leads(models: Sequence[AnsweringModel], seed: int) -> tuple[Lead, ...]:
     p_values = resampling.holm([resampling.paired_p_value([table], seed) if table else None for table in tables])
     return tuple(
         Lead(
-            points=(other.scores["score"] or 0.0) - (first.scores["score"] or 0.0),
+            points=(other.scores.score or 0.0) - (first.scores.score or 0.0),
             interval=resampling.paired_interval([table], seed) if table else None,
             p_value=p_value,
         )
@@ -120,12 +118,12 @@ def _leads(models: Sequence[AnsweringModel], seed: int) -> tuple[Lead, ...]:
 
 def _paired(model: AnsweringModel, other: AnsweringModel) -> Paired | None:
     """The outcomes of two models in points, [groups, 1] each; None where nothing is scored."""
-    keys = sorted(model.segments.keys() & other.segments.keys())
+    keys = sorted(model.outcomes.keys() & other.outcomes.keys())
     if not keys:
         return None
-    groups = [model.segments[key]["group"] for key in keys]
+    groups = [model.outcomes[key].group for key in keys]
     first, second = (
-        resampling.stratum(groups, [""] * len(keys), [100 * each.segments[key]["outcome"] for key in keys])
+        resampling.stratum(groups, [""] * len(keys), [100 * each.outcomes[key].outcome for key in keys])
         for each in (model, other)
     )
     return Paired(first.sums, second.sums, first.counts)

@@ -17,8 +17,8 @@ from cityscribe.evaluate.registries import POINTS
 from cityscribe.evaluate.text_files import json_lines, text_of_file
 from cityscribe.evaluate.wts_files import read_predictions
 from cityscribe.files import InputError, read_json
-from cityscribe.project import Settings
 from cityscribe.records import Sample, read_samples, text_of
+from cityscribe.report.settings import Reporting
 from cityscribe.traffic.meta import traffic_meta
 from cityscribe.traffic.scenario import PHASES, ROLES
 
@@ -262,7 +262,7 @@ class Run:
         return self.models[1:]
 
 
-def read_run(run_dir: Path, settings: Settings) -> Run:
+def read_run(run_dir: Path, settings: Reporting) -> Run:
     """Read a run folder. Raises InputError that names the file that is malformed, or the folder that is missing."""
     if not run_dir.is_dir():
         raise InputError(f"{run_dir}: no such run; `cityscribe run` makes it")
@@ -284,7 +284,7 @@ def read_run(run_dir: Path, settings: Settings) -> Run:
     )
 
 
-def own_name(settings: Settings) -> str:
+def own_name(settings: Reporting) -> str:
     """What the model of a run with these settings is called."""
     return TUNED if settings.model.tunes else BASE
 

@@ -16,10 +16,10 @@ import numpy as np
 from cityscribe.files import InputError
 from cityscribe.media.images import as_png, image_size, is_plain, open_image
 from cityscribe.media.kinds import HEAD_BYTES, image_format
-from cityscribe.project import Settings
 from cityscribe.report.differences import Span, compare
 from cityscribe.report.frames import Frame, drawn_frames
 from cityscribe.report.run_files import AskedPhase, Metrics, Model, PhaseKey, Run, SegmentKey
+from cityscribe.report.settings import Reporting
 from cityscribe.report.tables import reference_domains, segment_points
 from cityscribe.traffic.scenario import PHASES, ROLES
 
@@ -96,7 +96,7 @@ class Card:
 
 
 def sample_cards(
-    run: Run, image_root: Path, settings: Settings, shown: tuple[AskedPhase, ...] | None = None
+    run: Run, image_root: Path, settings: Reporting, shown: tuple[AskedPhase, ...] | None = None
 ) -> list[Card]:
     """The sample phases in order of domain and rank: `shown`, or as many of each domain as the settings want.
 
@@ -153,7 +153,7 @@ def fair_shares(sizes: Mapping[str, int], count: int) -> dict[str, int]:
 
 
 def _card(
-    run: Run, phase: AskedPhase, points: float | None, rank: Rank | None, image_root: Path, settings: Settings
+    run: Run, phase: AskedPhase, points: float | None, rank: Rank | None, image_root: Path, settings: Reporting
 ) -> Card:
     title = f"{phase.scenario}, {PHASES[phase.phase]}"
     names = [f"{kind} view" for kind in settings.prepare.images]

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Match
 
-from cityscribe.project import Settings
+from cityscribe.predict.setup import setup_of
 from cityscribe.serve.chat import Chat
 from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.describe import Describer
@@ -34,6 +34,7 @@ from cityscribe.serve.routes import (
     add_page_routes,
     add_state_routes,
 )
+from cityscribe.serve.settings import Serving
 from cityscribe.traffic.prompts import load_prompts
 
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
@@ -72,7 +73,7 @@ def model_name(checkpoint: str) -> str:
 
 
 def serving(
-    checkpoint: str, drafts: Path, settings: Settings, token: str, folder: Path
+    checkpoint: str, drafts: Path, settings: Serving, token: str, folder: Path
 ) -> tuple[Guard, Callable[[], Service]]:
     """The ASGI application that serves a checkpoint, and what gives its parts once it runs.
 
@@ -86,11 +87,11 @@ def serving(
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         decoder = Decoder(limits, metrics)
-        model = ModelProcess(checkpoint, drafts, settings, metrics)
+        model = ModelProcess(checkpoint, drafts, setup_of(settings), limits.timeout_s, metrics)
         jobs = Jobs(limits, metrics, folder)
         running = Service(guard, jobs, model, decoder, asyncio.create_task(_load(model, decoder)))
         app.state.chat = Chat(model_name(checkpoint), model, decoder, limits, folder)
-        app.state.describer = Describer(model, decoder, prompts, settings)
+        app.state.describer = Describer(model, decoder, prompts, settings.prepare, settings.predict)
         service.append(running)
         try:
             yield

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from cityscribe.engine.request import Request
 from cityscribe.predict.orders import ORDERS
-from cityscribe.project import Settings
+from cityscribe.predict.settings import PredictSettings
+from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.records import image_block, message, text_block
 from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.decoding import Shown, TimedBox, decode_phases
@@ -61,14 +62,15 @@ class Describer:
     model: ModelProcess
     decoder: Decoder
     prompts: Prompts
-    settings: Settings
+    pictures: PrepareSettings
+    asking: PredictSettings
 
     async def describe(
         self, job: Job, clip: Path, phases: tuple[Phase, ...], boxes: tuple[TimedBox, ...], view: ViewKind
     ) -> None:
         """Fill in a job. Raises Refusal."""
         shown: list[Shown] = await self.decoder.run(
-            decode_phases, clip, job.folder, phases, boxes, view, self.settings.prepare, self.decoder.limits
+            decode_phases, clip, job.folder, phases, boxes, view, self.pictures, self.decoder.limits
         )
         clip.unlink()
         for each in shown:
@@ -98,7 +100,7 @@ class Describer:
 
     async def _describe_phase(self, job: Job, place: int, shown: Shown, view: ViewKind) -> None:
         """What is said about each road user, and behind all of it the facts."""
-        conversations = ORDERS[self.settings.predict.order]
+        conversations = ORDERS[self.asking.order]
         async with asyncio.TaskGroup() as group:
             for roles in conversations:
                 group.create_task(self._ask(job, place, shown, roles, view))
@@ -119,7 +121,7 @@ class Describer:
         said: tuple[dict[str, Any], ...] = ()
         for role in roles:
             said += (self._question(said, shown, role, view),)
-            text, finish = await self._answer(Request(said, shown.images, self.settings.predict.max_new_tokens))
+            text, finish = await self._answer(Request(said, shown.images, self.asking.max_new_tokens))
             said += (message("assistant", text_block(text)),)
             job.phases[place][role] = {"text": text, "finish": finish}
             job.tell("answer", {"phase": job.phases[place]["phase"], "role": role, "text": text, "finish": finish})

@@ -21,9 +21,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from cityscribe.engine.members import Setup
 from cityscribe.engine.request import Answer, Listener, Problem, Request
 from cityscribe.files import InputError
-from cityscribe.project import Settings
 from cityscribe.records import image_block, message, text_block, text_of
 
 if TYPE_CHECKING:  # the process that listens imports this module too, and needs none of these
@@ -84,15 +84,15 @@ class Refused:
     at: tuple[str, ...] = ()  # where in the code, for the log; of bugs only
 
 
-def hold_model(connection: Connection, checkpoint: str, drafts: Path, settings: Settings) -> None:
+def hold_model(connection: Connection, checkpoint: str, drafts: Path, setup: Setup) -> None:
     """Load a checkpoint, then answer what comes. Drafts are taken from the training answers in `drafts`."""
     logging.disable(logging.WARNING)
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", PRIMITIVES)  # read when the first one is made
     from cityscribe.engine.local import load
-    from cityscribe.predict.stage import setup_of, training_answers
+    from cityscribe.predict.stage import training_answers
 
     try:
-        engine = load(checkpoint, setup_of(settings), training_answers(drafts))
+        engine = load(checkpoint, setup, training_answers(drafts))
         _warm_up(engine)
     except InputError as error:
         connection.send(str(error))

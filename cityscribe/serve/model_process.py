@@ -15,9 +15,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cityscribe.engine.members import Setup
 from cityscribe.engine.request import Request
 from cityscribe.files import InputError
-from cityscribe.project import Settings
 from cityscribe.serve.child import Child
 from cityscribe.serve.log import log, log_bug
 from cityscribe.serve.metrics import Metrics
@@ -43,10 +43,11 @@ class _Ticket:
 class ModelProcess:
     """The model of a checkpoint, ready for `ask` after `start`."""
 
-    def __init__(self, checkpoint: str, drafts: Path, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, checkpoint: str, drafts: Path, setup: Setup, timeout_s: float, metrics: Metrics) -> None:
         self.ready = False
         self.pid: int | None = None
-        self._checkpoint, self._drafts, self._settings, self._metrics = checkpoint, drafts, settings, metrics
+        self._checkpoint, self._drafts, self._setup, self._metrics = checkpoint, drafts, setup, metrics
+        self._timeout_s = timeout_s  # for which the process may show no life
         self._ids = itertools.count(1)
         self._waiting: deque[_Ticket] = deque()
         self._running: dict[int, _Ticket] = {}
@@ -116,7 +117,7 @@ class ModelProcess:
             await asyncio.sleep(PAUSES_S[min(failures, len(PAUSES_S) - 1)])
             failures += 1
             try:
-                self._child = Child(hold_model, self._checkpoint, self._drafts, self._settings)
+                self._child = Child(hold_model, self._checkpoint, self._drafts, self._setup)
                 self.pid = self._child.process.pid
                 await self._load(self._child)
                 async for _ in self._batches(self._child):
@@ -166,16 +167,16 @@ class ModelProcess:
                 finally:
                     heard.cancel()
                     woken.cancel()
-            size = min(len(self._waiting), self._settings.predict.batch_size)
+            size = min(len(self._waiting), self._setup.batch_size)
             batch = [self._waiting.popleft() for _ in range(size)]
             self._running = {ticket.asked.id: ticket for ticket in batch}
             self._metrics.count("cityscribe_batches_total")
             child.tell([ticket.asked for ticket in batch])
             while self._running:
                 try:
-                    event = await asyncio.wait_for(child.said.get(), self._settings.serve.timeout_s)
+                    event = await asyncio.wait_for(child.said.get(), self._timeout_s)
                 except TimeoutError:
-                    log("model-process-silent", seconds=self._settings.serve.timeout_s)
+                    log("model-process-silent", seconds=self._timeout_s)
                     return
                 if event is None:
                     return

@@ -20,26 +20,15 @@ import uvicorn
 from sse_starlette.sse import AppStatus
 
 from cityscribe.files import InputError
-from cityscribe.project import Settings, settings_of_checkpoint
 from cityscribe.serve.app import Service, serving
 from cityscribe.serve.connections import bounded, most_connections
 from cityscribe.serve.log import log, log_to_stderr
+from cityscribe.serve.settings import Serving
 from cityscribe.serve.workplace import workplace
 
 TOKEN = "CITYSCRIBE_TOKEN"
 LEAST_TOKEN = 16
 """Characters of a token; a shorter one can be guessed."""
-
-
-def settings_of(checkpoint: str, project: Path | None, overrides: list[str]) -> tuple[Settings, Path]:
-    """The settings that a checkpoint is asked with, and the folder whose training answers drafts are taken from.
-
-    Those of the run that it is the model of, unless `project` names others; else the defaults. Raises InputError.
-    """
-    settings, _ = settings_of_checkpoint(checkpoint, project, overrides)
-    if settings.predict.engine != "local":
-        raise InputError("predict.engine: a checkpoint is served by the local engine; --set predict.engine=local")
-    return settings, Path(checkpoint).resolve().parent / "prepared"
 
 
 def read_token(file: Path | None) -> str:
@@ -54,7 +43,7 @@ def read_token(file: Path | None) -> str:
     return token
 
 
-def serve(checkpoint: str, settings: Settings, drafts: Path, token: str, tell: Callable[[str], None]) -> None:
+def serve(checkpoint: str, settings: Serving, drafts: Path, token: str, tell: Callable[[str], None]) -> None:
     """Serve a checkpoint until a signal says to stop. `tell` is given the address once connections are taken.
 
     Raises InputError for a checkpoint that cannot be used, an address that cannot be listened on, and one that others

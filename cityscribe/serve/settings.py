@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from pydantic import Field
 
+from cityscribe.predict.settings import Predicting
+from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.settings import Positive, Rate, Section
 
 
@@ -33,3 +37,13 @@ class ServeSettings(Section):
     jobs: Positive = Field(32, description="clips that are being described or whose descriptions are kept")
     keep_s: Rate = Field(3600.0, description="how long descriptions are kept")
     grace_s: Rate = Field(30.0, description="for what is under way to finish when the service is stopped")
+
+
+class Serving(Predicting, Protocol):
+    """What the service takes of the settings of a project."""
+
+    @property
+    def prepare(self) -> PrepareSettings: ...
+
+    @property
+    def serve(self) -> ServeSettings: ...

@@ -18,15 +18,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import yaml
-
 from cityscribe.files import InputError, printable, read_json, read_text
+from cityscribe.plain_yaml import YamlError, parse_yaml
 from cityscribe.records import Level, Note, Problem
 from cityscribe.sources.splits import split_named
 from cityscribe.values import shown
-
-MAX_PIXELS = 1e5
-"""Larger values than this are slips of the pen, not places in a frame."""
 
 MAX_YAML = 200_000
 """Characters of a YAML file, which is slow to read: a list of files, never data."""
@@ -156,10 +152,9 @@ class Intake:
             self.add("error", path, "", f"has {len(text)} characters, which takes too long to read; at most {MAX_YAML}")
             return UNREADABLE
         try:
-            return yaml.safe_load(text)
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
-            mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-            self.add("error", path, f"line {mark.line + 1}" if mark else "", "not YAML")
+            return parse_yaml(text, str(path))[0]
+        except YamlError as error:
+            self.add("error", path, error.place, f"not YAML: {error.problem}")
             return UNREADABLE
 
     def table(self, path: Path, columns: tuple[str, ...], delimiter: str = ",") -> Iterator[tuple[str, dict[str, str]]]:

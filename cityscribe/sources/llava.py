@@ -20,6 +20,7 @@ from typing import Any
 
 from pydantic import Field
 
+from cityscribe.entries import EntryModel, checked
 from cityscribe.files import write_text
 from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
@@ -36,7 +37,6 @@ from cityscribe.sources.conversation import (
     turns_of,
     unshown,
 )
-from cityscribe.sources.entries import EntryModel, checked
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.listing import Certainty, Listing, first_key
 from cityscribe.sources.pairs import preference_to_write, with_rejected

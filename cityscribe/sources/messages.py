@@ -35,11 +35,11 @@ from cityscribe.sources.conversation import (
     turns_of,
     unshown,
 )
-from cityscribe.sources.intake import MAX_PIXELS, open_intake
+from cityscribe.sources.intake import open_intake
 from cityscribe.sources.listing import Certainty, Listing, first_key
 from cityscribe.sources.pairs import REJECTED, preference_to_write, with_rejected
 from cityscribe.sources.splits import split_named
-from cityscribe.values import finite, name_of, plain_text, shown
+from cityscribe.values import MAX_PIXELS, finite, name_of, plain_text, shown
 
 REF, BBOX = "<ref-object>", "<bbox>"
 

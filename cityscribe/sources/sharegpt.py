@@ -13,8 +13,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
+from pydantic import Field, create_model
+
+from cityscribe.entries import EntryModel, Text, checked
 from cityscribe.files import write_json, write_text
 from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
@@ -47,6 +50,8 @@ TAGS = {
     "assistant_tag": "gpt",
     "system_tag": "system",
 }
+REPLACED = "has halves of surrogate pairs, which are no characters; replaced by ?"
+
 CHAT_TAGS = {
     "role_tag": "role",
     "content_tag": "content",
@@ -55,6 +60,22 @@ CHAT_TAGS = {
     "system_tag": "system",
 }
 """The tags of what is written here."""
+
+
+class _DataSet(EntryModel):
+    """A description in `dataset_info.json`; one without a file here is of a data set elsewhere."""
+
+    file_name: str | None = Field(None, description="the name of a JSON file")
+    formatting: Literal["alpaca", "sharegpt"] = Field("alpaca", description="alpaca or sharegpt")
+    columns: Any = None
+    tags: Any = None
+
+
+class _Spoken(EntryModel):
+    """A message, whose keys are named by tags."""
+
+    role: str
+    content: Text
 
 
 def read_sharegpt(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES) -> tuple[list[Sample], list[Problem]]:
@@ -83,20 +104,17 @@ def read_sharegpt(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES
 
 def _data_set(intake: Intake, path: Path, name: str, description: Any, frames: int) -> list[Sample]:
     note = intake.note(path)
-    if not isinstance(description, dict):
-        note("error", name, f"is {shown(description)}, expected the description of a data set")
+    described = checked(_DataSet, description, note, name, level="error")
+    if described is None:
         return []
-    if not isinstance(description.get("file_name"), str):
+    if described.file_name is None:
         note("warning", name, "names no file here (file_name); left out")
         return []
-    formatting = description.get("formatting", "alpaca")
-    if formatting not in ("alpaca", "sharegpt"):
-        note("error", f"{name}.formatting", f"is {shown(formatting)}, expected alpaca or sharegpt")
-        return []
-    columns = _words(intake, path, f"{name}.columns", description.get("columns"), COLUMNS)
-    tags = _words(intake, path, f"{name}.tags", description.get("tags"), TAGS)
+    columns = _words(intake, path, f"{name}.columns", described.columns, COLUMNS)
+    tags = _words(intake, path, f"{name}.tags", described.tags, TAGS)
+    spoken = _spoken(tags)
     try:
-        file = intake.root / intake.below(path.parent, description["file_name"])
+        file = intake.root / intake.below(path.parent, described.file_name)
     except ValueError as error:
         note("error", f"{name}.file_name", str(error))
         return []
@@ -106,7 +124,7 @@ def _data_set(intake: Intake, path: Path, name: str, description: Any, frames: i
     split = split_named(name) or split_named(intake.relative(file)) or ""
     samples = []
     for entry in entries_of(intake, file, intake.entries(file), "an object"):
-        turns = _alpaca(entry, columns) if formatting == "alpaca" else _sharegpt(entry, columns, tags)
+        turns = _alpaca(entry, columns) if described.formatting == "alpaca" else _sharegpt(entry, columns, tags, spoken)
         images = media(entry, columns["images"]) if "images" in columns else []
         videos = media(entry, columns["videos"]) if "videos" in columns else []
         audio_column = columns.get("audios", "audios")
@@ -136,7 +154,17 @@ def _words(intake: Intake, path: Path, place: str, value: Any, defaults: dict[st
     return defaults | {key: word for key, word in given.items() if isinstance(word, str) and key not in wrong}
 
 
-def _sharegpt(entry: Entry, columns: dict[str, str], tags: dict[str, str]) -> list[Turn] | None:
+def _spoken(tags: dict[str, str]) -> type[_Spoken]:
+    """A message with these keys."""
+    roles = tuple(tags[key] for key in ("user_tag", "assistant_tag", "system_tag"))
+    role = Field(alias=tags["role_tag"], description=f"one of {', '.join(roles)}")
+    content = Field(alias=tags["content_tag"], description="text")
+    return create_model(
+        "_TaggedMessage", __base__=_Spoken, role=(cast(Any, Literal[roles]), role), content=(Text, content)
+    )
+
+
+def _sharegpt(entry: Entry, columns: dict[str, str], tags: dict[str, str], message: type[_Spoken]) -> list[Turn] | None:
     column = columns["messages"]
     value = entry.row.get(column)
     if not isinstance(value, list) or not value:
@@ -152,21 +180,14 @@ def _sharegpt(entry: Entry, columns: dict[str, str], tags: dict[str, str]) -> li
     chosen = entry.row.get(columns.get("chosen", ""))
     for number, spoken in enumerate([*value, *([chosen] if chosen is not None else [])]):
         place = f"{column}[{number}]" if number < len(value) else columns["chosen"]
-        if not isinstance(spoken, dict):
-            entry.error(place, f"is {shown(spoken)}, expected a message")
+        said = checked(message, spoken, entry.note, place, level="error")
+        if said is None:
             return None
-        said_by = spoken.get(tags["role_tag"])
-        role = roles.get(said_by) if isinstance(said_by, str) else None
-        if role is None:
-            expected = ", ".join(roles)
-            entry.error(f"{place}.{tags['role_tag']}", f"is {shown(said_by)}, expected one of {expected}")
-            return None
-        text = _text(entry, f"{place}.{tags['content_tag']}", spoken.get(tags["content_tag"]))
-        if text is None:
-            return None
-        if role == "system" and number == 0:
+        if said.content != spoken[tags["content_tag"]]:
+            entry.note("warning", f"{place}.{tags['content_tag']}", REPLACED)
+        if roles[said.role] == "system" and number == 0:
             turns.clear()  # it takes the place of the column
-        turns.append((role, blocks_of_marks(text, newline=False)))
+        turns.append((roles[said.role], blocks_of_marks(said.content, newline=False)))
     return turns
 
 
@@ -203,7 +224,7 @@ def _text(entry: Entry, place: str, value: Any) -> str | None:
     if text is None:
         entry.error(place, f"is {shown(value)}, expected text")
     elif text != value:
-        entry.note("warning", place, "has halves of surrogate pairs, which are no characters; replaced by ?")
+        entry.note("warning", place, REPLACED)
     return text
 
 

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cityscribe.entries import EntryModel, Name, checked
 from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, entries_of, frames_of, question_sample
-from cityscribe.sources.entries import EntryModel, Name, checked
 from cityscribe.sources.intake import Intake, open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from cityscribe.entries import EntryModel, Pixels, Whole, checked
 from cityscribe.files import InputError, read_json
 from cityscribe.records import Level, Note
-from cityscribe.sources.entries import EntryModel, Pixels, Whole, checked
 from cityscribe.traffic.captions import phase_number
 from cityscribe.traffic.scenario import Box
 from cityscribe.values import shown

@@ -14,9 +14,9 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from cityscribe.entries import EntryModel, Pixels, checked
 from cityscribe.files import InputError, read_json
 from cityscribe.records import Note
-from cityscribe.sources.entries import EntryModel, Pixels, checked
 from cityscribe.sources.videos import files_below
 from cityscribe.sources.wts_boxes import ImageId
 from cityscribe.traffic.scenario import Gaze

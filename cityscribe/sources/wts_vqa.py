@@ -19,11 +19,11 @@ from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
+from cityscribe.entries import EntryModel, Text, checked
 from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.choices import LETTERS, choice_turns, write_submission
 from cityscribe.sources.conversation import FRAMES, Entry, boxed_frame, build_sample, frames_of
-from cityscribe.sources.entries import EntryModel, Text, checked
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named

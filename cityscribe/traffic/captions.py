@@ -15,8 +15,11 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeVar
 
+from pydantic import BeforeValidator, Field
+
+from cityscribe.entries import EntryModel, Number, checked
 from cityscribe.files import InputError, read_json
 from cityscribe.records import Level, Note
 from cityscribe.traffic.scenario import PHASES, ROLES, Phase
@@ -25,8 +28,10 @@ from cityscribe.values import finite, shown
 MAX_TIME_S = 1e6
 """Larger values are slips of the pen, not times of a video."""
 
+Seconds = Annotated[Number, Field(ge=-MAX_TIME_S, le=MAX_TIME_S)]
+
 VIDEO_KEYS = ("overhead_videos", "vehicle_view", "vehicle_views", "video_name")
-EXPECTED_LABEL = f"expected one of 0 to {len(PHASES) - 1} or {', '.join(PHASES)}"
+EXPECTED_LABEL = f"one of 0 to {len(PHASES) - 1} or {', '.join(PHASES)}"
 
 
 class CaptionFile(NamedTuple):
@@ -47,6 +52,58 @@ Segments = dict[int, Segment]
 """By phase, an index into PHASES."""
 
 
+def _phase_of(label: Any) -> int:
+    number = phase_number(label)
+    if number is None:
+        raise ValueError("no phase")
+    return number
+
+
+def _one_phase(labels: Any) -> int:
+    if isinstance(labels, list) and len({phase_number(label) for label in labels}) > 1:
+        raise ValueError("several phases")
+    return _phase_of(labels)
+
+
+class _Record(EntryModel):
+    """A caption file."""
+
+    event_phase: tuple[Any, ...] = Field(min_length=1, description="a list of phases")
+    overhead_videos: Any = None
+    vehicle_view: Any = None
+    vehicle_views: Any = None
+    video_name: Any = None
+
+
+class _Said(EntryModel):
+    """An entry of `event_phase`. Of labels that differ the first counts."""
+
+    labels: Annotated[int, BeforeValidator(_phase_of)] = Field(description=f"{EXPECTED_LABEL}; the phase is left out")
+    caption_pedestrian: Any = None
+    caption_vehicle: Any = None
+
+    def caption(self, role: str) -> Any:
+        return self.caption_vehicle if role == "vehicle" else self.caption_pedestrian
+
+
+class _Timed(_Said):
+    """One whose labels mean one phase, with its times."""
+
+    labels: Annotated[int, BeforeValidator(_one_phase)] = Field(description=f"{EXPECTED_LABEL}; the phase is left out")
+    start_time: Any = None
+    end_time: Any = None
+
+
+class _Span(EntryModel):
+    """The times of a phase in seconds."""
+
+    start_time: Seconds = Field(description="seconds; the phase is left out")
+    end_time: Seconds = Field(description="seconds; the phase is left out")
+
+
+Said = TypeVar("Said", bound=_Said)
+
+
 def read_caption_file(path: Path, note: Note, *, withheld: bool) -> CaptionFile | None:
     """The phases with times of a caption file; None, with an error noted, where nothing of it can be used.
 
@@ -56,8 +113,9 @@ def read_caption_file(path: Path, note: Note, *, withheld: bool) -> CaptionFile 
     if record is None:
         return None
     phases: dict[int, Phase] = {}
-    for place, number, entry in _phase_entries(record, note, first_counts=False):
-        times = _times(entry, place, note)
+    for index, _, entry in _phase_entries(record, _Timed, note):
+        place = _place(index)
+        number, times = entry.labels, _times(entry, place, note)
         if times is not None and not _again(number, phases, place, note):
             captions = {role: _caption(entry, role, place, note, withheld) for role in ROLES}
             phases[number] = Phase(number, *times, captions)
@@ -68,12 +126,12 @@ def read_segments(path: Path, note: Note) -> Segments:
     """The captions of a file by phase, to be scored; what is no text is as good as no caption."""
     record = _record(path, note)
     segments: Segments = {}
-    for place, number, entry in () if record is None else _phase_entries(record, note, first_counts=True):
-        if _again(number, segments, place, note):
+    for index, label, entry in () if record is None else _phase_entries(record, _Said, note):
+        if _again(entry.labels, segments, _place(index), note):
             continue
-        given = {role: entry.get(f"caption_{role}") for role in ROLES}
+        given = {role: entry.caption(role) for role in ROLES}
         texts = {role: text if isinstance(text, str) else "" for role, text in given.items()}
-        segments[number] = Segment(str(first_label(entry.get("labels"))), texts)
+        segments[entry.labels] = Segment(label, texts)
     return segments
 
 
@@ -83,9 +141,11 @@ def phase_entry(record: Any, number: int) -> dict[str, Any] | None:
     whole = record[0] if isinstance(record, list) and len(record) == 1 else record
     if not isinstance(whole, dict):
         return None
-    for _, found, entry in _phase_entries(whole, _silent, first_counts=False):
-        if found == number and _times(entry, "", _silent) is not None:
-            return entry
+    known = checked(_Record, whole, _silent, "")
+    for index, _, entry in () if known is None else _phase_entries(known, _Timed, _silent):
+        if entry.labels == number and _times(entry, "", _silent) is not None:
+            found: dict[str, Any] = whole["event_phase"][index]
+            return found
     return None
 
 
@@ -109,7 +169,7 @@ def phase_number(labels: Any) -> int | None:
     return int(number) if number is not None and number in range(len(PHASES)) else None
 
 
-def _record(path: Path, note: Note) -> dict[str, Any] | None:
+def _record(path: Path, note: Note) -> _Record | None:
     """The record of a caption file; None, noted, where there is none."""
     if not os.path.isfile(path):
         note("error", "", "is not a file")
@@ -127,32 +187,21 @@ def _record(path: Path, note: Note) -> dict[str, Any] | None:
     if not isinstance(record, dict):
         note("error", "", f"holds {shown(record)}, expected a record with event_phase")
         return None
-    return record
+    return checked(_Record, record, note, "", level="error")
 
 
-def _phase_entries(
-    record: dict[str, Any], note: Note, *, first_counts: bool
-) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """The phases of a record that have a label: place, phase, what stands there.
-
-    With `first_counts` the first of labels that differ counts, else such a phase is left out.
-    """
-    entries = record.get("event_phase")
-    if not isinstance(entries, list) or not entries:
-        note("error", "event_phase", f"is {shown(entries)}, expected a list of phases")
-        return
-    for index, entry in enumerate(entries):
-        place = f"event_phase[{index}]"
+def _phase_entries(record: _Record, kind: type[Said], note: Note) -> Iterator[tuple[int, str, Said]]:
+    """The phases of a record that have a label: index, label as it is spelled, what stands there."""
+    for index, entry in enumerate(record.event_phase):
+        place = _place(index)
         if not isinstance(entry, dict):
             note("error", place, f"is {shown(entry)}, expected a phase")
-            continue
-        labels = entry.get("labels")
-        number = phase_number(labels)
-        doubtful = isinstance(labels, list) and {phase_number(label) for label in labels} != {number}
-        if number is None or (doubtful and not first_counts):
-            note("error", f"{place}.labels", f"is {shown(labels)}, {EXPECTED_LABEL}; the phase is left out")
-            continue
-        yield place, number, entry
+        elif (said := checked(kind, entry, note, place, level="error")) is not None:
+            yield index, str(first_label(entry["labels"])), said
+
+
+def _place(index: int) -> str:
+    return f"event_phase[{index}]"
 
 
 def _again(number: int, seen: Container[int], place: str, note: Note) -> bool:
@@ -162,16 +211,13 @@ def _again(number: int, seen: Container[int], place: str, note: Note) -> bool:
     return number in seen
 
 
-def _times(entry: dict[str, Any], place: str, note: Note) -> tuple[float, float] | None:
+def _times(entry: _Timed, place: str, note: Note) -> tuple[float, float] | None:
     """Start and end of a phase in seconds; None, noted, where they are none."""
-    times_s: list[float] = []
-    for key in ("start_time", "end_time"):
-        time_s = finite(entry.get(key))
-        if time_s is None or abs(time_s) > MAX_TIME_S:
-            note("error", f"{place}.{key}", f"is {shown(entry.get(key))}, expected seconds; the phase is left out")
-            return None
-        times_s.append(time_s)
-    start_s, end_s = times_s
+    given = {"start_time": entry.start_time, "end_time": entry.end_time}
+    span = checked(_Span, given, note, place, level="error")
+    if span is None:
+        return None
+    start_s, end_s = span.start_time, span.end_time
     if end_s < start_s or end_s < 0:
         why = f"ends at {end_s} s, before its start at {max(start_s, 0.0)} s; the phase is left out"
         note("error", f"{place}.end_time", why)
@@ -181,8 +227,8 @@ def _times(entry: dict[str, Any], place: str, note: Note) -> tuple[float, float]
     return max(start_s, 0.0), end_s
 
 
-def _caption(entry: dict[str, Any], role: str, place: str, note: Note, withheld: bool) -> str:
-    value = entry.get(f"caption_{role}")
+def _caption(entry: _Said, role: str, place: str, note: Note, withheld: bool) -> str:
+    value = entry.caption(role)
     if isinstance(value, str):
         text = value.encode("utf-8", "replace").decode("utf-8")
         if text != value:
@@ -194,10 +240,10 @@ def _caption(entry: dict[str, Any], role: str, place: str, note: Note, withheld:
     return ""
 
 
-def _videos(record: dict[str, Any], note: Note) -> tuple[tuple[str, str], ...]:
+def _videos(record: _Record, note: Note) -> tuple[tuple[str, str], ...]:
     names: list[tuple[str, str]] = []
     for key in VIDEO_KEYS:
-        value = record.get(key)
+        value = getattr(record, key)
         if value is None:
             continue
         entries = [(value, key)] if not isinstance(value, list) else [(v, f"{key}[{i}]") for i, v in enumerate(value)]

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cityscribe.files import InputError
+from cityscribe.plain_yaml import parse_yaml
 from cityscribe.traffic.scenario import PHASES, ROLES
 
 OF_PREFIX = frozenset({"phase"})
@@ -86,13 +86,11 @@ def load_prompts(path: Path | None) -> Prompts:
     """
     try:
         text = (resources.files("cityscribe.traffic") / "prompts.yaml" if path is None else path).read_text("utf-8-sig")
-        content = yaml.safe_load(text)
+        content, _ = parse_yaml(text, str(path))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; check prepare.prompts") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start}: not UTF-8 text") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     try:
         prompts = Prompts.model_validate(content)
     except ValidationError as error:

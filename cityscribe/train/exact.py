@@ -113,9 +113,7 @@ def check_tree(
     In training mode without dropout, and in float32 where there is room for the model in it. The model has to be on its
     device. Returns the larger difference as a share; raises InputError with it where it is more than rounding.
     """
-    shown = max(groups, key=lambda group: min(len(group), 2))
-    beside = next((group for group in groups if group is not shown), shown)
-    parts = [shown[:CHECKED_SAMPLES], beside[:1]] if beside is not shown else [shown[:CHECKED_SAMPLES]]
+    parts = _compared(groups)
     alone = [_encode_alone(model, processor, part, image_root, settings) for part in parts]
     singles = [Alone(each, share) for part in alone for each, share in zip(part, _weights(part, settings), strict=True)]
     row = _merged(model, attention, [sample for part in parts for sample in part], image_root, processor, settings)
@@ -126,6 +124,74 @@ def check_tree(
         log.warning("the check of prefix sharing has no room for the model in float32, and sees errors less sharply")
     with without_dropout(model), torch.autocast(model.device.type, torch.bfloat16):
         return _compare(model, attention, row, singles, MOST_ROUNDING_BF16)
+
+
+def check_rows(
+    model: PreTrainedModel,
+    groups: Sequence[Sequence[Sample]],
+    image_root: Path,
+    processor: ProcessorMixin,
+    settings: TrainSettings,
+) -> float:
+    """Compare loss and gradient of the same samples as rows of a padded batch, each a sample, to those of each alone.
+
+    What `check_tree` is where nothing is shared: it finds a model that sees the padding or the row beside. Returns and
+    raises as `check_tree`.
+    """
+    parts = _compared(groups)
+    alone = [_encode_alone(model, processor, part, image_root, settings) for part in parts]
+    singles = [Alone(each, share) for part in alone for each, share in zip(part, _weights(part, settings), strict=True)]
+    batches = _rows([sample for part in parts for sample in part], model, image_root, processor, settings)
+    try:
+        with without_dropout(model), in_float32(model):
+            return _compare_rows(model, batches, singles, MOST_ROUNDING)
+    except torch.OutOfMemoryError:
+        log.warning("the check of padded rows has no room for the model in float32, and sees errors less sharply")
+    with without_dropout(model), torch.autocast(model.device.type, torch.bfloat16):
+        return _compare_rows(model, batches, singles, MOST_ROUNDING_BF16)
+
+
+def _compared(groups: Sequence[Sequence[Sample]]) -> list[Sequence[Sample]]:
+    """The samples that are compared: some of the first group of several, and the first of another group."""
+    shown = max(groups, key=lambda group: min(len(group), 2))
+    beside = next((group for group in groups if group is not shown), shown)
+    return [shown[:CHECKED_SAMPLES], *([beside[:1]] if beside is not shown else [])]
+
+
+def _compare_rows(
+    model: PreTrainedModel, batches: Sequence[MicroBatch], singles: Sequence[Alone], most: float
+) -> float:
+    total = float(sum(single.weights.sum() for single in singles))
+    expected = _measure(model, (single.loss(model) / total for single in singles))
+    together = _measure(model, (_loss(model, micro, None) / total for micro in batches))
+    loss, gradient = expected.difference(together)
+    if loss <= LOSS_ROUNDING and gradient <= GRADIENT_ROUNDING:
+        return max(loss, gradient)
+    # How much the model rounds is what another size of the batch makes of the same, without any padding.
+    twice = _measure(model, (_loss(model, _padded([single, single]), None) / (2 * total) for single in singles))
+    rounds = [min(4 * value, most) for value in expected.difference(twice)]
+    if loss <= max(LOSS_ROUNDING, rounds[0]) and gradient <= max(GRADIENT_ROUNDING, rounds[1]):
+        return max(loss, gradient)
+    raise InputError(
+        f"{type(model).__name__}: a batch with padding changes its loss by {loss:.2g} and its gradient by "
+        f"{gradient:.2g} of what they are (rounding explains {max(LOSS_ROUNDING, rounds[0]):.2g} and "
+        f"{max(GRADIENT_ROUNDING, rounds[1]):.2g}): it would learn something else than from the samples one by one; "
+        "lower train.budget_tokens until each sample is a batch of its own"
+    )
+
+
+def _rows(
+    samples: Sequence[Sample],
+    model: PreTrainedModel,
+    image_root: Path,
+    processor: ProcessorMixin,
+    settings: TrainSettings,
+) -> list[MicroBatch]:
+    """Samples as they will be trained where nothing is shared: as many rows in a batch as the budget allows."""
+    rows = settings.model_copy(update={"too_long": "skip"})
+    encoder = Encoder(model, processor)
+    groups, _ = plan_groups(samples, image_root, encoder, rows)
+    return Collator(groups, image_root, encoder, rows, None)(range(len(groups))).micro_batches
 
 
 def _compare(

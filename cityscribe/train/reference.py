@@ -1,15 +1,16 @@
 """What the model said before the training: log-probabilities that objectives such as DPO count from.
 
-    reference = reference_of(groups, collator, model, attention, dtype, out / "reference.parquet")
+    reference = reference_of(collator, model, dtype, out / "reference.parquet")
 
 They are computed once, before the first step, with the model as it is given: every tuning method leaves what the base
 says as it is at step zero, so that no second model is in memory at any time. A sample a row, they lie in
-`reference.parquet`, with the digest of the weights that they come from, for the training when it goes on and for other
-trainings of the same base and samples (`train.objective.reference`).
+`reference.parquet`, with the digest of the weights that they come from, for the training and for other trainings of the
+same base and samples (`train.objective.reference`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,79 +21,120 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from cityscribe.files import InputError
+from cityscribe.files import InputError, remove_folder
 from cityscribe.models.tuning.lora import is_adapter
 from cityscribe.records import Sample
 from cityscribe.train import processes
 from cityscribe.train.collator import Collator
 from cityscribe.train.groups import Group
-from cityscribe.train.rules import TreeAttention
 from cityscribe.train.score import score
 from cityscribe.train.tokenised import shown_files, shown_messages
+
+PART = 64
+"""Groups whose log-probabilities are put on disk together while they are computed."""
 
 Logprobs = list[list[np.ndarray]]
 """Of each group, of each of its samples: the log-probabilities of its trained tokens, [tokens] float64."""
 
 
 def reference_of(
-    groups: Sequence[Group],
     collator: Collator,
     model: PreTrainedModel,
-    attention: TreeAttention | None,
     dtype: torch.dtype,
     own: Path,
+    given: Path | None = None,
     on_group: Callable[[int, int], None] | None = None,
 ) -> Logprobs:
-    """The reference of a training: read from the file that its objective names, or from `own`, or computed and put
-    there.
+    """The reference of a training: read from the file `given`, or from `own`, or computed and put there.
 
-    Within `attention_backend`; all processes have to call it. Raises InputError where the file that the objective names
-    is of other weights or lacks a sample.
+    Within `attention_backend`; all processes have to call it. Raises InputError where the file `given` is of other
+    weights or lacks a sample.
     """
-    digest = weights_digest(model)
+    digest, name, groups = weights_digest(model), str(model.name_or_path), collator.groups
     keys = [[sample_key(sample, collator) for sample in group.samples] for group in groups]
-    named = collator.settings.objective.reference_file
-    if named is not None:
-        return _picked(named, keys, groups, str(model.name_or_path), digest)
+    if given is not None:
+        return _picked(given, keys, groups, name, digest)
+    parts = own.with_name(own.name + ".parts")
+    found: Logprobs | None = None
     if own.is_file():
-        try:
-            return _picked(own, keys, groups, str(model.name_or_path), digest)
-        except InputError:
-            pass  # of samples or weights that were others: computed again
-    found = compute(groups, collator, model, attention, dtype, on_group)
-    if processes.is_first():
-        write_reference(own, keys, found, str(model.name_or_path), digest)
+        with contextlib.suppress(InputError):  # of samples or weights that were others: computed again
+            found = _picked(own, keys, groups, name, digest)
+    if found is None:
+        found = compute(collator, model, dtype, _Parts(parts, keys, name, digest), on_group)
+        if processes.is_first():
+            write_reference(own, keys, found, name, digest)
     processes.wait()
+    if processes.is_first():
+        remove_folder(parts)
     return found
+
+
+class _Parts:
+    """What was computed of a reference so far, in files of some groups each: a killed computation goes on from them."""
+
+    def __init__(self, folder: Path, keys: Sequence[Sequence[str]], model: str, digest: str) -> None:
+        self._folder, self._keys, self._model, self._digest = folder, keys, model, digest
+        self._unwritten: dict[str, np.ndarray] = {}
+        self._groups = 0
+        self._known: dict[str, np.ndarray] = {}  # by the key of the sample
+        for path in sorted(folder.glob("*.parquet")):
+            with contextlib.suppress(InputError):  # of other weights
+                self._known |= read_reference(path, model, digest)
+
+    def of(self, group: int) -> list[np.ndarray] | None:
+        """The log-probabilities of a group, None where they are not known."""
+        keys = self._keys[group]
+        return [self._known[key] for key in keys] if all(key in self._known for key in keys) else None
+
+    def add(self, group: int, values: Sequence[np.ndarray]) -> None:
+        self._unwritten |= zip(self._keys[group], values, strict=True)
+        self._groups += 1
+        if self._groups == PART:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            file = self._folder / f"{processes.rank()}-{group}.parquet"
+            write_reference(file, [list(self._unwritten)], [list(self._unwritten.values())], self._model, self._digest)
+            self._unwritten, self._groups = {}, 0
 
 
 @torch.no_grad()
 def compute(
-    groups: Sequence[Group],
     collator: Collator,
     model: PreTrainedModel,
-    attention: TreeAttention | None,
     dtype: torch.dtype,
+    parts: _Parts | None = None,
     on_group: Callable[[int, int], None] | None = None,
 ) -> Logprobs:
-    """The log-probabilities of all trained tokens, each process a share of the groups."""
+    """The log-probabilities of all trained tokens, each process a share of the groups. `parts` has some of them, and
+    takes the others."""
+    groups = collator.groups
     mine = range(processes.rank(), len(groups), processes.count())
-    found: dict[tuple[int, int], np.ndarray] = {}
+    found: dict[int, list[np.ndarray]] = {}
     training = model.training
     model.eval()
     try:
         for done, number in enumerate(mine, start=1):
-            for micro in (micro.to(model.device) for micro in collator([number]).micro_batches):
-                edges = score(model, micro, groups, attention, dtype, bare=model).edges()
-                tokens = torch.bincount(micro.rows.edge_branch, minlength=micro.rows.branches)
-                values = edges.double().cpu().split(tokens.tolist())
-                found |= {branch: part.numpy() for branch, part in zip(micro.branches, values, strict=True)}
+            known = None if parts is None else parts.of(number)
+            found[number] = _of_group(number, collator, model, dtype) if known is None else known
+            if parts is not None and known is None:
+                parts.add(number, found[number])
             if on_group is not None:
                 on_group(done, len(mine))
     finally:
         model.train(training)
-    everybody = {key: value for part in processes.from_all(found) for key, value in part.items()}
-    return [[everybody[number, place] for place in range(len(group.samples))] for number, group in enumerate(groups)]
+    everybody = {number: values for part in processes.from_all(found) for number, values in part.items()}
+    return [everybody[number] for number in range(len(groups))]
+
+
+def _of_group(number: int, collator: Collator, model: PreTrainedModel, dtype: torch.dtype) -> list[np.ndarray]:
+    """The log-probabilities of the trained tokens of each sample of a group, [tokens] float64 each."""
+    groups = collator.groups
+    found: dict[int, np.ndarray] = {}
+    for micro in (micro.to(model.device) for micro in collator([number]).micro_batches):
+        edges = score(model, micro, groups, collator.attention, dtype, bare=model).edges()
+        tokens = torch.bincount(micro.rows.edge_branch, minlength=micro.rows.branches)
+        values = edges.double().cpu().split(tokens.tolist())
+        found |= {place: part.numpy() for (_, place), part in zip(micro.branches, values, strict=True)}
+    return [found[place] for place in range(len(groups[number].samples))]
 
 
 def weights_digest(model: PreTrainedModel) -> str:

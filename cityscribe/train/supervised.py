@@ -26,23 +26,18 @@ import torch
 from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 
 from cityscribe.files import InputError
-from cityscribe.models.parts import named_parts
-from cityscribe.models.precision import resolve_dtype
 from cityscribe.records import Sample
-from cityscribe.tokens.encode import Encoder
 from cityscribe.train import processes
 from cityscribe.train.checkpoints import check_run, latest_checkpoint, load_weights, step_of
 from cityscribe.train.collator import Collator
-from cityscribe.train.exact import check_tree
-from cityscribe.train.groups import Groups, plan_groups, sample_name
-from cityscribe.train.objectives.contract import check_contract
 from cityscribe.train.objectives.objective import Skipped
+from cityscribe.train.ready import Ready, get_ready
 from cityscribe.train.reference import reference_of
-from cityscribe.train.reporters import check_reporter, reporters
-from cityscribe.train.rules import attention_backend, tree_attention
+from cityscribe.train.reporters import reporters
+from cityscribe.train.rules import attention_backend
 from cityscribe.train.sampler import GroupSampler
 from cityscribe.train.settings import UNRELATED_TO_WEIGHTS, TrainSettings
-from cityscribe.train.sharing import Sharing, give_back, resolve_sharing, sharing_arguments, twin
+from cityscribe.train.sharing import Sharing, give_back, sharing_arguments, twin
 from cityscribe.train.tokenised import remove_tokens
 from cityscribe.train.trainer import Progress, TreeTrainer, cut_curve, read_curve
 
@@ -65,7 +60,7 @@ class TrainReport:
     effective_tokens: int  # in one epoch, of the samples one by one
     first_loss: float
     last_loss: float
-    tree_error: float | None  # how far loss or gradient of merged samples are from those of each alone, as a share
+    tree_error: float  # how far loss or gradient of samples, computed as in training, are from those of each alone
     notes: tuple[str, ...]
 
 
@@ -80,34 +75,20 @@ def train(
     seed: int = 0,
     progress: Progress | None = None,
     on_group: Callable[[int, int], None] | None = None,
+    reference: Path | None = None,
+    tokens: Path | None = None,
 ) -> TrainReport:
     """Train `model` on `samples`, whose images lie under `image_root`, and leave it in `eval` mode.
 
     `progress(step, steps, loss, distinct_per_s, effective_per_s)` is called after each step, with the tokens a second
-    of all processes, and `on_group(done, groups)` while the samples are tokenised before the first. Parameters that
-    train are held in float32, also where the model computes in bf16. Raises InputError where nothing trains, a sample
+    of all processes, and `on_group(done, groups)` while the samples are tokenised before the first. `reference` is the
+    file of `store_reference` for an objective that needs one; without it, that is computed here and kept in `out`.
+    `tokens` is the folder of what is tokenised, by default in `out`. Parameters that train are held in float32, also
+    where the model computes in bf16. Raises InputError where nothing trains, a sample
     cannot be used, the model cannot take trees, the loss is not finite, processes cannot share the model as they are
     to, or `out` holds checkpoints of another training.
     """
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise InputError(f"{type(model).__name__}: nothing in it trains; choose a tuning method in model.method")
-    sharing = resolve_sharing(settings)
-    check_reporter(settings.report_to)
-    dtype = resolve_dtype(settings.precision)
-    device = processes.device()
-    hold_in_float32(model, everything=dtype == torch.float32)
-    model.to(device)  # type: ignore[arg-type]
-
-    arrangement = settings.objective.arrange(samples)
-    check_contract(settings.objective, [[samples[number] for number in unit] for unit in arrangement.units[:2]])
-    encoder = Encoder(model, processor)
-    groups, too_long = plan_groups(samples, image_root, encoder, settings, on_group, arrangement.units, out / "tokens")
-    skipped = [*(Skipped(sample_name(samples[n]), 0, why) for n, why in arrangement.left_out), *too_long]
-    _refuse_groups_without_a_gradient(groups, model)
-    notes = _notes(groups)
-    if processes.is_first():
-        for note in notes:
-            log.warning(note)
+    ready = get_ready(samples, image_root, model, processor, settings, tokens or out / "tokens", on_group)
     identity = describe_run(samples, model, settings, seed)
     checkpoint = latest_checkpoint(out / "checkpoints")
     if checkpoint is not None:
@@ -116,34 +97,29 @@ def train(
         settings=settings,
         out=out,
         seed=seed,
-        steps=count_steps(len(groups), settings),
+        steps=count_steps(len(ready.groups), settings),
         resumed_from=0 if checkpoint is None else step_of(checkpoint),
         identity=identity,
-        device=device,
-        dtype=dtype,
-        sharing=sharing,
+        device=ready.device,
+        dtype=ready.dtype,
+        sharing=ready.sharing,
+        reference=settings.objective.reference_file or reference,
     )
     if processes.is_first():
         out.mkdir(parents=True, exist_ok=True)
         cut_curve(out / "curve.jsonl", run.resumed_from)
 
-    longest = max(outline.longest for outline in groups.outlines)
-    attention = tree_attention(model, device, longest) if settings.share_prefix else None
-    tree_error = None
-    if attention is not None:
-        planned = [groups.samples_of(number) for number in range(len(groups))]
-        tree_error = check_tree(model, attention, planned, image_root, processor, settings)
+    attention, tree_error = ready.checked(model, processor)
     if checkpoint is not None and run.resumed_from == run.steps:
         load_weights(checkpoint, model)
     else:
-        collator = Collator(groups, image_root, encoder, settings, attention)
+        collator = Collator(ready.groups, image_root, ready.encoder, settings, attention)
         _update(run, model, collator, checkpoint, progress, on_group)
     processes.wait()
     model.eval()
     if processes.is_first():
-        remove_tokens(out / "tokens")
-
-    return _report(run, groups, skipped, tree_error, notes)
+        remove_tokens(ready.tokens)
+    return _report(run, ready, tree_error)
 
 
 def count_steps(groups: int, settings: TrainSettings) -> int:
@@ -170,13 +146,6 @@ def describe_run(
     }
 
 
-def hold_in_float32(model: PreTrainedModel, *, everything: bool) -> None:
-    """Turn parameters that train into float32, or all of them: steps of an optimizer are lost in the digits of bf16."""
-    for parameter in model.parameters():
-        if parameter.is_floating_point() and (everything or parameter.requires_grad):
-            parameter.data = parameter.data.float()
-
-
 @dataclass(frozen=True, slots=True)
 class _Run:
     """What the updates of a training go by, resolved."""
@@ -190,6 +159,7 @@ class _Run:
     device: torch.device
     dtype: torch.dtype
     sharing: Sharing
+    reference: Path | None  # a file of log-probabilities before the training; None computes them where they are needed
 
 
 def _update(
@@ -209,8 +179,9 @@ def _update(
     backend = attention_backend(model, attention.backend) if attention is not None else nullcontext()
     with backend, _config_restored(model):
         if settings.objective.needs_reference:
-            file = run.out / "reference.parquet"
-            collator.reference = reference_of(collator.groups, collator, model, attention, run.dtype, file, on_group)
+            collator.reference = reference_of(
+                collator, model, run.dtype, run.out / "reference.parquet", run.reference, on_group
+            )
         # Parameters that are shared out do not become whole again in the same model.
         working = twin(model) if run.sharing in ("fsdp2", "deepspeed") else model
         trainer = _trainer(run, working, collator, progress)
@@ -278,22 +249,20 @@ def _arguments(run: _Run, model: PreTrainedModel) -> TrainingArguments:
     )
 
 
-def _report(
-    run: _Run, groups: Groups, skipped: Sequence[Skipped], tree_error: float | None, notes: tuple[str, ...]
-) -> TrainReport:
-    curve = read_curve(run.out / "curve.jsonl")
+def _report(run: _Run, ready: Ready, tree_error: float) -> TrainReport:
+    curve, groups = read_curve(run.out / "curve.jsonl"), ready.groups
     return TrainReport(
         steps=run.steps,
         resumed_from=run.resumed_from,
         groups=len(groups),
         samples=sum(len(outline.samples) for outline in groups.outlines),
-        skipped=tuple(skipped),
+        skipped=ready.skipped,
         distinct_tokens=sum(outline.length for outline in groups.outlines),
         effective_tokens=sum(outline.effective for outline in groups.outlines),
         first_loss=curve[0]["loss"],
         last_loss=curve[-1]["loss"],
         tree_error=tree_error,
-        notes=notes,
+        notes=ready.notes,
     )
 
 
@@ -310,28 +279,6 @@ def _config_restored(model: PreTrainedModel) -> Iterator[None]:
             model.config.use_cache = before
         if model.is_activation_checkpointing:
             model.activation_checkpointing_disable()
-
-
-def _refuse_groups_without_a_gradient(groups: Groups, model: PreTrainedModel) -> None:
-    """Raise InputError for a group that shows no image where only what reads images trains: nothing learns from it."""
-    trains = {name for name, parameters in named_parts(model) if any(p.requires_grad for p in parameters)}
-    if trains <= {"connector", "vision_tower"}:
-        bare = [groups.samples_of(n)[0] for n, outline in enumerate(groups.outlines) if not outline.shows_media]
-        if bare:
-            raise InputError(
-                f"{sample_name(bare[0])}: shows no image, and what trains ({', '.join(sorted(trains))}) learns from "
-                f"images only ({len(bare)} of {len(groups)} groups); leave it out or choose another model.method"
-            )
-
-
-def _notes(groups: Groups) -> tuple[str, ...]:
-    """What the user should know about the groups, once."""
-    if any(outline.repeats_media for outline in groups.outlines):
-        return (
-            "some samples of the same images share nothing of them: the chat template (or the sample) puts text that "
-            "differs before the images, so that each image is computed again for each of these samples",
-        )
-    return ()
 
 
 def _digest(value: Any) -> str:

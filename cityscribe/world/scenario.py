@@ -17,10 +17,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from cityscribe.files import InputError
+from cityscribe.plain_yaml import read_yaml
 from cityscribe.world.event import KINDS, PHASE_COUNT, Event, sample_event
 from cityscribe.world.look import (
     AGES,
@@ -67,10 +67,7 @@ _PLAIN = ("lane", "heading", "meet")
 
 def read_scenario(path: Path) -> Event:
     """The event that a file describes. Raises InputError naming the file and the place."""
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not a readable YAML file: {error}") from error
+    value = read_yaml(path)
     if not isinstance(value, dict):
         raise InputError(f"{path}: expected fields such as `kind:` and `person:`")
     given = dict(value)

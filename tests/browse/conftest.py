@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cityscribe.browse.library import Library, open_library
-from tests.browse.made import data_set, finished_run
+from cityscribe.browse.library import Library
+from tests.browse.made import data_set, finished_run, library_of
 
 
 @pytest.fixture(scope="session")
@@ -22,9 +22,9 @@ def run_dir(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def of_data(data: Path) -> Library:
-    return open_library(data)
+    return library_of(data)
 
 
 @pytest.fixture(scope="session")
 def of_run(run_dir: Path) -> Library:
-    return open_library(run_dir)
+    return library_of(run_dir)

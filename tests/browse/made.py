@@ -6,6 +6,8 @@ from pathlib import Path
 
 import av
 
+from cityscribe.browse.library import Library, open_library
+from cityscribe.cli.targets import settings_of_target
 from cityscribe.files import write_json
 from cityscribe.media.video import write_video
 from cityscribe.prepare.stage import prepare
@@ -107,3 +109,8 @@ def _predict(settings: Settings, data: Path) -> None:
     target.parent.mkdir(parents=True)
     write_json(target, {"id": 1, "overhead_videos": [], "event_phase": entries})
     write_model(settings.run_dir, references, captions)
+
+
+def library_of(target: Path, source: str | None = None) -> Library:
+    """What `cityscribe data browse` opens."""
+    return open_library(target, *settings_of_target(target, source))

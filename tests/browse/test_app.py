@@ -14,10 +14,10 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from cityscribe.browse.app import browsing
-from cityscribe.browse.library import Library, entry_id, open_library
+from cityscribe.browse.library import Library, entry_id
 from cityscribe.records import read_samples, write_samples
 from cityscribe.traffic.scenario import Gaze
-from tests.browse.made import ASKED, BARE, BOXED, FRAMES
+from tests.browse.made import ASKED, BARE, BOXED, FRAMES, library_of
 from tests.media.numbered_video import HEIGHT, WIDTH, number_of
 
 
@@ -132,7 +132,7 @@ def test_a_video_that_is_a_link_out_of_the_data_set_is_not_shown(of_data: Librar
     inside = copy / scenario.views[0].video.relative_to(of_data.settings.data.path)
     inside.unlink()
     inside.symlink_to(secret)
-    linked = open_library(copy)
+    linked = library_of(copy)
     place = f"/api/entries/{entry_id('train', BARE)}/views/0"
     paths = (f"{place}/video", f"{place}/frames/0", f"{place}/phases/1/global")
     client = TestClient(browsing(linked), base_url="http://127.0.0.1")
@@ -154,7 +154,7 @@ def test_a_sample_that_names_a_file_elsewhere_shows_nothing(of_run: Library, run
     samples = read_samples(run_dir / "prepared" / "val.parquet")
     for image in ("../../secret.jpg", str(tmp_path / "secret.jpg")):
         write_samples(copy / "prepared" / "val.parquet", [replace(samples[0], images=(image,) * 2)])
-        with TestClient(browsing(open_library(copy)), base_url="http://127.0.0.1") as client:
+        with TestClient(browsing(library_of(copy)), base_url="http://127.0.0.1") as client:
             answer = client.get(f"/api/entries/{entry_id('val', ASKED)}/samples/0/images/0")
         assert answer.status_code == 404
         assert b"secret" not in answer.content.replace(b"secret.jpg", b"")

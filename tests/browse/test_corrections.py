@@ -13,11 +13,11 @@ from starlette.testclient import TestClient
 
 from cityscribe.browse.app import MOST_BYTES, browsing
 from cityscribe.browse.corrections import JOURNAL
-from cityscribe.browse.library import entry_id, open_library
+from cityscribe.browse.library import entry_id
 from cityscribe.files import InputError
 from cityscribe.sources.wts import read_wts
 from cityscribe.traffic.scenario import Scenario
-from tests.browse.made import ASKED, BARE, BOXED, HOSTILE, data_set
+from tests.browse.made import ASKED, BARE, BOXED, HOSTILE, data_set, library_of
 
 OWN = {"Origin": "http://127.0.0.1"}
 CAPTION = {
@@ -42,7 +42,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def client_of(data: Path) -> TestClient:
-    return TestClient(browsing(open_library(data)), base_url="http://127.0.0.1", headers=OWN)
+    return TestClient(browsing(library_of(data)), base_url="http://127.0.0.1", headers=OWN)
 
 
 def correct(client: TestClient, name: str, change: dict[str, Any], split: str = "train", **more: Any) -> Any:
@@ -105,7 +105,7 @@ def plain(scenarios: list[Scenario], root: Path) -> dict[str, Scenario]:
 
 def test_the_corrected_data_set_reads_as_the_library_and_differs_in_nothing_else(data: Path) -> None:
     before = {path.relative_to(data): path.read_bytes() for path in data.rglob("*") if path.is_file()}
-    library = open_library(data)
+    library = library_of(data)
     with TestClient(browsing(library), base_url="http://127.0.0.1", headers=OWN) as client:
         for split, name, correction in corrections(client):
             answer = correct(client, name, correction, split)
@@ -138,7 +138,7 @@ def test_the_corrected_data_set_reads_as_the_library_and_differs_in_nothing_else
     entry["caption_vehicle"] = CAPTION["before"]
     assert new == old
     # What is browsed anew is the corrected state, and it goes on from there.
-    again = open_library(data)
+    again = library_of(data)
     assert again.scenarios == library.scenarios
     with TestClient(browsing(again), base_url="http://127.0.0.1", headers=OWN) as client:
         back = {**CAPTION, "before": TRICKY, "after": CAPTION["before"]}
@@ -204,7 +204,7 @@ def test_a_journal_that_does_not_fit_is_named(data: Path, tmp_path: Path) -> Non
         kept = journal.read_text()
         journal.write_text(kept + line)
         with pytest.raises(InputError, match=r"corrections\.jsonl: line 2"):
-            open_library(data)
+            library_of(data)
         journal.write_text(kept)
     # A copy that somebody has edited by hand is left alone.
     path = copy / "annotations" / "caption" / "train" / BOXED / "overhead_view" / f"{BOXED}_caption.json"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cityscribe.browse.library import Library, entry_id, open_library, would_be_left_out
+from cityscribe.browse.library import Library, entry_id, would_be_left_out
 from cityscribe.files import InputError
 from cityscribe.prepare.stage import prepare
 from cityscribe.project import resolve
-from tests.browse.made import ASKED, BARE, BOXED, HOSTILE
+from tests.browse.made import ASKED, BARE, BOXED, HOSTILE, library_of
 
 
 def test_every_scenario_is_an_entry_and_ids_are_fit_for_addresses(of_data: Library) -> None:
@@ -40,8 +40,8 @@ def test_without_a_run_as_much_is_left_out_as_prepare_would_leave_out(of_data: L
 
 
 def test_a_run_can_be_named_by_its_folder_or_its_project_file(run_dir: Path) -> None:
-    by_file = open_library(run_dir / "project.yaml")
-    assert [entry.id for entry in by_file.entries] == [entry.id for entry in open_library(run_dir).entries]
+    by_file = library_of(run_dir / "project.yaml")
+    assert [entry.id for entry in by_file.entries] == [entry.id for entry in library_of(run_dir).entries]
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,14 @@ def test_a_run_can_be_named_by_its_folder_or_its_project_file(run_dir: Path) -> 
 )
 def test_what_cannot_be_browsed_is_named(make: object, said: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=said):
-        open_library(make(tmp_path))  # type: ignore[operator]
+        library_of(make(tmp_path))  # type: ignore[operator]
 
 
 def test_an_unknown_source_is_named(data: Path) -> None:
     with pytest.raises(InputError, match=r"--source wst: data\.source"):
-        open_library(data, "wst")
+        library_of(data, "wst")
 
 
 def test_conversations_are_browsed_once_prepared(data: Path) -> None:
     with pytest.raises(InputError, match="once they are prepared"):
-        open_library(data, "llava")
+        library_of(data, "llava")

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cityscribe.browse.library import Entry, Library, entry_id, open_library
+from cityscribe.browse.library import Entry, Library, entry_id
 from cityscribe.browse.server import browse
 from cityscribe.project import resolve
 from cityscribe.records import Sample, image_block, message, text_block, write_samples
 from cityscribe.sources.wts import read_wts
 from cityscribe.traffic.meta import TrafficMeta
-from tests.browse.made import ASKED, BOXED, FRAMES, HOSTILE, data_set, unplayable
+from tests.browse.made import ASKED, BOXED, FRAMES, HOSTILE, data_set, library_of, unplayable
 from tests.media.numbered_video import BITS, CELL, HEIGHT, WIDTH
 from tests.serve.chromium import CHROMIUM, Page, browser
 
@@ -131,7 +131,7 @@ def test_a_codec_that_browsers_do_not_play_is_shown_frame_by_frame(page: Page, t
     video = data / "videos" / "train" / BOXED / "overhead_view" / f"{BOXED}_Camera1_0.mp4"
     video.unlink()
     unplayable(video.with_suffix(".avi"))
-    opened(page, served_here(open_library(data)), entry_id("train", BOXED))
+    opened(page, served_here(library_of(data)), entry_id("train", BOXED))
     page.wait("browse.player.mode == 'frames'")
     for frame in (0, 11, 12, FRAMES - 1, 18):
         page.run(f"browse.player.seek({frame})")
@@ -180,7 +180,7 @@ def test_it_opens_on_pictures_with_captions_that_follow_the_search(page: Page, a
 
 def test_captions_times_and_boxes_are_corrected_on_the_page(page: Page, tmp_path: Path) -> None:
     data = data_set(tmp_path / "WTS")
-    library = open_library(data)
+    library = library_of(data)
     opened(page, served_here(library), entry_id("train", BOXED))
     page.wait("browse.player.frame == 0 && document.querySelectorAll('.phase').length == 5")
     page.press("c")
@@ -274,7 +274,7 @@ def test_conversations_are_shown_with_their_answers(page: Page, tmp_path: Path) 
     (tmp_path / "project.yaml").write_text("data: {path: data, source: llava}\n")
     line = {"question": "Which colour?", "images": ["images/a.png"], "answer": "It is blue."}
     (tmp_path / "predictions.jsonl").write_text(json.dumps({**line, "reference": "It is teal."}) + "\n")
-    opened(page, served_here(open_library(tmp_path)))
+    opened(page, served_here(library_of(tmp_path)))
     page.run("document.querySelector('#list a').click()")
     page.wait("document.querySelector('#detail img') && document.querySelector('#detail img').naturalWidth == 40")
     assert page.run("document.querySelector('#detail ins').textContent") == "blue"

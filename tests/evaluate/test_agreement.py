@@ -29,17 +29,17 @@ def test_only_what_both_could_be_read_on_is_compared() -> None:
     first = verdicts((True, 5), (True, 4), (False, 0), (False, 1), (None, None))
     second = verdicts((True, 4), (False, 3), (False, 1), (None, None), (True, 5))
     found = agreement(first, second)
-    assert (found["items"], found["both_read"]) == (5, 3)
-    assert found["table"] == [[1, 1], [0, 1]]
-    assert found["agreement"] == pytest.approx(2 / 3)
-    assert found["kappa"] == pytest.approx((2 / 3 - 4 / 9) / (5 / 9))
-    assert found["pearson"] == pytest.approx(np.corrcoef([5, 4, 0], [4, 3, 1])[0, 1])
-    assert found["spearman"] == pytest.approx(1)
-    assert found["difference"] == pytest.approx(-1 / 3)
+    assert (found.items, found.both_read) == (5, 3)
+    assert found.table == [[1, 1], [0, 1]]
+    assert found.agreement == pytest.approx(2 / 3)
+    assert found.kappa == pytest.approx((2 / 3 - 4 / 9) / (5 / 9))
+    assert found.pearson == pytest.approx(np.corrcoef([5, 4, 0], [4, 3, 1])[0, 1])
+    assert found.spearman == pytest.approx(1)
+    assert found.difference == pytest.approx(-1 / 3)
 
 
 def test_scores_alone_and_nothing_in_common() -> None:
     found = agreement(verdicts((None, 2), (None, 4)), verdicts((None, 4), (None, 2)))
-    assert (found["kappa"], found["table"], found["pearson"]) == (None, None, pytest.approx(-1))
+    assert (found.kappa, found.table, found.pearson) == (None, None, pytest.approx(-1))
     nothing = agreement(verdicts((None, None)), verdicts((True, 1)))
-    assert (nothing["both_read"], nothing["agreement"], nothing["difference"]) == (0, None, None)
+    assert (nothing.both_read, nothing.agreement, nothing.difference) == (0, None, None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cityscribe.evaluate.wts_vqa import accuracy, combined, evaluate_vqa
+from cityscribe.evaluate.wts_vqa import Accuracy, accuracy, combined, evaluate_vqa
 from cityscribe.files import InputError
 
 
@@ -19,7 +19,7 @@ def dump(path: Path, value: Any) -> Path:
 
 def test_what_is_right_wrong_and_missing() -> None:
     found = accuracy({"1": "B", "2": "a", "3": "c", "4": "d"}, {"1": "b", "2": "", "4": "D", "9": "a"})
-    assert found == {"accuracy": 0.5, "correct": 2, "wrong": 1, "missing": 1}
+    assert found == Accuracy(accuracy=0.5, correct=2, wrong=1, missing=1)
 
 
 def test_a_submission_against_the_layout_of_the_test_file(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_a_submission_against_the_layout_of_the_test_file(tmp_path: Path) -> Non
 
 def test_the_combined_score_of_a_published_row() -> None:
     """Captions of 33.08 and an accuracy of 87.09 % are 60.09 on the leader board."""
-    assert combined(0.8709, 33.08)["s2"] == pytest.approx(60.085, abs=0.001)
+    assert combined(0.8709, 33.08).s2 == pytest.approx(60.085, abs=0.001)
 
 
 @pytest.mark.parametrize(

@@ -109,8 +109,30 @@ def test_every_setting_makes_those_stages_stale_that_read_it(
     assert wrong == {}
 
 
+def test_the_reference_is_made_again_only_for_what_decides_it(
+    city: Path, tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
+    compared = {"objective": {"kind": "dpo"}}
+    settings = settings_of(city, tiny("llava"), tmp_path, train=compared, predict={"baselines": ["blind"]})
+    digests = Digests()
+    before = Plan.of(settings, digests)
+    assert [name for name in before.steps if name.startswith("reference")] == ["reference", "reference blind"]
+    for train, stale in (
+        ({"objective": {"kind": "dpo", "beta": 0.3}}, False),
+        ({**compared, "lr": 1e-5, "batch_groups": 2}, False),
+        ({**compared, "max_tokens": 500}, True),
+        ({**compared, "precision": "bf16"}, True),
+    ):
+        changed = settings_of(city, tiny("llava"), tmp_path, train=train, predict={"baselines": ["blind"]})
+        after = Plan.of(changed, digests).made_from
+        assert after["train"] != before.made_from["train"], train
+        assert (after["reference"] != before.made_from["reference"]) is stale, train
+    for own in ({"objective": {"kind": "dpo", "reference": str(city / "made.parquet")}}, {}):
+        assert "reference" not in Plan.of(settings_of(city, tiny("llava"), tmp_path, train=own), digests).steps
+
+
 def test_every_section_is_read_as_it_is(city: Path, tiny: Callable[[str], Path], tmp_path: Path) -> None:
-    plan = Plan.of(settings_of(city, tiny("llava"), tmp_path))
+    plan = Plan.of(settings_of(city, tiny("llava"), tmp_path, train={"objective": {"kind": "dpo"}}))
     for step in plan.steps.values():
         for name in (*step.reads, *step.but_not):
             section: list[type[BaseModel]] = [Settings]

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from cityscribe.evaluate.question_files import from_sample
+from cityscribe.evaluate.question_results import Confusion
 from cityscribe.evaluate.question_scores import evaluate_questions
 from cityscribe.files import InputError, write_json
 from cityscribe.letters import LETTERS
@@ -163,14 +164,14 @@ def test_the_blind_model_is_compared_with_the_tuned_one(run: Settings) -> None:
     found = read_question_run(run.run_dir, run)
     assert [model.name for model in found.models] == ["tuned", "blind"]
     (lead,) = found.leads
-    assert lead.points == pytest.approx(found.models[1].scores["score"] - 75)
+    assert lead.points == pytest.approx(found.models[1].scores.score - 75)
     assert lead.interval is not None
     assert lead.interval.low < lead.points < lead.interval.high < 0
     assert lead.p_value is not None
     assert lead.p_value < 0.05
     rows = class_rows(found.models)
-    assert [row["class"] for row in rows] == sorted(CLASSES)
-    assert sum(row["questions"] for row in rows) == 24
+    assert [row.name for row in rows] == sorted(CLASSES)
+    assert sum(row.questions for row in rows) == 24
 
 
 def test_runs_are_compared_by_their_tuned_models(run: Settings, tmp_path: Path) -> None:
@@ -213,7 +214,7 @@ def test_a_run_that_is_missing_or_is_of_captions_is_named(run: Settings, tmp_pat
 
 
 def test_charts_hold_every_count_and_share() -> None:
-    matrix = {"rows": ["a", "b"], "columns": ["a", "b", "unparsed"], "counts": [[7, 0, 1], [2, 5, 0]]}
+    matrix = Confusion(rows=["a", "b"], columns=["a", "b", "unparsed"], counts=[[7, 0, 1], [2, 5, 0]])
     chart = str(confusion_chart("Matrix", matrix))
     assert chart.count("<rect") == 6
     assert chart.count("cell right") == 2

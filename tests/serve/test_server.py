@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from cityscribe.cli.targets import settings_to_serve
 from cityscribe.files import InputError
 from cityscribe.project import settings_without_project
-from cityscribe.serve.server import is_loopback, listening, read_token, serve, settings_of
+from cityscribe.serve.server import is_loopback, listening, read_token, serve
 from tests.serve.running import Running, clip, encoded, image_part, picture, user
 
 
@@ -156,12 +157,12 @@ def test_tokens_are_read_and_short_ones_refused(tmp_path: Path, monkeypatch: pyt
 
 def test_the_settings_are_those_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "project.yaml").write_text("data: {path: x}\npredict: {order: independent}\n")
-    settings, drafts = settings_of(str(tmp_path / "model"), None, ["serve.port=0"])
+    settings, drafts = settings_to_serve(str(tmp_path / "model"), None, ["serve.port=0"])
     assert (settings.predict.order, settings.serve.port, drafts.name) == ("independent", 0, "prepared")
-    settings, _ = settings_of("cityscribe-tiny", None, [])
+    settings, _ = settings_to_serve("cityscribe-tiny", None, [])
     assert settings.predict.order == "vehicle-pedestrian"
     with pytest.raises(InputError, match="engine"):
-        settings_of("cityscribe-tiny", None, ["predict.engine=remote"])
+        settings_to_serve("cityscribe-tiny", None, ["predict.engine=remote"])
 
 
 def test_an_address_that_is_taken_is_one_clear_error() -> None:

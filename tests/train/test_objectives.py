@@ -104,7 +104,7 @@ def on_trees(
     backend = attention_backend(model, attention.backend if attention else "sdpa")
     with backend:
         if settings.objective.needs_reference:
-            collator.reference = compute(groups, collator, model, attention, torch.float64)
+            collator.reference = compute(collator, model, torch.float64)
             moved(model)
         batch = collator(order or range(len(groups)))
         total = 0.0

@@ -125,7 +125,7 @@ def rows_of(samples: Sequence[Sample], root: Path) -> Iterator[str]:
 
 
 def test_a_run_goes_from_rows_with_rejected_answers_to_scores_and_can_be_stopped(
-    tiny: Callable[[str], Path], city: City, tmp_path: Path
+    tiny: Callable[[str], Path], city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = tmp_path / "data"
     shutil.copytree(city.root, data)
@@ -143,21 +143,42 @@ def test_a_run_goes_from_rows_with_rejected_answers_to_scores_and_can_be_stopped
             }
         )
 
+    monkeypatch.setattr("cityscribe.train.reference.PART", 1)
+    made: list[str] = []
+
     @contextmanager
-    def watch(name: str, stop: int = 0) -> Iterator[Callable[..., None]]:
+    def watch(name: str, stop: int = 0, parts: Path | None = None) -> Iterator[Callable[..., None]]:
+        made.append(name)
+
         def progress(step: int, steps: int, *loss: float) -> None:
             if name == "train" and loss and step == stop:
+                raise KeyboardInterrupt
+            if parts is not None and parts.is_dir():
                 raise KeyboardInterrupt
 
         yield progress
 
     stages = ("prepare", "train", "predict", "evaluate")
     pipeline.run(settings("whole"), watch, lambda _: None, stages)
+    assert made == ["prepare", "reference", "train", "predict", "evaluate"]
+    whole, stopped = (tmp_path / "runs" / name for name in ("whole", "stopped"))
+    parts = stopped / "reference.partial" / "reference.parquet.parts"
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(settings("stopped"), partial(watch, parts=parts), lambda _: None, stages)
+    first = {path: path.stat().st_ino for path in parts.iterdir()}
+    assert first, "stopped after a part of the reference"
     with pytest.raises(KeyboardInterrupt):
         pipeline.run(settings("stopped"), partial(watch, stop=3), lambda _: None, stages)
     pipeline.run(settings("stopped"), watch, lambda _: None, stages)
-    whole, stopped = (tmp_path / "runs" / name for name in ("whole", "stopped"))
-    for file in ("model/model.safetensors", "training/reference.parquet", "predictions.jsonl"):
+
+    made.clear()
+    reference = stopped / "reference" / "reference.parquet"
+    reference.unlink()
+    said: list[str] = []
+    pipeline.run(settings("stopped"), watch, said.append, ("train",))
+    assert made == ["reference"]
+    assert said[0] == f"reference: {reference} is missing; made again"
+    for file in ("model/model.safetensors", "reference/reference.parquet", "predictions.jsonl"):
         assert (whole / file).read_bytes() == (stopped / file).read_bytes(), file
     report = json.loads((stopped / "training" / "report.json").read_text())
     assert report["resumed_from"] == 2

@@ -12,7 +12,7 @@ A file holds one list, one object or one object a line, whatever it is called.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ ROTATION = 1_000_000
 def read_answers(path: Path) -> list[WrittenAnswer]:
     """The answers of a file, in its order. Raises InputError with file and place."""
     rows = _rows(path)
-    if isinstance(rows, dict):
+    if isinstance(rows, Mapping):
         return [_answer(path, name, {"id": name, "text": text}) for name, text in rows.items()]
     answers = [_answer(path, place, row) for place, row in rows]
     if not answers:
@@ -43,7 +43,7 @@ def read_answers(path: Path) -> list[WrittenAnswer]:
     return answers
 
 
-def _rows(path: Path) -> dict[str, Any] | list[tuple[str, Any]]:
+def _rows(path: Path) -> Mapping[str, Any] | list[tuple[str, Any]]:
     try:
         value = read_json(path)
     except InputError:

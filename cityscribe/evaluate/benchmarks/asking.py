@@ -5,22 +5,22 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from cityscribe.evaluate.benchmarks.question import LETTERS, BenchmarkQuestion
 from cityscribe.files import InputError
+from cityscribe.plain_yaml import parse_yaml, read_yaml
 
 
 def read_prompts(path: Path | None = None) -> dict[str, str]:
     """The prompts by name: ours, and in their place those of a YAML file. Raises InputError."""
-    ours = yaml.safe_load((resources.files(__package__) / "prompts.yaml").read_text("utf-8"))
-    prompts: dict[str, str] = dict(ours)
+    ours = (resources.files(__package__) / "prompts.yaml").read_text("utf-8")
+    prompts: dict[str, str] = dict(parse_yaml(ours, "prompts.yaml")[0])
     if path is None:
         return prompts
     try:
-        given = TypeAdapter(dict[str, str]).validate_python(yaml.safe_load(path.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        given = TypeAdapter(dict[str, str]).validate_python(read_yaml(path))
+    except ValidationError as error:
         raise InputError(f"{path}: expected YAML with {', '.join(prompts)}: {error}") from error
     for name, text in given.items():
         if name not in prompts:

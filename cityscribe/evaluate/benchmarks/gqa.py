@@ -21,12 +21,19 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import fsum
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, Field
 
 from cityscribe.evaluate.benchmarks.layout import find_one, folder_of, read_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, RuleScores, percent, percent_by
+from cityscribe.evaluate.benchmarks.question import (
+    Benchmark,
+    BenchmarkQuestion,
+    Measures,
+    Row,
+    RuleScores,
+    percent,
+    percent_by,
+)
 from cityscribe.files import InputError
 
 COMMON = ("color", "material", "shape")
@@ -77,7 +84,7 @@ def read_gqa(data: Path, split: str) -> list[BenchmarkQuestion]:
     folder = folder_of(data, "images")
     questions = []
     for name, entry in read_as(path, dict[str, _Question]).items():
-        facts: dict[str, Any] = {
+        facts: dict[str, object] = {
             "structural": entry.types.structural,
             "semantic": entry.types.semantic,
             "words": len(entry.question.split()),
@@ -117,7 +124,7 @@ def score_gqa(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]
     values = [float(right[question.id]) for question in counted]
     open_questions = [float(right[q.id]) for q in counted if q.facts["structural"] == "query"]
     binary = [float(right[q.id]) for q in counted if q.facts["structural"] != "query"]
-    total: dict[str, Any] = {
+    total: Measures = {
         "accuracy": percent([float(answers[question.id] == question.truth[0]) for question in counted]),
         "accuracy_llava": percent(values),
         "binary": percent(binary),
@@ -134,7 +141,7 @@ def score_gqa(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]
     for fact in ("structural", "semantic", "words", "steps"):
         if counted and all(fact in question.facts for question in counted):
             total[f"accuracy_llava by {fact}"] = percent_by(counted, values, fact)
-    rows = [
+    rows: list[Row] = [
         {"id": q.id, "answer": answers[q.id], "parsed": said[q.id], "truth": q.truth[0], "score": value}
         for q, value in zip(counted, values, strict=True)
     ]

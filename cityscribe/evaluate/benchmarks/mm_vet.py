@@ -20,6 +20,8 @@ from cityscribe.evaluate.benchmarks.layout import find_one, folder_of, read_as
 from cityscribe.evaluate.benchmarks.question import (
     Benchmark,
     BenchmarkQuestion,
+    Measures,
+    Row,
     RuleScores,
     ToJudge,
     percent,
@@ -56,12 +58,12 @@ def score_mm_vet(
     questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str], verdicts: Mapping[str, Verdict]
 ) -> RuleScores:
     """`score` of 100, in total, by capability and by combination; and how many grades could not be read."""
-    rows = []
+    rows: list[Row] = []
     for question in questions:
         grade = verdicts[question.id].score
         rows.append({"id": question.id, "answer": answers[question.id], "grade": grade, "score": grade or 0.0})
     values = [float(row["score"] or 0.0) for row in rows]
-    total = {
+    total: Measures = {
         "score": round(percent(values), 1),
         "ungraded": sum(row["grade"] is None for row in rows),
         **{

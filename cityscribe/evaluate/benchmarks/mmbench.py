@@ -18,7 +18,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from cityscribe.evaluate.benchmarks.answers import ROTATION
 from cityscribe.evaluate.benchmarks.layout import find_one, read_table
@@ -26,6 +25,8 @@ from cityscribe.evaluate.benchmarks.question import (
     LETTERS,
     Benchmark,
     BenchmarkQuestion,
+    Measures,
+    Row,
     RuleScores,
     percent,
     percent_by,
@@ -123,7 +124,7 @@ def parsed(answer: str, options: Sequence[str]) -> str:
 
 def score_mmbench(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> RuleScores:
     """`accuracy` by circular evaluation and `accuracy_once`, in percent."""
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     turns: dict[int, list[float]] = {}
     first: dict[int, BenchmarkQuestion] = {}
     for question in questions:
@@ -137,7 +138,7 @@ def score_mmbench(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, 
     bases = [first[base] for base in turns if base in first]
     circular = [min(turns[question.facts["base"]]) for question in bases]
     once = [turns[question.facts["base"]][0] for question in bases]
-    total = {
+    total: Measures = {
         "accuracy": percent(circular),
         "accuracy_once": percent(once),
         "questions": len(bases),

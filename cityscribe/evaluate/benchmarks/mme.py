@@ -16,10 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from cityscribe.evaluate.benchmarks.answers import read_answers
-from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, RuleScores, WrittenAnswer, percent
+from cityscribe.evaluate.benchmarks.question import (
+    Benchmark,
+    BenchmarkQuestion,
+    Measures,
+    Row,
+    RuleScores,
+    WrittenAnswer,
+    percent,
+)
 from cityscribe.evaluate.text_files import text_of_file
 from cityscribe.files import InputError
 
@@ -100,7 +107,7 @@ def parsed(answer: str) -> str:
 
 def score_mme(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> RuleScores:
     """Perception, cognition and both; each subtask with its accuracy, accuracy+ and the answers that were neither."""
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for question in questions:
         found = parsed(answers[question.id])
         right = found == question.truth[0]
@@ -121,7 +128,7 @@ def score_mme(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]
         tasks[task] = {"score": accuracy + plus, "accuracy": accuracy, "accuracy_plus": plus, "other": others[task]}
     perception = sum(tasks[task]["score"] for task in PERCEPTION if task in tasks)
     cognition = sum(tasks[task]["score"] for task in COGNITION if task in tasks)
-    total = {
+    total: Measures = {
         "score": perception + cognition,
         "perception": perception,
         "cognition": cognition,

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel
 
 from cityscribe.evaluate.benchmarks.layout import Name, find, find_one, folder_of, read_lines_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, RuleScores
+from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, Measures, Row, RuleScores
 from cityscribe.evaluate.hallucination.pope import CATEGORIES, measures, parsed
 from cityscribe.files import InputError
 
@@ -65,7 +65,7 @@ def read_pope(data: Path, split: str) -> list[BenchmarkQuestion]:
 
 def score_pope(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> RuleScores:
     """The measures of each category in percent, and the means of F1 and accuracy over the categories."""
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     by: dict[str, tuple[list[str], list[str]]] = {}
     for question in questions:
         said = parsed(answers[question.id])
@@ -75,7 +75,7 @@ def score_pope(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str
         right = float(said == question.truth[0])
         rows.append({"id": question.id, "answer": answers[question.id], "parsed": said, "score": right})
     categories = {category: measures(*pair) for category, pair in by.items()}
-    total: dict[str, Any] = {}
+    total: Measures = {}
     for name in ("f1", "accuracy", "yes_ratio"):
         values = [value for found in categories.values() if (value := found[name]) is not None]
         total[name] = sum(values) / len(values) if len(values) == len(categories) else None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Required, TypedDict
 
 from cityscribe.evaluate.verdict import JudgeItem
 
@@ -39,12 +39,31 @@ class WrittenAnswer:
     prompt: str = ""
 
 
+Measure = float | str | list[str] | Mapping[str, "Measure"] | None
+"""A number, names, or measures by name; None where there is nothing to measure."""
+
+Measures = dict[str, Measure]
+
+
+class Row(TypedDict, total=False):
+    """What a rule made of one answer, as it is written, a line a question."""
+
+    id: Required[str]
+    answer: str | None
+    parsed: str
+    truth: str | list[str]
+    grade: float | None  # of a judge
+    correct: bool | None  # by a judge
+    score: Required[float]
+    score_llava: float
+
+
 @dataclass(frozen=True, slots=True)
 class RuleScores:
-    """What a rule found. `total` holds shares in percent and counts, `rows` one entry a question with its `score`."""
+    """What a rule found. `total` holds shares in percent and counts."""
 
-    total: dict[str, Any]
-    rows: list[dict[str, Any]]
+    total: Measures
+    rows: list[Row]  # one a question
 
 
 ToJudge = dict[str, dict[str, JudgeItem]]

@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -24,6 +23,8 @@ from cityscribe.evaluate.benchmarks.question import (
     LETTERS,
     Benchmark,
     BenchmarkQuestion,
+    Measures,
+    Row,
     RuleScores,
     percent,
     percent_by,
@@ -85,14 +86,14 @@ def parsed(answer: str, options: int) -> str:
 
 def score_science_qa(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> RuleScores:
     """`accuracy_image` and `accuracy` in percent, how many answers could not be read, and by subject and grade."""
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for question in questions:
         letter = parsed(answers.get(question.id, ""), len(question.options))
         right = letter == question.truth[0]
         rows.append({"id": question.id, "answer": answers.get(question.id), "parsed": letter, "score": float(right)})
     values = [row["score"] for row in rows]
     with_image = [row["score"] for question, row in zip(questions, rows, strict=True) if question.facts["image"]]
-    total = {
+    total: Measures = {
         "accuracy_image": percent(with_image),
         "accuracy": percent(values),
         "questions_image": len(with_image),

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cityscribe.evaluate.benchmarks import BENCHMARKS
 from cityscribe.evaluate.benchmarks.answers import match_answers, read_answers
-from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion
+from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, Measures, Row
 from cityscribe.evaluate.benchmarks.verdicts import require
 from cityscribe.evaluate.provenance import provenance
 from cityscribe.evaluate.verdict import Verdict
@@ -23,8 +22,8 @@ class BenchmarkScores:
     `total` holds its measures, `rows` one entry a question, `provenance` which rule, versions and data made them.
     """
 
-    total: dict[str, Any]
-    rows: list[dict[str, Any]]
+    total: Measures
+    rows: list[Row]
     warnings: tuple[str, ...]
     provenance: dict[str, str]
 
@@ -75,5 +74,5 @@ def read_matched(
     return match_answers(answers, read(answers), questions, rule=benchmark, partial=partial)
 
 
-def _hashable(questions: Sequence[BenchmarkQuestion]) -> dict[str, Any]:
+def _hashable(questions: Sequence[BenchmarkQuestion]) -> dict[str, object]:
     return {question.id: [question.text, question.truth, question.options] for question in questions}

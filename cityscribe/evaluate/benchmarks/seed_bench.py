@@ -15,12 +15,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
 from cityscribe.evaluate.benchmarks.layout import Name, find_one, read_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, RuleScores, percent, percent_by
+from cityscribe.evaluate.benchmarks.question import (
+    Benchmark,
+    BenchmarkQuestion,
+    Measures,
+    Row,
+    RuleScores,
+    percent,
+    percent_by,
+)
 
 
 class _Question(BaseModel):
@@ -67,7 +74,7 @@ def read_seed_bench(data: Path, split: str) -> list[BenchmarkQuestion]:
 
 def score_seed_bench(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> RuleScores:
     """`accuracy` in percent: of all, of images, of videos, and by type."""
-    rows: list[dict[str, Any]] = [
+    rows: list[Row] = [
         {
             "id": question.id,
             "answer": answers.get(question.id),
@@ -77,7 +84,7 @@ def score_seed_bench(questions: Sequence[BenchmarkQuestion], answers: Mapping[st
         for question in questions
     ]
     values = [row["score"] for row in rows]
-    total = {
+    total: Measures = {
         "accuracy": percent(values),
         "unparsed": sum(not row["parsed"] for row in rows),
         "accuracy by media": percent_by(questions, values, "media"),

@@ -15,12 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, Field
 
 from cityscribe.evaluate.benchmarks.layout import find, read_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, RuleScores, ToJudge
+from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, Row, RuleScores, ToJudge
 from cityscribe.evaluate.verdict import JudgeItem, Verdict
 from cityscribe.files import InputError
 
@@ -90,9 +89,9 @@ def score_video_chatgpt(
     questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str], verdicts: Mapping[str, Verdict]
 ) -> RuleScores:
     """The five dimensions, from 0 to 5, and their mean over those whose questions are there."""
-    total: dict[str, Any] = {}
+    total: dict[str, float] = {}
     unread: dict[str, int] = {}
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for dimension, numbers in _numbers(questions).items():
         grades = [verdicts[f"{dimension}/{number}"].score for number in numbers]
         read = [int(grade) for grade in grades if grade is not None]

@@ -17,14 +17,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from cityscribe.evaluate.benchmarks.layout import Name, check, find, read_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, RuleScores, percent
+from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, Measures, Row, RuleScores, percent
 from cityscribe.files import InputError
 
 BEGINNINGS = (
@@ -104,7 +103,7 @@ def parsed(answer: str) -> str:
 
 def score_video_mme(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> RuleScores:
     """`accuracy` in percent of the answers with a letter, in total and by duration, domain, sub-category and task."""
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for question in questions:
         letter = parsed(answers[question.id])
         right = float(letter == question.truth[0])
@@ -117,7 +116,7 @@ def score_video_mme(questions: Sequence[BenchmarkQuestion], answers: Mapping[str
     for question, value in answered:
         for fact in FACTS:
             by[fact][question.facts[fact]].append(value)
-    total = {
+    total: Measures = {
         "accuracy": percent([value for _, value in answered]),
         "accuracy_of_all": percent([row["score"] for row in rows]),
         "answered": len(answered),

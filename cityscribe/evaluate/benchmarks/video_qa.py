@@ -19,12 +19,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
 from cityscribe.evaluate.benchmarks.layout import Name, find_one, read_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, RuleScores, percent, percent_by
+from cityscribe.evaluate.benchmarks.question import (
+    Benchmark,
+    BenchmarkQuestion,
+    Measures,
+    Row,
+    RuleScores,
+    percent,
+    percent_by,
+)
 from cityscribe.evaluate.text_files import text_of_file
 from cityscribe.evaluate.verdict import Verdict
 from cityscribe.files import InputError
@@ -111,11 +118,11 @@ def score_video_qa(
 ) -> RuleScores:
     """`exact` in percent, in total and by a fact; with verdicts also what `judged` gives."""
     exact = [float(answers[question.id] == question.truth[0]) for question in questions]
-    total: dict[str, Any] = {"exact": percent(exact), f"exact by {by}": percent_by(questions, exact, by)}
+    total: Measures = {"exact": percent(exact), f"exact by {by}": percent_by(questions, exact, by)}
     if by == "type":
         free = [value for question, value in zip(questions, exact, strict=True) if question.facts["type"] in FREE]
         total["exact_free"] = percent(free)
-    rows: list[dict[str, Any]] = [
+    rows: list[Row] = [
         {"id": question.id, "answer": answers[question.id], "truth": question.truth[0], "score": value}
         for question, value in zip(questions, exact, strict=True)
     ]
@@ -127,7 +134,7 @@ def score_video_qa(
     return RuleScores(total, rows)
 
 
-def judged(questions: Sequence[BenchmarkQuestion], verdicts: Mapping[str, Verdict], *, by: str) -> dict[str, Any]:
+def judged(questions: Sequence[BenchmarkQuestion], verdicts: Mapping[str, Verdict], *, by: str) -> Measures:
     """`accuracy` (percent) and `score` (0 to 5) of the verdicts that can be read, and both counts of the accuracy."""
     read = [question for question in questions if verdicts[question.id].correct is not None]
     values = [float(bool(verdicts[question.id].correct)) for question in read]

@@ -20,12 +20,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
 from cityscribe.evaluate.benchmarks.layout import Name, find_one, folder_of, read_as
-from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, RuleScores, percent, percent_by
+from cityscribe.evaluate.benchmarks.question import (
+    Benchmark,
+    BenchmarkQuestion,
+    Measures,
+    Row,
+    RuleScores,
+    percent,
+    percent_by,
+)
 from cityscribe.evaluate.benchmarks.vqa_text import evalai, official, spaced
 from cityscribe.files import InputError
 
@@ -160,14 +167,14 @@ def score_official(
     for question in questions:
         values.append(official_agreement(answers[question.id], question.truth))
         processed.append(official_agreement(evalai(answers[question.id]), question.truth))
-    total: dict[str, Any] = {
+    total: Measures = {
         "accuracy": round(percent(values), 2),
         "accuracy_llava": round(percent(processed), 2),
     }
     for fact in by:
         shares = percent_by(questions, values, fact)
         total[f"accuracy by {fact}"] = {name: round(share, 2) for name, share in shares.items()}
-    rows = [
+    rows: list[Row] = [
         {"id": question.id, "answer": answers[question.id], "score": value, "score_llava": after}
         for question, value, after in zip(questions, values, processed, strict=True)
     ]
@@ -177,7 +184,7 @@ def score_official(
 def score_textvqa(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> RuleScores:
     """`accuracy` in percent."""
     values = [evalai_agreement(answers[question.id], question.truth) for question in questions]
-    rows = [
+    rows: list[Row] = [
         {"id": question.id, "answer": answers[question.id], "parsed": evalai(answers[question.id]), "score": value}
         for question, value in zip(questions, values, strict=True)
     ]

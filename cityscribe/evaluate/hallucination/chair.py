@@ -15,18 +15,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
+from cityscribe.evaluate.benchmarks.question import Measures
 from cityscribe.evaluate.hallucination.objects import Vocabulary, in_truth, mentions
 from cityscribe.files import InputError
+
+
+class CaptionRow(TypedDict):
+    """What a caption named, as it is written."""
+
+    image: str
+    caption: str
+    named: list[str]
+    hallucinated: list[str]
+    truth: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Chair:
     """`total` holds the ratios in percent and counts; `rows` says what each caption named and what was not there."""
 
-    total: dict[str, Any]
-    rows: list[dict[str, Any]]
+    total: Measures
+    rows: list[CaptionRow]
 
 
 def chair(captions: Mapping[str, str], truth: Mapping[str, Iterable[str]], vocabulary: Vocabulary) -> Chair:
@@ -37,7 +48,7 @@ def chair(captions: Mapping[str, str], truth: Mapping[str, Iterable[str]], vocab
     unknown = [image for image in captions if image not in truth]
     if unknown:
         raise InputError(f"{len(unknown)} of {len(captions)} captions are about images without truth: {unknown[0]}")
-    rows = []
+    rows: list[CaptionRow] = []
     invented: Counter[str] = Counter()
     summary_of: Counter[str] = Counter()
     found = true_objects = 0
@@ -50,7 +61,7 @@ def chair(captions: Mapping[str, str], truth: Mapping[str, Iterable[str]], vocab
         invented.update(wrong)
         summary_of.update(named)
         rows.append({"image": image, "caption": caption, "named": named, "hallucinated": wrong, "truth": list(objects)})
-    total = {
+    total: Measures = {
         "chair_s": _percent(sum(bool(row["hallucinated"]) for row in rows), len(rows)),
         "chair_i": _percent(invented.total(), summary_of.total()),
         "recall": _percent(found, true_objects),

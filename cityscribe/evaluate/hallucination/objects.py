@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from cityscribe.files import InputError, read_json
+from cityscribe.plain_yaml import parse_yaml
 
 WORD = re.compile(r"[^\W_]+")
 WORD_OR_STOP = re.compile(r"[^\W_]+|[.,;:!?]")
@@ -56,8 +56,8 @@ def read_vocabulary(path: Path | None = None) -> Vocabulary:
     where = str(path) if path is not None else "traffic.yaml"
     try:
         text = path.read_text("utf-8") if path else (resources.files(__package__) / "traffic.yaml").read_text("utf-8")
-        file = _File.model_validate(yaml.safe_load(text))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        file = _File.model_validate(parse_yaml(text, where)[0])
+    except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{where}: not a readable vocabulary: {error}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

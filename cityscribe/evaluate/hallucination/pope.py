@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 from cityscribe.evaluate.hallucination.objects import Vocabulary, in_truth
 from cityscribe.files import InputError
@@ -23,6 +23,16 @@ WORDING = "Can {article} {object} be seen in this picture?"
 NEGATIONS = ("No", "not", "no")
 
 
+class Question(TypedDict):
+    """A question in POPE's form, and the object that it asks about."""
+
+    question_id: int
+    image: str
+    text: str
+    label: str
+    object: str
+
+
 def build_questions(
     truth: Mapping[str, Sequence[str]],
     category: Category,
@@ -31,7 +41,7 @@ def build_questions(
     images: int = 500,
     per_image: int = 3,
     seed: int = 0,
-) -> list[dict[str, Any]]:
+) -> list[Question]:
     """Questions in POPE's form, `{"question_id", "image", "text", "label", "object"}`; equal arguments, equal lists.
 
     Of the images with at least `per_image` objects at most `images` are drawn. Each true object is followed by one that
@@ -49,7 +59,7 @@ def build_questions(
     for objects in truth.values():
         for one in set(objects):
             together.setdefault(one, Counter()).update(set(objects) - {one})
-    questions: list[dict[str, Any]] = []
+    questions: list[Question] = []
     for image in drawn:
         objects = list(dict.fromkeys(truth[image]))
         asked: set[str] = set()
@@ -67,7 +77,7 @@ def build_questions(
     return questions
 
 
-def _question(number: int, image: str, name: str, label: str) -> dict[str, Any]:
+def _question(number: int, image: str, name: str, label: str) -> Question:
     text = WORDING.format(article="an" if name[0] in "aeiou" else "a", object=name)
     return {"question_id": number, "image": image, "text": text, "label": label, "object": name}
 

@@ -7,8 +7,9 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from cityscribe.files import InputError, remove_folder, write_json
+from cityscribe.files import remove_folder, write_json
 from cityscribe.pipeline.folders import begun_from
+from cityscribe.pipeline.stages.reference import TOKENS, model_to_train, reference_of, samples_to_train
 from cityscribe.pipeline.step import Plan, Progress, Step, Variant
 from cityscribe.train import processes
 from cityscribe.train.settings import UNRELATED_TO_WEIGHTS
@@ -20,6 +21,7 @@ def steps(plan: Plan) -> Iterator[Step]:
             continue
         objective = variant.settings.train.objective
         named = objective.reference_file if objective.needs_reference else None
+        compared = (variant.step("reference"),) if variant.step("reference") in plan.steps else ()
         yield Step(
             "train",
             variant.name,
@@ -27,9 +29,9 @@ def steps(plan: Plan) -> Iterator[Step]:
             reads=("seed", "model", "train"),
             but_not=("model.base", *(f"train.{name}" for name in UNRELATED_TO_WEIGHTS)),
             files=(plan.digests.of_base(plan.settings.model.base), *([plan.digests.of(named)] if named else [])),
-            after=("prepare",),
+            after=("prepare", *compared),
             writes=(f"{variant.prefix}model/", f"{variant.prefix}training/"),
-            leftovers=(f"{variant.prefix}training/checkpoints/",),
+            leftovers=(f"{variant.prefix}training/checkpoints/", f"{variant.prefix}{TOKENS}/"),
             shared=(f"{variant.prefix}model/",),
             copied=(f"{variant.prefix}training/",),
             settings=variant.settings,
@@ -40,8 +42,6 @@ def _train(variant: Variant, prepared: Path, made_from: str, progress: Progress)
     import torch
 
     from cityscribe.models.load import load_config, round_weights, save_model
-    from cityscribe.models.tuning.prepare import load_for_tuning, prepare_tuning, tuning_dtype
-    from cityscribe.records import read_samples
     from cityscribe.train.supervised import train
 
     settings, training = variant.settings, variant.home / "training"
@@ -50,13 +50,9 @@ def _train(variant: Variant, prepared: Path, made_from: str, progress: Progress)
         training.mkdir(parents=True)
         write_json(training / "run.json", {"made_from": made_from})
     processes.wait()
-    samples = read_samples(prepared / "train.parquet", rejected=True)
-    if not samples:
-        raise InputError(f"{prepared / 'skipped.jsonl'}: no training sample is left; see there why")
-    torch.manual_seed(settings.seed)
-    dtype = tuning_dtype(settings.model, settings.train.precision)
-    model, processor = load_for_tuning(settings.model, dtype=dtype)
-    tuning = prepare_tuning(model, settings.model)
+    samples = samples_to_train(prepared)
+    model, processor, tuning = model_to_train(settings)
+    compared = reference_of(variant)
     report = train(
         samples,
         prepared,
@@ -67,6 +63,8 @@ def _train(variant: Variant, prepared: Path, made_from: str, progress: Progress)
         seed=settings.seed,
         progress=progress,
         on_group=progress,
+        reference=compared if compared.is_file() else None,
+        tokens=variant.home / TOKENS,
     )
     if not processes.is_first():
         return

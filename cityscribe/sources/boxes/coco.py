@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cityscribe.entries import EntryModel, Name, checked
 from cityscribe.sources.boxes import BoxFormat
 from cityscribe.sources.boxes.track import (
     Found,
@@ -24,7 +25,6 @@ from cityscribe.sources.boxes.track import (
     turned,
     video_of_file,
 )
-from cityscribe.sources.entries import EntryModel, Name, checked
 from cityscribe.sources.intake import UNREADABLE, Intake
 from cityscribe.sources.videos import stem_of
 from cityscribe.values import finite, name_of, plain_text, shown

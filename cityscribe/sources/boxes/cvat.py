@@ -19,7 +19,9 @@ from xml.etree.ElementTree import Element, ParseError, SubElement, indent, tostr
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
+from pydantic import Field
 
+from cityscribe.entries import EntryModel, Loose, Number, checked
 from cityscribe.records import Note
 from cityscribe.sources.boxes import BoxFormat
 from cityscribe.sources.boxes.track import (
@@ -43,8 +45,27 @@ from cityscribe.values import finite, plain_text, shown
 MAX_TAG = 1_000_000
 """Bytes of one tag with its text; parsing a much longer one takes minutes."""
 
+PIXELS = "pixels; left out"
+
 SHAPES = ("polygon", "polyline", "points", "ellipse", "cuboid", "mask", "skeleton")
 """What is drawn beside boxes."""
+
+
+class _Drawn(EntryModel):
+    """A box on an image, by its attributes."""
+
+    xtl: Number = Field(description=PIXELS)
+    ytl: Number = Field(description=PIXELS)
+    xbr: Number = Field(description=PIXELS)
+    ybr: Number = Field(description=PIXELS)
+    rotation: Loose = None  # degrees, clockwise
+
+
+class _KeyFrame(_Drawn):
+    """A box of a track: it moves linearly to the next one, or leaves the picture."""
+
+    frame: Number = Field(description="the number of a frame; left out")
+    outside: str = "0"
 
 
 def read_cvat(intake: Intake, files: Sequence[Path], videos: Videos) -> Tracks:
@@ -83,10 +104,11 @@ def tracks_of(intake: Intake, path: Path, root: Element) -> Tracks:
         name, named = frame_of_image(element.get("name") or "")
         frame = finite(element.get("id")) if named is None else named
         of = name or of_task.get(element.get("task_id") or "") or video
-        for index, drawn in enumerate(element.findall("box")):
-            box = _box(note, f"image[{number}].box[{index}]", frame, drawn)
+        for index, each in enumerate(element.findall("box")):
+            drawn = checked(_Drawn, each.attrib, note, f"image[{number}].box[{index}]")
+            box = None if drawn is None else _box(note, f"image[{number}].box[{index}]", frame, drawn)
             if box is not None:
-                label = drawn.get("label") or ""
+                label = each.get("label") or ""
                 found.setdefault((of, label, label), []).append(box)
     merge(tracks, grouped(found))
     others = Counter(e.tag for parent in (*root.findall("track"), *root.findall("image")) for e in parent)
@@ -140,10 +162,11 @@ def _track(note: Note, place: str, element: Element, number: int) -> Track | Non
     keys: dict[int, tuple[Box, bool]] = {}
     attributes: list[tuple[int, str, str]] = []
     for index, found in enumerate(element.findall("box")):
-        box = _box(note, f"{place}.box[{index}]", finite(found.get("frame")), found)
-        if box is None:
+        drawn = checked(_KeyFrame, found.attrib, note, f"{place}.box[{index}]")
+        box = None if drawn is None else _box(note, f"{place}.box[{index}]", drawn.frame, drawn)
+        if drawn is None or box is None:
             continue
-        keys[box.image_id] = (box, found.get("outside") != "1")
+        keys[box.image_id] = (box, drawn.outside != "1")
         attributes += [
             (box.image_id, plain_text(a.get("name")) or "", plain_text((a.text or "").strip()) or "")
             for a in found.findall("attribute")
@@ -156,12 +179,9 @@ def _track(note: Note, place: str, element: Element, number: int) -> Track | Non
     return Track(plain_text(name) or "", plain_text(element.get("label")) or "", boxes, tuple(attributes))
 
 
-def _box(note: Note, place: str, frame: float | None, drawn: Element) -> Box | None:
-    left, top, right, bottom = (finite(drawn.get(key)) for key in ("xtl", "ytl", "xbr", "ybr"))
-    width = None if left is None or right is None else right - left
-    height = None if top is None or bottom is None else bottom - top
-    box = box_of(note, place, frame, (left, top, width, height))
-    return None if box is None else turned(box, finite(drawn.get("rotation")))
+def _box(note: Note, place: str, frame: float | None, drawn: _Drawn) -> Box | None:
+    box = box_of(note, place, frame, (drawn.xtl, drawn.ytl, drawn.xbr - drawn.xtl, drawn.ybr - drawn.ytl))
+    return None if box is None else turned(box, drawn.rotation)
 
 
 FORMAT = BoxFormat(claims=lambda path, head: path.suffix.lower() == ".xml", read=read_cvat)

@@ -18,13 +18,13 @@ from typing import Any
 
 from pydantic import Field
 
+from cityscribe.entries import EntryModel, checked
 from cityscribe.files import InputError
 from cityscribe.media.images import image_size
 from cityscribe.media.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from cityscribe.media.video import probe
 from cityscribe.sources.boxes import BoxFormat
 from cityscribe.sources.boxes.track import Found, Tracks, Videos, box_of, frame_of_image, grouped, merge
-from cityscribe.sources.entries import EntryModel, checked
 from cityscribe.sources.intake import UNREADABLE, Intake
 from cityscribe.sources.videos import stem_of
 from cityscribe.values import finite, name_of, plain_text, shown

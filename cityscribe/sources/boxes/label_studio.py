@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cityscribe.entries import EntryModel, checked
 from cityscribe.records import Note
 from cityscribe.sources.boxes import BoxFormat
 from cityscribe.sources.boxes.track import (
@@ -33,7 +34,6 @@ from cityscribe.sources.boxes.track import (
     merge,
     turned,
 )
-from cityscribe.sources.entries import EntryModel, checked
 from cityscribe.sources.intake import UNREADABLE, Intake
 from cityscribe.sources.videos import stem_of
 from cityscribe.traffic.scenario import Box

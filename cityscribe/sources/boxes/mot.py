@@ -12,11 +12,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import model_validator
+
+from cityscribe.entries import EntryModel, Loose, Number, checked
 from cityscribe.files import printable
 from cityscribe.sources.boxes import BoxFormat
 from cityscribe.sources.boxes.track import Found, Tracks, Videos, box_of, grouped, video_of_file
 from cityscribe.sources.intake import Intake
-from cityscribe.values import finite, shown
 
 CLASSES = {
     1: "pedestrian",
@@ -37,7 +39,33 @@ CLASSES = {
 IGNORED = (2, 6, 8, 9, 10, 11, 12)
 """Of those, classes that are no road user of their own."""
 
+COLUMNS = "frame,track,left,top,width,height; left out"
+
 LABELS, SEQUENCE = "labels.txt", "seqinfo.ini"
+
+
+class _Row(EntryModel):
+    """A line of the file."""
+
+    frame: Number
+    track: Number
+    left: Number
+    top: Number
+    width: Number
+    height: Number
+    confidence: Loose = None
+    kind: Loose = None
+    visibility: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_cells(cls, line: str) -> dict[str, str]:
+        return dict(zip(cls.model_fields, map(str.strip, line.split(",")), strict=False))
+
+    @property
+    def number_of_class(self) -> int:
+        """0 for none. The challenge's detections have coordinates in the place of the class, and no visibility."""
+        return int(self.kind) if self.visibility is not None and self.kind is not None and self.kind > 0 else 0
 
 
 def read_mot(intake: Intake, files: Sequence[Path], videos: Videos) -> Tracks:
@@ -53,31 +81,25 @@ def _read(intake: Intake, path: Path, videos: Videos, found: Found) -> None:
     note = intake.note(path)
     listed = _labels(intake, path)
     video = videos.named(_video(intake, path))
-    rows: list[tuple[str, list[float | None]]] = []
+    rows: list[tuple[str, _Row]] = []
     for number, line in enumerate((intake.text(path) or "").split("\n"), start=1):
-        values = [finite(cell.strip()) for cell in line.split(",")]
-        if not line.strip():
+        if line.strip():
+            row = checked(_Row, printable(line), note, f"line {number}", whole=COLUMNS)
+            rows += [] if row is None else [(f"line {number}", row)]
+    first = 0 if any(row.frame == 0 for _, row in rows) else 1  # a count from 1 has no frame 0
+    for place, row in rows:
+        if path.stem == "gt" and row.confidence == 0:
             continue
-        if len(values) < 6 or values[1] is None:
-            why = f"is {shown(printable(line))}, expected frame,track,left,top,width,height; left out"
-            note("warning", f"line {number}", why)
-        else:
-            rows.append((f"line {number}", values))
-    first = 0 if any(values[0] == 0 for _, values in rows) else 1  # a count from 1 has no frame 0
-    for place, values in rows:
-        if path.stem == "gt" and len(values) > 6 and values[6] == 0:
-            continue
-        kind = int(values[7]) if len(values) > 8 and values[7] is not None and values[7] > 0 else 0
+        kind = row.number_of_class
         if listed is None and (kind or 1) in IGNORED:
             continue
         label = CLASSES.get(kind or 1, "") if listed is None else listed.get(kind)
         if label is None:
             note("warning", place, f"is of class {kind}, which {LABELS} does not name; left out")
             continue
-        box = box_of(note, place, None if values[0] is None else values[0] - first, values[2:6])
+        box = box_of(note, place, row.frame - first, (row.left, row.top, row.width, row.height))
         if box is not None:
-            track = values[1] or 0.0
-            name = f"{track:g}" if track >= 0 else label  # -1: a detection that no track was made of
+            name = f"{row.track:g}" if row.track >= 0 else label  # -1: a detection that no track was made of
             found.setdefault((video, label, name), []).append(box)
     names = "those of MOT16 to MOT20" if listed is None else f"from {LABELS}, counted from 1"
     note("note", "", f"read as MOT: classes {names}, frames counted from {first}")

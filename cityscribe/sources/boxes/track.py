@@ -11,9 +11,9 @@ from pathlib import Path
 
 from cityscribe.media.video import VideoError, VideoInfo, probe
 from cityscribe.records import Note
-from cityscribe.sources.intake import MAX_PIXELS, Intake
+from cityscribe.sources.intake import Intake
 from cityscribe.traffic.scenario import Box
-from cityscribe.values import plain_text, shown
+from cityscribe.values import MAX_PIXELS, plain_text, shown
 
 MAX_FRAME = 10_000_000
 

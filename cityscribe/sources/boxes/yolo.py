@@ -14,19 +14,53 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pydantic import model_validator
+
+from cityscribe.entries import EntryModel, checked
 from cityscribe.files import InputError, printable
 from cityscribe.media.images import image_size
 from cityscribe.media.kinds import IMAGE_SUFFIXES
 from cityscribe.sources.boxes import BoxFormat
 from cityscribe.sources.boxes.track import Found, Tracks, Videos, box_of, frame_of_image, grouped, video_of_file
 from cityscribe.sources.intake import UNREADABLE, Intake
-from cityscribe.values import finite, plain_text, shown
+from cityscribe.values import finite, plain_text
 
 COCO_CLASSES = {0: "person", 1: "bicycle", 2: "car", 3: "motorcycle", 5: "bus", 7: "truck"}
 LISTS = ("classes.txt", "obj.names")
 TABLES = ("data.yaml", "data.yml", "dataset.yaml")
 BESIDE = (*LISTS, *TABLES, "obj.data", "train.txt", "val.txt", "valid.txt", "test.txt")
 OF_CVAT = ("obj.names", "obj.data")
+
+
+class _Row(EntryModel):
+    """A line of a file: a box, or the one around a polygon, as shares of the frame."""
+
+    kind: float  # number of the class
+    left: float
+    top: float
+    width: float
+    height: float
+    track: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_words(cls, line: str) -> dict[str, float | None]:
+        given = [finite(word) for word in line.split()]
+        numbers = [number for number in given if number is not None]
+        polygon = len(numbers) > 7 and len(numbers) % 2 == 1
+        if len(numbers) != len(given) or not (5 <= len(numbers) <= 7 or polygon):
+            raise ValueError("no box")
+        kind = numbers[0]
+        if polygon:
+            xs, ys = numbers[1::2], numbers[2::2]
+            left, top, width, height = min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
+        else:
+            x, y, width, height = numbers[1:5]
+            left, top = x - width / 2, y - height / 2
+        # The last of six values is a confidence where it is a share, else a track.
+        has_track = len(numbers) == 7 or (len(numbers) == 6 and numbers[5] >= 1)
+        track = numbers[-1] if has_track else None
+        return {"kind": kind, "left": left, "top": top, "width": width, "height": height, "track": track}
 
 
 def read_yolo(intake: Intake, files: Sequence[Path], videos: Videos) -> Tracks:
@@ -67,27 +101,16 @@ def _boxes(
     video, frame, (wide, high) = where
     note = intake.note(path)
     for number, line in enumerate((intake.text(path) or "").split("\n"), start=1):
-        values = [finite(word) for word in line.split()]
-        numbers = [value for value in values if value is not None]
-        if not values:
+        if not line.strip():
             continue
-        polygon = len(numbers) > 7 and len(numbers) % 2 == 1
-        if len(numbers) != len(values) or not (5 <= len(values) <= 7 or polygon):
-            note("warning", f"line {number}", f"is {shown(line)}, expected class, centre, width, height; left out")
+        row = checked(_Row, line, note, f"line {number}", whole="class, centre, width, height; left out")
+        if row is None:
             continue
-        kind = numbers[0]
-        if polygon:
-            xs, ys = numbers[1::2], numbers[2::2]
-            x, y, width, height = min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
-        else:
-            x, y, width, height = numbers[1:5]
-            x, y = x - width / 2, y - height / 2
-        box = box_of(note, f"line {number}", frame, (x * wide, y * high, width * wide, height * high))
+        xywh = (row.left * wide, row.top * high, row.width * wide, row.height * high)
+        box = box_of(note, f"line {number}", frame, xywh)
         if box is not None:
-            label = classes.get(int(kind), f"class {kind:g}") if abs(kind) < 1e6 else ""
-            # The last of six values is a confidence where it is a share, else a track.
-            has_track = len(numbers) == 7 or (len(numbers) == 6 and numbers[5] >= 1)
-            found.setdefault((video, label, f"{numbers[-1]:g}" if has_track else label), []).append(box)
+            label = classes.get(int(row.kind), f"class {row.kind:g}") if abs(row.kind) < 1e6 else ""
+            found.setdefault((video, label, label if row.track is None else f"{row.track:g}"), []).append(box)
 
 
 def _classes(intake: Intake, folder: Path) -> tuple[dict[int, str], str, bool]:

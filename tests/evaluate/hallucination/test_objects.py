@@ -68,7 +68,7 @@ def test_a_truth_of_another_shape_is_named(content: object, tmp_path: Path) -> N
         ("objects: {car: [taxi]}\nkinds: {vehicle: [car]}", "kinds: vehicle is not among the objects"),
         ("objects: {car: taxi}", r"objects\.car"),
         ("objects: {}\nthings: {}", "things"),
-        ("objects: [", "not a readable vocabulary"),
+        ("objects: [", "line 1: not YAML"),
     ],
 )
 def test_a_vocabulary_that_cannot_be_used_says_why(content: str, message: str, tmp_path: Path) -> None:

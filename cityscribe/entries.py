@@ -15,8 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from cityscribe.records import Note
-from cityscribe.sources.intake import MAX_PIXELS
-from cityscribe.values import finite, name_of, plain_text, shown
+from cityscribe.values import MAX_PIXELS, finite, name_of, plain_text, shown
 
 
 class EntryModel(BaseModel):
@@ -62,8 +61,14 @@ Text = Annotated[str, BeforeValidator(_text)]
 Name = Annotated[str, BeforeValidator(_name)]
 """A name, as text or as a whole number."""
 
+Number = Annotated[float, BeforeValidator(_number)]
+"""A finite number, as such or as text."""
+
 Whole = Annotated[int, BeforeValidator(_whole)]
 """A whole number, as such or as text."""
+
+Loose = Annotated[float | None, BeforeValidator(finite)]
+"""A finite number, or None for anything else: what is of no consequence where it is wrong."""
 
 Pixels = Annotated[float, BeforeValidator(_number), Field(ge=-MAX_PIXELS, le=MAX_PIXELS)]
 """A finite number, as such or as text, that can be a place in a frame."""
@@ -86,7 +91,8 @@ def checked(
         return model.model_validate(value)
     except (ValidationError, RecursionError) as error:
         where = error.errors()[0]["loc"] if isinstance(error, ValidationError) else ()
-        field = model.model_fields.get(str(where[0])) if where and isinstance(value, dict) else None
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        field = fields.get(str(where[0])) if where and isinstance(value, dict) else None
         if whole or field is None:
             note(level, place, f"is {shown(value)}, expected {whole or 'an object'}")
         else:
