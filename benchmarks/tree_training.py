@@ -5,9 +5,10 @@
     python -m benchmarks.tree_training --device cuda      # random weights of the shape of LLaVA-1.5-7B
 
 The same model (vision tower frozen, two images of 576 tokens) and the same samples (ten questions a scene: two captions
-of WTS length and eight short ones), one scene an update, in processes of their own that take turns; the fastest update
-counts. `tree` and `rows` are this package with and without sharing. The bound is what row-by-row training would reach
-if each distinct token were computed once: its questions a second times all tokens over distinct tokens.
+of WTS length and eight short ones; `--questions` takes the first of them), one scene an update, in processes of their
+own that take turns; the fastest update counts. `tree` and `rows` are this package with and without sharing. The bound
+is what row-by-row training would reach if each distinct token were computed once: its questions a second times all
+tokens over distinct tokens.
 """
 
 from __future__ import annotations
@@ -63,8 +64,9 @@ SHORT = (
 )
 
 
-def make_samples(folder: Path, scenes: int) -> list[Sample]:
-    """Ten samples a scene, with pictures of noise: what a picture shows changes no speed."""
+def make_samples(folder: Path, scenes: int, questions: int = 10) -> list[Sample]:
+    """Up to ten samples a scene, two captions and short ones, with pictures of noise: what a picture shows changes no
+    speed."""
     samples = []
     for scene in range(scenes):
         facts: Facts = facts_at(sample_event(scene), 1.0)
@@ -78,7 +80,7 @@ def make_samples(folder: Path, scenes: int) -> list[Sample]:
             ("Describe the vehicle and the scene in detail.", vehicle_caption(facts)),
             *((question, f"It is {facts[attribute]}.") for question, attribute in SHORT),
         ]
-        for question, answer in asked:
+        for question, answer in asked[:questions]:
             said = [
                 message("user", image_block(), image_block(), text_block(question)),
                 message("assistant", text_block(answer)),
@@ -211,9 +213,11 @@ def image_column() -> Any:
     return List(ImageFeature())
 
 
-def measure(way: str, folder: Path, scenes: int, device: str, precision: str, rows: int) -> dict[str, Any]:
+def measure(
+    way: str, folder: Path, scenes: int, device: str, precision: str, rows: int, questions: int
+) -> dict[str, Any]:
     """Train in one way in this process; seconds of each update after the first, its loss, tokens, peak memory."""
-    samples = make_samples(folder, scenes)
+    samples = make_samples(folder, scenes, questions)
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     model, processor = make_model(samples, device, dtype)
     before = peak_bytes(device)
@@ -279,6 +283,7 @@ def main(
     precision: Annotated[str, typer.Option(help="fp32 or bf16")] = "",
     threads: Annotated[int, typer.Option(help="of a CPU; 0 takes one a core")] = 0,
     trl_rows: Annotated[int, typer.Option(help="rows that TRL computes at a time: 1, 2, 5 or 10")] = 2,
+    questions: Annotated[int, typer.Option(min=2, max=10, help="a scene: two captions, the others short")] = 10,
     ways: Annotated[str, typer.Option(help="what to compare")] = ",".join(WAYS),
     way: Annotated[str, typer.Option(hidden=True)] = "",
     folder: Annotated[Path, typer.Option(hidden=True)] = Path(),
@@ -288,7 +293,7 @@ def main(
     threads = threads or len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
     if way:
-        result = measure(way, folder, scenes, device, precision, trl_rows)
+        result = measure(way, folder, scenes, device, precision, trl_rows, questions)
         (folder / "result.json").write_text(json.dumps(result))
         return
     results: dict[str, dict[str, Any]] = {}
@@ -297,6 +302,7 @@ def main(
             with tempfile.TemporaryDirectory() as work:
                 options = ["--way", name, "--folder", work, "--scenes", str(scenes), "--device", device]
                 options += ["--precision", precision, "--threads", str(threads), "--trl-rows", str(trl_rows)]
+                options += ["--questions", str(questions)]
                 command = [sys.executable, "-m", "benchmarks.tree_training", *options]
                 done = subprocess.run(command, capture_output=True, text=True)
                 if done.returncode:
