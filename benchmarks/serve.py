@@ -1,13 +1,18 @@
-"""Whether the service stays up: many clients, broken requests, a model that is killed, broken files, memory.
+"""Whether the service stays up: many clients, requests that the model fails on, a model that is killed, slow and silent
+clients, broken files, memory and descriptors.
 
     OMP_NUM_THREADS=1 python -m benchmarks.serve                 # cityscribe-tiny, 500 requests, 1,000 broken files
     python -m benchmarks.serve --checkpoint runs/demo/model
 
-A real service in a process of its own. 16 clients send 500 requests between them: a tenth malformed, a tenth cut off,
-one in twenty cancelled, while the model is killed twice. Then 1,000 images and videos with bytes changed, cut out or
-repeated. Every well-formed request must be answered once, or told to come again and answered then, with what the same
-request is answered alone; every malformed one must get a 4xx with a reason; the service must be the same process at
-the end.
+A real service in a process of its own. 16 clients send 500 requests between them: a fifth makes the model's forward
+pass raise (`planted_service`), so that nearly every batch has such a member; a tenth is malformed, a tenth cut off, one
+in twenty cancelled, while the model is killed twice. Meanwhile `CROWD` connections do what harms servers: silent from
+the start, heads and bodies a byte at a time, answers that are never read; each is opened again when it is closed. Then
+1,000 images and videos with bytes changed, cut out or repeated.
+
+Every well-formed request must be answered once, or told to come again and answered then, with what the same request is
+answered alone; one that the model fails on must get its own 500 and every malformed one a 4xx with a reason; the
+service must be the same process at the end, with as many open descriptors and as much memory as a fifth of the way in.
 
 Then memory: 4,000 requests of ever new lengths, with no image, one, two or three, every fifth of them constrained to a
 schema. Memory is the proportional set size of each process, noted every 250 requests. The first 2,000 warm it up; the
@@ -41,6 +46,8 @@ import psutil
 import typer
 from PIL import Image
 
+from benchmarks.harmful_clients import CROWD, harm
+from benchmarks.planted_service import MARK
 from cityscribe.media.video import write_video
 
 GROWTH_MB = 5.0
@@ -48,7 +55,21 @@ GROWTH_MB = 5.0
 
 WARM_UP, NOTED = 2000, 250
 
+GROWN_MB, GROWN_FILES = 30.0, 4
+"""Of a process, from a fifth of the storm to its end: what holds files and pixels of single requests comes and goes."""
+
 WORDS = ("the", "pedestrian", "vehicle", "road", "near", "far", "left", "right", "behind", "slow", "fast", "wet")
+
+WRONG: tuple[dict[str, Any], ...] = (
+    {"n": 2},
+    {"messages": []},
+    {"tools": [{"type": "function"}]},
+    {"max_tokens": 10**9},
+    {"stop": [""]},
+)
+
+QUIET_FILES = 64
+"""Descriptors of the listening process that has no connection: its libraries', pipes, sockets."""
 
 QUESTIONS = ("What is the weather like?", "Where is the pedestrian?", "Describe the vehicle.", "Is the road wet?")
 
@@ -78,8 +99,11 @@ def main(
 @contextmanager
 def served(checkpoint: str, clients: int, precision: str, faults: list[str]) -> Iterator[Service]:
     """A service that is ready; notes among the faults if it does not stop gracefully."""
-    settings = ["serve.port=0", "predict.drafts=false", "serve.decode_timeout_s=10", f"serve.queue={clients}"]
-    command = [sys.executable, "-m", "cityscribe", "serve", checkpoint]
+    # Room in the queue for the bodies that arrive slowly, too: who asks properly need not come again for them.
+    queue = clients + CROWD["slow body"] + CROWD["never reads"]
+    settings = ["serve.port=0", "predict.drafts=false", "serve.decode_timeout_s=10", f"serve.queue={queue}"]
+    settings += ["serve.head_timeout_s=3", "serve.receive_timeout_s=5", "serve.send_timeout_s=5"]
+    command = [sys.executable, "-m", "benchmarks.planted_service", "serve", checkpoint]
     for setting in (*settings, f"predict.precision={precision}"):
         command += ["--set", setting]
     with tempfile.TemporaryDirectory() as folder:
@@ -140,6 +164,16 @@ class Service:
             found[name] += each.memory_full_info().pss / 1e6
         return found
 
+    def descriptors(self) -> dict[str, float]:
+        """How many files, pipes and connections the processes have open."""
+        root = psutil.Process(self.process.pid)
+        model = self.starts()[-1]
+        found = {"listening": 0.0, "model": 0.0, "decoder": 0.0}
+        for each in (root, *root.children(recursive=True)):
+            name = "listening" if each == root else "model" if each.pid == model else "decoder"
+            found[name] += each.num_fds()
+        return found
+
 
 def differing_lengths(service: Service, requests: int, clients: int) -> list[str]:
     """Well-formed requests of which no two have the same lengths. Returns what was not as promised."""
@@ -193,7 +227,7 @@ def storm(service: Service, requests: int, clients: int, kills: int) -> list[str
     counts: Counter[str] = Counter()
     faults: list[str] = []
     waits_s: list[float] = []
-    shares = {"good": 15, "malformed": 2, "cut off": 2, "cancelled": 1}
+    shares = {"good": 11, "raises": 4, "malformed": 2, "cut off": 2, "cancelled": 1}
     kinds = random.Random(0).choices(list(shares), list(shares.values()), k=requests)
 
     def client(number: int) -> None:
@@ -211,8 +245,16 @@ def storm(service: Service, requests: int, clients: int, kills: int) -> list[str
                 waits_s.append(time.monotonic() - began)
                 if (status, text) != (200, known[place, question]):
                     faults.append(f"answered {status} {text!r}")
+            elif kind == "raises":
+                body = service.body([parts[place], text_part(f"{question} {MARK} {number}")])
+                status, error = service.chat(body)
+                while status in (429, 503):
+                    time.sleep(0.5)
+                    status, error = service.chat(body)
+                if (status, error["code"]) != (500, "internal"):
+                    faults.append(f"a request that the model fails on: {status} {error}")
             elif kind == "malformed":
-                wrong = draw.choice([{"n": 2}, {"messages": []}, {"tools": []}, {"max_tokens": 10**9}, {"stop": [""]}])
+                wrong = draw.choice(WRONG)
                 status, error = service.chat(service.body(content, **wrong))
                 if not (400 <= status < 500 and error["message"]):
                     faults.append(f"malformed {wrong}: {status}")
@@ -221,8 +263,15 @@ def storm(service: Service, requests: int, clients: int, kills: int) -> list[str
             counts[kind] += 1
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
+    over = threading.Event()
+    asked = json.dumps(service.body([text_part("Describe the road.")], max_tokens=100, stream=True)).encode()
+    crowd = [
+        threading.Thread(target=harm, args=(service.address, kind, asked, over, counts))
+        for kind, count in CROWD.items()
+        for _ in range(count)
+    ]
     began = time.monotonic()
-    for thread in threads:
+    for thread in (*crowd, *threads):
         thread.start()
     done = lambda: sum(counts[kind] for kind in shares)  # noqa: E731
     memory: dict[str, float] = {}
@@ -230,13 +279,17 @@ def storm(service: Service, requests: int, clients: int, kills: int) -> list[str
         while done() < requests * (kill + 1) / (kills + 2) and any(thread.is_alive() for thread in threads):
             time.sleep(0.05)
             if not memory and done() > requests / 5:
-                memory = service.memory()
+                memory, files = service.memory(), service.descriptors()
         if kill < kills:
             service.wait_ready(kill + 1)
             psutil.Process(service.starts()[-1]).kill()
     for thread in threads:
         thread.join()
     seconds = time.monotonic() - began
+    at_work = service.descriptors()
+    over.set()
+    for thread in crowd:
+        thread.join()
     service.wait_ready(kills + 1)
     for _ in range(200):
         gauges = service.http.get("/metrics").text
@@ -249,8 +302,17 @@ def storm(service: Service, requests: int, clients: int, kills: int) -> list[str
     print("  " + ", ".join(f"{name}: {count}" for name, count in sorted(counts.items())))
     waits_s.sort()
     print(f"  wait for an answer: median {waits_s[len(waits_s) // 2]:.1f} s, longest {waits_s[-1]:.1f} s")
+    at_end, open_at_end = service.memory(), service.descriptors()
     print(f"  memory after a fifth of them: {told_megabytes(memory)}")
-    print(f"  memory at the end:            {told_megabytes(service.memory())}")
+    print(f"  memory at the end:            {told_megabytes(at_end)}")
+    print(f"  descriptors after a fifth, at the end, and without a client: {files} {at_work} {open_at_end}")
+    for name, before in memory.items():
+        if at_end[name] - before > GROWN_MB:
+            faults.append(f"the memory of {name} grew by {at_end[name] - before:.0f} MB")
+        if at_work[name] - files[name] > GROWN_FILES + (clients if name == "listening" else 0):
+            faults.append(f"{name} has {at_work[name]:.0f} descriptors open, {files[name]:.0f} before")
+    if open_at_end["listening"] > QUIET_FILES:
+        faults.append(f"without a client the listening process has {open_at_end['listening']:.0f} descriptors open")
     print(f"  faults: {len(faults)}")
     return faults
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cityscribe.evaluate.benchmarks.asking import asked
 from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion
-from cityscribe.files import InputError
+from cityscribe.files import InputError, write_bytes
 from cityscribe.predict.conversations import predict_conversations
 from cityscribe.prepare.conversations import prepare_conversations
 from cityscribe.project import Settings
@@ -109,7 +109,5 @@ def _write_image(question: BenchmarkQuestion, out: Path) -> str:
     path = out / name
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(content)
-        partial.replace(path)
+        write_bytes(path, content)
     return name

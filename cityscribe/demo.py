@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cityscribe.files import write_text
 from cityscribe.pipeline import Watch
 from cityscribe.project import dump_settings, resolve
 from cityscribe.world.dataset import WorldSettings, write_dataset
@@ -43,5 +44,5 @@ def write_demo(runs: Path, seed: int, watch: Watch) -> Path:
     )
     project = runs / "demo.yaml"
     project.parent.mkdir(parents=True, exist_ok=True)
-    project.write_text(dump_settings(settings), encoding="utf-8")
+    write_text(project, dump_settings(settings))
     return project

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,21 +36,65 @@ def one_line(text: str) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text, made `printable`, whole or not at all. An OSError names the file."""
-    partial = path.with_name(path.name + ".partial")
-    with naming(path):
-        partial.write_text(printable(text), encoding="utf-8")
-        os.replace(partial, path)
+    write_bytes(path, printable(text).encode())
+
+
+def write_bytes(path: Path, content: bytes, *, shared: bool = False) -> None:
+    """Write a file, whole or not at all. An OSError names the file. `shared` as in `whole_file`."""
+    with whole_file(path, shared=shared) as partial:
+        partial.write_bytes(content)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path, *, shared: bool = False) -> Iterator[Path]:
+    """The name under which the block writes a file; the file gets its own name once the block has ended well.
+
+    An OSError names the file, as in `naming`, and what was begun of it is removed. `shared` where other processes may
+    be writing the same file: then the name is this process's own.
+    """
+    own = f".{os.getpid()}" if shared else ""
+    partial = path.with_name(f"{path.name}{own}.partial")
+    try:
+        with naming(path):
+            yield partial
+            os.replace(partial, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """An OSError of the block names this file where it names none, as that of a disk that fills up while written."""
+    """An error of the operating system in the block becomes an OSError that names this file where it names none, as
+    that of a disk that fills up: so do libraries that wrap it in errors of their own."""
     try:
         yield
     except OSError as error:
-        if error.filename is None:
-            error.filename = str(path)
-        raise
+        found = error if error.errno is not None else _of_the_system(error)
+        if found is None:
+            raise
+        if found.filename is None:
+            found.filename = str(path)
+        if found is error:
+            raise
+        raise found from error
+    except Exception as error:
+        found = _of_the_system(error)
+        if found is None:
+            raise
+        found.filename = str(path)
+        raise found from error
+
+
+OS_ERROR = re.compile(r"(?:os error |\[Errno )(\d+)")
+"""How libraries in Rust (safetensors) and Python's own copying of folders tell an error of the operating system."""
+
+
+def _of_the_system(error: Exception) -> OSError | None:
+    """The OSError that another exception tells of."""
+    found = OS_ERROR.search(str(error))
+    return None if found is None else OSError(int(found[1]), os.strerror(int(found[1])))
 
 
 def remove_folder(folder: Path) -> None:

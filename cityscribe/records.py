@@ -8,13 +8,12 @@ wrong with somebody's data, with the file and the place in it.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from cityscribe.files import InputError
+from cityscribe.files import InputError, whole_file
 from cityscribe.registry import Registry
 
 if TYPE_CHECKING:
@@ -227,7 +226,6 @@ def write_samples(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    partial = path.with_name(path.name + ".partial")
     count = 0
     left = iter(samples)
     first = list(itertools.islice(left, 1))
@@ -235,7 +233,10 @@ def write_samples(
     schema = sample_schema(meta or (type(first[0].meta) if first else SampleMeta), videos=videos)
     if preferences:
         schema = schema.append(pa.field("preference", preference_type()))
-    with pq.ParquetWriter(partial, schema, compression="zstd", store_schema=True) as writer:
+    with (
+        whole_file(path) as partial,
+        pq.ParquetWriter(partial, schema, compression="zstd", store_schema=True) as writer,
+    ):
         while rows := [_row(sample) for sample in itertools.islice(left, ROW_GROUP)]:
             if not preferences and any(row["preference"] for row in rows):
                 raise ValueError("samples of pairs are written with preferences=True")
@@ -243,7 +244,6 @@ def write_samples(
                 raise ValueError("samples with video blocks are written with videos=True")
             writer.write_table(pa.Table.from_pylist(rows, schema=schema), row_group_size=ROW_GROUP)
             count += len(rows)
-    os.replace(partial, path)
     return count
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import tempfile
+from contextlib import ExitStack
 from html.parser import HTMLParser
+from pathlib import Path
+
+from tests.serve.chromium import CHROMIUM, Page, browser
 
 EVIL = "<script>alert(1)</script>\"><img src=x onerror=alert(2)> 'quoted' </style></svg>"
 
@@ -25,3 +32,24 @@ def assert_inert(page: str, *, shown: int) -> None:
     assert not [name for _, attributes in parser.found for name in attributes if name.startswith("on")]
     assert not [attributes for tag, attributes in parser.found if tag == "img" and attributes.get("src") == "x"]
     assert page.count("&lt;script&gt;alert(1)") >= shown
+    assert_nothing_runs(page)
+
+
+def assert_nothing_runs(page: str) -> None:
+    """In a browser, with the mouse over each element, no script of the page calls `alert`."""
+    if CHROMIUM is None:
+        return
+    opened = _opened()
+    opened.show(page)
+    opened.run("document.querySelectorAll('*').forEach(one => one.dispatchEvent(new MouseEvent('mouseover')))")
+    assert opened.run("alerts") == []
+
+
+@functools.cache
+def _opened() -> Page:
+    """A page of a browser that ends with the tests; what calls `alert` in it is noted in `alerts`."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    page = stack.enter_context(browser(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
+    page.note_alerts()
+    return page

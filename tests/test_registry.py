@@ -113,7 +113,7 @@ def shapes(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"kind": "scaled", "factor": 0}, "shape.factor: input should be greater"),
         ({"kind": "scald"}, "shape.kind: expected one of plain, scaled; did you mean `scaled`"),
         ({"kind": "scaled", "facto": 1}, "shape.facto: no such setting; did you mean `factor`"),
-        ({"factor": 3}, "shape.factor: is no setting of this kind"),
+        ({"factor": 3}, "shape.factor: is a setting of kind scaled only; remove it, or set shape.kind"),
         (3, "shape: expected settings such as kind: plain"),
     ],
 )

@@ -135,3 +135,11 @@ def test_so_is_an_override(tmp_path: Path, override: str) -> None:
     with pytest.raises(InputError, match="--set ") as caught:
         load_settings(_write(tmp_path, MINIMAL), [override])
     assert len(str(caught.value)) < 300
+
+
+def test_a_setting_that_an_earlier_init_wrote_for_all_kinds_says_what_to_do(tmp_path: Path) -> None:
+    text = f"{MINIMAL}prepare:\n  labeller:\n    kind: rules\n    model: ''\n    timeout_s: 30.0\n"
+    with pytest.raises(InputError) as caught:
+        load_settings(_write(tmp_path, text))
+    says = "prepare.labeller.timeout_s: is a setting of kind server only; remove it, or set prepare.labeller.kind"
+    assert str(caught.value) == f"{tmp_path / 'project.yaml'}: line 7: {says}"

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cityscribe.files import whole_file
+
 FAR = 3.0
 """An arm is far where it is farther from the next one than this many times the span of all the others."""
 
@@ -69,9 +71,8 @@ def plot(title: str, rows: Sequence[Row], path: Path) -> None:
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    partial = path.with_suffix(".partial.png")
-    figure.savefig(partial, dpi=130, metadata={"Software": ""})
-    partial.replace(path)
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=130, metadata={"Software": ""})
 
 
 def near_rows(rows: Sequence[Row]) -> list[Row]:

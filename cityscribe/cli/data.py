@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from cityscribe.cli.shell import Overrides, app, console, data_group, leave_signals_alone, print_problem, watch
-from cityscribe.files import InputError
+from cityscribe.files import InputError, write_text
 from cityscribe.records import Problem
 
 
@@ -35,7 +35,7 @@ def init(
     found = look_into(Path(data)) if Path(data).exists() else None
     fitting = {} if found is None else found.settings
     text = commented_settings(data, fitting) if preset is None else preset_text(preset, data)
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
     if found is None:
         console.print(f"{escape(data)}: no such folder yet; set data.path in {path} to that of your data")
     else:

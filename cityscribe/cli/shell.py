@@ -125,6 +125,10 @@ def main() -> None:
             raise
         place = f"{error.filename}: " if error.filename else ""
         _complain(f"{place}{error.strerror}; nothing unfinished counts as done, so the same command goes on later")
+    except RuntimeError as error:
+        if not processes.lost_another(error):
+            raise
+        _complain("another process of this training has ended; the same command goes on from the last checkpoint")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -9,6 +9,7 @@ does not depend on what else is asked.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.files import InputError
+from cityscribe.llm.gguf_file import read_once
 from cityscribe.llm.message import Chat, NoReplyError, Reply, Sampling, beginning
 
 GGUF = ".gguf"
@@ -113,8 +115,9 @@ def _loaded(model: str) -> tuple[Any, Any]:
     if packed and not Path(model).is_file():
         raise InputError(f"{model}: no such file")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(place, **file)
-        found = AutoModelForCausalLM.from_pretrained(place, dtype="auto", use_safetensors=not packed, **file)
+        with read_once() if packed else contextlib.nullcontext():
+            tokenizer = AutoTokenizer.from_pretrained(place, **file)
+            found = AutoModelForCausalLM.from_pretrained(place, dtype="auto", use_safetensors=not packed, **file)
     except (OSError, ValueError, KeyError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{model}: no language model that can be loaded: {first}") from error

@@ -81,12 +81,8 @@ def remark_on(path: Path) -> str:
     Only the head is read, but for images deeper than 8 bits.
     """
     with _opened(path, str(path), FORMATS) as image:
-        width, height = image.size
-        if max(width, height) > LONGEST_TO_SHORTEST * min(width, height):
-            return (
-                f"is {width}x{height} pixels: image processors of the Qwen-VL family refuse sides of more than "
-                f"{LONGEST_TO_SHORTEST} to 1"
-            )
+        if remark := remark_on_shape(*image.size):
+            return remark
         if not _is_deep(image.mode):
             return ""
         try:
@@ -96,6 +92,16 @@ def remark_on(path: Path) -> str:
         low, high = _shown_range(values)
         kind = "floating-point numbers" if values.dtype.kind == "f" else f"{values.dtype.itemsize * 8}-bit grey"
         return f"holds {kind}: {low:g} is shown as black and {high:g} as white"
+
+
+def remark_on_shape(width: int, height: int) -> str:
+    """What somebody should know of the shape of an image; empty where nothing is special."""
+    if max(width, height) <= LONGEST_TO_SHORTEST * min(width, height):
+        return ""
+    return (
+        f"is {width}x{height} pixels: image processors of the Qwen-VL family refuse sides of more than "
+        f"{LONGEST_TO_SHORTEST} to 1"
+    )
 
 
 def _opened(source: Source, name: str, formats: tuple[str, ...]) -> Image.Image:

@@ -1,4 +1,9 @@
-"""Whether a checkpoint that was written is the model that it was written from, and whether its weights are numbers."""
+"""Whether a checkpoint that was written is the model that it was written from, and whether its weights are numbers.
+
+Two questions, asked in this order: `check_finite` refuses a model whose weights are not numbers, before anything of it
+is written; `check_saved` then compares bits, so that what is read back is what was written, whatever its values mean
+(0.0 and -0.0 differ, and a buffer that belongs to the state may hold infinities).
+"""
 
 from __future__ import annotations
 
@@ -54,7 +59,7 @@ def check_saved(written: Path, folder: Path, model: PreTrainedModel, weights: Ma
 
 
 def _equal(first: Tensor, second: Tensor) -> bool:
-    """Whether two tensors of one type hold the same bits: what is not a number is saved as it is, too."""
+    """Whether two tensors of one type hold the same bits."""
     parts = [value.detach().cpu().contiguous().flatten().view(torch.uint8) for value in (first, second)]
     return first.shape == second.shape and torch.equal(*parts)
 

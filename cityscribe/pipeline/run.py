@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cityscribe.files import InputError, put_in_place, remove_folder, write_text
+from cityscribe.files import InputError, naming, put_in_place, remove_folder, write_text
 from cityscribe.pipeline.digests import Digests
 from cityscribe.pipeline.folders import locked, remove_what_was_being_removed
 from cityscribe.pipeline.stamps import stamp_of, state_of, write_stamp
@@ -117,5 +117,6 @@ def _take(step: Step, folder: Path, home: Path) -> None:
         remove_folder(partial)
         partial.parent.mkdir(parents=True, exist_ok=True)
         copy = os.link if place in step.shared else shutil.copy2
-        shutil.copytree(made, partial, copy_function=copy)
+        with naming(own):
+            shutil.copytree(made, partial, copy_function=copy)
         put_in_place(partial, own)

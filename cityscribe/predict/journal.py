@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from cityscribe.files import naming
+
 
 class Journal:
     """`finished` holds the entries of the runs before this one; the file is touched when the next one is appended."""
@@ -37,19 +39,21 @@ class Journal:
 
     def append(self, entry: Any) -> None:
         """Add a finished entry (any JSON value); it survives a kill from here on. Raises OSError for a full disk."""
-        if self._file is None:
-            self._file = self.path.open("r+b" if self._kept else "wb")
-            self._file.truncate(self._kept)
-            self._file.seek(self._kept)
-            if not self._kept:
-                self._file.write(self._header)
-        self._file.write(_line(entry))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with naming(self.path):
+            if self._file is None:
+                self._file = self.path.open("r+b" if self._kept else "wb")
+                self._file.truncate(self._kept)
+                self._file.seek(self._kept)
+                if not self._kept:
+                    self._file.write(self._header)
+            self._file.write(_line(entry))
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         if self._file is not None:
-            self._file.close()
+            with naming(self.path):
+                self._file.close()
 
     def discard(self) -> None:
         """Delete the journal: the work is done and its result is in its place."""

@@ -16,9 +16,9 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,16 +26,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from cityscribe.files import InputError, write_json
-from cityscribe.media.images import ImageError, image_size, open_image
+from cityscribe.files import InputError, write_bytes, write_json
+from cityscribe.media.images import ImageError, image_size, open_image, remark_on_shape
 from cityscribe.media.kinds import HEAD_BYTES, image_format
 from cityscribe.media.video import VideoError, frame_at, frame_index, probe, read_good_frames
 from cityscribe.prepare.drawing import draw_boxes
 from cityscribe.prepare.geometry import XYWH
-from cityscribe.prepare.pictures import fit, partial_name, remove_partial
+from cityscribe.prepare.pictures import fit, remove_partial
 from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.prepare.skipped import Skip, write_skipped
-from cityscribe.records import Sample, text_of, write_samples
+from cityscribe.records import Problem, Sample, text_of, write_samples
 from cityscribe.traffic.meta import TrafficMeta, traffic_meta
 from cityscribe.traffic.scenario import ROLES
 
@@ -68,24 +68,56 @@ def prepare_conversations(
     *,
     resume: bool = False,
     progress: Progress | None = None,
+    problems: list[Problem] | None = None,
 ) -> ConversationsReport:
     """Write the samples of a source, whose images lie under `root`, into the folder `out`.
 
     A sample with an image that cannot be read, and one for training in which the assistant says nothing, is left out
-    and named in `skipped.jsonl`. With `resume` the frames that are already there are kept: a killed call with the same
-    samples and settings left them, each whole. `progress` is called with the files that are done and all. Raises
-    InputError for files that cannot be written.
+    and named in `skipped.jsonl`. `problems` takes a warning for each image of a shape that some models refuse. With
+    `resume` the frames that are already there are kept: a killed call with the same samples and settings left them,
+    each whole. `progress` is called with the files that are done and all. Raises InputError for files that cannot be
+    written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
         remove_partial(out / "images")
-        return _prepare(samples, root, settings, out, resume, progress or (lambda done, total: None))
+        noted = _Noted()
+        report = _prepare(samples, root, settings, out, resume, progress or (lambda done, total: None), noted)
     except OSError as error:
         raise InputError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error
+    if problems is not None:
+        problems += _odd_shapes(samples, noted)
+    return report
+
+
+@dataclass(slots=True)
+class _Noted:
+    """What is noted of files while their images are made."""
+
+    lost: dict[str, list[str]] = field(default_factory=dict)  # of a video: what cannot be read of it
+    shapes: dict[str, tuple[int, int]] = field(default_factory=dict)  # of an image, by its reference: width and height
+
+
+def _odd_shapes(samples: Sequence[Sample], noted: _Noted) -> Iterator[Problem]:
+    """A warning for each image whose shape some models refuse, with the first sample that shows it and their number."""
+    shown: dict[str, list[str]] = {}
+    odd = {image: remark for image, size in noted.shapes.items() if (remark := remark_on_shape(*size))}
+    for sample in samples:
+        for image in dict.fromkeys(image for image in sample.images if image in odd):
+            shown.setdefault(image, []).append(f"sample {sample.meta.scenario or sample.group}")
+    for image, names in shown.items():
+        count = f"{len(names)} sample{'' if len(names) == 1 else 's'}"
+        yield Problem("warning", image, names[0], f"{odd[image]}; shown by {count}")
 
 
 def _prepare(
-    samples: Sequence[Sample], root: Path, settings: PrepareSettings, out: Path, resume: bool, progress: Progress
+    samples: Sequence[Sample],
+    root: Path,
+    settings: PrepareSettings,
+    out: Path,
+    resume: bool,
+    progress: Progress,
+    noted: _Noted,
 ) -> ConversationsReport:
     skips: list[Skip] = []
     usable = []
@@ -95,12 +127,11 @@ def _prepare(
         else:
             usable.append(sample)
     references = list(dict.fromkeys(image for sample in usable for image in sample.images))
-    lost: dict[str, list[str]] = {}
-    pictures = _pictures(references, root, settings, out, resume, progress, lost)
+    pictures = _pictures(references, root, settings, out, resume, progress, noted)
     written: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
     for sample in usable:
         videos = dict.fromkeys(found["file"] for image in sample.images if (found := FRAME.fullmatch(image)))
-        skips += [_skip(sample, "video", why) for video in videos for why in lost.pop(video, ())]
+        skips += [_skip(sample, "video", why) for video in videos for why in noted.lost.pop(video, ())]
         failed = next((pictures[image] for image in sample.images if isinstance(pictures[image], _Failed)), None)
         if isinstance(failed, _Failed):
             skips.append(_skip(sample, "image", failed.why))
@@ -158,10 +189,9 @@ def _pictures(
     out: Path,
     resume: bool,
     progress: Progress,
-    lost: dict[str, list[str]],
+    noted: _Noted,
 ) -> dict[str, str | _Failed]:
-    """Reference -> the image file written, relative to `out`. The references to one video or table go together. `lost`
-    takes what cannot be read of videos, by file."""
+    """Reference -> the image file written, relative to `out`. The references to one video or table go together."""
     by_file: dict[str, list[str]] = {}
     for reference in references:
         found = FRAME.fullmatch(reference) or CELL.fullmatch(reference)
@@ -171,7 +201,7 @@ def _pictures(
     progress(0, len(by_file))
     with ThreadPoolExecutor(settings.workers or os.cpu_count()) as pool:
         work = pool.map(
-            lambda item: _of_file(root, item[0], item[1], names[item[0]], settings, out, resume, lost), by_file.items()
+            lambda item: _of_file(root, item[0], item[1], names[item[0]], settings, out, resume, noted), by_file.items()
         )
         for done, found_pictures in enumerate(work, start=1):
             pictures |= found_pictures
@@ -204,39 +234,48 @@ def _of_file(
     settings: PrepareSettings,
     out: Path,
     resume: bool,
-    lost: dict[str, list[str]],
+    noted: _Noted,
 ) -> dict[str, str | _Failed]:
     if references == [file]:
-        return {file: _copy(root / file, f"images/{file}", converted, settings, out)}
+        return {file: _copy(root / file, file, converted, settings, out, noted)}
     frames = {reference: found for reference in references if (found := FRAME.fullmatch(reference))}
     if frames:
         with contextlib.suppress(VideoError):  # which is said of each of its frames
-            lost[file] = [f"{root / file}: {why}" for why in probe(root / file).what_is_lost()]
+            noted.lost[file] = [f"{root / file}: {why}" for why in probe(root / file).what_is_lost()]
         return _frames(root / file, frames, settings, out, resume)
-    return _cells(root / file, references, settings, out)
+    return _cells(root / file, references, settings, out, noted)
 
 
-def _copy(path: Path, name: str, converted: str, settings: PrepareSettings, out: Path) -> str | _Failed:
+def _copy(
+    path: Path, reference: str, converted: str, settings: PrepareSettings, out: Path, noted: _Noted
+) -> str | _Failed:
     try:
         content = path.read_bytes()
     except OSError as error:
         return _Failed(f"{path}: {error.strerror or error}")
-    return _store(content, str(path), name, converted, settings, out)
+    return _store(content, str(path), reference, (f"images/{reference}", converted), settings, out, noted)
 
 
 def _store(
-    content: bytes, origin: str, name: str, converted: str, settings: PrepareSettings, out: Path
+    content: bytes,
+    origin: str,
+    reference: str,
+    names: tuple[str, str],
+    settings: PrepareSettings,
+    out: Path,
+    noted: _Noted,
 ) -> str | _Failed:
-    """Store an image file as it is, or, where it is larger than the settings allow or of a format that others may not
-    read, as a JPEG under the name `converted`."""
+    """Store an image file as it is under the first of the names, or, where it is larger than the settings allow or of a
+    format that others may not read, as a JPEG under the second."""
     try:
         picture = open_image(content, name=origin)  # a file that is cut short shows only now
         size = image_size(content, name=origin)
     except ImageError as error:
         return _Failed(str(error))
+    noted.shapes[reference] = size
     if fit(size, settings.image_size) == size and image_format(content[:HEAD_BYTES]) in KEPT_FORMATS:
-        return _write(out, name, content)
-    return _write(out, converted, _jpeg(picture, settings))
+        return _write(out, names[0], content)
+    return _write(out, names[1], _jpeg(picture, settings))
 
 
 def _jpeg(picture: Image.Image, settings: PrepareSettings) -> bytes:
@@ -251,9 +290,7 @@ def _jpeg(picture: Image.Image, settings: PrepareSettings) -> bytes:
 def _write(out: Path, name: str, content: bytes) -> str:
     path = out / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = partial_name(path)
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    write_bytes(path, content, shared=True)
     return name
 
 
@@ -304,7 +341,9 @@ def _boxes(text: str) -> dict[str, XYWH]:
     return boxes
 
 
-def _cells(table: Path, references: Sequence[str], settings: PrepareSettings, out: Path) -> dict[str, str | _Failed]:
+def _cells(
+    table: Path, references: Sequence[str], settings: PrepareSettings, out: Path, noted: _Noted
+) -> dict[str, str | _Failed]:
     places: dict[tuple[str, int], list[tuple[int, str]]] = {}
     for reference in references:
         found = CELL.fullmatch(reference)
@@ -322,7 +361,8 @@ def _cells(table: Path, references: Sequence[str], settings: PrepareSettings, ou
                 named = PurePosixPath("images", *reference.rpartition("#")[0].split("/"))
                 name = f"{named}/{found['row'] if found else row}-{index}{suffix}"
                 converted = name if suffix == ".jpg" else f"{name}.jpg"
-                written[reference] = _store(content, f"{table}: row {row}", name, converted, settings, out)
+                origin = f"{table}: row {row}"
+                written[reference] = _store(content, origin, reference, (name, converted), settings, out, noted)
     except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, TypeError) as error:
         written |= {reference: _Failed(f"{table}: {error}") for reference in references if reference not in written}
     return {reference: written.get(reference, _Failed(f"{table}: has no such row")) for reference in references}

@@ -6,6 +6,7 @@ files with fixed settings, so that equal input gives equal bytes.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cityscribe.files import InputError
+from cityscribe.files import InputError, write_bytes
 from cityscribe.media.video import VideoError, probe, read_frames, read_good_frames
 from cityscribe.prepare.appearance import APPEARANCE, best_appearances
 from cityscribe.prepare.drawing import draw_boxes, draw_gaze
@@ -158,11 +159,6 @@ def _read(
     return frames
 
 
-def partial_name(path: Path) -> Path:
-    """The name under which this process writes a file; another one may be writing the same."""
-    return path.with_name(f"{path.name}.{os.getpid()}.partial")
-
-
 def remove_partial(folder: Path) -> None:
     """Remove what a killed call was writing into a folder."""
     for parent, _, names in os.walk(folder):
@@ -185,11 +181,11 @@ def write_jpeg(path: Path, image: np.ndarray, settings: PrepareSettings) -> None
     size = fit(picture.size, settings.image_size)
     if size != picture.size:
         picture = picture.resize(size, Image.Resampling.LANCZOS)
-    partial = partial_name(path)
+    content = io.BytesIO()
+    # Without subsampling (4:4:4) a thin coloured line keeps its colour.
+    picture.save(content, format="JPEG", quality=settings.jpeg_quality, subsampling=0)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Without subsampling (4:4:4) a thin coloured line keeps its colour.
-        picture.save(partial, format="JPEG", quality=settings.jpeg_quality, subsampling=0)
-        os.replace(partial, path)
+        write_bytes(path, content.getvalue(), shared=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error

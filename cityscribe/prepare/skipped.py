@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
+
+from cityscribe.files import write_text
 
 What = Literal["view", "video", "phase", "box", "question", "image"]
 
@@ -31,9 +32,7 @@ def write_skipped(path: Path, skips: Iterable[Skip]) -> int:
         json.dumps({key: value for key, value in asdict(skip).items() if value not in ("", -1)}, ensure_ascii=False)
         for skip in sorted(set(skips), key=_place)
     ]
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    os.replace(partial, path)
+    write_text(path, "".join(line + "\n" for line in lines))
     return len(lines)
 
 

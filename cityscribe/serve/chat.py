@@ -11,9 +11,8 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,19 +24,10 @@ from cityscribe.engine import request as asking
 from cityscribe.engine.grammars import json_schema, one_of
 from cityscribe.files import InputError
 from cityscribe.records import image_block, message, text_block
-from cityscribe.serve.chat_request import (
-    ChatRequest,
-    ImagePart,
-    ObjectFormat,
-    SchemaFormat,
-    TextFormat,
-    TextPart,
-    VideoPart,
-)
+from cityscribe.serve.chat_media import Medium, decode, receive
+from cityscribe.serve.chat_request import ChatRequest, Message, ObjectFormat, SchemaFormat, TextFormat, TextPart
 from cityscribe.serve.decoder import Decoder
-from cityscribe.serve.decoding import decode_frames, decode_image
 from cityscribe.serve.log import log_bug
-from cityscribe.serve.media import from_data_url
 from cityscribe.serve.model_child import Piece, Said
 from cityscribe.serve.model_process import ModelProcess, whole
 from cityscribe.serve.refusal import Refusal
@@ -102,71 +92,51 @@ class Chat:
         grammar = await asyncio.to_thread(answer_grammar, body, limits.max_characters)
         if body.messages[-1].role != "user":
             raise Refusal(422, "messages", "the last message must be the user's", param="messages")
-        messages: list[dict[str, Any]] = []
-        images: list[Path] = []
-        left = Pixels(limits.max_request_megapixels)
-        characters = 0
-        for n, entry in enumerate(body.messages):
-            blocks = []
-            text = entry.content or ""
-            for m, part in enumerate([TextPart(type="text", text=text)] if isinstance(text, str) else text):
-                if isinstance(part, TextPart):
-                    characters += len(part.text)
-                    blocks.append(text_block(part.text))
-                    continue
-                found = await self._images(part, f"messages[{n}].content[{m}]", folder, len(images), left)
-                images += found
-                blocks += [image_block() for _ in found]
-            messages.append(message("system" if entry.role == "developer" else entry.role, *blocks))
+        characters = sum(len(text) for entry in body.messages for text in _texts(entry))
         if characters > limits.max_characters:
             words = f"{characters} characters; up to {limits.max_characters} are taken"
             raise Refusal(422, "too_much_text", words, param="messages")
+        media = await receive(body, folder, self._decoder, limits)
+        await self._check_context(media, most)
+        images = await decode(media, folder, self._decoder, limits)
         sampling = asking.Sampling(
             body.temperature or 0.0, 1.0 if body.top_p is None else body.top_p, seed=body.seed or 0
         )
-        return asking.Request(tuple(messages), tuple(images), most, sampling, stop, grammar)
+        return asking.Request(_messages(body, media), tuple(images), most, sampling, stop, grammar)
 
-    async def _images(
-        self, part: ImagePart | VideoPart, place: str, folder: Path, before: int, left: Pixels
-    ) -> list[Path]:
-        """The images that a part shows, as files in the request's folder; what they take is taken from `left`."""
-        is_image = isinstance(part, ImagePart)
-        frames = 1 if is_image else self._settings.video_frames
-        param = f"{place}.image_url" if is_image else f"{place}.video_url"
-        if before + frames > self._settings.max_images:
-            words = f"up to {self._settings.max_images} images and frames are taken in a request"
-            raise Refusal(422, "too_many_images", words, param=param)
-        url = part.image_url.url if isinstance(part, ImagePart) else part.video_url.url
-        content = await asyncio.to_thread(from_data_url, url, "image" if is_image else "video", param)
-        source, shown = folder / f"{before}.in", folder / str(before)
-        await asyncio.to_thread(source.write_bytes, content)
-        try:
-            if is_image:
-                size = await self._decoder.run(decode_image, source, shown, self._decoder.limits, left.megapixels)
-                left.take(size, 1)
-                return [shown]
-            await asyncio.to_thread(shown.mkdir)
-            paths: list[Path]
-            paths, size = await self._decoder.run(
-                decode_frames, source, shown, frames, self._decoder.limits, left.megapixels
-            )
-            left.take(size, len(paths))
-            return paths
-        except Refusal as refusal:
-            refusal.param = param
-            raise
-        finally:
-            source.unlink(missing_ok=True)
+    async def _check_context(self, media: Sequence[Medium], most: int) -> None:
+        """Raises Refusal (422) where the images alone are more than the model's context, before they are decoded.
+
+        What the text takes is counted by the process that holds the model, before it computes anything.
+        """
+        sizes = [medium.size for medium in media for _ in range(medium.images)]
+        tokens = await self._model.image_tokens(sizes) if sizes else 0
+        context = self._model.context
+        if context and tokens + most > context:
+            words = f"{tokens} tokens of images alone with max_tokens {most} exceed {context}"
+            raise Refusal(422, "context_length_exceeded", words, param="messages")
 
 
-@dataclass(slots=True)
-class Pixels:
-    """How many millions of pixels a request may still show."""
+def _texts(entry: Message) -> list[str]:
+    """The texts of a message."""
+    content = entry.content or ""
+    return [content] if isinstance(content, str) else [part.text for part in content if isinstance(part, TextPart)]
 
-    megapixels: float
 
-    def take(self, size: tuple[int, int], images: int) -> None:
-        self.megapixels -= size[0] * size[1] * images / 1e6
+def _messages(body: ChatRequest, media: Sequence[Medium]) -> tuple[dict[str, Any], ...]:
+    """The messages as the engine takes them, with an image block for each image of the media."""
+    remaining = iter(media)
+    messages = []
+    for entry in body.messages:
+        content = entry.content or ""
+        blocks: list[dict[str, Any]] = []
+        for part in [TextPart(type="text", text=content)] if isinstance(content, str) else content:
+            if isinstance(part, TextPart):
+                blocks.append(text_block(part.text))
+            else:
+                blocks += [image_block()] * next(remaining).images
+        messages.append(message("system" if entry.role == "developer" else entry.role, *blocks))
+    return tuple(messages)
 
 
 def answer_grammar(body: ChatRequest, most: int) -> str:

@@ -93,40 +93,54 @@ def _outcome(work: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[str,
         return "failed", type(error).__name__
 
 
-def decode_image(source: Path, target: Path, limits: Limits, left_megapixels: float = float("inf")) -> tuple[int, int]:
-    """Write an image as PNG, upright. Returns width and height.
-
-    Raises Refusal (422) for one that is larger than an image may be, or than what the request has left.
-    """
+def measure_image(source: Path, limits: Limits) -> tuple[int, int]:
+    """Width and height of an image, by its head. Raises Refusal (422) for one that is larger than an image may be."""
     try:
-        width, height = image_size(source)
-        _check_size(width, height, limits)
-        _check_left(width, height, 1, left_megapixels)
+        size = image_size(source)
+    except ImageError as error:
+        raise _undecodable(error) from error
+    _check_size(*size, limits)
+    return size
+
+
+def decode_image(source: Path, target: Path, limits: Limits) -> None:
+    """Write an image as PNG, upright. Raises Refusal (422) as `measure_image` does."""
+    measure_image(source, limits)
+    try:
         upright = open_image(source, formats=IMAGE_FORMATS)
     except ImageError as error:
-        if isinstance(error.__cause__, MemoryError):
-            raise error.__cause__ from None
-        raise Refusal(422, "undecodable", DAMAGED) from error
+        raise _undecodable(error) from error
     upright.save(target, format="PNG", compress_level=1)
-    return upright.size
 
 
-def decode_frames(
-    source: Path, folder: Path, count: int, limits: Limits, left_megapixels: float = float("inf")
-) -> tuple[list[Path], tuple[int, int]]:
-    """Write `count` frames of a video, evenly spread over its time, each the middle of its part, as PNG.
+def _undecodable(error: ImageError) -> Exception:
+    return error.__cause__ if isinstance(error.__cause__, MemoryError) else Refusal(422, "undecodable", DAMAGED)
 
-    Returns the files, and width and height of each. Raises Refusal (422) as `decode_image` does.
+
+def measure_frames(source: Path, count: int, limits: Limits) -> tuple[int, tuple[int, int]]:
+    """By how many frames `decode_frames` shows a video, and width and height of each, without decoding any.
+
+    Raises Refusal (422) for a video that is too large or too long.
     """
     info = _checked(source, limits)
-    _check_left(info.width, info.height, count, left_megapixels)
-    middles = [(n + 0.5) / count * info.duration_s for n in range(count)]
-    wanted = sorted({min(frame_at(source, time_s), info.frames - 1) for time_s in middles})
+    return len(_middles(source, count, info)), (info.width, info.height)
+
+
+def decode_frames(source: Path, folder: Path, count: int, limits: Limits) -> list[Path]:
+    """Write `count` frames of a video, evenly spread over its time, each the middle of its part, as PNG; a short video
+    has fewer. Returns the files. Raises Refusal (422) as `measure_frames` does."""
     paths = []
+    wanted = _middles(source, count, _checked(source, limits))
     for number, frame in sorted(read_frames(source, wanted).items()):
         paths.append(folder / f"{number}.png")
         Image.fromarray(frame).save(paths[-1], format="PNG", compress_level=1)
-    return paths, (info.width, info.height)
+    return paths
+
+
+def _middles(source: Path, count: int, info: VideoInfo) -> list[int]:
+    """The frames in the middle of each of `count` equal parts of a video."""
+    middles = [(n + 0.5) / count * info.duration_s for n in range(count)]
+    return sorted({min(frame_at(source, time_s), info.frames - 1) for time_s in middles})
 
 
 def decode_phases(
@@ -203,11 +217,6 @@ def _checked(source: Path, limits: Limits) -> VideoInfo:
 def _check_size(width: int, height: int, limits: Limits) -> None:
     if width * height > limits.megapixels * 1e6:
         raise Refusal(422, "too_many_pixels", f"{width}x{height} pixels; up to {limits.megapixels:g} million are taken")
-
-
-def _check_left(width: int, height: int, images: int, left_megapixels: float) -> None:
-    if width * height * images > left_megapixels * 1e6:
-        raise Refusal(422, "too_many_pixels", "the images of the request have more pixels together than are taken")
 
 
 def _check_length(duration_s: float, frames: int, limits: Limits) -> None:

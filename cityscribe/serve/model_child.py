@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -25,6 +26,7 @@ from cityscribe.engine.members import Setup
 from cityscribe.engine.request import Answer, Listener, Problem, Request
 from cityscribe.files import InputError
 from cityscribe.records import image_block, message, text_block, text_of
+from cityscribe.serve.counting import count_images
 
 if TYPE_CHECKING:  # the process that listens imports this module too, and needs none of these
     from cityscribe.engine.local import LocalEngine
@@ -84,8 +86,9 @@ class Refused:
     at: tuple[str, ...] = ()  # where in the code, for the log; of bugs only
 
 
-def hold_model(connection: Connection, checkpoint: str, drafts: Path, setup: Setup) -> None:
-    """Load a checkpoint, then answer what comes. Drafts are taken from the training answers in `drafts`."""
+def hold_model(connection: Connection, checkpoint: str, drafts: Path, setup: Setup, sizes: Connection) -> None:
+    """Load a checkpoint, then answer what comes. Drafts are taken from the training answers in `drafts`. Over `sizes`
+    it tells how many tokens images are (`counting`)."""
     logging.disable(logging.WARNING)
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", PRIMITIVES)  # read when the first one is made
     from cityscribe.engine.local import load
@@ -101,6 +104,7 @@ def hold_model(connection: Connection, checkpoint: str, drafts: Path, setup: Set
     engine.context = (
         getattr(text_config, "max_position_embeddings", None) or 0
     )  # not every architecture has such a limit
+    threading.Thread(target=count_images, args=(sizes, engine.processor), daemon=True).start()
     connection.send(Ready(engine.context))
     while (batch := connection.recv()) is not None:
         if isinstance(batch, list):  # otherwise: a request that was given up as its answer was finished

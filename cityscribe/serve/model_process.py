@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from cityscribe.engine.members import Setup
 from cityscribe.engine.request import Request
 from cityscribe.files import InputError
 from cityscribe.serve.child import Child
+from cityscribe.serve.counting import Counting
 from cityscribe.serve.log import log, log_bug
 from cityscribe.serve.metrics import Metrics
 from cityscribe.serve.model_child import Asked, Piece, Ready, Refused, Said, hold_model
@@ -45,6 +46,7 @@ class ModelProcess:
 
     def __init__(self, checkpoint: str, drafts: Path, setup: Setup, timeout_s: float, metrics: Metrics) -> None:
         self.ready = False
+        self.context = 0  # tokens of a question and its answer together; 0 while it is not known, or without a limit
         self.pid: int | None = None
         self._checkpoint, self._drafts, self._setup, self._metrics = checkpoint, drafts, setup, metrics
         self._timeout_s = timeout_s  # for which the process may show no life
@@ -52,6 +54,7 @@ class ModelProcess:
         self._waiting: deque[_Ticket] = deque()
         self._running: dict[int, _Ticket] = {}
         self._child: Child | None = None
+        self._counting: Counting | None = None
         self._wake = asyncio.Event()
         self._runs: asyncio.Task[None] | None = None
         self._loaded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -104,6 +107,11 @@ class ModelProcess:
         finally:
             self._leave(ticket)
 
+    async def image_tokens(self, sizes: Sequence[tuple[int, int]]) -> int:
+        """How many tokens images of these sizes (width and height) are at least; 0 while no model is ready."""
+        counting = self._counting if self.ready else None
+        return 0 if counting is None else await asyncio.to_thread(counting.ask, list(sizes))
+
     def _leave(self, ticket: _Ticket) -> None:
         ticket.left = True
         if ticket in self._waiting:
@@ -117,7 +125,9 @@ class ModelProcess:
             await asyncio.sleep(PAUSES_S[min(failures, len(PAUSES_S) - 1)])
             failures += 1
             try:
-                self._child = Child(hold_model, self._checkpoint, self._drafts, self._setup)
+                self._counting = Counting()
+                self._child = Child(hold_model, self._checkpoint, self._drafts, self._setup, self._counting.other_end)
+                self._counting.other_end.close()
                 self.pid = self._child.process.pid
                 await self._load(self._child)
                 async for _ in self._batches(self._child):
@@ -129,8 +139,11 @@ class ModelProcess:
             finally:
                 self.ready = False
                 child, self._child = self._child, None
+                counting, self._counting = self._counting, None
                 if child is not None:
                     await asyncio.shield(child.stop())
+                if counting is not None:
+                    counting.close()
             for ticket in self._running.values():
                 ticket.events.put_nowait(interrupted())
             log("model-process-ended", interrupted=len(self._running), waiting=len(self._waiting))
@@ -147,7 +160,7 @@ class ModelProcess:
         if isinstance(said, str):
             raise InputError(said)
         if isinstance(said, Ready):
-            self.ready = True
+            self.ready, self.context = True, said.context
             self._metrics.count("cityscribe_model_starts_total")
             log("model-ready", pid=self.pid, seconds=round(time.monotonic() - began, 2))
             if not self._loaded.done():

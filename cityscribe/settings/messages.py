@@ -28,8 +28,9 @@ def _message(entry: Any, sections: type[BaseModel], given: Mapping[Place, str], 
     if entry["type"] == "extra_forbidden":
         known = _names(sections, place[:-1])
         near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
-        if place[-1] in known:  # of another member than the one that is chosen
-            return f"{where}: {name}: is no setting of this kind"
+        if place[-1] in known:  # of other members than the one that is chosen, as an earlier `init` wrote for all
+            kinds = " or ".join(_kinds_with(sections, place))
+            return f"{where}: {name}: is a setting of kind {kinds} only; remove it, or set {'.'.join(place[:-1])}.kind"
         hint = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known)}"
         return f"{where}: {name}: no such setting; {hint}"
     if entry["type"] == "missing":
@@ -53,6 +54,17 @@ def _names(sections: type[BaseModel], place: Place) -> list[str]:
         fields = [section.model_fields[part] for section in found if part in section.model_fields]
         found = [inner for field in fields for inner in sections_of(field)]
     return list(dict.fromkeys(name for section in found for name in section.model_fields))
+
+
+def _kinds_with(sections: type[BaseModel], place: Place) -> list[str]:
+    """The members of the union at a place that have a setting, which is the last part of the place."""
+    found = [sections]
+    fields: list[FieldInfo] = []
+    for part in place[:-1]:
+        fields = [section.model_fields[part] for section in found if part in section.model_fields]
+        found = [inner for field in fields for inner in sections_of(field)]
+    unions = [marker for field in fields for marker in field.metadata if isinstance(marker, OneOf)]
+    return [name for union in unions for name in union.names() if place[-1] in union.section(name).model_fields]
 
 
 def sections_of(field: FieldInfo) -> list[type[BaseModel]]:

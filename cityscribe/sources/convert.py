@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cityscribe.files import InputError
+from cityscribe.files import InputError, naming
 from cityscribe.records import Problem, Sample
 from cityscribe.sources.llava import write_llava
 from cityscribe.sources.messages import write_messages
@@ -61,7 +61,8 @@ def write_converted(
         if image in names or place.exists():
             raise InputError(f"{root / image}: an image of the name of a file of samples; rename it")
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / image, place)
+        with naming(place):
+            shutil.copyfile(root / image, place)
         if progress is not None:
             progress(done, len(images))
     os.replace(partial, target)

@@ -6,7 +6,6 @@ made again from the files.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from cityscribe.files import InputError
+from cityscribe.files import InputError, whole_file
 from cityscribe.tokens.encode import Encoded
 from cityscribe.tokens.media import MediaItem
 
@@ -45,13 +44,11 @@ def write_block(path: Path, conversations: Sequence[Encoded]) -> None:
         values = [each.token_inputs.get(name, np.empty(0, dtype=np.int64)) for each in conversations]
         arrays[f"inputs.{name}"] = _joined(values)
         arrays[f"inputs.{name}.lengths"] = np.array([len(each) for each in values])
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        save_file(arrays, partial)
-        os.replace(partial, path)
+        with whole_file(path, shared=True) as partial:
+            save_file(arrays, partial)
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written: {error}") from error
+        raise InputError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}") from error
 
 
 class Block:

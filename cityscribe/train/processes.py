@@ -65,6 +65,20 @@ def from_all(value: T) -> list[T]:
     return list(gather_object([value]))
 
 
+def lost_another(error: BaseException | None) -> bool:
+    """Whether an exception says that another of the processes is gone: gloo and NCCL find their connection closed."""
+    while error is not None and count() > 1:
+        told = f"{type(error).__name__} {error}"
+        if isinstance(error, RuntimeError) and any(sign in told for sign in LOST):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "DistBackendError", "DistNetworkError")
+"""What stands in the errors of torch.distributed when a process that it waits for has ended."""
+
+
 def whole(tensor: Tensor) -> Tensor:
     """A tensor of which each process may hold a part, whole on every process. All of them have to call this."""
     from torch.distributed.tensor import DTensor

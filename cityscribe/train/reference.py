@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -21,7 +20,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from cityscribe.files import InputError, remove_folder
+from cityscribe.files import InputError, remove_folder, whole_file
 from cityscribe.models.tuning.lora import is_adapter
 from cityscribe.records import Sample
 from cityscribe.train import processes
@@ -178,9 +177,8 @@ def write_reference(path: Path, keys: Sequence[Sequence[str]], found: Logprobs, 
         [("sample", pa.string()), ("logprobs", pa.list_(pa.float64()))], metadata={"model": model, "weights": digest}
     )
     table = pa.table({"sample": list(rows), "logprobs": list(rows.values())}, schema=schema)
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(table, partial, compression="zstd")
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
 
 
 def read_reference(path: Path, model: str, digest: str) -> dict[str, np.ndarray]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -25,7 +24,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from cityscribe.files import InputError
+from cityscribe.files import InputError, naming, write_text
 from cityscribe.models.parts import parameter_groups
 from cityscribe.models.settings import Part
 from cityscribe.train import processes
@@ -241,7 +240,8 @@ class TreeTrainer(Trainer):
             "grad_norm": logs["grad_norm"],
             **speeds,
         }
-        with (self.out / "curve.jsonl").open("a", encoding="utf-8") as curve:
+        file = self.out / "curve.jsonl"
+        with naming(file), file.open("a", encoding="utf-8") as curve:
             curve.write(json.dumps(line) + "\n")
         if self.progress is not None:
             self.progress(self.state.global_step, self.state.max_steps, logs["loss"], *speeds.values())
@@ -276,9 +276,7 @@ def cut_curve(curve: Path, step: int) -> None:
     """Take the lines after a step out of a curve, and one that a kill left unfinished: they will be written again."""
     lines = curve.read_text(encoding="utf-8").splitlines(keepends=True) if curve.exists() else []
     kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-    partial = curve.with_name(curve.name + ".partial")
-    partial.write_text("".join(kept), encoding="utf-8")
-    os.replace(partial, curve)
+    write_text(curve, "".join(kept))
 
 
 def read_curve(curve: Path) -> list[dict[str, float]]:

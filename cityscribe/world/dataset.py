@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from cityscribe.files import write_text
 from cityscribe.media.video import write_video
 from cityscribe.traffic.scenario import ROLES
 from cityscribe.world.captions import pedestrian_caption, vehicle_caption
@@ -68,7 +69,7 @@ def _write_views(root: Path, results: list[tuple[str, list[str]]]) -> None:
     """The list of reference views: the overhead views of each scenario."""
     rows = ["Scene,View1,View2,View3,View4"]
     rows += [",".join([name, *views, *[""] * (4 - len(views))]) for name, views in sorted(results) if views]
-    (root / "view_used_as_main_reference_for_multiview_scenario.csv").write_text("\n".join(rows) + "\n")
+    write_text(root / "view_used_as_main_reference_for_multiview_scenario.csv", "\n".join(rows) + "\n")
 
 
 def _jobs(settings: WorldSettings) -> Iterable[_Job]:

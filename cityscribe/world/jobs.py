@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cityscribe.files import InputError
+from cityscribe.files import InputError, write_bytes, write_text
 from cityscribe.media.kinds import VIDEO_SUFFIXES
 from cityscribe.media.video import probe
 from cityscribe.workers import worker_processes
@@ -72,8 +72,7 @@ def _begin(partial: Path, notes: Path, made_from: str) -> None:
         return
     shutil.rmtree(partial, ignore_errors=True)
     notes.mkdir(parents=True)
-    (notes / "made_from.json.partial").write_text(made_from)
-    os.replace(notes / "made_from.json.partial", notes / "made_from.json")
+    write_text(notes / "made_from.json", made_from)
 
 
 def _each(calls: list[tuple[Any, Path, Path, Any]], workers: int) -> Iterable[Any]:
@@ -108,9 +107,7 @@ def _do(call: tuple[Callable[[Path, Any], Any], Path, Path, Any]) -> Any:
         noted["files"][name] = _digest(path)
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(path, folder / name)
-    partial = note.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(noted))
-    os.replace(partial, note)
+    write_bytes(note, json.dumps(noted).encode(), shared=True)
     shutil.rmtree(own)
     return noted["result"]
 
@@ -133,4 +130,4 @@ def _digest(path: Path) -> str:
 def dump(path: Path, value: Any) -> None:
     """Write JSON, with the folders that it needs."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")

@@ -20,7 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from cityscribe.files import InputError
+from cityscribe.files import InputError, write_bytes, write_text
 from cityscribe.letters import ASK, listed
 from cityscribe.records import image_block, message, text_block
 from cityscribe.world.event import sample_event
@@ -96,7 +96,7 @@ def _write_picture(root: Path, job: _Job) -> dict[str, Any]:
     path = Path("images", job.split, f"{job.number:05d}.jpg")
     (root / path).parent.mkdir(parents=True, exist_ok=True)
     coded = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-    (root / path).write_bytes(coded.tobytes())
+    write_bytes(root / path, coded.tobytes())
     seen = [thing for thing in things if thing.solid.kind != "fixture" and thing.visible >= 0.3 and thing.pixels >= 60]
     rows = [_row(job, path.as_posix(), task) for task in tasks]
     truth = {"image": path.as_posix(), "facts": facts, "things": [_thing(thing, camera) for thing in seen]}
@@ -157,7 +157,7 @@ def _finish(root: Path, results: list[dict[str, Any]]) -> None:
 
 
 def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 # What is asked

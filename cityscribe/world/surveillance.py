@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cityscribe.files import write_text
 from cityscribe.media.video import write_video
 from cityscribe.world.clips import ClipJob, ClipSettings, clip_jobs
 from cityscribe.world.event import sample_event
@@ -63,10 +64,10 @@ def _write_clip(root: Path, job: ClipJob) -> tuple[str, str, str, int, int]:
 def _write_lists(root: Path, results: list[tuple[str, str, str, int, int]]) -> None:
     for split, name in (("train", "Anomaly_Train.txt"), ("test", "Anomaly_Test.txt")):
         lines = [path for where, _, path, _, _ in results if where == split]
-        (root / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        write_text(root / name, "".join(f"{line}\n" for line in lines))
     times = [
         f"{Path(path).name}  {name}  {first}  {last}  -1  -1\n"
         for split, name, path, first, last in results
         if split == "test"
     ]
-    (root / "Temporal_Anomaly_Annotation_for_Testing_Videos.txt").write_text("".join(times), encoding="utf-8")
+    write_text(root / "Temporal_Anomaly_Annotation_for_Testing_Videos.txt", "".join(times))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cityscribe.files import write_text
 from cityscribe.media.video import write_video
 from cityscribe.world.clips import ClipJob, ClipSettings, clip_jobs
 from cityscribe.world.event import sample_street
@@ -85,6 +86,6 @@ def _write_lists(root: Path, results: list[tuple[str, str, str, list[tuple[float
             for begin, end, action in spans
             if where == split
         ]
-        (root / "annotation" / f"{split}.txt").write_text("".join(lines), encoding="utf-8")
+        write_text(root / "annotation" / f"{split}.txt", "".join(lines))
     rows = [f"{name},['{ANIMALS[species].group}']\n" for _, name, species, _ in results]
-    (root / "AR_metadata.csv").write_text("video_id,list_animal_parent_class\n" + "".join(rows), encoding="utf-8")
+    write_text(root / "AR_metadata.csv", "video_id,list_animal_parent_class\n" + "".join(rows))

@@ -14,6 +14,7 @@ from cityscribe.prepare.stage import prepare
 from cityscribe.project import Settings, dump_settings
 from cityscribe.sources.wts import read_wts
 from cityscribe.traffic.scenario import PHASES, ROLES
+from tests.inert import EVIL
 from tests.media.numbered_video import HEIGHT, WIDTH, numbered_frame
 from tests.report.run_folder import write_model
 from tests.sources import tree
@@ -40,7 +41,8 @@ def data_set(root: Path) -> Path:
             boxes = [tree.box(ids_a_frame * (2 + 4 * n), (x, 28, 10 + n, 12), phase_number=str(n)) for n in range(5)]
             tree.add_boxes(root, name, "overhead", stem, role, boxes, where)
     external = root / "external" / "BDD_PC_5K"
-    tree.add_external(external, HOSTILE, phases=[_phase(2, "train")])
+    phase = {name: f"{value} {EVIL}" if "caption" in name else value for name, value in _phase(2, "train").items()}
+    tree.add_external(external, HOSTILE, phases=[phase])
     boxes = external / "annotations" / "bbox_annotated" / "train" / f"{HOSTILE}_bbox.json"
     tree.write(boxes, {"annotations": [tree.box(10, (20, 28, 12, 12), phase_number=2)]})
     _video(external / "videos" / "train" / f"{HOSTILE}.mp4", 10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,11 +18,13 @@ from PIL import Image
 
 from cityscribe.browse.library import Entry, Library, entry_id
 from cityscribe.browse.server import browse
+from cityscribe.files import read_json, write_json
 from cityscribe.project import resolve
 from cityscribe.records import Sample, image_block, message, text_block, write_samples
 from cityscribe.sources.wts import read_wts
 from cityscribe.traffic.meta import TrafficMeta
 from tests.browse.made import ASKED, BOXED, FRAMES, HOSTILE, data_set, library_of, unplayable
+from tests.inert import EVIL
 from tests.media.numbered_video import BITS, CELL, HEIGHT, WIDTH
 from tests.serve.chromium import CHROMIUM, Page, browser
 
@@ -230,7 +233,22 @@ def test_names_and_captions_are_text_and_never_markup(page: Page, address: str) 
     opened(page, address, entry_id("train", HOSTILE))
     assert page.run("document.querySelector('h2').textContent") == HOSTILE
     assert page.run("document.querySelectorAll('#detail h2 b, #detail dd i').length") == 0
-    assert "<i>The road</i>" in page.run("document.querySelector('#phases').textContent")
+    assert page.run("document.querySelector('#phases').textContent").count(EVIL) >= 2
+    assert page.run("document.querySelectorAll('img[src=x], #detail script').length") == 0
+    assert page.complaints == []
+
+
+def test_what_a_model_says_is_text_and_never_markup(page: Page, run_dir: Path, tmp_path: Path) -> None:
+    copy = tmp_path / run_dir.name
+    shutil.copytree(run_dir, copy)
+    predictions = read_json(copy / "predictions.json")
+    for segment in predictions[ASKED]:
+        segment["caption_pedestrian"] = segment["caption_vehicle"] = f"{EVIL} says the model."
+    write_json(copy / "predictions.json", predictions)
+    opened(page, served_here(library_of(copy)), entry_id("val", ASKED))
+    page.wait(f"document.querySelector('#phases').textContent.includes({json.dumps(EVIL)})")
+    assert page.run("document.querySelectorAll('img[src=x], #detail script').length") == 0
+    assert page.complaints == []
 
 
 def test_differences_are_marked_and_nothing_leaves_the_machine(page: Page, address: str) -> None:

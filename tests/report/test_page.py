@@ -16,6 +16,7 @@ import pytest
 from cityscribe.files import InputError, read_json, write_json
 from cityscribe.records import read_samples, write_samples
 from cityscribe.report.page import write_report
+from tests.inert import assert_nothing_runs
 from tests.report.run_folder import build_run, settings
 
 VOID = {"meta", "link", "img", "br", "hr", "line"}
@@ -151,6 +152,7 @@ def test_text_of_the_run_is_inert(run_dir: Path, tmp_path: Path) -> None:
     assert all(image["src"].startswith("data:image/jpeg") for image in page.all("img"))
     assert page.text.count("prediction <script>alert('x')</script>") >= 5
     assert page.text.count("user <script>alert('x')</script>") == 2 * 25
+    assert_nothing_runs((tmp_path / "out" / "index.html").read_text("utf-8"))
 
 
 @pytest.mark.parametrize(

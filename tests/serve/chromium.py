@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,6 +83,19 @@ class Page:
         )
         self.send("Page.navigate", url=address)
         self.wait("document.readyState == 'complete' && !location.href.startsWith('about:')")
+
+    def show(self, content: str) -> None:
+        """Open a page that is given as text."""
+        with tempfile.NamedTemporaryFile("w", suffix=".html", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            self.send("Page.navigate", url=f"file://{file.name}")
+            self.wait(f"document.readyState == 'complete' && location.href.endsWith('{Path(file.name).name}')")
+
+    def note_alerts(self) -> None:
+        """From the next page on, `alerts` lists what `alert` was called with."""
+        script = "globalThis.alerts = []; globalThis.alert = (text) => alerts.push(text);"
+        self.send("Page.addScriptToEvaluateOnNewDocument", source=script)
 
     def choose_file(self, selector: str, path: Path) -> None:
         root = self.send("DOM.getDocument")["root"]["nodeId"]

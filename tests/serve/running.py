@@ -37,7 +37,7 @@ TIGHT = {
     "serve.max_characters": "2000",
     "serve.max_images": "4",
     "serve.video_frames": "3",
-    "serve.max_tokens": "500",
+    "serve.max_tokens": "2040",
     "serve.receive_timeout_s": "2",
     "serve.timeout_s": "60",
     "serve.queue": "12",

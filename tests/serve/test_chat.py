@@ -181,7 +181,7 @@ BAD: list[tuple[str, int, str, dict[str, Any]]] = [
     ("half a character", 422, "invalid", {"messages": [user("What \ud83d?")]}),
     ("half a character in a stop", 422, "invalid", {"stop": "\udc00"}),
     ("half a character in an option", 422, "invalid", {"structured_outputs": {"choice": ["\ud83d"]}}),
-    ("too many tokens", 422, "max_tokens", {"max_tokens": 501}),
+    ("too many tokens", 422, "max_tokens", {"max_tokens": 2041}),
     ("no tokens", 422, "invalid", {"max_tokens": 0}),
     ("five stops", 422, "invalid", {"stop": list("abcde")}),
     ("an empty stop", 422, "invalid", {"stop": ""}),
@@ -306,6 +306,15 @@ def test_the_pixels_of_a_request_are_limited(service: Running) -> None:
         ask(service, user(*parts, "What?"))
     assert refused.value.code == "too_many_pixels"
     assert ask(service, user(*parts[:3], "What?"), max_tokens=1).usage.completion_tokens == 1
+
+
+def test_images_that_exceed_the_context_are_refused_before_they_are_decoded(service: Running) -> None:
+    # Its head is whole, so that its size is known; decoding it would show that it is torn.
+    torn = image_part(encoded(picture(size=(400, 300)))[:2000])
+    for max_tokens, code in ((2033, "context_length_exceeded"), (2032, "undecodable")):  # 16 tokens an image, of 2,048
+        with pytest.raises(openai.UnprocessableEntityError) as refused:
+            ask(service, user(torn, "What?"), max_tokens=max_tokens)
+        assert refused.value.code == code
 
 
 def test_too_large_an_image_is_refused_by_its_header(service: Running) -> None:

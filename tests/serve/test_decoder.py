@@ -7,20 +7,19 @@ import errno
 import os
 import random
 import signal
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cityscribe.serve.chat import Chat, Pixels
-from cityscribe.serve.chat_request import VideoPart
+from cityscribe.serve.chat_media import decode, receive
+from cityscribe.serve.chat_request import ChatRequest
 from cityscribe.serve.decoder import Decoder
-from cityscribe.serve.decoding import decode_frames, decode_image
+from cityscribe.serve.decoding import decode_frames, decode_image, measure_frames
 from cityscribe.serve.metrics import Metrics
 from cityscribe.serve.refusal import Refusal
 from cityscribe.serve.settings import ServeSettings
@@ -103,15 +102,17 @@ def test_one_frame_of_a_clip_is_a_frame_of_a_clip(tmp_path: Path) -> None:
     """With `serve.video_frames: 1` a clip is still decoded as one, and a picture is still none."""
     video = data_url(clip(tmp_path), "video/mp4")
 
+    async def shown(decoder: Decoder, url: str) -> list[Path]:
+        limits = ServeSettings(video_frames=1)
+        asked = {"role": "user", "content": [{"type": "video_url", "video_url": {"url": url}}]}
+        body = ChatRequest.model_validate({"model": "m", "messages": [asked]})
+        media = await receive(body, tmp_path, decoder, limits)
+        assert [(medium.images, medium.size) for medium in media] == [(1, (112, 48))]
+        return await decode(media, tmp_path, decoder, limits)
+
     async def work(decoder: Decoder) -> list[Any]:
-        chat = Chat("m", cast(Any, None), decoder, ServeSettings(video_frames=1), tmp_path)
-        found = []
-        for url in (video, data_url(encoded(picture()))):
-            part = VideoPart.model_validate({"type": "video_url", "video_url": {"url": url}})
-            folder = Path(tempfile.mkdtemp(dir=tmp_path))
-            images = chat._images(part, "p", folder, 0, Pixels(10))
-            found += await asyncio.gather(images, return_exceptions=True)
-        return found
+        urls = (video, data_url(encoded(picture())))
+        return [(await asyncio.gather(shown(decoder, url), return_exceptions=True))[0] for url in urls]
 
     frames, refused = with_decoder(work)
     assert [number_of(np.array(Image.open(path))) for path in frames] == [10]
@@ -137,9 +138,10 @@ def test_frames_are_the_middles_of_equal_parts(tmp_path: Path) -> None:
     clip(tmp_path, frames=20)
 
     async def work(decoder: Decoder) -> list[Path]:
-        paths: list[Path]
-        paths, size = await decoder.run(decode_frames, tmp_path / "clip.mp4", tmp_path, 4, decoder.limits)
-        assert Image.open(paths[0]).size == size
+        clip_file = tmp_path / "clip.mp4"
+        count, size = await decoder.run(measure_frames, clip_file, 4, decoder.limits)
+        paths: list[Path] = await decoder.run(decode_frames, clip_file, tmp_path, 4, decoder.limits)
+        assert [Image.open(path).size for path in paths] == [size] * count
         return paths
 
     assert [number_of(np.array(Image.open(path))) for path in with_decoder(work)] == [2, 7, 12, 17]

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from cityscribe.traffic.scenario import PHASES
+from tests.inert import EVIL
 from tests.media.numbered_video import number_of
 from tests.serve.chromium import CHROMIUM, Page, browser
 from tests.serve.running import Running, clip
@@ -131,3 +132,30 @@ def test_boxes_and_phases_are_loaded_and_bad_files_named(opened: Page, tmp_path:
     (tmp_path / "boxes.json").write_text("[<b>")
     opened.choose_file("#load", tmp_path / "boxes.json")
     opened.wait("document.querySelector('#status').className == 'wrong'")
+
+
+def test_what_a_model_or_a_file_says_is_text_and_never_markup(service: Running, page: Page, tmp_path: Path) -> None:
+    named = tmp_path / '"><img src=x onerror=alert(3)>.mp4'
+    clip(tmp_path)
+    (tmp_path / "clip.mp4").rename(named)
+    page.complaints.clear()
+    page.open(service.address, (1280, 900))
+    page.wait("document.querySelector('#model').textContent.startsWith('model ')")
+    page.choose_file("#file", named)
+    page.wait("video.readyState >= 2 && overlay.width == 112")
+    phase = {"phase": "action", "start_s": 0, "end_s": 1, "images": [], "note": EVIL, "pedestrian": None, "facts": None}
+    answer = {"phase": "action", "role": "pedestrian", "text": EVIL, "finish": "stop"}
+    facts = {"phase": "action", "values": {EVIL: {EVIL: EVIL}}, "finish": "stop"}
+    failed = {"status": "failed", "error": {"message": EVIL}}
+    for event, value in (("phases", {"phases": [phase]}), ("answer", answer), ("facts", facts), ("status", failed)):
+        page.run(f"happened({json.dumps(event)}, {json.dumps(value)})")
+    page.run(f"seek(0.5); $('question').value = {json.dumps(EVIL)}")
+    for chunk in ({"choices": [{"delta": {"content": EVIL}}]}, {"error": {"message": EVIL}}):
+        stream = f": ping\n\ndata: {json.dumps(chunk)}\n\ndata: [DONE]\n\n"
+        page.run(f"fetch = async () => new Response({json.dumps(stream)}); ask(new Event('submit'))")
+        page.wait("document.querySelector('#said dd').textContent != '…'")
+    shown = page.run("document.body.textContent")
+    assert shown.count(EVIL) >= 9
+    assert shown.count(named.name) >= 2
+    assert page.run("document.querySelectorAll('img[src=x], main script, body *[onerror]').length") == 0
+    assert page.complaints == []

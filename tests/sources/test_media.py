@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from cityscribe.media.images import open_image
 from cityscribe.media.video import probe
 from cityscribe.prepare.conversations import prepare_conversations
 from cityscribe.prepare.settings import PrepareSettings
-from cityscribe.records import read_samples
+from cityscribe.records import Problem, read_samples
 from cityscribe.sources import SOURCES
 from cityscribe.sources.check import check_samples
 from tests.media.test_containers import CODECS, COUNT, ts_packets, write
@@ -117,3 +118,19 @@ def test_deep_turned_and_strange_images_are_said_or_shown_upright(tmp_path: Path
         width, height = open_image(shown["phone.jpg"][0]).size
         assert height > width
         assert np.asarray(open_image(shown["thermal.png"][0])).std() > 60
+
+
+def test_an_image_of_an_extreme_shape_is_named_with_its_samples_and_kept(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    for name, size in {"wide.png": (1000, 4), "usual.png": (40, 30)}.items():
+        Image.new("RGB", size).save(root / name)
+    data_set(root, ["wide.png", "usual.png"], [])
+    samples, _ = SOURCES["llava"].read(root)
+    again = [replace(sample, meta=replace(sample.meta, scenario=f"{sample.meta.scenario}-b")) for sample in samples]
+    problems: list[Problem] = []
+    prepare_conversations([*samples, *again], root, PrepareSettings(), tmp_path / "out", problems=problems)
+    (found,) = problems
+    assert str(found).startswith("warning: wide.png: sample wide.png: is 1000x4 pixels: ")
+    assert str(found).endswith("; shown by 2 samples")
+    assert len(read_samples(tmp_path / "out" / "train.parquet")) == 4

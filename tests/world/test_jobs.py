@@ -126,6 +126,7 @@ def _die_after(last: int) -> None:
     os.replace = dying(os.replace)
     jobs.shutil.rmtree = dying(jobs.shutil.rmtree)
     Path.write_text = dying(Path.write_text)
+    Path.write_bytes = dying(Path.write_bytes)
     Path.mkdir = dying(Path.mkdir)
 
 

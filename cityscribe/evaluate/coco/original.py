@@ -17,7 +17,7 @@ from typing import IO
 
 from cityscribe.evaluate.coco.lexicon import package_folder
 from cityscribe.evaluate.coco.tokens import one_line
-from cityscribe.files import InputError
+from cityscribe.files import InputError, naming
 
 JAVA_OPTIONS = ("-Duser.language=en", "-Duser.country=US", "-Dfile.encoding=UTF-8", "-XX:+UseSerialGC")
 START_S = 300.0  # to read its tables takes METEOR ten seconds, and more on a busy machine
@@ -39,7 +39,8 @@ def original_tokens(captions: Sequence[str]) -> list[list[str]]:
     jar = package_folder() / "tokenizer" / "stanford-corenlp-3.4.1.jar"
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "captions.txt"
-        file.write_text("\n".join(map(one_line, captions)), encoding="utf-8")
+        with naming(file):
+            file.write_text("\n".join(map(one_line, captions)), encoding="utf-8")
         command = ["-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase", str(file)]
         lines = _run_java(command, len(captions)).split("\n")
     return [[token for token in line.rstrip().split(" ") if token and token not in PUNCTUATIONS] for line in lines][

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cityscribe.files import InputError
+from cityscribe.files import InputError, naming
 
 WORD_BITS = 16
 LONGEST_PHRASE = 7  # words
@@ -106,12 +106,13 @@ def _write(folder: Path, source: Path) -> None:
         raise InputError(f"{folder.parent}: {error.strerror}; set CITYSCRIBE_CACHE to a folder to write to") from error
     try:
         words, children, starts, pairs = _compile(source)
-        (partial / "words.txt").write_text("\n".join(words), encoding="utf-8")
-        np.save(partial / "children.npy", children)
-        np.save(partial / "starts.npy", starts)
-        np.save(partial / "pairs.npy", pairs)
-        if not folder.is_dir():
-            os.replace(partial, folder)
+        with naming(folder):
+            (partial / "words.txt").write_text("\n".join(words), encoding="utf-8")
+            np.save(partial / "children.npy", children)
+            np.save(partial / "starts.npy", starts)
+            np.save(partial / "pairs.npy", pairs)
+            if not folder.is_dir():
+                os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -10,6 +10,7 @@ from PIL import Image
 from transformers import BaseImageProcessor, BatchFeature, ProcessorMixin
 from transformers.image_transforms import to_pil_image
 from transformers.image_utils import make_flat_list_of_images
+from transformers.processing_utils import MultiModalData
 
 from cityscribe.models.vlm.parts import make_tiling
 from cityscribe.models.vlm.tilings import View
@@ -93,6 +94,13 @@ class VlmProcessor(ProcessorMixin):
     @property
     def unused_input_names(self) -> list[str]:
         return [] if self.reads_text else ["image_views"]
+
+    def _get_num_multimodal_tokens(self, image_sizes: Any = None, **_: Any) -> MultiModalData:
+        """The tokens of images by their sizes (height and width), as vLLM asks for them."""
+        images: Any = self.image_processor
+        tiling = make_tiling(images.tiling, tuple(images.towers[0]["size"]))
+        views = [len(tiling.views(width, height)) for height, width in image_sizes or ()]
+        return MultiModalData([count * self.view_tokens for count in views], num_image_patches=views)
 
     def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
         """As every processor's. For a connector that reads text, with the text of the message of each image: what later

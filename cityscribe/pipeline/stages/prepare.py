@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cityscribe.files import write_text
 from cityscribe.pipeline.folders import whole
 from cityscribe.pipeline.step import Plan, Progress, Step
 from cityscribe.project import Settings
@@ -62,10 +63,12 @@ def _prepare_conversations(settings: Settings, made_from: str, progress: Progres
     if settings.prepare.rotate_options:
         samples = in_all_rotations(samples)
     with whole(settings.run_dir / "prepared", made_from) as (out, resume):
-        prepare_conversations(samples, data.path, settings.prepare, out, resume=resume, progress=progress)
+        prepare_conversations(
+            samples, data.path, settings.prepare, out, resume=resume, progress=progress, problems=problems
+        )
         _write_problems(out, problems)
 
 
 def _write_problems(out: Path, problems: list[Problem]) -> None:
     lines = [json.dumps(asdict(problem), ensure_ascii=False) + "\n" for problem in problems]
-    (out / "problems.jsonl").write_text("".join(lines), encoding="utf-8")
+    write_text(out / "problems.jsonl", "".join(lines))

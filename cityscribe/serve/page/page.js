@@ -47,7 +47,7 @@ async function* events(response) {
         const cut = line.indexOf(": ");
         found[line.slice(0, cut)] = line.slice(cut + 2);
       }
-      yield found;
+      if (found.data) yield found; // a comment, which keeps the connection open, has none
     }
   }
 }
