@@ -69,8 +69,16 @@ def phase_of(span: Span, duration_s: float, tuned: bool) -> int | None:
 def without_absent(text: str, absent: Sequence[str]) -> tuple[str, int]:
     """A description without its sentences about road users that are not there, and how many those were."""
     sentences = split_sentences(text)
-    kept = [each for each in sentences if not any(SPEAKS_OF[role].search(each) for role in absent)]
+    kept = [each for each in sentences if not any(_is_about(each, role) for role in absent)]
     return (text.strip(), 0) if len(kept) == len(sentences) else (" ".join(kept), len(sentences) - len(kept))
+
+
+def _is_about(sentence: str, role: str) -> bool:
+    """Whether a sentence names a road user, or states a fact about one, such as which way "the body" faces."""
+    known = attributes()
+    return bool(SPEAKS_OF[role].search(sentence)) or any(
+        known[name].about == role for name in read_attributes(sentence)
+    )
 
 
 def confidence_of(answer: Answer) -> float | None:

@@ -10,7 +10,7 @@ from cityscribe.files import InputError, printable
 from cityscribe.media.kinds import VIDEO_SUFFIXES
 from cityscribe.media.video import VideoError, probe
 from cityscribe.prepare.views import with_boxes
-from cityscribe.sources import SOURCES
+from cityscribe.sources import SOURCES, ScenarioSource
 from cityscribe.sources.clips import clip_scenario, read_clips
 from cityscribe.sources.recognise import recognise
 from cityscribe.traffic.scenario import PHASES, Phase, Scenario, View, ViewKind
@@ -88,13 +88,14 @@ def _of_file(place: Path, kind: ViewKind, span_s: float | None) -> Clip:
 
 
 def _of_folder(place: Path, kind: ViewKind, span_s: float | None) -> list[Clip]:
-    source = recognise(place)
-    if source == "clips" or SOURCES[source].yields != "scenarios":
+    name = recognise(place)
+    source = SOURCES[name]
+    if name == "clips" or not isinstance(source, ScenarioSource):
         scenarios, problems = read_clips(place)
         found = [_clip(_name(place, s.views[0].video), s, kind, span_s) for s in scenarios]
         found += [Clip(p.file, None, problem=p.message) for p in problems if p.level == "error"]
         return sorted(found, key=lambda clip: clip.name)
-    scenarios, _ = SOURCES[source].read(place, splits=ALL_SPLITS)
+    scenarios, _ = source.read(place, splits=ALL_SPLITS)
     clips = []
     for scenario in scenarios:
         for view in scenario.views:

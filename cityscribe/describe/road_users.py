@@ -36,10 +36,11 @@ class Presence:
 
 
 def by_boxes(view: View, number: int, role: str, by: By) -> Presence:
-    """Whether a road user has a box in a span of a view, whose boxes are labelled with spans."""
-    if role == "vehicle" and view.kind == "vehicle":
+    """Whether a road user has a box in a span of a view, whose boxes are labelled with spans; `by` says whose boxes."""
+    boxed = bool(view.boxes_of(role, number))
+    if role == "vehicle" and view.kind == "vehicle" and not boxed:
         return Presence(True, "camera")
-    return Presence(bool(view.boxes_of(role, number)), by)
+    return Presence(boxed, by)
 
 
 def by_asking(engine: Engine, asked: Sequence[tuple[Request, str]]) -> list[Presence]:

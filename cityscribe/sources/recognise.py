@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from cityscribe.files import InputError
 from cityscribe.records import Problem, Sample
-from cityscribe.sources import SOURCES, Yields
+from cityscribe.sources import SOURCES, ScenarioSource, Yields
 from cityscribe.sources.listing import Certainty, Listing, list_folder
 from cityscribe.traffic.scenario import Scenario
 
@@ -75,8 +75,9 @@ def look_into(folder: Path) -> LookedInto:
 
 def found_in(source: str, items: Sequence[Scenario] | Sequence[Sample]) -> str:
     """What was read: clips, captions and boxes of scenarios; questions, clips, images, boxes of conversations."""
-    scenarios = [item for item in items if isinstance(item, Scenario)]
-    if SOURCES[source].yields == "scenarios":
+    member = SOURCES[source]
+    if isinstance(member, ScenarioSource):
+        scenarios = [item for item in items if isinstance(item, Scenario)]
         views = [view for scenario in scenarios for view in scenario.views]
         captions = sum(len(scenario.captions()) for scenario in scenarios)
         boxes = sum(len(found) for view in views for found in view.boxes.values())
@@ -89,7 +90,7 @@ def found_in(source: str, items: Sequence[Scenario] | Sequence[Sample]) -> str:
         boxes = sum(len(DRAWN_BOX.findall(name)) for name in shown)
         counts = [_count(len(samples), "question"), _count(len(clips), "clip")]
         counts += [_count(images, "image")] if images else []
-        counts += [_count(boxes, "box", "boxes")] if SOURCES[source].takes_boxes or boxes else []
+        counts += [_count(boxes, "box", "boxes")] if member.takes_boxes or boxes else []
     return f"{', '.join(counts)}; read as {source}"
 
 

@@ -81,8 +81,8 @@ def _write_clip(root: Path, job: _Job) -> list[list[str]]:
     def frames() -> Iterable[np.ndarray]:
         for number, moment in enumerate(moments):
             scene, camera = event.scene_at(moment), rig.at(event, moment).of_width(WIDTH)
-            for role, found in zip(ROLES, (scene.people[0], scene.vehicles[0]), strict=True):
-                xywh = box_of(found, camera)
+            found = {"pedestrian": box_of(scene.people[0], camera), "vehicle": box_of(scene.vehicles[0], camera)}
+            for role, xywh in found.items():
                 if xywh is not None:
                     boxes[role].append(Box(number, xywh))
             yield draw(scene, camera, seed=job.seed * 1000 + number, blur=rig.blur, noise=rig.noise)

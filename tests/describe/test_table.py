@@ -150,14 +150,14 @@ def test_killed_and_resumed_gives_the_same_bytes(clips: Path, tmp_path: Path, se
 
 
 def test_boxes_and_phases_of_a_data_set_decide(tmp_path: Path, settings: Settings) -> None:
-    """The highway of the real sample has no pedestrian, and its vehicle is the one that films."""
+    """The highway of the real sample has no pedestrian."""
     engine = Told({})  # is never asked who is there
     found, rows = made(REAL_SAMPLE, tmp_path / "t.csv", settings, engine)
     assert found.clips == 3
     highway = [row for row in rows if "HW01" in row["clip"]]
     assert [row["phase"] for row in highway][:2] == ["prerecognition", "recognition"]
     assert {(row["camera"], row["pedestrian"], row["vehicle"], row["vehicle_by"]) for row in highway} == {
-        ("vehicle", "none found", "found", "camera")
+        ("vehicle", "none found", "found", "annotation")
     }
     parking = [row for row in rows if "PK01_T1" in row["clip"]]
     assert {(row["pedestrian"], row["pedestrian_by"]) for row in parking} == {("found", "annotation")}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from cityscribe.browse.library import open_library
 from cityscribe.cli import app
 from cityscribe.files import read_json
 from cityscribe.media.video import write_video
@@ -47,3 +48,21 @@ def test_a_base_describes_clips_without_any_training(clips: Path, tiny: Callable
     assert done.exit_code == 0, done.output
     answers = read_json(tmp_path / "clips" / "predictions.json")
     assert {name: len(phases) for name, phases in answers.items()} == {"a.mkv": 5, "a.mp4": 5, "gate/b": 5}
+
+
+def call(*words: object) -> str:
+    """What a command prints."""
+    done = CliRunner().invoke(app, [str(word) for word in words], terminal_width=400)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_stats_and_browse_take_a_folder_of_clips(clips: Path, tmp_path: Path) -> None:
+    said = call("data", "stats", clips, "--output", tmp_path / "stats")
+    assert "3 clips, 0 captions, 0 boxes; read as clips" in said
+    counts = read_json(tmp_path / "stats" / "stats.json")
+    assert counts["splits"]["test"]["scenarios"] == 3
+    assert counts["leaks"]["videos"] == 0  # the clips are equal, and in one split
+    library = open_library(clips)
+    assert [entry.name for entry in library.entries] == ["a.mkv", "a.mp4", "gate/b"]
+    assert library.found == "3 clips, 0 captions, 0 boxes; read as clips"

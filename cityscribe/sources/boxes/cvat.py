@@ -154,8 +154,8 @@ def cvat_of(video: str, tracks: Mapping[str, Sequence[Box]]) -> str:
 def _add_box(track: Element, box: Box, frame: int, *, outside: bool) -> None:
     x, y, width, height = box.xywh
     corners = {"xtl": x, "ytl": y, "xbr": x + width, "ybr": y + height}
-    values = {name: f"{value:.2f}" for name, value in corners.items()}
-    SubElement(track, "box", frame=str(frame), outside=str(int(outside)), occluded="0", keyframe="1", **values)
+    values = {"frame": str(frame), "outside": str(int(outside)), "occluded": "0", "keyframe": "1"}
+    SubElement(track, "box", values | {name: f"{value:.2f}" for name, value in corners.items()})
 
 
 def _track(note: Note, place: str, element: Element, number: int) -> Track | None:
