@@ -1,4 +1,4 @@
-"""What descriptions of clips take of the settings of a project."""
+"""What describing takes of the settings of a project: it has no section of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cityscribe.prepare.settings import PrepareSettings
 
 
 class Describing(Predicting, Protocol):
-    """How a model is asked, and the pictures that it is shown."""
+    """How the model is asked, and how its images are made."""
 
     @property
     def prepare(self) -> PrepareSettings: ...

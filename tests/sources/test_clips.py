@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cityscribe.browse.library import open_library
 from cityscribe.cli import app
 from cityscribe.files import read_json
 from cityscribe.media.video import write_video
 from cityscribe.sources.clips import check_clips, read_clips
+from tests.browse.made import library_of
 from tests.media.numbered_video import numbered_frame
 
 
@@ -63,6 +63,6 @@ def test_stats_and_browse_take_a_folder_of_clips(clips: Path, tmp_path: Path) ->
     counts = read_json(tmp_path / "stats" / "stats.json")
     assert counts["splits"]["test"]["scenarios"] == 3
     assert counts["leaks"]["videos"] == 0  # the clips are equal, and in one split
-    library = open_library(clips)
+    library = library_of(clips)
     assert [entry.name for entry in library.entries] == ["a.mkv", "a.mp4", "gate/b"]
     assert library.found == "3 clips, 0 captions, 0 boxes; read as clips"
