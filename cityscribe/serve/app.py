@@ -23,6 +23,7 @@ from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.describe import Describer
 from cityscribe.serve.guard import Guard
 from cityscribe.serve.jobs import Jobs
+from cityscribe.serve.knowledge import knowledge
 from cityscribe.serve.log import log
 from cityscribe.serve.metrics import Metrics
 from cityscribe.serve.model_process import ModelProcess
@@ -119,7 +120,7 @@ def serving(
     add_description_routes(app, lambda: parts().jobs, limits.keep_s)
     add_job_routes(app, lambda: parts().jobs, limits.keep_s)
     add_state_routes(app, lambda: parts().model.ready and not parts().stopping, metrics)
-    add_page_routes(app)
+    add_page_routes(app, knowledge(checkpoint, settings.model.base))
     metrics.gauge("cityscribe_requests_under_way", "requests being answered", lambda: guard.admitted)
     guard = Guard(app, limits, token, metrics, lambda: bool(service) and parts().stopping)
     return guard, parts

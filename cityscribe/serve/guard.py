@@ -23,7 +23,7 @@ from cityscribe.serve.settings import ServeSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
-OPEN = ("/", "/healthz", "/readyz", "/page/style.css", "/page/page.js")
+OPEN = ("/", "/healthz", "/readyz", "/page/style.css", "/page/page.js", "/page/camera.js")
 """What needs no token: the page itself holds no content."""
 
 UPLOAD = "/v1/describe"

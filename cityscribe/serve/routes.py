@@ -27,7 +27,14 @@ from cityscribe.serve.refusal import Refusal
 from cityscribe.serve.replies import Completion, Description, Model, Models, State, events, refusals
 from cityscribe.traffic.scenario import ViewKind
 
-PAGE = {"index.html": "text/html", "style.css": "text/css", "page.js": "text/javascript"}
+PAGE = {
+    "index.html": "text/html",
+    "style.css": "text/css",
+    "page.js": "text/javascript",
+    "camera.js": "text/javascript",
+    "sample.json": "application/json",
+    "sample.mp4": "video/mp4",
+}
 
 
 def add_model_routes(app: FastAPI) -> None:
@@ -165,19 +172,24 @@ def add_state_routes(app: FastAPI, ready: Callable[[], bool], metrics: Metrics) 
         return Response(metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
-def add_page_routes(app: FastAPI) -> None:
-    """The page for people."""
+def add_page_routes(app: FastAPI, knows: str) -> None:
+    """The page for people; `knows` says what the model knows, for its banner."""
     pages = {name: (resources.files("cityscribe.serve") / "page" / name).read_bytes() for name in PAGE}
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
         return Response(pages["index.html"], media_type="text/html; charset=utf-8")
 
+    @app.get("/page/model.json", include_in_schema=False)
+    async def about_model() -> JSONResponse:
+        return JSONResponse({"knows": knows})
+
     @app.get("/page/{name}", include_in_schema=False)
     async def page_part(name: str) -> Response:
         if name not in pages:
             raise Refusal(404, "no_such_page", "there is no such page")
-        return Response(pages[name], media_type=f"{PAGE[name]}; charset=utf-8")
+        kind = PAGE[name]
+        return Response(pages[name], media_type=kind if kind.startswith("video/") else f"{kind}; charset=utf-8")
 
 
 def _copy(upload: UploadFile, target: Path) -> None:

@@ -6,15 +6,18 @@ import base64
 import io
 import json
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cityscribe.media.video import write_video
 from cityscribe.traffic.scenario import PHASES
 from tests.inert import EVIL
 from tests.media.numbered_video import number_of
+from tests.report.printed import sheets
 from tests.serve.chromium import CHROMIUM, Page, browser
 from tests.serve.running import Running, clip
 
@@ -48,6 +51,8 @@ def test_a_clip_is_described_and_asked_about(service: Running, opened: Page) -> 
     box = page.run("state.boxes[0]")
     assert (box["role"], box["time_s"]) == ("pedestrian", pytest.approx(1.25, abs=0.05))
     assert box["xywh"] == pytest.approx([28, 12, 28, 12], abs=1)
+    assert page.run("document.querySelector('#facts').checked") is False, "facts are made when they are asked for"
+    page.run("document.querySelector('#facts').click()")
     page.run("document.querySelector('#describe').click()")
     page.wait("document.querySelector('#status').textContent == 'Described'", seconds=120)
     result = page.run("state.result")
@@ -65,8 +70,49 @@ def test_a_clip_is_described_and_asked_about(service: Running, opened: Page) -> 
         )
         assert rows == [fact for fields in phase["facts"]["values"].values() for fact in fields.values()]
         assert len(rows) > 10
+    video, caption = (
+        page.run(f"(r => [r.top, r.bottom])(document.querySelector('{name}').getBoundingClientRect())")
+        for name in ("#video", "#caption")
+    )
+    assert video[1] <= caption[0] + 1, "what is said does not cover the picture"
+    for sheet in sheets(page.print((8.27, 11.69))):
+        assert [*sheet.outside(), *sheet.overlaps()] == []
+        assert len(sheet.boxes) > 100
     assert page.complaints == []
     assert {url for url in page.requested if not url.startswith((service.address, "blob:", "data:"))} <= {"about:blank"}
+
+
+def test_the_page_says_how_to_begin_and_brings_a_sample(service: Running, page: Page) -> None:
+    page.complaints.clear()
+    page.open(f"{service.address}/?sample", (1280, 900))
+    page.wait("!document.querySelector('#knows').hidden")
+    assert page.run("document.querySelector('#knows').textContent").startswith("No model card says")
+    assert "Draw a box" in page.run("document.querySelector('#start').innerText")
+    page.run("document.querySelector('#sample').click()")
+    page.wait("video.readyState >= 2 && state.boxes.length > 5")
+    assert page.run("phases().map((phase) => phase.phase)") == list(PHASES)
+    assert {box["role"] for box in page.run("state.boxes")} == {"pedestrian", "vehicle"}
+    width, height = page.run("[overlay.width, overlay.height]")
+    for box in page.run("state.boxes"):
+        x, y, w, h = box["xywh"]
+        assert x + w > 0 < y + h
+        assert x < width
+        assert y < height
+    assert page.run("document.querySelector('#view').value") == "overhead"
+    assert page.complaints == []
+
+
+def test_the_camera_is_guessed_from_the_picture(service: Running, page: Page, tmp_path: Path) -> None:
+    """The sample's camera stands on a mast. One that drives sees all of the street go by."""
+    sample = resources.files("cityscribe.serve") / "page" / "sample.mp4"
+    (tmp_path / "a.mp4").write_bytes(sample.read_bytes())
+    street = np.random.default_rng(0).integers(0, 255, (12, 40, 3), dtype=np.uint8).repeat(6, axis=0).repeat(12, axis=1)
+    write_video(tmp_path / "b.mp4", (street[:, 12 * n : 12 * n + 128].copy() for n in range(20)), 10)
+    page.open(f"{service.address}/?camera", (1280, 900))
+    for name, view in (("a.mp4", "overhead"), ("b.mp4", "vehicle")):
+        page.choose_file("#file", tmp_path / name)
+        page.wait("document.querySelector('#guessed').textContent.startsWith('guessed from how much')")
+        assert page.run("document.querySelector('#view').value") == view
 
 
 def test_a_question_is_asked_about_the_shown_moment(service: Running, opened: Page) -> None:

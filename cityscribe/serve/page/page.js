@@ -7,7 +7,7 @@ const COLOURS = { pedestrian: "rgb(0,255,0)", vehicle: "rgb(0,0,255)" };
 const PARTS = ["pedestrian", "vehicle", "facts"];
 const $ = (id) => document.getElementById(id);
 const video = $("video"), overlay = $("overlay");
-const state = { file: null, boxes: [], chosen: -1, job: null, result: null, model: "", token: "", drag: null };
+const state = { file: null, boxes: [], chosen: -1, job: null, result: null, model: "", token: "", drag: null, given: null };
 
 function element(name, text = "", options = {}) {
   const made = Object.assign(document.createElement(name), options);
@@ -58,6 +58,11 @@ async function greet() {
     state.model = models.data[0].id;
     $("model").textContent = `model ${state.model}`;
     $("token-form").hidden = true;
+    const { knows } = await (await call("/page/model.json")).json();
+    $("knows").textContent = knows
+      ? `By its model card, this model knows ${knows}.`
+      : "No model card says what this model has seen: compare what it says with the clip.";
+    $("knows").hidden = false;
   } catch (error) {
     $("model").textContent = error.message;
   }
@@ -65,9 +70,11 @@ async function greet() {
 
 // The clip
 
-function open(file) {
+// With `given` its boxes, phases and camera are known.
+function open(file, given = null) {
   if (!file) return;
   state.file = file;
+  state.given = given;
   state.boxes = [];
   state.chosen = -1;
   state.result = null;
@@ -75,14 +82,42 @@ function open(file) {
   if (video.src) URL.revokeObjectURL(video.src);
   video.src = URL.createObjectURL(file);
   $("work").hidden = false;
+  $("start").hidden = true;
+  guessCamera(file);
   $("answers").replaceChildren(element("p", "They appear here, phase by phase.", { className: "quiet" }));
   $("download").disabled = $("print").disabled = true;
   say("");
 }
 
+// The camera as the file or the picture tells it, for a person to change. A later file makes an earlier guess void.
+async function guessCamera(file) {
+  $("guessed").textContent = "";
+  const guess = await cameraOf(file).catch(() => null);
+  if (state.file !== file || !guess || state.given) return;
+  $("view").value = guess.view;
+  $("guessed").textContent = `guessed ${guess.by}; change it if it is wrong`;
+}
+
+async function openSample() {
+  try {
+    const clip = await (await call("/page/sample.mp4")).blob();
+    const about = await (await call("/page/sample.json")).json();
+    open(new File([clip], "sample.mp4", { type: "video/mp4" }), about);
+  } catch (error) {
+    say(error.message, true);
+    $("file-name").textContent = error.message;
+  }
+}
+
 function loaded() {
   overlay.width = video.videoWidth;
   overlay.height = video.videoHeight;
+  if (state.given) {
+    take(state.given);
+    $("view").value = state.given.view;
+    draw();
+    return;
+  }
   const part = video.duration / PHASES.length;
   setPhases(PHASES.map((phase, n) => ({ phase, start_s: n * part, end_s: (n + 1) * part })));
   draw();
@@ -117,6 +152,13 @@ function draw() {
   context.lineWidth = Math.max(2, overlay.width / 300);
   state.boxes.forEach((box, n) => {
     if (!near(box)) return;
+    // A white line lies under the coloured one, so that blue is seen on a blue car.
+    const width = context.lineWidth;
+    context.setLineDash([]);
+    context.lineWidth = width + 2;
+    context.strokeStyle = "#fff";
+    context.strokeRect(...box.xywh);
+    context.lineWidth = width;
     context.strokeStyle = COLOURS[box.role];
     context.setLineDash(n === state.chosen ? [] : [8, 5]);
     context.strokeRect(...box.xywh);
@@ -199,6 +241,12 @@ overlay.addEventListener("keydown", (event) => {
   });
   listBoxes();
 });
+
+function take(given) {
+  state.boxes = given.boxes;
+  listBoxes();
+  setPhases(given.phases);
+}
 
 // Phases
 
@@ -400,6 +448,8 @@ async function ask(event) {
 
 // What is pressed
 
+$("sample").addEventListener("click", openSample);
+$("view").addEventListener("change", () => { $("guessed").textContent = ""; });
 $("file").addEventListener("change", (event) => open(event.target.files[0]));
 for (const kind of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(kind, (event) => {
@@ -429,9 +479,7 @@ $("load").addEventListener("change", async (event) => {
   try {
     const given = JSON.parse(await event.target.files[0].text());
     if (!Array.isArray(given.boxes) || !Array.isArray(given.phases)) throw new Error("expected {boxes, phases}");
-    state.boxes = given.boxes;
-    listBoxes();
-    setPhases(given.phases);
+    take(given);
   } catch (error) {
     say(`The file cannot be used: ${error.message}`, true);
   }
