@@ -21,7 +21,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from cityscribe.files import InputError
 from cityscribe.plain_yaml import read_yaml
-from cityscribe.world.event import KINDS, PHASE_COUNT, Event, sample_event
+from cityscribe.world.encounter import KINDS, PHASE_COUNT
+from cityscribe.world.event import Event, sample_event
 from cityscribe.world.look import (
     AGES,
     CARRIED,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -145,6 +146,20 @@ class Street:
     def lane_x(self, lane: int) -> float:
         """The middle of a lane, counted from the left; on a two-way street the left half goes north."""
         return -self.half_width + (lane + 0.5) * 2 * self.half_width / self.lanes
+
+
+Placed = TypeVar("Placed", bound=PersonState | VehicleState | CyclistState | Prop)
+
+
+def placed(street: Street, state: Placed) -> Placed:
+    """On the ground, what is given along the street (x to the right of its middle, y ahead)."""
+    if street.bend == 0.0:
+        return state
+    x, y, turned = street.place(state.x, state.y)
+    moved = replace(state, x=x, y=y, heading=state.heading + turned)
+    if isinstance(moved, PersonState):
+        return replace(moved, gaze_at=street.place(*moved.gaze_at)[:2])
+    return moved
 
 
 @dataclass(frozen=True, slots=True)

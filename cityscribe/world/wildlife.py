@@ -19,12 +19,12 @@ import numpy as np
 from cityscribe.files import write_text
 from cityscribe.media.video import write_video
 from cityscribe.world.clips import ClipJob, ClipSettings, clip_jobs
-from cityscribe.world.event import sample_street
 from cityscribe.world.jobs import Progress, write_whole
 from cityscribe.world.look import ANIMAL_ACTIONS, ANIMALS
 from cityscribe.world.renderers import RENDERERS
 from cityscribe.world.rigs import HEIGHT, WIDTH
 from cityscribe.world.scene import AnimalState, Scene, fixed_camera
+from cityscribe.world.surroundings import sample_street
 
 _PACE = {"walking": 0.9, "running": 3.2}
 """Lengths of its body that an animal moves in a second."""

@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from cityscribe.world.event import PHASE_COUNT, WALKING_SPEED, sample_event
+from cityscribe.world.encounter import PHASE_COUNT
+from cityscribe.world.event import sample_event
 from cityscribe.world.look import VEHICLES
+from cityscribe.world.surroundings import WALKING_SPEED
 
 SEEDS = range(40)
 
