@@ -33,7 +33,7 @@ ROOMS = (
     *("files", "values", "workers", "tree"),
     *("plain_yaml", "registry", "digest_store", "records", "letters", "entries"),
     *("settings", "media", "models", "tokens", "engine", "llm", "train"),
-    *("traffic", "evaluate", "sources", "world", "prepare", "predict"),
+    *("evaluate", "traffic", "sources", "world", "prepare", "predict"),
     *("report", "serve", "browse", "stats", "detect", "describe"),
     *("project", "presets", "ablations", "pipeline", "demo", "benchmark", "ablate", "cli", "__main__"),
 )

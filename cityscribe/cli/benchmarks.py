@@ -130,8 +130,9 @@ def pope_questions(
     from cityscribe.evaluate.hallucination.objects import read_objects, read_vocabulary
     from cityscribe.evaluate.hallucination.pope import CATEGORIES, build_questions
     from cityscribe.files import write_text
+    from cityscribe.traffic.metrics.named_objects import TRAFFIC_OBJECTS
 
-    words = read_vocabulary(vocabulary)
+    words = read_vocabulary(vocabulary or TRAFFIC_OBJECTS)
     truth, warnings = read_objects(objects, words)
     folder.mkdir(parents=True, exist_ok=True)
     for category in CATEGORIES:
@@ -156,13 +157,13 @@ def chair(
 
     Example: cityscribe score chair predictions.json --references data/WTS
     """
-    from cityscribe.evaluate.hallucination.captions import read_captions, truth_of_references
     from cityscribe.evaluate.hallucination.chair import chair as score
     from cityscribe.evaluate.hallucination.objects import read_objects, read_vocabulary
+    from cityscribe.traffic.metrics.named_objects import TRAFFIC_OBJECTS, read_captions, truth_of_references
 
     if objects is None and references is None:
         raise InputError("chair: give the truth with --objects or --references")
-    words = read_vocabulary(vocabulary)
+    words = read_vocabulary(vocabulary or TRAFFIC_OBJECTS)
     truth, warnings = read_objects(objects, words) if objects is not None else ({}, [])
     for image, named in (truth_of_references(references, words) if references is not None else {}).items():
         truth[image] = (*truth.get(image, ()), *named)

@@ -124,8 +124,8 @@ def worldbench(project: ProjectFile, overrides: Overrides = None) -> None:
 
 
 def _print_attributes(settings: Settings) -> None:
-    from cityscribe.evaluate.wts_files import read_predictions, read_references, splits_of_references
     from cityscribe.files import write_json
+    from cityscribe.traffic.metrics.caption_files import read_predictions, read_references, splits_of_references
     from cityscribe.world.worldbench import attribute_accuracy, majority_values, mean_accuracy
 
     references = {

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from cityscribe.cli.questions import compare_questions, evaluate_file, write_scores
 from cityscribe.cli.shell import console, experiment_group, score_group, watch
-
-Backend = Literal["python", "java"]
+from cityscribe.evaluate.registries import MetricBackend
 
 
 @score_group.command("captions")
@@ -24,7 +23,7 @@ def captions_command(
     segments: Annotated[Path | None, typer.Option(help="file for the values of each segment")] = None,
     attributes: Annotated[Path | None, typer.Option(help="file for what captions state, right and wrong")] = None,
     official_quirks: Annotated[bool, typer.Option(help="leave out what the official evaluator overlooks")] = False,
-    backend: Annotated[Backend, typer.Option(help="java audits the profile coco")] = "python",
+    backend: Annotated[MetricBackend, typer.Option(help="java audits the profile coco")] = "python",
 ) -> None:
     """Score captions of events by the official rules: BLEU-4, METEOR, ROUGE-L, CIDEr and the score.
 
@@ -37,8 +36,8 @@ def captions_command(
     )
     write_scores(scores, output, segments)
     if attributes is not None:
-        from cityscribe.evaluate.attribute_scores import evaluate_attributes
         from cityscribe.files import write_json
+        from cityscribe.traffic.metrics.attribute_scores import evaluate_attributes
 
         attributes.parent.mkdir(parents=True, exist_ok=True)
         write_json(attributes, evaluate_attributes(references, predictions, split=split).to_json())
@@ -55,7 +54,7 @@ def answers_command(
     against: Annotated[str, typer.Option(help="a class of options that is also set against all others")] = "",
     output: Annotated[Path | None, typer.Option(help="file for the scores")] = None,
     segments: Annotated[Path | None, typer.Option(help="file for the values of each answer")] = None,
-    backend: Annotated[Backend, typer.Option(help="java audits the profile coco")] = "python",
+    backend: Annotated[MetricBackend, typer.Option(help="java audits the profile coco")] = "python",
 ) -> None:
     """Score answers to questions: options, short answers, long ones.
 
@@ -76,7 +75,7 @@ def wts_vqa_command(
 
     Example: cityscribe score wts-vqa submission.json --references data/WTS
     """
-    from cityscribe.evaluate.wts_vqa import evaluate_vqa
+    from cityscribe.traffic.metrics.wts_vqa import evaluate_vqa
 
     found = evaluate_vqa(references, predictions, captions)
     write_scores(found, output, segments)

@@ -28,8 +28,7 @@ from cityscribe.evaluate.question_results import (
     QuestionTotal,
     ShortScores,
 )
-from cityscribe.evaluate.registries import PROFILES, Profile
-from cityscribe.evaluate.wts import Backend
+from cityscribe.evaluate.registries import PROFILES, MetricBackend, Profile
 from cityscribe.records import Sample
 
 AUTO = "auto"
@@ -61,7 +60,7 @@ def evaluate_questions(
     *,
     learned: Sequence[Sample] = (),
     profile: str = "auto",
-    backend: Backend = "python",
+    backend: MetricBackend = "python",
     split: str | None = None,
     against: str = "",
     seed: int = 0,
@@ -127,7 +126,7 @@ def _score_open(
     questions: Sequence[AskedQuestion],
     known: Sequence[AskedQuestion],
     rules: Profile | None,
-    backend: Backend,
+    backend: MetricBackend,
     seed: int,
 ) -> list[_Part]:
     """Without `rules` the answers decide."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from cityscribe.files import InputError
 from cityscribe.registry import Registry
 
 POINTS = {"bleu": 100.0, "meteor": 100.0, "rouge-l": 100.0, "cider": 10.0}
 """What a metric of 1 is worth in the score of the challenge."""
+
+
+MetricBackend = Literal["python", "java"]
+"""What computes the profile `coco`: this package, or the original."""
 
 
 class TextScores(NamedTuple):
@@ -36,7 +40,8 @@ class Profile:
     """The rules of an evaluation: of the captions of a data set, of the texts of open questions, or of both."""
 
     captions: Callable[..., Any] = no_captions
-    """(references, predictions, split=, official_quirks=, backend=) -> Scores"""
+    """(references, predictions, split=, official_quirks=, backend=) -> the scores of a data set's captions: `total`,
+    `segments`, `warnings`, `provenance`"""
 
     texts: Callable[[Sequence[tuple[str, str]], str], TextScores] | None = None
     """(pairs of a reference and an answer, backend) -> TextScores; None: open questions have short answers"""
@@ -54,8 +59,8 @@ def _check(name: str, member: Any) -> None:
 
 
 PROFILES: Registry[Profile] = Registry("profile", "the rules of an evaluation (evaluate.profile)", _check)
-_HOME = "cityscribe.evaluate.profiles"
-PROFILES.add("wts", f"{_HOME}:WTS", "captions: the AI City Challenge, Track 2")
-PROFILES.add("coco", f"{_HOME}:COCO", "captions: pycocoevalcap", paper="Chen et al. 2015", extra="coco")
+_HOME, _TRAFFIC = "cityscribe.evaluate.profiles", "cityscribe.traffic.metrics.profiles"
+PROFILES.add("wts", f"{_TRAFFIC}:WTS", "captions: the AI City Challenge, Track 2")
+PROFILES.add("coco", f"{_TRAFFIC}:COCO", "captions: pycocoevalcap", paper="Chen et al. 2015", extra="coco")
 PROFILES.add("choices", f"{_HOME}:CHOICES", "questions with options")
 PROFILES.add("answers", f"{_HOME}:ANSWERS", "questions with short answers: exact match and token F1")

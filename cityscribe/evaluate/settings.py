@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
+from cityscribe.evaluate.registries import MetricBackend
 from cityscribe.settings import Named, Section
 
 
@@ -17,7 +18,7 @@ class EvaluateSettings(Section):
         "questions options (choices) and short answers (answers); auto takes wts for scenarios, else by the answers",
     )
     against: str = Field("", description="a class of questions with options that is also set against all others")
-    backend: Literal["python", "java"] = Field(
+    backend: MetricBackend = Field(
         "python", description="java audits the profile coco with the original tokenizer and scorers"
     )
     references: Path | None = Field(None, description="folder of the references; null takes data.path")

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from cityscribe.evaluate.attribute_scores import judge
-from cityscribe.evaluate.attributes import attributes
 from cityscribe.evaluate.resampling import Interval, Stratum, interval, stratum
 from cityscribe.report.run_files import AttributeCounts, Kept, Model, Run, Steps
+from cityscribe.traffic.metrics.attribute_scores import judge
+from cityscribe.traffic.metrics.attributes import attributes
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,14 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from cityscribe.evaluate.consistency import SegmentFacts
 from cityscribe.evaluate.registries import POINTS
 from cityscribe.evaluate.text_files import json_lines, text_of_file
-from cityscribe.evaluate.wts_files import read_predictions
 from cityscribe.files import InputError, read_json
 from cityscribe.records import Sample, read_samples, text_of
 from cityscribe.report.settings import Reporting
 from cityscribe.traffic.meta import traffic_meta
+from cityscribe.traffic.metrics.caption_files import read_predictions
+from cityscribe.traffic.metrics.consistency import SegmentFacts
 from cityscribe.traffic.scenario import PHASES, ROLES
 
 TUNED, BASE = OWN = ("tuned", "base")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from cityscribe.evaluate.answers import normalised, token_f1
+from cityscribe.evaluate.caption_metrics import score_caption
 from cityscribe.evaluate.question_scores import evaluate_questions
-from cityscribe.evaluate.wts import score_caption
 from cityscribe.files import InputError
 from cityscribe.letters import rotated
 from tests.evaluate.answered import choice, open_line, sample_of, write_lines

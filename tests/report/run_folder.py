@@ -12,14 +12,14 @@ from pathlib import Path
 import yaml
 from PIL import Image
 
-from cityscribe.evaluate.attribute_scores import evaluate_attributes
-from cityscribe.evaluate.wts import evaluate_wts
 from cityscribe.files import write_json
 from cityscribe.prepare.drawing import draw_boxes
 from cityscribe.prepare.geometry import local_view
 from cityscribe.project import Settings
 from cityscribe.records import Sample, image_block, message, text_block, write_samples
 from cityscribe.traffic.meta import TrafficMeta
+from cityscribe.traffic.metrics.attribute_scores import evaluate_attributes
+from cityscribe.traffic.metrics.wts import evaluate_wts
 from cityscribe.traffic.scenario import PHASES, ROLES
 from cityscribe.world.captions import pedestrian_caption, vehicle_caption
 from cityscribe.world.event import Event, sample_event

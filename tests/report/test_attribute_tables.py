@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from cityscribe.evaluate.attributes import attributes
 from cityscribe.evaluate.resampling import mean
 from cityscribe.report.attribute_tables import attribute_rows, changing_rows, fixed_rows, mean_accuracies, outcomes
 from cityscribe.report.run_files import Run, read_run
+from cityscribe.traffic.metrics.attributes import attributes
 from tests.report.run_folder import settings
 
 

@@ -1,7 +1,7 @@
 """Objects: a vocabulary with synonyms, the truth about images, and the objects that a text names.
 
-    traffic.yaml    objects: {car: [sedan, taxi, ...], ...};  kinds: {vehicle: [car, ...]};  no_object: [bus stop, ...]
-    OBJECTS.json    {"frame.jpg": ["car", "person"], ...}: all objects of the vocabulary that an image shows
+    VOCABULARY.yaml    objects: {car: [sedan, taxi], ...};  kinds: {vehicle: [car, ...]};  no_object: [bus stop, ...]
+    OBJECTS.json       {"frame.jpg": ["car", "person"], ...}: all objects of the vocabulary that an image shows
 
 The words of a text are compared in lower case, the longest phrase first, a plural as its singular.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -51,12 +50,11 @@ class Vocabulary:
         return self.phrases.get(_singular(name), ())
 
 
-def read_vocabulary(path: Path | None = None) -> Vocabulary:
-    """A vocabulary from a YAML file; that of traffic where none is given. Raises InputError."""
-    where = str(path) if path is not None else "traffic.yaml"
+def read_vocabulary(path: Path) -> Vocabulary:
+    """A vocabulary from a YAML file. Raises InputError."""
+    where = str(path)
     try:
-        text = path.read_text("utf-8") if path else (resources.files(__package__) / "traffic.yaml").read_text("utf-8")
-        file = _File.model_validate(parse_yaml(text, where)[0])
+        file = _File.model_validate(parse_yaml(path.read_text("utf-8"), where)[0])
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{where}: not a readable vocabulary: {error}") from error
     except ValidationError as error:
@@ -79,7 +77,7 @@ def read_vocabulary(path: Path | None = None) -> Vocabulary:
 def mentions(text: str, vocabulary: Vocabulary) -> list[str]:
     """The objects that a text names, in its order, each as often as it is named.
 
-    What `no` or `without` stands before is not there: traffic captions say so often (`no sidewalks on both sides`).
+    What `no` or `without` stands before is not there (`no sidewalks on both sides`).
     """
     # A stop is a word of its own: no phrase, and no `no`, reaches beyond it.
     words = [_singular_word(word) for word in WORD_OR_STOP.findall(text.lower())]

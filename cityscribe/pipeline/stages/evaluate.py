@@ -12,7 +12,7 @@ from cityscribe.pipeline.step import Plan, Progress, Step, Variant
 
 if TYPE_CHECKING:
     from cityscribe.evaluate.question_scores import QuestionScores
-    from cityscribe.evaluate.wts import Scores
+    from cityscribe.traffic.metrics.caption_scores import CaptionScores
 
 SCORES = ("scores.json", "scores.provenance.json", "segments.json")
 MAJORITY = "baselines/majority/"
@@ -63,8 +63,8 @@ def _of_captions(plan: Plan) -> Iterator[Step]:
 
 
 def _evaluate_captions(variant: Variant, folder: Path, made_from: str, progress: Progress) -> None:
-    from cityscribe.evaluate.attribute_scores import evaluate_attributes
     from cityscribe.evaluate.registries import PROFILES
+    from cityscribe.traffic.metrics.attribute_scores import evaluate_attributes
 
     settings = variant.settings
     references = settings.evaluate.references or settings.data.path
@@ -88,10 +88,10 @@ def _evaluate_captions(variant: Variant, folder: Path, made_from: str, progress:
 def _without_a_model(variant: Variant, folder: Path, references: Path) -> list[Path]:
     """Write the sizes of the boxes, and what the most usual caption says where there are training captions. Returns
     the folder of the latter."""
-    from cityscribe.evaluate.box_sizes import box_areas
-    from cityscribe.evaluate.majority import write_majority
     from cityscribe.records import read_samples
     from cityscribe.sources.reading import read_scenarios
+    from cityscribe.traffic.metrics.box_sizes import box_areas
+    from cityscribe.traffic.metrics.majority import write_majority
 
     settings, prepared, majority = variant.settings, folder / "prepared", folder / MAJORITY
     split = settings.predict.split
@@ -124,7 +124,7 @@ def _evaluate_questions(variant: Variant, prepared: Path, made_from: str, progre
     _write_scores(variant.home, scores)
 
 
-def _write_scores(home: Path, scores: Scores | QuestionScores) -> None:
+def _write_scores(home: Path, scores: CaptionScores | QuestionScores) -> None:
     write_json(home / "segments.json", scores.segments)
     write_json(home / "scores.provenance.json", {**scores.provenance, "warnings": list(scores.warnings)})
     write_json(home / "scores.json", scores.total)

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from cityscribe.evaluate.hallucination.captions import read_captions, truth_of_references
 from cityscribe.evaluate.hallucination.chair import chair
 from cityscribe.evaluate.hallucination.objects import read_vocabulary
 from cityscribe.files import InputError
+from cityscribe.traffic.metrics.named_objects import TRAFFIC_OBJECTS, read_captions, truth_of_references
 from tests.evaluate.benchmarks.small_benchmarks import dump, dump_lines
 
-TRAFFIC = read_vocabulary()
+TRAFFIC = read_vocabulary(TRAFFIC_OBJECTS)
 
 
 def test_sentences_mentions_and_recall() -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from cityscribe.evaluate.hallucination.objects import in_truth, mentions, read_objects, read_vocabulary
 from cityscribe.files import InputError
+from cityscribe.traffic.metrics.named_objects import TRAFFIC_OBJECTS
 from tests.evaluate.benchmarks.small_benchmarks import dump
 
-TRAFFIC = read_vocabulary()
+TRAFFIC = read_vocabulary(TRAFFIC_OBJECTS)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from cityscribe.evaluate.hallucination.objects import in_truth, read_vocabulary
 from cityscribe.evaluate.hallucination.pope import CATEGORIES, Category, build_questions, measures, parsed
 from cityscribe.files import InputError
+from cityscribe.traffic.metrics.named_objects import TRAFFIC_OBJECTS
 
-TRAFFIC = read_vocabulary()
+TRAFFIC = read_vocabulary(TRAFFIC_OBJECTS)
 TRUTHS = st.dictionaries(
     st.text("abc", min_size=1, max_size=3).map(lambda name: f"{name}.jpg"),
     st.lists(st.sampled_from(TRAFFIC.names), unique=True, max_size=6).map(tuple),

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cityscribe.evaluate.wts_vqa import Accuracy, accuracy, combined, evaluate_vqa
 from cityscribe.files import InputError
+from cityscribe.traffic.metrics.wts_vqa import Accuracy, accuracy, combined, evaluate_vqa
 
 
 def dump(path: Path, value: Any) -> Path:

@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cityscribe.evaluate.caption_metrics import score_caption
 from cityscribe.evaluate.registries import POINTS, PROFILES
-from cityscribe.evaluate.wts import Scores, evaluate_wts, score_caption
 from cityscribe.files import InputError
+from cityscribe.traffic.metrics.caption_scores import CaptionScores
+from cityscribe.traffic.metrics.wts import evaluate_wts
 from cityscribe.traffic.scenario import PHASES, ROLES
 from tests.evaluate.strategies import captions
 
-CASE = Path(__file__).parents[1] / "conformance" / "wts-score"
+CASE = Path(__file__).parents[2] / "conformance" / "wts-score"
 EXPECTED = json.loads((CASE / "expected.json").read_text(encoding="utf-8"))
 CAPTION = "The pedestrian crosses the road in front of the car."
 OTHER = "A vehicle waits on the left."
@@ -44,7 +46,7 @@ def numbers(value: Any, place: str = "") -> dict[str, float]:
     return {key: number for name, part in value.items() for key, number in numbers(part, f"{place}/{name}").items()}
 
 
-def domain_score(scores: Scores, domain: str = "internal") -> float:
+def domain_score(scores: CaptionScores, domain: str = "internal") -> float:
     score: float = scores.total[domain]["score"]
     return score
 

@@ -1,12 +1,7 @@
-"""The profile `coco`: caption scores as pycocoevalcap computes them, and the CityLLaVA score from them.
+"""Texts scored as pycocoevalcap scores them: BLEU-1 to BLEU-4, METEOR 1.5, ROUGE-L and CIDEr-D of Treebank tokens.
 
-BLEU-1 to BLEU-4, METEOR 1.5, ROUGE-L and CIDEr-D of Treebank tokens, each for a corpus as a whole. The captions of one
-road user in one domain are a corpus, as in the profile `wts`: pedestrian and vehicle are averaged per metric, the score
-is (100 BLEU-4 + 100 METEOR + 100 ROUGE-L + 10 CIDEr-D) / 4, and the total is the mean of the domains. A segment without
-prediction is scored as an empty one. These numbers and those of the profile `wts` are not comparable.
-
-The value of a single segment is what pycocoevalcap gives for one image. BLEU and METEOR of a corpus are no means of
-them, and BLEU of a single caption is near 0 where no 4-gram matches.
+Each metric is of a corpus as a whole. The value of a single text is what pycocoevalcap gives for one image. BLEU and
+METEOR of a corpus are no means of them, and BLEU of a single text is near 0 where no 4-gram matches.
 """
 
 from __future__ import annotations
@@ -25,17 +20,7 @@ from cityscribe.evaluate.coco.original import java_version, original_meteor, ori
 from cityscribe.evaluate.coco.paraphrases import open_table
 from cityscribe.evaluate.coco.rouge import rouge_l
 from cityscribe.evaluate.coco.tokens import caption_tokens
-from cityscribe.evaluate.provenance import provenance
-from cityscribe.evaluate.registries import POINTS
-from cityscribe.evaluate.wts import Backend, DomainScores, Scores
-from cityscribe.evaluate.wts_files import (
-    Paired,
-    pair_segments,
-    read_predictions,
-    read_references,
-    warn_about_pairs,
-    warn_about_unknown,
-)
+from cityscribe.evaluate.registries import MetricBackend
 from cityscribe.files import InputError
 
 BLEUS = ("bleu-1", "bleu-2", "bleu-3", "bleu")
@@ -49,44 +34,8 @@ class CorpusScores(NamedTuple):
     captions: list[dict[str, float]]
 
 
-def evaluate_coco(
-    references: Path,
-    predictions: Path,
-    *,
-    split: str | None = None,
-    official_quirks: bool = False,
-    backend: Backend = "python",
-) -> Scores:
-    """Score a file of predictions in the submission format against the captions of a WTS data set.
-
-    Files are read as the profile `wts` reads them. `backend="java"` computes all with the original instead. Raises
-    InputError where the predictions are missing or malformed, the references hold nothing to score, or the data of
-    METEOR (extra `[coco]`) or Java is missing.
-    """
-    if official_quirks:
-        raise InputError("evaluate.official_quirks: these are of the profile wts; the profile coco has none")
-    made_with = _provenance(backend)  # before anything else, because it finds out what is missing
-    warnings: list[str] = []
-    expected = read_references(references, split, False, warnings)
-    predicted = read_predictions(predictions)
-    warn_about_unknown(warnings, predictions, expected, predicted)
-    domains: dict[str, DomainScores] = {}
-    segments: dict[str, dict[str, float]] = {}
-    for domain, scenarios in expected.items():
-        paired = pair_segments(scenarios, predicted)
-        warn_about_pairs(warnings, references, predictions, paired, "are scored as empty ones")
-        found = _score_domain(paired, backend, segments)
-        if found is not None:
-            domains[domain] = found
-    if not domains:
-        raise InputError(f"{references}: none of its reference captions holds a word; nothing can be scored")
-    score = fsum(found.score for found in domains.values()) / len(domains)
-    made_by = provenance("coco", split, expected, predictions, ("numpy", "pycocoevalcap")) | made_with
-    return Scores(domains, score, segments, tuple(warnings), made_by)
-
-
 def score_corpus(
-    predictions: Sequence[str], references: Sequence[Sequence[str]], backend: Backend = "python"
+    predictions: Sequence[str], references: Sequence[Sequence[str]], backend: MetricBackend = "python"
 ) -> CorpusScores:
     """All metrics of captions, each against one reference or more."""
     tokens = original_tokens if backend == "java" else _tokens
@@ -140,25 +89,8 @@ def _tokens(captions: Sequence[str]) -> list[list[str]]:
     return list(map(caption_tokens, captions))
 
 
-def _score_domain(paired: Paired, backend: Backend, segments: dict[str, dict[str, float]]) -> DomainScores | None:
-    """A domain's means and score; adds to the segments. None where no reference holds a word."""
-    means: dict[str, dict[str, float]] = {}
-    for role, captions in paired.captions.items():
-        if captions:
-            texts = [prediction or "" for _, prediction in captions.values()]
-            scores = score_corpus(texts, [[reference] for reference, _ in captions.values()], backend)
-            means[role] = scores.corpus
-            said = [prediction is not None for _, prediction in captions.values()]
-            found = zip(captions, scores.captions, said, strict=True)
-            segments |= {key: each for key, each, predicted in found if predicted}
-    if not means:
-        return None
-    mean = {metric: fsum(values[metric] for values in means.values()) / len(means) for metric in METRICS}
-    score = fsum(points * mean[metric] for metric, points in POINTS.items()) / len(POINTS)
-    return DomainScores(means, mean, paired.phases, score)
-
-
-def _provenance(backend: Backend) -> dict[str, str]:
+def corpus_provenance(backend: MetricBackend) -> dict[str, str]:
+    """What the numbers stand on. Raises InputError where the data of METEOR (extra `[coco]`) or Java is missing."""
     folder = package_folder()
     own = f"cityscribe {version('cityscribe')}"
     return {

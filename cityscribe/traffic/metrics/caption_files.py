@@ -1,4 +1,4 @@
-"""Reading what the profile `wts` compares: the captions of a WTS data set, and predictions in the submission format.
+"""Reading what profiles of captions compare: the captions of a WTS data set, and predictions in the submission format.
 
 References are read as the data set is: what cannot be used is left out with a warning. Predictions are read strictly,
 because a mistake in them would look like a bad score.
@@ -73,7 +73,7 @@ def read_predictions(file: Path) -> dict[str, Segments]:
     return predictions
 
 
-class Paired(NamedTuple):
+class PairedCaptions(NamedTuple):
     """The segments of a domain, as `SCENARIO/PHASE/ROLE`."""
 
     captions: dict[str, dict[str, tuple[str, str | None]]]  # role -> segment -> reference, prediction (None: missing)
@@ -83,9 +83,9 @@ class Paired(NamedTuple):
     phases: int  # that have a reference
 
 
-def pair_segments(expected: dict[str, Segments], predicted: dict[str, Segments]) -> Paired:
+def pair_segments(expected: dict[str, Segments], predicted: dict[str, Segments]) -> PairedCaptions:
     """What is scored against what, in order of scenarios and phases."""
-    paired = Paired({role: {} for role in ROLES}, [], [], [], 0)
+    paired = PairedCaptions({role: {} for role in ROLES}, [], [], [], 0)
     count = 0
     for scenario, phases in sorted(expected.items()):
         said = predicted.get(scenario, {})
@@ -112,7 +112,9 @@ def warn_about_unknown(
     warn_about(warnings, file, unknown, "predicted scenarios without reference, which are not scored")
 
 
-def warn_about_pairs(warnings: list[str], references: Path, predictions: Path, paired: Paired, fate: str) -> None:
+def warn_about_pairs(
+    warnings: list[str], references: Path, predictions: Path, paired: PairedCaptions, fate: str
+) -> None:
     """Add the warnings of a domain; `fate` says what becomes of segments without prediction."""
     warn_about(warnings, predictions, paired.missing, f"segments without prediction, which {fate}")
     warn_about(warnings, predictions, paired.surplus, "predicted phases without reference, which are not scored")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cityscribe.evaluate.attributes import (
+from cityscribe.traffic.metrics.attributes import (
     UNCLEAR,
     agrees,
     attributes,

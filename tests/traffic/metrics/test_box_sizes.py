@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cityscribe.evaluate.box_sizes import box_areas
 from cityscribe.records import Sample
 from cityscribe.traffic.meta import TrafficMeta
+from cityscribe.traffic.metrics.box_sizes import box_areas
 from cityscribe.traffic.scenario import Box, Phase, Scenario, View
 
 

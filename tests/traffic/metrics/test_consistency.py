@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from cityscribe.evaluate.consistency import SegmentFacts, consistency
+from cityscribe.traffic.metrics.consistency import SegmentFacts, consistency
 
 
 def scenario(name: str, role: str, attribute: str, stated: list[str], said: list[str]) -> dict[str, SegmentFacts]:

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Sequence
 from math import fsum, sqrt
 from pathlib import Path
 
-from cityscribe.evaluate.wts_files import read_references
 from cityscribe.files import write_json
 from cityscribe.records import Sample, text_of
 from cityscribe.traffic.meta import traffic_meta
+from cityscribe.traffic.metrics.caption_files import read_references
 from cityscribe.traffic.scenario import PHASES, ROLES
 
 Asked = tuple[int, str]

@@ -167,7 +167,7 @@ def _rules() -> dict[str, Any]:
 
 @cache
 def _rules_text() -> bytes:
-    return files("cityscribe.evaluate").joinpath(RULES).read_bytes()
+    return files(__package__).joinpath(RULES).read_bytes()
 
 
 def _with_words(pattern: str, words: Mapping[str, str]) -> str:

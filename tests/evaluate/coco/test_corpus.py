@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from cityscribe.evaluate.coco.corpus import METRICS, score_corpus
 from cityscribe.evaluate.coco.original import original_tokens
-from cityscribe.evaluate.coco.profile import METRICS, score_corpus
 from cityscribe.evaluate.coco.tokens import caption_tokens
 from cityscribe.evaluate.registries import PROFILES
 from cityscribe.files import InputError

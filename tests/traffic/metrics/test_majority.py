@@ -7,11 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cityscribe.evaluate.majority import most_typical, typical_captions, write_majority
-from cityscribe.evaluate.wts_files import read_predictions
 from cityscribe.files import write_json
 from cityscribe.records import Sample, message, text_block
 from cityscribe.traffic.meta import TrafficMeta
+from cityscribe.traffic.metrics.caption_files import read_predictions
+from cityscribe.traffic.metrics.majority import most_typical, typical_captions, write_majority
 
 
 def sample(caption: str, phase: int = 0, role: str = "pedestrian", scenario: str = "s", **meta: str) -> Sample:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, pairwise
 from typing import NamedTuple
 
-from cityscribe.evaluate.attributes import UNCLEAR, agrees, attributes
+from cityscribe.traffic.metrics.attributes import UNCLEAR, agrees, attributes
 from cityscribe.traffic.scenario import PHASES, ROLES
 
 

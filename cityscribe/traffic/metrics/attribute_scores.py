@@ -16,10 +16,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cityscribe.evaluate.attributes import UNCLEAR, agrees, attributes, read_attributes, rules_sha256, sentence_counts
-from cityscribe.evaluate.consistency import SegmentFacts, consistency
 from cityscribe.evaluate.provenance import provenance
-from cityscribe.evaluate.wts_files import pair_segments, read_predictions, read_references
+from cityscribe.traffic.metrics.attributes import (
+    UNCLEAR,
+    agrees,
+    attributes,
+    read_attributes,
+    rules_sha256,
+    sentence_counts,
+)
+from cityscribe.traffic.metrics.caption_files import pair_segments, read_predictions, read_references
+from cityscribe.traffic.metrics.consistency import SegmentFacts, consistency
 
 CONFUSIONS = 5
 """Of each attribute that are listed, the most frequent first."""

@@ -23,23 +23,17 @@ scenario.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
-from typing import Any, Literal
 
-from cityscribe.evaluate.bleu import bleu
-from cityscribe.evaluate.cider import cider
-from cityscribe.evaluate.meteor import meteor
-from cityscribe.evaluate.ngrams import ngram_overlaps
+from cityscribe.evaluate.caption_metrics import score_captions
 from cityscribe.evaluate.provenance import provenance
-from cityscribe.evaluate.registries import POINTS
-from cityscribe.evaluate.rouge import rouge_l
+from cityscribe.evaluate.registries import POINTS, MetricBackend
 from cityscribe.evaluate.wordnet import SOURCE, table_sha256
-from cityscribe.evaluate.words import treebank_tokens
-from cityscribe.evaluate.wts_files import (
-    Paired,
+from cityscribe.files import InputError
+from cityscribe.traffic.captions import Segments
+from cityscribe.traffic.metrics.caption_files import (
+    PairedCaptions,
     pair_segments,
     read_predictions,
     read_references,
@@ -47,44 +41,11 @@ from cityscribe.evaluate.wts_files import (
     warn_about_pairs,
     warn_about_unknown,
 )
-from cityscribe.files import InputError
-from cityscribe.traffic.captions import Segments
+from cityscribe.traffic.metrics.caption_scores import CaptionScores, DomainScores
 from cityscribe.traffic.scenario import Domain
 
 ZERO = dict.fromkeys(POINTS, 0.0)
-Backend = Literal["python", "java"]
 OFFICIAL_PREFIXES: dict[Domain, str] = {"internal": "2023", "external": "video"}
-
-
-@dataclass(frozen=True, slots=True)
-class DomainScores:
-    """What the captions of a domain are worth."""
-
-    roles: dict[str, dict[str, float]]  # road user -> metric -> mean over its reference segments
-    mean: dict[str, float]  # metric -> mean over the road users
-    segments: int  # reference phases
-    score: float  # points
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What an evaluation of captions found. `segments` maps `SCENARIO/PHASE/ROLE` to the metrics of each segment that
-    was predicted. `provenance` says which rules, versions and data the numbers stand on."""
-
-    domains: dict[str, DomainScores]
-    score: float  # the mean over the domains, points
-    segments: dict[str, dict[str, float]]
-    warnings: tuple[str, ...]
-    provenance: dict[str, str]
-
-    @property
-    def total(self) -> dict[str, Any]:
-        """What `scores.json` holds."""
-        domains = {
-            name: {**found.roles, "mean": found.mean, "segments": found.segments, "score": found.score}
-            for name, found in self.domains.items()
-        }
-        return {**domains, "score": self.score}
 
 
 def evaluate_wts(
@@ -93,8 +54,8 @@ def evaluate_wts(
     *,
     split: str | None = None,
     official_quirks: bool = False,
-    backend: Backend = "python",
-) -> Scores:
+    backend: MetricBackend = "python",
+) -> CaptionScores:
     """Score a file of predictions in the submission format against the captions of a WTS data set.
 
     References are the files `*_caption.json` below any folder `annotations` of the data set, external ones below a
@@ -127,36 +88,10 @@ def evaluate_wts(
         "wordnet": SOURCE,
         "wordnet_sha256": table_sha256(),
     }
-    return Scores(domains, score, segments, tuple(warnings), made_by)
+    return CaptionScores(domains, score, segments, tuple(warnings), made_by)
 
 
-def score_caption(reference: str, prediction: str) -> dict[str, float]:
-    """BLEU-4, METEOR and ROUGE-L in [0, 1] and CIDEr-D in [0, 10] of one caption; an empty prediction scores 0.
-
-    Raises ValueError where the reference holds no word.
-    """
-    return score_captions([(reference, prediction)])[0]
-
-
-def score_captions(pairs: Sequence[tuple[str, str]]) -> list[dict[str, float]]:
-    """`score_caption` of each pair of a reference and a prediction."""
-    tokens = [(treebank_tokens(reference), treebank_tokens(prediction)) for reference, prediction in pairs]
-    if not all(reference for reference, _ in tokens):
-        raise ValueError("a reference without a word cannot be scored")
-    return [
-        {
-            "bleu": bleu(overlaps),
-            "meteor": meteor(reference_tokens, prediction_tokens),
-            "rouge-l": rouge_l(reference, prediction),
-            "cider": cider(overlaps),
-        }
-        for (reference, prediction), (reference_tokens, prediction_tokens), overlaps in zip(
-            pairs, tokens, ngram_overlaps(tokens), strict=True
-        )
-    ]
-
-
-def _score_domain(paired: Paired, segments: dict[str, dict[str, float]]) -> DomainScores | None:
+def _score_domain(paired: PairedCaptions, segments: dict[str, dict[str, float]]) -> DomainScores | None:
     """A domain's means and score; adds to the segments. None where no reference holds a word."""
     means = {}
     for role, captions in paired.captions.items():

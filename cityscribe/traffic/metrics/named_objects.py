@@ -18,8 +18,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from cityscribe.evaluate.hallucination.objects import Vocabulary, mentions
 from cityscribe.evaluate.text_files import json_lines
-from cityscribe.evaluate.wts_files import read_predictions, read_references
 from cityscribe.files import InputError, read_json
+from cityscribe.traffic.metrics.caption_files import read_predictions, read_references
+
+TRAFFIC_OBJECTS = Path(__file__).with_name("objects.yaml")
+"""The vocabulary of the city: what road users, signs and things in the street are called."""
 
 IMAGE_KEYS = ("image", "image_id")
 TEXT_KEYS = ("caption", "text", "answer")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cityscribe.evaluate.attribute_scores import attribute_scores, evaluate_attributes, judge, mean_shares
-from cityscribe.evaluate.consistency import SegmentFacts
 from cityscribe.files import write_json
+from cityscribe.traffic.metrics.attribute_scores import attribute_scores, evaluate_attributes, judge, mean_shares
+from cityscribe.traffic.metrics.consistency import SegmentFacts
 from cityscribe.traffic.scenario import PHASES, ROLES
 
 values = st.dictionaries(st.sampled_from(["sex", "weather", "motion"]), st.sampled_from(["a", "b", "?"]))

@@ -1,0 +1,1 @@
+"""What captions of traffic are worth: the profiles `wts` and `coco`, attributes, consistency, baselines."""
