@@ -25,7 +25,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cityscribe.ablations import ABLATIONS
-from cityscribe.ablations.plot import Row, plot
+from cityscribe.ablations.plot import PlotRow, plot
 from cityscribe.evaluate.resampling import holm
 from cityscribe.files import InputError, spreadsheet_cell, write_json, write_text
 from cityscribe.pipeline import STAGES, Watch, run
@@ -229,9 +229,9 @@ def csv_table(arms: list[Arm]) -> str:
     return out.getvalue()
 
 
-def _row(arm: Arm) -> Row:
+def _row(arm: Arm) -> PlotRow:
     interval = None if arm.interval is None else (arm.interval.low, arm.interval.high)
-    return Row(arm.name, arm.scores, arm.mean, interval)
+    return PlotRow(arm.name, arm.scores, arm.mean, interval)
 
 
 def _plain(arms: list[Arm]) -> list[dict[str, Any]]:

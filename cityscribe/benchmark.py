@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cityscribe.evaluate.benchmarks.asking import asked
@@ -20,13 +20,12 @@ from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion
 from cityscribe.files import InputError, write_bytes
 from cityscribe.predict.conversations import predict_conversations
 from cityscribe.prepare.conversations import prepare_conversations
+from cityscribe.progress import Progress
 from cityscribe.project import Settings
 from cityscribe.records import Sample, SampleMeta, image_block, message, read_samples, text_block
 from cityscribe.sources.conversation import frames_of
 from cityscribe.sources.video_qa import video_named
 from cityscribe.sources.videos import files_by_stem
-
-Progress = Callable[[int, int], None]
 
 
 def answer_benchmark(

@@ -22,7 +22,7 @@ from cityscribe.files import InputError, read_json, write_json
 TICK_NS = 2_000_000_000
 """How far apart two changes may be and still leave the same times; two seconds on FAT, less elsewhere."""
 
-Stamp = list[int]
+FileState = list[int]
 
 
 class DigestStore:
@@ -30,7 +30,7 @@ class DigestStore:
 
     def __init__(self, store: Path) -> None:
         self.store = store
-        self._known: dict[str, tuple[Stamp, str]] = {}
+        self._known: dict[str, tuple[FileState, str]] = {}
         self._changed = False
         with contextlib.suppress(InputError, AttributeError, TypeError, ValueError):
             self._known = {str(name): (list(map(int, stamp)), str(digest)) for name, (stamp, digest) in _read(store)}
@@ -61,10 +61,10 @@ class DigestStore:
                 write_json(self.store, dict(sorted(self._known.items())))
 
 
-def _read(store: Path) -> list[tuple[str, tuple[Stamp, str]]]:
+def _read(store: Path) -> list[tuple[str, tuple[FileState, str]]]:
     return list(read_json(store).items())
 
 
-def _stamp(path: Path) -> Stamp:
+def _stamp(path: Path) -> FileState:
     found = os.stat(path)
     return [found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns]

@@ -24,7 +24,7 @@ class EntryModel(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-Model = TypeVar("Model", bound=EntryModel)
+AnyEntry = TypeVar("Model", bound=EntryModel)
 
 
 def _text(value: Any) -> str:
@@ -64,7 +64,7 @@ Name = Annotated[str, BeforeValidator(_name)]
 Number = Annotated[float, BeforeValidator(_number)]
 """A finite number, as such or as text."""
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+WholeNumber = Annotated[int, BeforeValidator(_whole)]
 """A whole number, as such or as text."""
 
 Loose = Annotated[float | None, BeforeValidator(finite)]
@@ -75,14 +75,14 @@ Pixels = Annotated[float, BeforeValidator(_number), Field(ge=-MAX_PIXELS, le=MAX
 
 
 def checked(
-    model: type[Model],
+    model: type[AnyEntry],
     value: Any,
     note: Note,
     place: str,
     *,
     whole: str = "",
     level: Literal["error", "warning"] = "warning",
-) -> Model | None:
+) -> AnyEntry | None:
     """An entry as a model; None, with the first fault noted, where it is none.
 
     The fault is told of the field that it is in or, with `whole`, of the entry: "is 7, expected " and `whole`.

@@ -20,7 +20,7 @@ from cityscribe.report.settings import ReportSettings
 from cityscribe.serve.settings import ServeSettings
 from cityscribe.settings import Section, conflict
 from cityscribe.settings.loading import apply_override, check, load
-from cityscribe.settings.messages import Place
+from cityscribe.settings.messages import SettingPath
 from cityscribe.settings.writing import commented, dump
 from cityscribe.sources.settings import DataSettings
 from cityscribe.train.settings import TrainSettings
@@ -86,7 +86,9 @@ def settings_without_project(overrides: Sequence[str] = ()) -> Settings:
     return resolve(values, given)
 
 
-def resolve(values: Mapping[str, Any], given: Mapping[Place, str] | None = None, origin: str = "settings") -> Settings:
+def resolve(
+    values: Mapping[str, Any], given: Mapping[SettingPath, str] | None = None, origin: str = "settings"
+) -> Settings:
     """Check values and fill in the defaults. `given` says where each place was written, for messages."""
     return check(Settings, values, given, origin)
 

@@ -15,7 +15,7 @@ import yaml
 
 from cityscribe.ablate import METRICS, Arm, ablate, csv_table, load_ablation, markdown_table, plan, text_table
 from cityscribe.ablations import ABLATIONS
-from cityscribe.ablations.plot import Row, near_rows, plot
+from cityscribe.ablations.plot import PlotRow, near_rows, plot
 from cityscribe.files import InputError, spreadsheet_cell
 from cityscribe.world.dataset import WorldSettings, write_dataset
 
@@ -122,7 +122,7 @@ def test_runs_are_made_once_and_compared(tiny: Callable[[str], Path], tmp_path: 
 
 
 def test_an_arm_that_is_far_off_does_not_own_the_axis(tmp_path: Path) -> None:
-    rows = [Row(f"arm {n}", (mean, mean + 0.2), mean + 0.1, None) for n, mean in enumerate((80.0, 81.0, 79.5, 3.0))]
+    rows = [PlotRow(f"arm {n}", (mean, mean + 0.2), mean + 0.1, None) for n, mean in enumerate((80.0, 81.0, 79.5, 3.0))]
     assert near_rows(rows) == sorted(rows[:3], key=lambda row: row.mean)
     assert near_rows(rows[:2]) == sorted(rows[:2], key=lambda row: row.mean)
     plot("what is drawn", rows, tmp_path / "far.png")

@@ -12,7 +12,7 @@ import torch
 
 from cityscribe.engine.members import Setup, open_engine
 from cityscribe.engine.request import Request
-from cityscribe.llm import Client, Sampling
+from cityscribe.llm import Client, ReplySampling
 from cityscribe.models.settings import ModelSettings
 from cityscribe.models.tuning.prepare import prepare_tuning
 from cityscribe.pipeline import Plan
@@ -74,7 +74,7 @@ def test_who_answers_answers(added: dict[str, Any], tmp_path: Path) -> None:
     requests = [Request((message("user", text_block(text)),)) for text in ("Where?", "When?")]
     assert [answers[0].text for answers in engine.answer(requests)] == ["Where?", "When?"]
     client = Client(registry("language-model")["shouting"]())
-    found = client.ask([[{"role": "user", "content": "quiet"}]], Sampling(), lambda place, text: text)
+    found = client.ask([[{"role": "user", "content": "quiet"}]], ReplySampling(), lambda place, text: text)
     assert found.values == ["QUIET"]
 
 

@@ -1,9 +1,9 @@
-"""Every module is short enough to be read at once, every function to be seen at once, and imports run downwards."""
+"""Modules and functions are short enough to be read at once, imports run downwards, and a name has one meaning."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import cityscribe
@@ -15,10 +15,37 @@ LONGEST_FUNCTION = 80
 """Lines, from `def` to the end."""
 
 
+def modules() -> dict[str, str]:
+    """The text of each module of the package, by its place in it."""
+    return {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def public_types(text: str) -> Iterator[str]:
+    """The public classes and aliases of types that a module defines; an alias is written as a class is."""
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names = [node.target.id]
+        else:
+            continue
+        yield from (name for name in names if name[0].isupper() and not name.isupper())
+
+
+def defined_twice(texts: Mapping[str, str]) -> dict[str, list[str]]:
+    """Public classes and aliases that several modules define, each with these modules."""
+    found: dict[str, list[str]] = {}
+    for name, text in texts.items():
+        for one in public_types(text):
+            found.setdefault(one, []).append(name)
+    return {one: names for one, names in found.items() if len(names) > 1}
+
+
 def test_no_module_and_no_function_is_too_long() -> None:
     found = set()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        name, text = path.relative_to(PACKAGE).as_posix(), path.read_text("utf-8")
+    for name, text in modules().items():
         if len(text.splitlines()) > LONGEST_MODULE:
             found.add(name)
         for node in ast.walk(ast.parse(text)):
@@ -29,8 +56,24 @@ def test_no_module_and_no_function_is_too_long() -> None:
     assert found == set()
 
 
+def test_each_class_and_each_alias_has_one_meaning() -> None:
+    assert defined_twice(modules()) == {}
+
+
+def test_a_second_meaning_is_found() -> None:
+    texts = {
+        "one.py": "class Group: ...\nclass _Private: ...\nLIMIT = 3\n",
+        "other.py": "Group = dict[str, int]\nclass _Private: ...\nLIMIT = 4\n",
+        "third.py": "from one import Group\n",
+    }
+    assert defined_twice(texts) == {"Group": ["one.py", "other.py"]}
+    package = modules()
+    planted = {**package, "train/planted.py": "class Sample: ...\n"}
+    assert defined_twice(planted) == {"Sample": ["records.py", "train/planted.py"]}
+
+
 ROOMS = (
-    *("files", "values", "workers", "tree"),
+    *("files", "values", "workers", "progress", "tree"),
     *("plain_yaml", "registry", "digest_store", "records", "letters", "entries"),
     *("settings", "media", "models", "tokens", "engine", "llm", "train"),
     *("evaluate", "traffic", "sources", "world", "prepare", "predict"),

@@ -12,7 +12,7 @@ import cityscribe
 PACKAGE = Path(cityscribe.__file__).parent
 
 GROUND = (
-    *("records.py", "files.py", "values.py", "entries.py", "registry.py", "letters.py", "tree.py"),
+    *("records.py", "files.py", "values.py", "entries.py", "registry.py", "letters.py", "tree.py", "progress.py"),
     *("tokens", "models", "train", "engine", "media", "llm"),
 )
 """What knows no phase, no road user and no data set."""

@@ -22,7 +22,7 @@ DOT, BAR, INTERVAL, QUIET = "#1f6feb", "#0b1f3a", "#5b6b8c", "#57606a"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PlotRow:
     """One arm, in points. `interval` is that of its difference from the first arm; None of the first itself."""
 
     name: str
@@ -31,7 +31,7 @@ class Row:
     interval: tuple[float, float] | None
 
 
-def plot(title: str, rows: Sequence[Row], path: Path) -> None:
+def plot(title: str, rows: Sequence[PlotRow], path: Path) -> None:
     """Write the plot of arms, at least one, as PNG. The interval of a difference is drawn from the first arm's mean."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -75,7 +75,7 @@ def plot(title: str, rows: Sequence[Row], path: Path) -> None:
         figure.savefig(partial, format="png", dpi=130, metadata={"Software": ""})
 
 
-def near_rows(rows: Sequence[Row]) -> list[Row]:
+def near_rows(rows: Sequence[PlotRow]) -> list[PlotRow]:
     """The arms that share the axis: all but those that are far, one after the other from either end."""
     found = sorted(rows, key=lambda row: row.mean)
     while len(found) > 2:
@@ -91,5 +91,5 @@ def near_rows(rows: Sequence[Row]) -> list[Row]:
     return found
 
 
-def _interval(row: Row, first: float) -> list[float]:
+def _interval(row: PlotRow, first: float) -> list[float]:
     return [] if row.interval is None else [first + end for end in row.interval]

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cityscribe.browse.corrections import Request as Correcting
+from cityscribe.browse.corrections import CorrectionRequest as Correcting
 from cityscribe.browse.detail import (
     conversation_detail,
     look,
@@ -30,7 +30,7 @@ from cityscribe.browse.detail import (
 )
 from cityscribe.browse.library import Library
 from cityscribe.browse.pictures import frame_jpeg, preview, thumbnail, thumbnail_of_image
-from cityscribe.browse.search import Filter, Order, find, row, terms_of
+from cityscribe.browse.search import Filter, ListOrder, find, row, terms_of
 from cityscribe.files import InputError
 from cityscribe.media.images import ImageError, as_png, is_plain, open_image
 from cityscribe.media.kinds import HEAD_BYTES, image_format
@@ -140,7 +140,7 @@ def _add_list_routes(app: FastAPI, library: Library, lookup: _Lookup) -> None:
     def entries(
         q: Annotated[str, Query(max_length=200)] = "",
         which: Filter = "all",
-        order: Order = "name",
+        order: ListOrder = "name",
         split: Annotated[str, Query(max_length=10)] = "",
         offset: Annotated[int, Query(ge=0)] = 0,
         limit: Annotated[int, Query(ge=1, le=MOST_ROWS)] = 100,
@@ -159,7 +159,7 @@ def _add_list_routes(app: FastAPI, library: Library, lookup: _Lookup) -> None:
         id: str,
         q: Annotated[str, Query(max_length=200)] = "",
         which: Filter = "all",
-        order: Order = "name",
+        order: ListOrder = "name",
         split: Annotated[str, Query(max_length=10)] = "",
     ) -> dict[str, int]:
         """Where an entry stands in a list, -1 where it is not in it."""

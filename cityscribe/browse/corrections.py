@@ -25,17 +25,17 @@ from cityscribe.media.video_index import frame_index_of
 from cityscribe.report.settings import Reporting
 from cityscribe.sources.corrections import (
     CORRECTION,
+    BoxCoordinate,
     BoxCorrection,
+    BoxSide,
     BoxValue,
     CaptionCorrection,
-    Number,
     PhaseCorrection,
-    Pixels,
-    Seconds,
-    Side,
+    PhaseNumber,
+    VideoSeconds,
     corrected,
 )
-from cityscribe.sources.wts import Origin, read_with_origins
+from cityscribe.sources.wts import ScenarioOrigin, read_with_origins
 from cityscribe.sources.wts_corrections import copy_data_set, write_correction
 from cityscribe.traffic.scenario import Role, Scenario, View
 
@@ -54,16 +54,16 @@ class TimesRequest(_Request):
 
     what: Literal["phase"]
     view: str = Field(max_length=1000)
-    phase: Number
-    before: tuple[Seconds, Seconds]
-    after: tuple[Seconds, Seconds]
+    phase: PhaseNumber
+    before: tuple[VideoSeconds, VideoSeconds]
+    after: tuple[VideoSeconds, VideoSeconds]
 
 
 class PlacedBox(_Request):
     """A box on a frame of the video."""
 
     frame: int = Field(ge=0, le=10**9)
-    xywh: tuple[Pixels, Pixels, Side, Side]
+    xywh: tuple[BoxCoordinate, BoxCoordinate, BoxSide, BoxSide]
 
 
 class BoxRequest(_Request):
@@ -76,7 +76,7 @@ class BoxRequest(_Request):
     after: PlacedBox | None
 
 
-Request = Annotated[CaptionCorrection | TimesRequest | BoxRequest, Field(discriminator="what")]
+CorrectionRequest = Annotated[CaptionCorrection | TimesRequest | BoxRequest, Field(discriminator="what")]
 """What the page sends. Views are named as the data set names them; nothing of it is a path."""
 
 
@@ -88,7 +88,7 @@ class Corrections:
     target: Path
     lines: list[dict[str, Any]] = field(default_factory=list)  # of the journal
     copies: dict[Key, Scenario] | None = None  # the scenarios as the copy has them; None until the first correction
-    origins: dict[Origin, str] = field(default_factory=dict)
+    origins: dict[ScenarioOrigin, str] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, scenario: Scenario) -> int:

@@ -20,7 +20,7 @@ from cityscribe.prepare.views import (
     with_boxes,
 )
 from cityscribe.records import text_of
-from cityscribe.report.differences import Span, compare
+from cityscribe.report.differences import TextSpan, compare
 from cityscribe.report.run_files import Run
 from cityscribe.traffic.scenario import PHASES, ROLES, Phase, Scenario, View
 from cityscribe.traffic.sentences import split_sentences
@@ -235,12 +235,12 @@ def _predictions(run: Run, scenario: Scenario) -> list[dict[str, Any]]:
             reference = phase.references.get(role, "").strip()
             key = (scenario.name, phase.phase, role)
             models = []
-            missed = [Span(reference, False)]
+            missed = [TextSpan(reference, False)]
             for number, model in enumerate(run.models):
                 caption = (model.captions or {}).get(key[:2], {}).get(role)
                 if caption is None:
                     continue
-                spans = [Span(caption, False)]
+                spans = [TextSpan(caption, False)]
                 if reference and caption:
                     left, spans = compare(reference, caption)
                     missed = left if number == 0 else missed
@@ -266,7 +266,7 @@ def _predictions(run: Run, scenario: Scenario) -> list[dict[str, Any]]:
     return found
 
 
-def _spans(spans: list[Span]) -> list[dict[str, Any]]:
+def _spans(spans: list[TextSpan]) -> list[dict[str, Any]]:
     return [{"text": span.text, "differs": span.differs} for span in spans if span.text]
 
 
@@ -288,7 +288,9 @@ def _answer(sample: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any
     """An answer beside its reference, differences marked."""
     reference, answer = str(line.get("reference", "")), str(line.get("answer", ""))
     missed, spans = (
-        compare(reference, answer) if reference and answer else ([Span(reference, False)], [Span(answer, False)])
+        compare(reference, answer)
+        if reference and answer
+        else ([TextSpan(reference, False)], [TextSpan(answer, False)])
     )
     return {
         "reference": _spans(missed),

@@ -22,7 +22,7 @@ from cityscribe.files import InputError
 from cityscribe.prepare.stage import safe_name
 from cityscribe.prepare.views import why_phase_is_left_out, why_view_is_left_out
 from cityscribe.records import read_sample_table, text_of
-from cityscribe.report.run_files import Run, Skipped, read_run
+from cityscribe.report.run_files import Run, SkippedEntry, read_run
 from cityscribe.report.samples import phase_points
 from cityscribe.report.settings import Reporting
 from cityscribe.sources import SOURCES
@@ -38,7 +38,7 @@ CORRECTABLE = ("wts",)
 
 
 @dataclass(eq=False, slots=True)
-class Entry:
+class LibraryEntry:
     """A row of the list: a scenario, or the conversations about one group of images."""
 
     id: str
@@ -63,13 +63,13 @@ class Library:
     title: str
     kind: str  # "scenarios" or "conversations"
     settings: Reporting
-    entries: tuple[Entry, ...]
+    entries: tuple[LibraryEntry, ...]
     scenarios: dict[str, Scenario] = field(default_factory=dict)  # by id
     run: Run | None = None
     prepared: Path | None = None  # the folder that image paths of samples are relative to
     tables: dict[str, pa.Table] = field(default_factory=dict)  # samples by split
     rows: dict[str, list[int]] = field(default_factory=dict)  # id -> its rows in the table of its split
-    skipped: dict[str, list[Skipped]] = field(default_factory=dict)  # by id
+    skipped: dict[str, list[SkippedEntry]] = field(default_factory=dict)  # by id
     answers: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)  # of conversations: by
     # question and images
     problems: int = 0  # found in reading the data set
@@ -143,7 +143,7 @@ def _scenarios(settings: Reporting, run_dir: Path | None, target: Path) -> Libra
     for (name, _), value in points.items():
         scored.setdefault(name, []).append(value)
     library.entries = tuple(
-        Entry(
+        LibraryEntry(
             id=id,
             name=scenario.name,
             split=scenario.split,
@@ -221,7 +221,7 @@ def _conversations(settings: Reporting, run_dir: Path) -> Library:
                 said += [str(line.get("answer", "")) for line in answers_to(library, sample)]
                 texts.setdefault(id, [sample["group"]]).extend(filter(None, said))
     library.entries = tuple(
-        Entry(
+        LibraryEntry(
             id=id,
             name=sample["group"],
             split=sample["meta"]["split"],

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from cityscribe.browse.library import Entry
+from cityscribe.browse.library import LibraryEntry
 
 Filter = Literal["all", "skipped", "no-boxes", "scored"]
-Order = Literal["name", "worst", "best"]
+ListOrder = Literal["name", "worst", "best"]
 
 TERM = re.compile(r'"([^"]+)"?|(\S+)')
 """A phrase in quotation marks, or a word."""
@@ -22,8 +22,8 @@ SNIPPET = 60
 
 
 def find(
-    entries: Sequence[Entry], query: str = "", which: Filter = "all", order: Order = "name", split: str = ""
-) -> list[Entry]:
+    entries: Sequence[LibraryEntry], query: str = "", which: Filter = "all", order: ListOrder = "name", split: str = ""
+) -> list[LibraryEntry]:
     """The entries in whose text each word (or quoted phrase) of the query stands, small and capital letters alike.
 
     "worst" and "best" order by points, entries without any behind those that have some; "name" keeps the order of the
@@ -62,12 +62,12 @@ def snippet(text: str, terms: Sequence[str]) -> str:
 
 
 def opening(text: str) -> str:
-    """How the first caption begins, cut at a word; `text` is as `Entry.text`, the name in its first line."""
+    """How the first caption begins, cut at a word; `text` is as `LibraryEntry.text`, the name in its first line."""
     first = (text.split("\n", 2)[1:] or [""])[0]
     return first if len(first) <= OPENING else first[:OPENING].rpartition(" ")[0] + " …"
 
 
-def row(entry: Entry, terms: Sequence[str]) -> dict[str, Any]:
+def row(entry: LibraryEntry, terms: Sequence[str]) -> dict[str, Any]:
     """An entry as the list shows it."""
     return {
         "id": entry.id,
@@ -83,7 +83,7 @@ def row(entry: Entry, terms: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _passes(entry: Entry, which: Filter) -> bool:
+def _passes(entry: LibraryEntry, which: Filter) -> bool:
     if which == "skipped":
         return entry.left_out > 0
     if which == "no-boxes":

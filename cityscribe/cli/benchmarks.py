@@ -13,7 +13,7 @@ from rich.table import Table
 from cityscribe.cli.shell import Overrides, complaints, console, score_group, watch
 from cityscribe.files import InputError
 
-Vocabulary = Annotated[
+VocabularyFile = Annotated[
     Path | None, typer.Option(help="YAML file of objects and synonyms; by default, those of traffic")
 ]
 
@@ -116,7 +116,7 @@ def _judged(
 def pope_questions(
     objects: Annotated[Path, typer.Argument(help='JSON file {"image.jpg": ["car", "person"], ...}')],
     folder: Annotated[Path, typer.Argument(help="folder to write; the images belong into it or its images/")],
-    vocabulary: Vocabulary = None,
+    vocabulary: VocabularyFile = None,
     images: Annotated[int, typer.Option(min=1, help="that are asked about")] = 500,
     per_image: Annotated[int, typer.Option(min=1, help="objects of each image, and as many that are not there")] = 3,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -148,7 +148,7 @@ def chair(
     captions: Annotated[Path, typer.Argument(help="captions: {image: text}, JSON lines of predict, or a submission")],
     objects: Annotated[Path | None, typer.Option(help='the truth, {"image.jpg": ["car", ...], ...}')] = None,
     references: Annotated[Path | None, typer.Option(help="reference captions that say more of the truth")] = None,
-    vocabulary: Vocabulary = None,
+    vocabulary: VocabularyFile = None,
     output: Annotated[Path | None, typer.Option(help="file for the scores; beside it one line a caption")] = None,
 ) -> None:
     """Count the objects that captions name and that are not there: CHAIRs, CHAIRi, recall.

@@ -220,7 +220,7 @@ def detect(
         import scipy  # noqa: F401
     except ImportError as error:
         raise InputError("detect: needs more packages: pip install 'cityscribe[detect]'") from error
-    from cityscribe.detect.clips import Options, detect_clips
+    from cityscribe.detect.clips import DetectOptions, detect_clips
     from cityscribe.detect.detector import load_detector
     from cityscribe.sources.reading import scenario_source
     from cityscribe.sources.recognise import found_in, nothing_usable, recognise
@@ -233,7 +233,7 @@ def detect(
     for problem in problems if named == "clips" else ():
         print_problem(problem)
     detector = load_detector(model)
-    options = Options(threshold=threshold, every=every, batch=batch, all_views=all_views)
+    options = DetectOptions(threshold=threshold, every=every, batch=batch, all_views=all_views)
     with watch("detect") as progress:
         lines = detect_clips(scenarios, detector, model, output, options, progress=progress)
     for line in lines:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +13,7 @@ from rich.table import Table
 
 from cityscribe.cli.shell import console, score_group, watch
 from cityscribe.files import InputError
+from cityscribe.progress import Progress
 
 if TYPE_CHECKING:
     from cityscribe.evaluate.judge import JudgeScores, Rubric
@@ -90,7 +90,7 @@ def model_of(model: str, base_url: str | None, **options: int) -> LanguageModel:
 
 
 def _judge_file(
-    path: Path, client: Client, rubric: Rubric, name: str, out: Path, seed: int, progress: Callable[[int, int], None]
+    path: Path, client: Client, rubric: Rubric, name: str, out: Path, seed: int, progress: Progress
 ) -> JudgeScores:
     """Judge a file of answers; write the numbers with what made them, and each verdict as a JSON line."""
     from cityscribe.evaluate.judge import VIDEO_CHATGPT, judge_items, summarise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cityscribe.cli.questions import print_question_scores
 from cityscribe.cli.shell import Overrides, ProjectFile, app, console, print_problem, watch
+from cityscribe.progress import Progress
 from cityscribe.train import processes
 
 
@@ -26,7 +27,7 @@ def run_stages(project: Path, overrides: list[str] | None, stages: tuple[str, ..
     made = []
 
     @contextlib.contextmanager
-    def watched(step: str) -> Iterator[Callable[[int, int], None]]:
+    def watched(step: str) -> Iterator[Progress]:
         with watch(step) as progress:
             yield progress
         made.append(step)

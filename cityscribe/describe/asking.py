@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from cityscribe.describe.clips import Span
 from cityscribe.engine.request import Answer
-from cityscribe.evaluate.attributes import UNCLEAR, attributes, read_attributes
+from cityscribe.traffic.metrics.attributes import UNCLEAR, attributes, read_attributes
 from cityscribe.traffic.prompts import Prompts, long_question
 from cityscribe.traffic.scenario import PHASES, ROLES, ViewKind
 from cityscribe.traffic.sentences import split_sentences

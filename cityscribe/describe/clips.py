@@ -32,7 +32,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class DescribedClip:
     """One video, and the spans that it is described in; without spans, `problem` says why it cannot be."""
 
     name: str  # as the table calls it
@@ -46,14 +46,14 @@ class Clip:
         return self.scenario.views[0]
 
 
-def find_clips(places: Sequence[Path], kind: ViewKind, span_s: float | None) -> list[Clip]:
+def find_clips(places: Sequence[Path], kind: ViewKind, span_s: float | None) -> list[DescribedClip]:
     """The clips of folders and files, in their order. A clip that cannot be opened has a problem and no spans.
 
     A folder in a format of scenarios brings its phases, boxes and views; of any other the videos are taken, as seen by
     a camera of `kind`. With `span_s` every clip is cut into even parts of about that many seconds, phases or not.
     Raises InputError where a place is not there, is no video, or holds none.
     """
-    clips: list[Clip] = []
+    clips: list[DescribedClip] = []
     for place in places:
         found = _of_folder(place, kind, span_s) if place.is_dir() else [_of_file(place, kind, span_s)]
         if not found:
@@ -63,7 +63,7 @@ def find_clips(places: Sequence[Path], kind: ViewKind, span_s: float | None) -> 
     return clips
 
 
-def labelled(clip: Clip) -> View:
+def labelled(clip: DescribedClip) -> View:
     """The view of a clip with its spans for phases, and each box labelled with the spans that it lies in.
 
     Raises VideoError.
@@ -75,7 +75,7 @@ def labelled(clip: Clip) -> View:
     return with_boxes(replace(clip.view, phases=spans, boxes=boxes), "both")
 
 
-def _of_file(place: Path, kind: ViewKind, span_s: float | None) -> Clip:
+def _of_file(place: Path, kind: ViewKind, span_s: float | None) -> DescribedClip:
     if not place.exists():
         raise InputError(f"{place}: no such file or folder; give clips, or folders of clips")
     if place.suffix.lower() not in VIDEO_SUFFIXES:
@@ -84,16 +84,16 @@ def _of_file(place: Path, kind: ViewKind, span_s: float | None) -> Clip:
     try:
         return _clip(name, clip_scenario(name, place, probe(place)), kind, span_s)
     except VideoError as error:
-        return Clip(name, None, problem=_reason(place, error))
+        return DescribedClip(name, None, problem=_reason(place, error))
 
 
-def _of_folder(place: Path, kind: ViewKind, span_s: float | None) -> list[Clip]:
+def _of_folder(place: Path, kind: ViewKind, span_s: float | None) -> list[DescribedClip]:
     name = recognise(place)
     source = SOURCES[name]
     if name == "clips" or not isinstance(source, ScenarioSource):
         scenarios, problems = read_clips(place)
         found = [_clip(_name(place, s.views[0].video), s, kind, span_s) for s in scenarios]
-        found += [Clip(p.file, None, problem=p.message) for p in problems if p.level == "error"]
+        found += [DescribedClip(p.file, None, problem=p.message) for p in problems if p.level == "error"]
         return sorted(found, key=lambda clip: clip.name)
     scenarios, _ = source.read(place, splits=ALL_SPLITS)
     clips = []
@@ -103,11 +103,11 @@ def _of_folder(place: Path, kind: ViewKind, span_s: float | None) -> list[Clip]:
             try:
                 clips.append(_clip(name, replace(scenario, views=(view,)), view.kind, span_s))
             except VideoError as error:
-                clips.append(Clip(name, None, problem=_reason(view.video, error)))
+                clips.append(DescribedClip(name, None, problem=_reason(view.video, error)))
     return clips
 
 
-def _clip(name: str, scenario: Scenario, kind: ViewKind, span_s: float | None) -> Clip:
+def _clip(name: str, scenario: Scenario, kind: ViewKind, span_s: float | None) -> DescribedClip:
     """Raises VideoError."""
     (view,) = scenario.views
     info = probe(view.video)
@@ -121,7 +121,7 @@ def _clip(name: str, scenario: Scenario, kind: ViewKind, span_s: float | None) -
         count = max(round(info.duration_s / (span_s or SPAN_S)), 1)
         ends = [info.duration_s * number / count for number in range(count + 1)]
         spans = tuple(Span(number, ends[number], ends[number + 1]) for number in range(count))
-    return Clip(name, replace(scenario, views=(replace(view, kind=kind),)), spans)
+    return DescribedClip(name, replace(scenario, views=(replace(view, kind=kind),)), spans)
 
 
 def _name(root: Path, video: Path) -> str:

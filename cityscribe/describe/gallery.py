@@ -15,7 +15,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from cityscribe.describe.rows import Described, Row, found_word
+from cityscribe.describe.rows import Described, DescribedRow, found_word
 from cityscribe.report.page import environment
 from cityscribe.traffic.scenario import ROLES
 
@@ -28,10 +28,10 @@ BY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class GalleryCard:
     """One row, as the page shows it."""
 
-    row: Row
+    row: DescribedRow
     place: int  # in the table
     picture: str  # a data URL, empty where there is none
     users: list[tuple[str, Described, str, str]]  # role, what is known, whether it is there, and how that is known
@@ -39,7 +39,7 @@ class Card:
     present: str  # the roles that were found, separated by spaces
 
 
-def to_html(rows: Sequence[Row], pictures: Path, title: str, model: str) -> str:
+def to_html(rows: Sequence[DescribedRow], pictures: Path, title: str, model: str) -> str:
     """The page of the rows. Their pictures are read below the folder `pictures` and put into the page."""
     cards = [_card(row, place, pictures) for place, row in enumerate(rows)]
     package = resources.files("cityscribe.describe")
@@ -63,7 +63,7 @@ def to_html(rows: Sequence[Row], pictures: Path, title: str, model: str) -> str:
     )
 
 
-def _card(row: Row, place: int, pictures: Path) -> Card:
+def _card(row: DescribedRow, place: int, pictures: Path) -> GalleryCard:
     users = [
         (role, user, found_word(user), BY[user.by]) for role in ROLES if (user := row.road_users.get(role)) is not None
     ]
@@ -72,7 +72,7 @@ def _card(row: Row, place: int, pictures: Path) -> Card:
     if row.picture:
         url = "data:image/jpeg;base64," + base64.b64encode((pictures / row.picture).read_bytes()).decode()
     present = " ".join(role for role, user, _, _ in users if user.found)
-    return Card(row, place, url, users, min(confidences, default=2.0), present)
+    return GalleryCard(row, place, url, users, min(confidences, default=2.0), present)
 
 
 def _time(seconds: float | None) -> str:

@@ -23,7 +23,7 @@ THUMBNAIL = 480
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ClipPictures:
     """One span as it is shown; without images, `problem` says why there are none."""
 
     images: tuple[Path, ...] = ()  # for the model, in the order of the settings
@@ -33,7 +33,7 @@ class Picture:
     problem: str = ""
 
 
-def picture_spans(view: View, settings: PrepareSettings, folder: Path) -> list[Picture]:
+def picture_spans(view: View, settings: PrepareSettings, folder: Path) -> list[ClipPictures]:
     """The pictures of a view whose phases are spans and whose boxes are labelled with them, in their order.
 
     A span with a box shows the frame of its pedestrian's first one, else of its vehicle's; one without shows the frame
@@ -51,7 +51,7 @@ def picture_spans(view: View, settings: PrepareSettings, folder: Path) -> list[P
     pictures = []
     for phase, key in zip(view.phases, keys, strict=True):
         if key.frame in unread:
-            pictures.append(Picture(problem=unread[key.frame].removeprefix(f"{view.video}: ")))
+            pictures.append(ClipPictures(problem=unread[key.frame].removeprefix(f"{view.video}: ")))
             continue
         pictures.append(_write(folder, phase.number, frames[key.frame], key, appearance, settings, info))
     return pictures
@@ -73,7 +73,7 @@ def _write(
     appearance: np.ndarray | None,
     settings: PrepareSettings,
     info: VideoInfo,
-) -> Picture:
+) -> ClipPictures:
     paths = []
     for kind, image in zip(settings.images, render(frame, key, settings), strict=True):
         path = folder / f"{number}_{kind}.jpg"
@@ -83,4 +83,4 @@ def _write(
     write_jpeg(folder / f"{number}.jpg", render_one(frame, key, "global", small), small)
     seen = {*key.boxes, *(["pedestrian"] if appearance is not None else [])}
     marked = tuple(role for role in ROLES if role in seen) if settings.draw_boxes else ()
-    return Picture(tuple(paths), folder / f"{number}.jpg", key.frame / info.fps, marked)
+    return ClipPictures(tuple(paths), folder / f"{number}.jpg", key.frame / info.fps, marked)

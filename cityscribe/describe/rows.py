@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cityscribe.evaluate.attributes import attributes
 from cityscribe.files import printable, spreadsheet_cell
+from cityscribe.traffic.metrics.attributes import attributes
 from cityscribe.traffic.scenario import ROLES
 
 
@@ -31,7 +31,7 @@ class Described:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DescribedRow:
     """One span of a clip; of a clip that could not be opened, the only row, without a span."""
 
     clip: str
@@ -47,19 +47,19 @@ class Row:
     picture: str = ""  # the thumbnail, relative to the folder of the work
 
 
-def to_entry(row: Row) -> dict[str, Any]:
+def to_entry(row: DescribedRow) -> dict[str, Any]:
     """A row as a JSON value."""
     return asdict(row)
 
 
-def of_entry(entry: dict[str, Any]) -> Row:
+def of_entry(entry: dict[str, Any]) -> DescribedRow:
     """The row that `to_entry` made a JSON value of; its facts in the order of the table, whatever order that has."""
     users = {
         role: Described(**{**entry["road_users"][role], "facts": _ordered(entry["road_users"][role]["facts"])})
         for role in ROLES
         if role in entry["road_users"]
     }
-    return Row(**{**entry, "road_users": users, "scene": _ordered(entry["scene"])})
+    return DescribedRow(**{**entry, "road_users": users, "scene": _ordered(entry["scene"])})
 
 
 def _ordered(facts: dict[str, str]) -> dict[str, str]:
@@ -76,7 +76,7 @@ def fact_columns() -> list[tuple[str, str, str]]:
     return found
 
 
-def to_csv(rows: Sequence[Row]) -> str:
+def to_csv(rows: Sequence[DescribedRow]) -> str:
     """The table as CSV, with a byte order mark."""
     facts = fact_columns()
     of_roles = [
@@ -103,7 +103,7 @@ def to_csv(rows: Sequence[Row]) -> str:
     return "\ufeff" + printable(out.getvalue())
 
 
-def to_json(rows: Sequence[Row]) -> str:
+def to_json(rows: Sequence[DescribedRow]) -> str:
     """The table as a JSON list: the same names, with the road users and their facts as objects."""
     listed = [{name: value for name, value in to_entry(row).items() if name != "picture"} for row in rows]
     return json.dumps(listed, indent=1, ensure_ascii=False) + "\n"

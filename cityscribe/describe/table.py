@@ -18,20 +18,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cityscribe.describe.asking import confidence_of, facts_of, phase_of, question, without_absent
-from cityscribe.describe.clips import Clip, Span, find_clips, labelled
+from cityscribe.describe.clips import DescribedClip, Span, find_clips, labelled
 from cityscribe.describe.gallery import to_html
-from cityscribe.describe.pictures import Picture, picture_spans
+from cityscribe.describe.pictures import ClipPictures, picture_spans
 from cityscribe.describe.road_users import By, Presence, by_asking, by_boxes
-from cityscribe.describe.rows import Described, Row, of_entry, to_csv, to_entry, to_json
+from cityscribe.describe.rows import Described, DescribedRow, of_entry, to_csv, to_entry, to_json
 from cityscribe.describe.settings import Describing
 from cityscribe.digest_store import DigestStore
 from cityscribe.engine.request import UNANSWERED, Answer, Engine, Request
-from cityscribe.evaluate.attributes import rules_sha256
 from cityscribe.files import InputError, remove_folder, write_text
 from cityscribe.media.video import VideoError, probe
 from cityscribe.predict.journal import Journal
-from cityscribe.predict.sequential import Scene, ask
+from cityscribe.predict.sequential import AskedScene, ask
+from cityscribe.progress import Progress, silent
 from cityscribe.sources.tracks import with_tracks
+from cityscribe.traffic.metrics.attributes import rules_sha256
 from cityscribe.traffic.prompts import Prompts, load_prompts
 from cityscribe.traffic.scenario import ROLES, View, ViewKind
 
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from cityscribe.detect.detector import Detector
 
 WRITERS = (".csv", ".json", ".html")
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def describe(
         journal = Journal(work / "clips.jsonl", _key(model, settings, options, known))
         known.save()
         worker = _Worker(work, settings, options, load_prompts(settings.prepare.prompts), load)
-        rows = _rows_of_all(clips, worker, journal, progress or (lambda done, total: None))
+        rows = _rows_of_all(clips, worker, journal, progress or silent)
         _refuse_silence(rows, model)
         written = {".csv": to_csv, ".json": to_json, ".html": lambda rows: to_html(rows, work, _title(places), model)}
         for output in outputs:
@@ -111,7 +110,7 @@ def describe(
     )
 
 
-def _has(row: Row, role: str) -> bool:
+def _has(row: DescribedRow, role: str) -> bool:
     return role in row.road_users and bool(row.road_users[role].found)
 
 
@@ -128,16 +127,18 @@ def _title(places: Sequence[Path]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _rows_of_all(clips: Sequence[Clip], worker: _Worker, journal: Journal, progress: Progress) -> list[Row]:
+def _rows_of_all(
+    clips: Sequence[DescribedClip], worker: _Worker, journal: Journal, progress: Progress
+) -> list[DescribedRow]:
     known = {entry["clip"]: entry["rows"] for entry in journal.finished}
     total = sum(len(clip.spans) for clip in clips)
     done = 0
-    rows: list[Row] = []
+    rows: list[DescribedRow] = []
     progress(0, total)
     try:
         for clip in clips:
             if not clip.spans:
-                rows.append(Row(clip.name, problem=clip.problem))
+                rows.append(DescribedRow(clip.name, problem=clip.problem))
                 continue
             identity = _identity(clip)
             entries = known.get(identity)
@@ -152,7 +153,7 @@ def _rows_of_all(clips: Sequence[Clip], worker: _Worker, journal: Journal, progr
     return rows
 
 
-def _refuse_silence(rows: Sequence[Row], model: str) -> None:
+def _refuse_silence(rows: Sequence[DescribedRow], model: str) -> None:
     """A model that answered nothing has described nothing."""
     asked = [
         row for row in rows if row.span is not None and any(each.found is not False for each in row.road_users.values())
@@ -163,7 +164,7 @@ def _refuse_silence(rows: Sequence[Row], model: str) -> None:
             raise InputError(f"{model}: describes nothing; the first, {first.clip}: {first.problem}")
 
 
-def _identity(clip: Clip) -> str:
+def _identity(clip: DescribedClip) -> str:
     """A hash of what decides the rows of a clip, beside the model and the options."""
     status = clip.view.video.stat()
     told = [clip.name, str(clip.view.video.resolve()), status.st_size, status.st_mtime_ns]
@@ -211,7 +212,7 @@ class _Worker:
             self._engine = self._load()
         return self._engine
 
-    def rows(self, clip: Clip, folder: str) -> list[Row]:
+    def rows(self, clip: DescribedClip, folder: str) -> list[DescribedRow]:
         """The rows of a clip, one a span. What cannot be decoded of it is a problem of its rows."""
         try:
             clip = self._detected(clip)
@@ -220,7 +221,7 @@ class _Worker:
             duration_s = probe(view.video).duration_s
         except VideoError as error:
             why = str(error).removeprefix(f"{clip.view.video}: ")
-            return [self._row(clip, span, Picture(problem=why), {}, {}) for span in clip.spans]
+            return [self._row(clip, span, ClipPictures(problem=why), {}, {}) for span in clip.spans]
         self.engine.forget()
         present = self._present(clip, view, pictures)
         phases = [phase_of(span, duration_s, self.options.tuned) for span in clip.spans]
@@ -233,7 +234,7 @@ class _Worker:
                 )
                 for role in roles
             }
-            scenes.append(Scene(picture.images, questions))
+            scenes.append(AskedScene(picture.images, questions))
         answers = ask(self.engine, scenes, self.settings.predict.order, self._asking())
         return [self._row(clip, *each) for each in zip(clip.spans, pictures, present, answers, strict=True)]
 
@@ -242,11 +243,11 @@ class _Worker:
 
         return replace(asking(self.settings), logprobs=True)
 
-    def _detected(self, clip: Clip) -> Clip:
+    def _detected(self, clip: DescribedClip) -> DescribedClip:
         """The clip with the boxes that a detector finds in the place of those that it had. Raises VideoError."""
         if not self.options.detector:
             return clip
-        from cityscribe.detect.clips import Options as Looking
+        from cityscribe.detect.clips import DetectOptions as Looking
         from cityscribe.detect.clips import join, look_through
         from cityscribe.detect.detector import load_detector
 
@@ -259,7 +260,7 @@ class _Worker:
         (scenario,) = with_tracks([replace(clip.scenario, views=(view,))], {view.name: tracks})
         return replace(clip, scenario=scenario)
 
-    def _present(self, clip: Clip, view: View, pictures: Sequence[Picture]) -> list[dict[str, Presence]]:
+    def _present(self, clip: DescribedClip, view: View, pictures: Sequence[ClipPictures]) -> list[dict[str, Presence]]:
         """Who is in each span, by role; nobody is said of a span without a picture."""
         known: By = "detector" if self.options.detector else "annotation"
         boxed = bool(self.options.detector) or any(clip.view.boxes.values())
@@ -277,8 +278,13 @@ class _Worker:
         return present
 
     def _row(
-        self, clip: Clip, span: Span, picture: Picture, there: dict[str, Presence], answers: dict[str, Answer]
-    ) -> Row:
+        self,
+        clip: DescribedClip,
+        span: Span,
+        picture: ClipPictures,
+        there: dict[str, Presence],
+        answers: dict[str, Answer],
+    ) -> DescribedRow:
         problems = [picture.problem] if picture.problem else []
         absent = [role for role, presence in there.items() if presence.found is False]
         said: dict[str, str] = {}
@@ -296,7 +302,7 @@ class _Worker:
             users[role] = Described(presence.found, presence.by, presence.probability, text, confidence)
         facts = facts_of(said)
         users = {role: replace(user, facts=facts.get(role, {})) for role, user in users.items()}
-        return Row(
+        return DescribedRow(
             clip=clip.name,
             camera=clip.view.kind,
             span=clip.spans.index(span) + 1,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from cityscribe.detect.tracker import track
 from cityscribe.files import InputError, write_json, write_text
 from cityscribe.media.video import VideoError, VideoInfo, probe, read_frames
 from cityscribe.predict.journal import Journal
+from cityscribe.progress import Progress, silent
 from cityscribe.sources.boxes.cvat import cvat_of
 from cityscribe.sources.boxes.track import Track, interpolated
 from cityscribe.sources.tracks import chosen_track, with_tracks
@@ -36,11 +37,9 @@ LOW_SCORE = 0.1
 READ_BYTES = 512_000_000
 """Of decoded frames in memory."""
 
-Progress = Callable[[int, int], None]
-
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class DetectOptions:
     """How clips are looked at."""
 
     threshold: float = 0.5  # score from which a detection may begin a track
@@ -55,7 +54,7 @@ def detect_clips(
     detector: Detector,
     base: str,
     out: Path,
-    options: Options,
+    options: DetectOptions,
     *,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
@@ -71,7 +70,7 @@ def detect_clips(
         for view in scenario.views
         if options.all_views or not any(view.boxes.values())
     ]
-    report = progress or (lambda done, total: None)
+    report = progress or silent
     try:
         out.mkdir(parents=True, exist_ok=True)
         journal = Journal(out / "detected.jsonl", _key(base, options))
@@ -92,7 +91,7 @@ def detect_clips(
     return lines
 
 
-def look_through(view: View, detector: Detector, options: Options) -> list[tuple[int, list[Detection]]]:
+def look_through(view: View, detector: Detector, options: DetectOptions) -> list[tuple[int, list[Detection]]]:
     """The detections of a view's video by frame, every `options.every` frames. Raises VideoError."""
     info = probe(view.video)
     found: list[tuple[int, list[Detection]]] = []
@@ -101,7 +100,9 @@ def look_through(view: View, detector: Detector, options: Options) -> list[tuple
     return found
 
 
-def join(found: Sequence[tuple[int, Sequence[Detection]]], view: View, fps: float, options: Options) -> list[Track]:
+def join(
+    found: Sequence[tuple[int, Sequence[Detection]]], view: View, fps: float, options: DetectOptions
+) -> list[Track]:
     """The tracks of a view's detections, boxes on every frame from an object's first to its last.
 
     In a vehicle view the vehicle is the one that films: only pedestrians are joined.
@@ -157,7 +158,9 @@ def boxes_path(scenario: Scenario, view: View, role: str) -> Path:
     return Path("annotations", "bbox_generated") / place / name
 
 
-def _detect_view(scenario: Scenario, view: View, detector: Detector, out: Path, options: Options) -> dict[str, Any]:
+def _detect_view(
+    scenario: Scenario, view: View, detector: Detector, out: Path, options: DetectOptions
+) -> dict[str, Any]:
     line: dict[str, Any] = {"split": scenario.split, "scenario": scenario.name, "view": view.name}
     try:
         found = look_through(view, detector, options)
@@ -172,7 +175,7 @@ def _annotation(box: Box) -> dict[str, Any]:
     return {"image_id": box.image_id, "bbox": xywh, "auto-generated": True, "phase_number": ""}
 
 
-def _batches(video: Path, info: VideoInfo, options: Options) -> Iterator[tuple[list[int], list[np.ndarray]]]:
+def _batches(video: Path, info: VideoInfo, options: DetectOptions) -> Iterator[tuple[list[int], list[np.ndarray]]]:
     """The frames that are looked at, in batches. Many are read at once, as memory allows, because reading begins at a
     key frame, of which some videos have one in ten seconds."""
     read_at_once = max(READ_BYTES // (3 * info.width * info.height), options.batch)
@@ -185,7 +188,7 @@ def _batches(video: Path, info: VideoInfo, options: Options) -> Iterator[tuple[l
             yield batch, [pictures.pop(number) for number in batch]
 
 
-def _key(base: str, options: Options) -> str:
+def _key(base: str, options: DetectOptions) -> str:
     """A hash of what decides the boxes: the detector's files, and the options but how many frames go together."""
     files = []
     if Path(base).is_dir():

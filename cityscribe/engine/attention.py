@@ -98,7 +98,7 @@ class SharedCache:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class DecodingStep:
     """Where the tokens of one step stand. Tokens are packed row by row; `*_take` gathers them with padding by rows or
     by prefixes, `*_back` finds them again in the flattened result."""
 
@@ -115,7 +115,7 @@ class Step:
     # prefixes are of one length
 
 
-def next_step(cache: SharedCache, counts: Sequence[int], device: torch.device) -> Step:
+def next_step(cache: SharedCache, counts: Sequence[int], device: torch.device) -> DecodingStep:
     """A step in which row r brings `counts[r]` >= 1 further tokens. Does not advance `cache.lengths`."""
     most = max(counts)
     row_of: list[int] = []
@@ -142,7 +142,7 @@ def next_step(cache: SharedCache, counts: Sequence[int], device: torch.device) -
     by_layer = list(zip(*cache.prefix_lengths, strict=True))
     # Most models have one length in all layers: one mask for all of them.
     hidden = {lengths: _behind(lengths, device) for lengths in set(by_layer)}
-    return Step(
+    return DecodingStep(
         cache=cache,
         row=torch.tensor(row_of, device=device),
         slot=slot_of,
@@ -173,7 +173,7 @@ def shared_attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     *,
-    shared: Step,
+    shared: DecodingStep,
     softcap: float | None = None,
     s_aux: Tensor | None = None,
     sliding_window: int | None = None,

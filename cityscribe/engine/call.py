@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cityscribe.engine.decode import Generation
 from cityscribe.engine.failure import Failure, failure_of
-from cityscribe.engine.request import Answer, Listener, Problem, Request, Sampling
+from cityscribe.engine.request import Answer, AnswerProblem, Listener, Request, Sampling
 from cityscribe.engine.sampling import Sampler
 from cityscribe.engine.stream import TextStream
 from cityscribe.tokens.encode import Encoded
@@ -18,10 +18,10 @@ from cityscribe.tokens.encode import Encoded
 if TYPE_CHECKING:
     from cityscribe.engine.local import LocalEngine
 
-Place = tuple[int, int]
+SamplePlace = tuple[int, int]
 """Request and sample."""
 
-Key = tuple[bytes, int, Sampling, tuple[str, ...], str, bool, int]
+GenerationKey = tuple[bytes, int, Sampling, tuple[str, ...], str, bool, int]
 """What two requests agree in that share a generation."""
 
 
@@ -38,9 +38,9 @@ class Call:
     ) -> None:
         self.generations: list[Generation] = []
         self._engine, self._requests, self._listener = engine, requests, listener
-        self._answers: dict[Place, Answer] = {}
-        self._places: dict[int, list[Place]] = {}  # of a generation, by its id: whose answers it makes
-        known: dict[Key, Generation] = {}
+        self._answers: dict[SamplePlace, Answer] = {}
+        self._places: dict[int, list[SamplePlace]] = {}  # of a generation, by its id: whose answers it makes
+        known: dict[GenerationKey, Generation] = {}
         for n, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
             failure = self._begin(n, request, prompt, known)
             if failure is not None:
@@ -62,7 +62,7 @@ class Call:
         self._answer(self._places[id(generation)], answer)
 
     def _begin(
-        self, n: int, request: Request, prompt: Encoded | Failure, known: dict[Key, Generation]
+        self, n: int, request: Request, prompt: Encoded | Failure, known: dict[GenerationKey, Generation]
     ) -> Failure | None:
         """Add the generations of a request. Returns why it cannot be answered, if so."""
         if isinstance(prompt, Failure):
@@ -73,7 +73,7 @@ class Call:
         if engine.context and prompt.length + request.max_tokens > engine.context:
             reason = f"{prompt.length} tokens with max_tokens {request.max_tokens} exceed {engine.context}"
             return Failure("too-long", reason)
-        begun: list[tuple[Key, Generation]] = []
+        begun: list[tuple[GenerationKey, Generation]] = []
         try:
             for sample in range(request.samples if request.sampling.temperature > 0 else 1):
                 key = (
@@ -112,7 +112,7 @@ class Call:
         stop = self._requests[self._places[id(generation)][0][0]].stop
         stream = TextStream(self._engine.text, self._engine.special, stop)
         text = stream.text(token_ids)[0].strip()
-        problem: Problem = ""
+        problem: AnswerProblem = ""
         if generation.non_finite:
             problem = "non-finite"
         elif not generation.stopped and (not token_ids or token_ids[-1] not in self._engine.ends):
@@ -133,7 +133,7 @@ class Call:
             logprobs=tuple(generation.logprobs),
         )
 
-    def _answer(self, places: Sequence[Place], answer: Answer) -> None:
+    def _answer(self, places: Sequence[SamplePlace], answer: Answer) -> None:
         for place in places:
             self._answers[place] = answer
         for n in dict.fromkeys(n for n, _ in places):
@@ -146,7 +146,7 @@ class Call:
 class _Watcher:
     """Follows the text of a generation for those who listen."""
 
-    def __init__(self, stream: TextStream, places: Sequence[Place], listener: Listener) -> None:
+    def __init__(self, stream: TextStream, places: Sequence[SamplePlace], listener: Listener) -> None:
         self._stream, self._places, self._listener = stream, places, listener
 
     def wanted(self) -> bool:

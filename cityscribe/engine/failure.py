@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TypeVar
 
-from cityscribe.engine.request import Problem
+from cityscribe.engine.request import AnswerProblem
 from cityscribe.files import InputError
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ LONGEST_REASON = 500
 class Failure:
     """What an exception leaves behind. The exception itself would keep the images alive that its frames hold."""
 
-    problem: Problem
+    problem: AnswerProblem
     reason: str
     at: tuple[str, ...] = ()
 
@@ -35,7 +35,7 @@ class StepError(Exception):
         self.failure = failure
 
 
-def failure_of(error: Exception, refusal: Problem = "refused") -> Failure:
+def failure_of(error: Exception, refusal: AnswerProblem = "refused") -> Failure:
     """What is told of an exception. `refusal` is the problem of what comes from outside, an InputError."""
     if isinstance(error, InputError):
         return Failure(refusal, one_line(str(error)))

@@ -29,7 +29,7 @@ from cityscribe.engine.plain import difference, generate_alone, reason_against
 from cityscribe.engine.prefix import Memory
 from cityscribe.engine.prompts import read_prompts
 from cityscribe.engine.request import Answer, Listener, Request, Score
-from cityscribe.engine.score import Branch, score_alone, score_together
+from cityscribe.engine.score import ScoredText, score_alone, score_together
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.precision import ROUNDING_BF16, ROUNDING_FLOAT32, resolve_dtype
 from cityscribe.tokens.encode import Encoded
@@ -103,7 +103,7 @@ class LocalEngine:
             [self._branch(prompt, text, ended) for text in texts]
             for prompt, texts in zip(self.read(requests), continuations, strict=True)
         ]
-        asked = [[branch for branch in each if isinstance(branch, Branch)] for each in branches]
+        asked = [[branch for branch in each if isinstance(branch, ScoredText)] for each in branches]
         with torch.inference_mode():
             for part in whole_groups(
                 [each for each in asked if each], lambda each: each[0].prompt.scene, self.batch_size
@@ -171,17 +171,17 @@ class LocalEngine:
         log.warning("%s answers one conversation at a time, without shared prefixes: %s", name, reason)
         self._shares = False
 
-    def _branch(self, prompt: Encoded | Failure, text: str, ended: bool) -> Branch | Failure:
+    def _branch(self, prompt: Encoded | Failure, text: str, ended: bool) -> ScoredText | Failure:
         if isinstance(prompt, Failure):
             return prompt
         token_ids = self.processor.tokenizer.encode(text, add_special_tokens=False)
         if not token_ids:
             return Failure("refused", f"continuation `{text}`: has no tokens")
-        return Branch(prompt, [*token_ids, self.ends[0]] if ended else token_ids)
+        return ScoredText(prompt, [*token_ids, self.ends[0]] if ended else token_ids)
 
 
-def _score(branch: Branch | Failure) -> Score:
-    failure = branch.failure if isinstance(branch, Branch) else branch
+def _score(branch: ScoredText | Failure) -> Score:
+    failure = branch.failure if isinstance(branch, ScoredText) else branch
     if failure is not None or isinstance(branch, Failure):
         assert failure is not None
         return Score((), failure.problem, failure.reason)

@@ -32,7 +32,7 @@ from cityscribe.engine.bounded import BoundedClient
 from cityscribe.engine.failure import Failure, failure_of, one_line
 from cityscribe.engine.members import Server, Setup
 from cityscribe.engine.prompts import name_of, open_media
-from cityscribe.engine.request import Answer, Listener, Problem, Request, Score
+from cityscribe.engine.request import Answer, AnswerProblem, Listener, Request, Score
 from cityscribe.files import InputError
 from cityscribe.media.images import as_png, is_plain
 from cityscribe.media.kinds import HEAD_BYTES, image_format
@@ -159,7 +159,7 @@ class RemoteEngine:
         answers = []
         for choice in reply.choices:
             text = (choice.message.content or "").strip()
-            problem: Problem = "cut" if choice.finish_reason == "length" else "" if text else "empty"
+            problem: AnswerProblem = "cut" if choice.finish_reason == "length" else "" if text else "empty"
             logprobs = tuple(each.logprob for each in choice.logprobs.content) if choice.logprobs else ()
             count = tokens if request.samples == 1 else len(logprobs)  # the server counts all samples together
             answers.append(Answer(text, prompt, count, problem, steps=count, seconds=seconds, logprobs=logprobs))

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from PIL import Image
 
-Problem = Literal["", "empty", "cut", "non-finite", "refused", "grammar", "too-long", "out-of-memory", "failed"]
+AnswerProblem = Literal["", "empty", "cut", "non-finite", "refused", "grammar", "too-long", "out-of-memory", "failed"]
 
-UNANSWERED: tuple[Problem, ...] = ("refused", "grammar", "too-long", "out-of-memory", "failed")
+UNANSWERED: tuple[AnswerProblem, ...] = ("refused", "grammar", "too-long", "out-of-memory", "failed")
 """Problems of a request that was not answered at all; `reason` says why."""
 
 
@@ -66,7 +66,7 @@ class Answer:
     text: str
     prompt_tokens: int  # image tokens counted
     tokens: int  # the end token counted
-    problem: Problem = ""
+    problem: AnswerProblem = ""
     reason: str = ""  # of `UNANSWERED`: what went wrong, in one line
     steps: int = field(default=0, compare=False)  # passes of the model that it took; fewer than tokens with drafts
     first_s: float | None = field(default=None, compare=False)  # to the first token; None where it came as a whole
@@ -87,7 +87,7 @@ class Score:
     """How likely a model is to answer with a given text. With a problem there are no log-probabilities."""
 
     logprobs: tuple[float, ...]  # nats, of each token of the text and of the end token where it counts
-    problem: Problem = ""
+    problem: AnswerProblem = ""
     reason: str = ""
 
     @property

@@ -22,7 +22,7 @@ from cityscribe.tokens.encode import Encoded
 
 
 @dataclass(slots=True, eq=False)
-class Branch:
+class ScoredText:
     """A prompt and the tokens of one text."""
 
     prompt: Encoded
@@ -42,10 +42,10 @@ class Branch:
         self.logprobs = logits.float().log_softmax(dim=-1).gather(1, ids)[:, 0].tolist()
 
 
-def score_together(model: PreTrainedModel, branches: Sequence[Branch], memory: Memory) -> None:
+def score_together(model: PreTrainedModel, branches: Sequence[ScoredText], memory: Memory) -> None:
     """Fill in the branches over shared prompts. One that raises fails alone."""
 
-    def run(part: Sequence[Branch], first: bool) -> None:
+    def run(part: Sequence[ScoredText], first: bool) -> None:
         with shared_step():
             # A question with one text has its prompt for itself; what memory holds of it is continued.
             begun = begin(model, [branch.prompt for branch in part], memory if first else Memory())
@@ -59,10 +59,10 @@ def score_together(model: PreTrainedModel, branches: Sequence[Branch], memory: M
             for branch, own in zip(part, logits.split(wanted), strict=True):
                 branch.read(own)
 
-    apart(branches, run, Branch.fail, lambda branch: branch.done)
+    apart(branches, run, ScoredText.fail, lambda branch: branch.done)
 
 
-def score_alone(model: PreTrainedModel, branch: Branch) -> None:
+def score_alone(model: PreTrainedModel, branch: ScoredText) -> None:
     """The same by the model's own `forward`, for models that cannot share a prompt."""
     prompt, ids = branch.prompt, branch.token_ids
     try:

@@ -29,15 +29,16 @@ from cityscribe.evaluate import resampling
 from cityscribe.evaluate.verdict import JudgeItem, Verdict
 from cityscribe.files import InputError
 from cityscribe.llm.client import Client
-from cityscribe.llm.message import Chat, Sampling
+from cityscribe.llm.message import Chat, ReplySampling
 from cityscribe.plain_yaml import parse_yaml, read_yaml
+from cityscribe.progress import Progress, silent
 
 HIGHEST = 5
 PLACES = re.compile(r"\{(question|reference|answer|second_question|second_answer)\}")
 LONGEST_READ = 4000
 """Characters of a reply that are read; a judge that says more has not kept to the protocol."""
 
-SAMPLING = Sampling(temperature=0.0, max_tokens=128, seed=0)
+SAMPLING = ReplySampling(temperature=0.0, max_tokens=128, seed=0)
 
 
 class Rubric(BaseModel):
@@ -94,7 +95,7 @@ def judge_items(
     judge: Judge,
     rubric: Rubric,
     *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> tuple[list[Verdict], dict[str, str]]:
     """The verdict on each item, in order, and who judged. Equal items are asked once.
 

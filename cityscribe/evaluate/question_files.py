@@ -21,7 +21,7 @@ from cityscribe.letters import LETTERS
 from cityscribe.records import Sample, text_of
 
 
-class Line(BaseModel):
+class PredictionLine(BaseModel):
     """One line of `predictions.jsonl`, as far as it is scored."""
 
     model_config = ConfigDict(frozen=True)
@@ -35,7 +35,7 @@ class Line(BaseModel):
     options: tuple[str, ...] = ()
 
 
-LINES = TypeAdapter(Line)
+LINES = TypeAdapter(PredictionLine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class AskedQuestion:
         return self.text.partition(f"\n{LETTERS[0]}. ")[0].strip()
 
 
-def read_lines(path: Path) -> list[Line]:
+def read_lines(path: Path) -> list[PredictionLine]:
     """The lines of a file of predictions. Raises InputError naming the file and the line that is malformed."""
     lines = []
     for number, text in enumerate(text_of_file(path).split("\n"), start=1):
@@ -96,7 +96,7 @@ def read_questions(path: Path, samples: Sequence[Sample] | None = None) -> tuple
     return [from_sample(sample, key, by_key.get(key)) for sample, key in zip(samples, keys, strict=True)], unknown
 
 
-def from_sample(sample: Sample, key: str, line: Line | None) -> AskedQuestion:
+def from_sample(sample: Sample, key: str, line: PredictionLine | None) -> AskedQuestion:
     """A sample as a question, with the line that answers its last turn."""
     messages, meta = sample.messages, sample.meta
     answered = bool(messages) and messages[-1]["role"] == "assistant"
@@ -114,7 +114,7 @@ def from_sample(sample: Sample, key: str, line: Line | None) -> AskedQuestion:
     )
 
 
-def _from_line(line: Line, key: str) -> AskedQuestion:
+def _from_line(line: PredictionLine, key: str) -> AskedQuestion:
     return AskedQuestion(
         key=key,
         name=line.id,

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from cityscribe.files import InputError, read_json
 
-Interval = tuple[float, float] | None
+IntervalBounds = tuple[float, float] | None
 """The lower and the upper end; None where there are too few groups."""
 
 
@@ -68,7 +68,7 @@ class ClassScores(Result):
     questions: int
     chosen: int
     recall: float
-    interval: Interval
+    interval: IntervalBounds
     precision: float | None  # None where it was never chosen
 
 
@@ -101,7 +101,7 @@ class Circular(Result):
 
     questions: int
     accuracy: float
-    interval: Interval
+    interval: IntervalBounds
     asked: int
     accuracy_of_all_asked: float
     unparsed: int
@@ -113,7 +113,7 @@ class ChoiceScores(Result):
 
     questions: int
     accuracy: float
-    interval: Interval
+    interval: IntervalBounds
     correct: int
     unparsed: int
     missing: int
@@ -123,7 +123,7 @@ class ChoiceScores(Result):
     letters: dict[str, LetterShares]
     breakdowns: dict[str, list[Kind]]
     balanced: float | None = None
-    balanced_interval: Interval = None
+    balanced_interval: IntervalBounds = None
     classes: list[ClassScores] = []
     confusion: Confusion | None = None
     against: Against | None = None
@@ -144,9 +144,9 @@ class ShortScores(Result):
 
     questions: int
     exact: float
-    exact_interval: Interval
+    exact_interval: IntervalBounds
     f1: float
-    f1_interval: Interval
+    f1_interval: IntervalBounds
     missing: int
     empty: int
     majority: MajorityOfAnswers
@@ -185,7 +185,7 @@ class QuestionTotal(Result):
     captions: LongScores | None = None
     unscored: int = 0
     score: float | None  # mean outcome in points; None where no question has a reference
-    interval: Interval = None
+    interval: IntervalBounds = None
 
     @property
     def parts(self) -> list[ChoiceScores | ShortScores | LongScores]:

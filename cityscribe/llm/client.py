@@ -17,7 +17,8 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cityscribe.files import InputError, write_text
-from cityscribe.llm.message import Chat, LanguageModel, NoReplyError, Reply, Sampling, reply_digest, request_digest
+from cityscribe.llm.message import Chat, LanguageModel, NoReplyError, Reply, ReplySampling, reply_digest, request_digest
+from cityscribe.progress import Progress, silent
 
 Value = TypeVar("Value")
 
@@ -52,12 +53,12 @@ class Client:
     def ask(
         self,
         chats: Sequence[Chat],
-        sampling: Sampling,
+        sampling: ReplySampling,
         parse: Callable[[int, str], Value | None],
         *,
         repeats: int = 0,
         skip_unanswered: bool = False,
-        progress: Callable[[int, int], None] = lambda done, total: None,
+        progress: Progress = silent,
     ) -> Replies[Value]:
         """Ask, and parse each reply: `parse(place of the chat, text)` gives the value, None where it cannot.
 
@@ -113,7 +114,7 @@ class Client:
         )
 
     def _replies(
-        self, digests: Sequence[str], chats: Mapping[str, Chat], sampling: Sampling, skip_unanswered: bool
+        self, digests: Sequence[str], chats: Mapping[str, Chat], sampling: ReplySampling, skip_unanswered: bool
     ) -> Iterator[tuple[str, Reply | NoReplyError]]:
         """The replies to some requests, in order, each as soon as it and all before it are there."""
         names = {digest: reply_digest(self.model.identity, chats[digest], sampling) for digest in digests}
@@ -193,7 +194,7 @@ class _Kept(BaseModel):
     answered_as: str = ""
 
 
-def _attempt(sampling: Sampling, number: int) -> Sampling:
+def _attempt(sampling: ReplySampling, number: int) -> ReplySampling:
     if number == 0:
         return sampling
     return replace(sampling, seed=sampling.seed + number, temperature=sampling.temperature or REPEAT_TEMPERATURE)

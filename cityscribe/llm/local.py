@@ -18,7 +18,7 @@ from typing import Any
 
 from cityscribe.files import InputError
 from cityscribe.llm.gguf_file import read_once
-from cityscribe.llm.message import Chat, NoReplyError, Reply, Sampling, beginning
+from cityscribe.llm.message import Chat, NoReplyError, Reply, ReplySampling, beginning
 
 GGUF = ".gguf"
 
@@ -49,7 +49,7 @@ class LocalModel:
             "transformers": version("transformers"),
         }
 
-    def answer(self, chats: Sequence[Chat], sampling: Sampling) -> list[Reply | NoReplyError]:
+    def answer(self, chats: Sequence[Chat], sampling: ReplySampling) -> list[Reply | NoReplyError]:
         prompts = [self._prompt(chat) for chat in chats]
         # The template has written the special tokens.
         lengths = [len(ids) for ids in self.tokenizer(prompts, add_special_tokens=False)["input_ids"]]
@@ -71,7 +71,7 @@ class LocalModel:
             for chat, fit, length in zip(chats, fits, lengths, strict=True)
         ]
 
-    def _generated(self, prompts: Sequence[str], sampling: Sampling) -> list[str]:
+    def _generated(self, prompts: Sequence[str], sampling: ReplySampling) -> list[str]:
         import torch
 
         inputs = self.tokenizer(list(prompts), return_tensors="pt", padding=True, add_special_tokens=False)

@@ -22,7 +22,7 @@ Chat = Sequence[Message]
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class ReplySampling:
     """How a reply is drawn. Temperature 0 is greedy."""
 
     temperature: float = 0.0
@@ -66,17 +66,17 @@ class LanguageModel(Protocol):
     batch_size: int  # chats that one call takes
     calls_at_once: int  # calls that may be under way, each in a thread of its own
 
-    def answer(self, chats: Sequence[Chat], sampling: Sampling) -> list[Reply | NoReplyError]:
+    def answer(self, chats: Sequence[Chat], sampling: ReplySampling) -> list[Reply | NoReplyError]:
         """A reply to each chat, in order. Raises InputError where none can be asked."""
         ...
 
 
-def request_digest(chat: Chat, sampling: Sampling) -> str:
+def request_digest(chat: Chat, sampling: ReplySampling) -> str:
     """The name of a request, whoever is asked: the SHA-256 of its messages and its sampling."""
     return _sha256([[[message["role"], message["content"]] for message in chat], asdict(sampling)])
 
 
-def reply_digest(identity: dict[str, str], chat: Chat, sampling: Sampling) -> str:
+def reply_digest(identity: dict[str, str], chat: Chat, sampling: ReplySampling) -> str:
     """The name of a reply: of a request and of the model that is asked."""
     return _sha256([identity, request_digest(chat, sampling)])
 

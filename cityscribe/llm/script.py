@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from cityscribe.files import InputError, read_json, write_json
-from cityscribe.llm.message import Chat, NoReplyError, Reply, Sampling, beginning, request_digest
+from cityscribe.llm.message import Chat, NoReplyError, Reply, ReplySampling, beginning, request_digest
 
 
 class ScriptedModel:
@@ -34,7 +34,7 @@ class ScriptedModel:
         content = json.dumps(self.replies, sort_keys=True).encode("ascii")
         self.identity = {"kind": "script", "sha256": hashlib.sha256(content).hexdigest()}
 
-    def answer(self, chats: Sequence[Chat], sampling: Sampling) -> list[Reply | NoReplyError]:
+    def answer(self, chats: Sequence[Chat], sampling: ReplySampling) -> list[Reply | NoReplyError]:
         return [self._reply(chat, request_digest(chat, sampling)) for chat in chats]
 
     def _reply(self, chat: Chat, digest: str) -> Reply | NoReplyError:

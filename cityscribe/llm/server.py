@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from cityscribe.files import InputError, printable
-from cityscribe.llm.message import Chat, NoReplyError, Reply, Sampling
+from cityscribe.llm.message import Chat, NoReplyError, Reply, ReplySampling
 
 HOPELESS = (401, 403, 404)
 """HTTP states that every request will get: a wrong key, no permission, a wrong address or model."""
@@ -52,10 +52,10 @@ class ServerModel:
         except InvalidURL as error:
             raise InputError(f"{base_url}: is no address of a server: {error}") from error
 
-    def answer(self, chats: Sequence[Chat], sampling: Sampling) -> list[Reply | NoReplyError]:
+    def answer(self, chats: Sequence[Chat], sampling: ReplySampling) -> list[Reply | NoReplyError]:
         return [self._ask(chat, sampling) for chat in chats]
 
-    def _ask(self, chat: Chat, sampling: Sampling) -> Reply | NoReplyError:
+    def _ask(self, chat: Chat, sampling: ReplySampling) -> Reply | NoReplyError:
         from openai import APIConnectionError, APIStatusError
 
         request: dict[str, Any] = {

@@ -42,14 +42,14 @@ ORIENTATION = 0x0112
 LONGEST_TO_SHORTEST = 200
 """A larger ratio of the sides is refused by the image processors of Qwen2-VL and its successors."""
 
-Source = Path | bytes
+ImageSource = Path | bytes
 
 
 class ImageError(InputError):
     """An image cannot be read. The message names its file."""
 
 
-def open_image(source: Source, *, name: str = "", formats: tuple[str, ...] = FORMATS) -> Image.Image:
+def open_image(source: ImageSource, *, name: str = "", formats: tuple[str, ...] = FORMATS) -> Image.Image:
     """An image as RGB, upright. `name` stands for the file in messages where its bytes are given; `formats`: those of
     FORMATS to take. Raises ImageError where it is missing, torn, too large, no image, or of another format."""
     name = name or (str(source) if isinstance(source, Path) else "image")
@@ -66,7 +66,7 @@ def as_shown(image: Image.Image) -> Image.Image:
     return _upright(_as_rgb(image), _orientation(image))
 
 
-def image_size(source: Source, *, name: str = "") -> tuple[int, int]:
+def image_size(source: ImageSource, *, name: str = "") -> tuple[int, int]:
     """Width and height in pixels as shown, from the head of a file. Raises ImageError."""
     name = name or (str(source) if isinstance(source, Path) else "image")
     with _opened(source, name, FORMATS) as image:
@@ -104,7 +104,7 @@ def remark_on_shape(width: int, height: int) -> str:
     )
 
 
-def _opened(source: Source, name: str, formats: tuple[str, ...]) -> Image.Image:
+def _opened(source: ImageSource, name: str, formats: tuple[str, ...]) -> Image.Image:
     """The image behind a source, its pixels not yet read. Raises ImageError."""
     try:
         head = source[:HEAD_BYTES] if isinstance(source, bytes) else _head(source)
@@ -210,7 +210,7 @@ def _reason(error: BaseException) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
-def is_plain(source: Source, *, name: str = "") -> bool:
+def is_plain(source: ImageSource, *, name: str = "") -> bool:
     """Whether every reader of a file sees what `open_image` gives: upright, 8 bits, opaque, in a format that browsers
     and servers know. Raises ImageError."""
     with _opened(source, name or str(source), FORMATS) as image:

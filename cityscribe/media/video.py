@@ -24,7 +24,7 @@ from av.video.reformatter import ColorRange
 
 from cityscribe.media.container import VideoError, open_video, quarter_turns, reason, video_stream
 from cityscribe.media.counted import decode_in_order
-from cityscribe.media.video_index import FrameIndex, Place, VideoInfo, frame_index_of
+from cityscribe.media.video_index import FrameIndex, FramePlace, VideoInfo, frame_index_of
 
 __all__ = [
     "VideoError",
@@ -206,7 +206,7 @@ def _read_numbered(
     it are decoded. With `leap`, packets before a start and frames that no wanted one needs are not read or decoded."""
     stored = {place.number: place.stored for place in index.places.values()}
     times = {place.number: ticks for ticks, place in index.places.items()}
-    starts = [Place(0, 0), *index.starts]
+    starts = [FramePlace(0, 0), *index.starts]
     numbers = [start.number for start in starts]
     stream = video_stream(container)
     packets: Iterator[Any] = (packet for packet in container.demux(stream) if packet.size)
@@ -246,8 +246,8 @@ def _read_numbered(
 
 
 def _decode_span(
-    container: Any, packets: Iterable[tuple[int, Any]], places: dict[int, Place]
-) -> Iterator[tuple[Place, Any]]:
+    container: Any, packets: Iterable[tuple[int, Any]], places: dict[int, FramePlace]
+) -> Iterator[tuple[FramePlace, Any]]:
     """Decode packets, each with the place at which it is stored, and yield each shown frame with its own. A packet that
     cannot be decoded is the last one and yields None with its place."""
     context = video_stream(container).codec_context
@@ -256,7 +256,7 @@ def _decode_span(
         try:
             frames = context.decode(packet)
         except av.FFmpegError:
-            yield Place(-1, stored), None
+            yield FramePlace(-1, stored), None
             break
         yield from ((places[frame.pts], frame) for frame in frames if frame.pts in places)
     # Frames that the decoder still holds and cannot give are missed by the caller, who asked for them.

@@ -57,7 +57,7 @@ class VideoInfo:
         return [*cut, *self.losses]
 
 
-class Place(NamedTuple):
+class FramePlace(NamedTuple):
     """Where a frame stands in its file."""
 
     number: int  # in the order in which frames are shown
@@ -70,8 +70,8 @@ class FrameIndex:
 
     info: VideoInfo
     times_s: tuple[float, ...]  # by frame number, relative to the first frame
-    places: dict[int, Place]  # by timestamp in ticks; empty where the frames can only be counted
-    starts: tuple[Place, ...]  # frames from which decoding may start, beyond the first one
+    places: dict[int, FramePlace]  # by timestamp in ticks; empty where the frames can only be counted
+    starts: tuple[FramePlace, ...]  # frames from which decoding may start, beyond the first one
     unreferenced: frozenset[int]  # where frames that no other frame needs are stored
     complete: bool = True  # of a file that is counted: whether all its packets are there
     damaged: frozenset[int] = frozenset()  # of a file that is counted: the packets that are not whole
@@ -124,7 +124,7 @@ def _scan(path: Path, mtime_ns: int, size: int) -> FrameIndex:
     packets, (width, height) = listing.packets, listing.size
     numbers = {pts: number for number, pts in enumerate(order)}
     places = {
-        p.pts: Place(numbers[p.pts], stored)
+        p.pts: FramePlace(numbers[p.pts], stored)
         for stored, p in enumerate(packets)
         if p.coded.shown and p.pts is not None and p.pts in numbers
     }
@@ -282,7 +282,7 @@ def _presentation_order(path: Path, listing: _Listing) -> list[int] | None:
     return order
 
 
-def _starts(packets: list[_Packet], places: dict[int, Place]) -> tuple[Place, ...]:
+def _starts(packets: list[_Packet], places: dict[int, FramePlace]) -> tuple[FramePlace, ...]:
     """The instant refreshes that are shown after all that is stored before, and before all that is stored after."""
     if not places:
         return ()

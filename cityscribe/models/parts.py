@@ -12,7 +12,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from cityscribe.files import InputError
-from cityscribe.models.settings import Part
+from cityscribe.models.settings import ModelPart
 
 CONNECTOR_NAMES = (
     "multi_modal_projector",  # LLaVA and its kin, InternVL, Gemma 3
@@ -71,8 +71,8 @@ def text_configs(model: PreTrainedModel) -> list[PreTrainedConfig]:
 def named_parts(model: PreTrainedModel) -> Iterator[tuple[str, list[nn.Parameter]]]:
     """Each part's name and parameters. A parameter belongs to the first part that has it, so that sums come out right.
 
-    The names are those of `settings.Part`; what belongs to no part is `other`. The connector comes before the vision
-    tower because Qwen-VL keeps it in there. A head that is tied to the embeddings is theirs.
+    The names are those of `settings.ModelPart`; what belongs to no part is `other`. The connector comes before the
+    vision tower because Qwen-VL keeps it in there. A head that is tied to the embeddings is theirs.
     """
     head = model.get_output_embeddings()
     tower = vision_tower(model)
@@ -91,7 +91,7 @@ def named_parts(model: PreTrainedModel) -> Iterator[tuple[str, list[nn.Parameter
         yield name, parameters
 
 
-def parameters_of(model: PreTrainedModel, parts: Sequence[Part], setting: str) -> list[nn.Parameter]:
+def parameters_of(model: PreTrainedModel, parts: Sequence[ModelPart], setting: str) -> list[nn.Parameter]:
     """The parameters of some parts. Raises InputError, naming the setting, for a part that the model has not."""
     found = dict(named_parts(model))
     for part in parts:
@@ -105,7 +105,7 @@ def parameters_of(model: PreTrainedModel, parts: Sequence[Part], setting: str) -
     return [parameter for part in parts for parameter in found[part]]
 
 
-def parameter_groups(model: PreTrainedModel, scales: Mapping[Part, float]) -> list[dict[str, Any]]:
+def parameter_groups(model: PreTrainedModel, scales: Mapping[ModelPart, float]) -> list[dict[str, Any]]:
     """What trains, part by part, as parameter groups of an optimizer: `params`, `part` and `lr_scale`.
 
     The caller multiplies its rate by `lr_scale` (1 where `scales` does not name the part) into the group's `lr`. Blocks

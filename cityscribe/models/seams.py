@@ -19,7 +19,7 @@ VISION_TOWERS.add("clip", _TOWERS + "clip:ClipTower", "CLIP's image encoder", pa
 VISION_TOWERS.add("siglip", _TOWERS + "siglip:SiglipTower", "SigLIP's image encoder", paper="Zhai et al. 2023")
 
 _TILINGS = "cityscribe.models.vlm.tilings."
-TILINGS.add("whole", _TILINGS + "whole:Whole", "the image as one view, its aspect ratio given up")
+TILINGS.add("whole", _TILINGS + "whole:WholeImage", "the image as one view, its aspect ratio given up")
 TILINGS.add("letterbox", _TILINGS + "letterbox:Letterbox", "the image as one view, with borders that keep its shape")
 
 _CONNECTORS = "cityscribe.models.vlm.connectors."

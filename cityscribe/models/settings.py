@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from cityscribe.settings import Fraction, Named, Positive, Rate, Section, conflict
 
-Part = Literal["vision_tower", "connector", "embeddings", "decoder", "head"]
+ModelPart = Literal["vision_tower", "connector", "embeddings", "decoder", "head"]
 """The parts of a model; blocks and adapters that a method adds belong to the part that they stand in."""
 
 
@@ -46,8 +46,10 @@ class ModelSettings(Section):
     method: Annotated[str, Named("tuning")] = Field(
         "block-expansion", description="none trains nothing: the base answers as it is"
     )
-    freeze: tuple[Part, ...] = Field((), description="parts that do not train though the method would train them")
-    unfreeze: tuple[Part, ...] = Field((), description="parts that train whole though the method would freeze them")
+    freeze: tuple[ModelPart, ...] = Field((), description="parts that do not train though the method would train them")
+    unfreeze: tuple[ModelPart, ...] = Field(
+        (), description="parts that train whole though the method would freeze them"
+    )
     block_expansion: BlockExpansionSettings = BlockExpansionSettings()
     lora: LoraSettings = LoraSettings()
 

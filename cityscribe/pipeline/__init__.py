@@ -9,6 +9,6 @@ what it wrote, which `state/STEP.json` keeps (`stamps`); `run` makes what is mis
 """
 
 from cityscribe.pipeline.run import run
-from cityscribe.pipeline.step import STAGES, Plan, Progress, Step, Variant, Watch
+from cityscribe.pipeline.step import STAGES, Plan, Step, StepProgress, Variant, Watch
 
-__all__ = ["STAGES", "Plan", "Progress", "Step", "Variant", "Watch", "run"]
+__all__ = ["STAGES", "Plan", "Step", "StepProgress", "Variant", "Watch", "run"]

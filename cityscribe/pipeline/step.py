@@ -21,10 +21,10 @@ from cityscribe.pipeline.digests import Digests
 from cityscribe.project import Settings
 from cityscribe.registry import Registry
 
-Progress = Callable[..., None]
+StepProgress = Callable[..., None]
 """Called with what is done and what is to be done, and in training with the loss."""
 
-Watch = Callable[[str], AbstractContextManager[Progress]]
+Watch = Callable[[str], AbstractContextManager[StepProgress]]
 """Shows the progress of the step that it is called with."""
 
 
@@ -38,7 +38,7 @@ class Step:
 
     stage: str
     variant: str  # "" for the model of the run, or the name of a baseline
-    make: Callable[[str, Progress], None]
+    make: Callable[[str, StepProgress], None]
     reads: tuple[str, ...]  # settings, or whole sections, such as "seed" and "train.epochs"
     but_not: tuple[str, ...] = ()  # those among them that change nothing in what is written
     files: tuple[str, ...] = ()  # digests of what lies outside of the run folder, as `Plan.digests` gives them

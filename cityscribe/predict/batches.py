@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from cityscribe.engine.request import Engine
 from cityscribe.predict.journal import Journal
+from cityscribe.progress import Progress
 
-Progress = Callable[[int, int], None]
 T = TypeVar("T")
 
 

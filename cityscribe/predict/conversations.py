@@ -23,11 +23,12 @@ from cityscribe.engine.request import UNANSWERED, Answer, Engine, Request
 from cityscribe.files import InputError, write_text
 from cityscribe.letters import LETTERS, read_choice
 from cityscribe.predict.answers import answer_of, entry_of, tell_unanswered
-from cityscribe.predict.batches import Progress, answer_batches
+from cityscribe.predict.batches import answer_batches
 from cityscribe.predict.fingerprint import fingerprint
 from cityscribe.predict.journal import Journal
 from cityscribe.predict.settings import Predicting
 from cityscribe.predict.stage import asking, engine_of
+from cityscribe.progress import Progress, silent
 from cityscribe.records import Sample, text_of
 from cityscribe.tokens.shown import placed, without_media
 
@@ -71,7 +72,7 @@ def predict_conversations(
         key = fingerprint(samples, image_root, model_dir, settings, images)
         journal = Journal(out.with_name(out.name + ".partial.jsonl"), key)
         answered, _ = answer_batches(
-            places, journal, lambda: engine_of(model_dir, image_root, settings), ask, progress or (lambda *_: None)
+            places, journal, lambda: engine_of(model_dir, image_root, settings), ask, progress or silent
         )
         entries = dict(zip((n for batch in places for n in batch), answered, strict=True))
         try:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from cityscribe.registry import Registry
 
-Order = tuple[tuple[str, ...], ...]
+QuestionOrder = tuple[tuple[str, ...], ...]
 """Conversations, each as the roles that it asks about one after the other."""
 
-ORDERS: Registry[Order] = Registry("question-order", "who is asked about first (predict.order)")
+ORDERS: Registry[QuestionOrder] = Registry("question-order", "who is asked about first (predict.order)")
 ORDERS.add(
     "vehicle-pedestrian",
     (("vehicle", "pedestrian"),),

@@ -17,14 +17,14 @@ from cityscribe.records import image_block, message, text_block
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class AskedScene:
     """What there is to ask about one set of images: the question about each road user."""
 
     images: tuple[Path, ...]  # none for a blind model
     questions: Mapping[str, str]  # role -> question
 
 
-def ask(engine: Engine, scenes: Sequence[Scene], order: str, asking: Request) -> list[dict[str, Answer]]:
+def ask(engine: Engine, scenes: Sequence[AskedScene], order: str, asking: Request) -> list[dict[str, Answer]]:
     """Every question of every scene, in an order of `ORDERS`. Returns role -> answer for each scene.
 
     `asking` says how answers are to be made; its messages and media are replaced.
@@ -49,7 +49,7 @@ def ask(engine: Engine, scenes: Sequence[Scene], order: str, asking: Request) ->
 class _Conversation:
     """One conversation of an order about one scene."""
 
-    def __init__(self, scene: Scene, roles: Sequence[str], answers: dict[str, Answer]) -> None:
+    def __init__(self, scene: AskedScene, roles: Sequence[str], answers: dict[str, Answer]) -> None:
         self.scene = scene
         self.messages: tuple[dict[str, Any], ...] = ()
         self._answers = answers

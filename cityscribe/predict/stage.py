@@ -20,12 +20,13 @@ from cityscribe.engine.members import open_engine
 from cityscribe.engine.request import UNANSWERED, Answer, Engine, Request, Sampling
 from cityscribe.files import InputError, write_json
 from cityscribe.predict.answers import answer_of, entry_of, tell_unanswered
-from cityscribe.predict.batches import Progress, answer_batches
+from cityscribe.predict.batches import answer_batches
 from cityscribe.predict.fingerprint import TRAINED, fingerprint
 from cityscribe.predict.journal import Journal
-from cityscribe.predict.sequential import Scene, ask
+from cityscribe.predict.sequential import AskedScene, ask
 from cityscribe.predict.settings import Predicting
 from cityscribe.predict.setup import setup_of
+from cityscribe.progress import Progress, silent
 from cityscribe.records import Sample, read_samples, text_of
 from cityscribe.traffic.meta import traffic_meta
 from cityscribe.traffic.scenario import ROLES
@@ -75,7 +76,7 @@ def predict(
     missing or cannot be written.
     """
     phases = _phases(samples)
-    report = progress or (lambda done, total: None)
+    report = progress or silent
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         asked = [sample for phase in phases for sample in phase.samples.values()]
@@ -159,10 +160,10 @@ def asking(settings: Predicting) -> Request:
     return Request((), max_tokens=settings.predict.max_new_tokens, sampling=sampling)
 
 
-def _scene(phase: _Phase, image_root: Path, images: bool) -> Scene:
+def _scene(phase: _Phase, image_root: Path, images: bool) -> AskedScene:
     """The questions as `prepare` wrote them: the text of the user's first message, word for word."""
     shown = tuple(image_root / image for image in phase.first.images) if images else ()
-    return Scene(shown, {role: text_of(sample.messages[0]) for role, sample in phase.samples.items()})
+    return AskedScene(shown, {role: text_of(sample.messages[0]) for role, sample in phase.samples.items()})
 
 
 def _submission(phases: list[_Phase], answers: list[dict[str, Answer]]) -> dict[str, list[dict[str, Any]]]:

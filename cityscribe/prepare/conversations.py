@@ -16,7 +16,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -35,6 +35,7 @@ from cityscribe.prepare.geometry import XYWH
 from cityscribe.prepare.pictures import fit, remove_partial
 from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.prepare.skipped import Skip, write_skipped
+from cityscribe.progress import Progress, silent
 from cityscribe.records import Problem, Sample, text_of, write_samples
 from cityscribe.traffic.meta import TrafficMeta, traffic_meta
 from cityscribe.traffic.scenario import ROLES
@@ -46,8 +47,6 @@ FRAME = re.compile(
 )
 CELL = re.compile(r"(?P<file>.+)#(?P<column>[^#/]+)/(?P<row>\d{1,12})/(?P<index>\d{1,6})")
 KEPT_FORMATS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif"}
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def prepare_conversations(
         out.mkdir(parents=True, exist_ok=True)
         remove_partial(out / "images")
         noted = _Noted()
-        report = _prepare(samples, root, settings, out, resume, progress or (lambda done, total: None), noted)
+        report = _prepare(samples, root, settings, out, resume, progress or silent, noted)
     except OSError as error:
         raise InputError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error
     if problems is not None:

@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from cityscribe.files import InputError
-from cityscribe.prepare.pictures import Picture, VideoJob
+from cityscribe.prepare.pictures import PhasePictures, VideoJob
 from cityscribe.prepare.skipped import Skip
 from cityscribe.workers import worker_processes
 
@@ -26,11 +26,11 @@ VIDEOS_A_PROCESS = 8
 VIDEOS_A_BLOCK = 4
 """That Ray hands out together, and repeats where a machine is lost."""
 
-Result = tuple[list[Picture], list[Skip]]
-Work = Callable[[VideoJob], Result]
+VideoResult = tuple[list[PhasePictures], list[Skip]]
+VideoWork = Callable[[VideoJob], VideoResult]
 
 
-def run_local(jobs: Sequence[VideoJob], work: Work, workers: int) -> Iterator[Result]:
+def run_local(jobs: Sequence[VideoJob], work: VideoWork, workers: int) -> Iterator[VideoResult]:
     """The results of all jobs in their order, from as many processes as are worth starting; `workers` 0: one a core.
 
     Raises InputError where a process dies.
@@ -47,7 +47,7 @@ def run_local(jobs: Sequence[VideoJob], work: Work, workers: int) -> Iterator[Re
         raise InputError("prepare.workers: a worker process died, most likely for want of memory; set fewer") from error
 
 
-def run_ray(jobs: Sequence[VideoJob], work: Work, workers: int) -> Iterator[Result]:
+def run_ray(jobs: Sequence[VideoJob], work: VideoWork, workers: int) -> Iterator[VideoResult]:
     """The results of all jobs in their order, from a Ray cluster: the one joined already, that of RAY_ADDRESS, or one
     that is started here. `workers` limits the tasks at once; 0: one a core of the cluster.
 
@@ -78,7 +78,7 @@ def run_ray(jobs: Sequence[VideoJob], work: Work, workers: int) -> Iterator[Resu
 
     rows = [{"place": place, "job": job} for place, job in enumerate(jobs)]
     data = ray.data.from_items(rows, override_num_blocks=math.ceil(len(rows) / VIDEOS_A_BLOCK))
-    waiting: dict[int, Result] = {}
+    waiting: dict[int, VideoResult] = {}
     following = 0
     for row in data.map(one, num_cpus=1, concurrency=workers or None).iter_rows():
         if row["error"]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cityscribe.llm.client import Client
-from cityscribe.llm.message import Chat, Sampling
+from cityscribe.llm.message import Chat, ReplySampling
 from cityscribe.llm.settings import language_model_client
 from cityscribe.prepare.registries import LABELLERS
 from cityscribe.settings import Section
@@ -22,7 +22,7 @@ from cityscribe.traffic.sentences import split_sentences
 Labelled = tuple[tuple[str, str], ...]
 """The sentences of one caption in order, each with its dimension."""
 
-Split = Mapping[tuple[str, str], Sequence[str]]
+CaptionSentences = Mapping[tuple[str, str], Sequence[str]]
 """The sentences of captions, each given as (role, caption)."""
 
 LETTERS = dict(zip("abcde", DIMENSIONS, strict=True))
@@ -47,7 +47,7 @@ MEANINGS = {
 ANSWER_LINE = re.compile(r"^\W*(\d+)\W*\b([a-e])\W*(?:$|\()", re.IGNORECASE)
 """Such as "2: c", "2. C.", "**2** - (c)" or "2. c (movement)"; a sentence that begins with the article "A" is none."""
 
-SAMPLING = Sampling(max_tokens=1024)
+SAMPLING = ReplySampling(max_tokens=1024)
 """A line of a few tokens for each sentence, and room for a model that thinks first."""
 
 
@@ -80,7 +80,7 @@ def label_captions(
     return labels
 
 
-def by_rules(split: Split, settings: Section, step: Callable[[], None], *_: object) -> Labels:
+def by_rules(split: CaptionSentences, settings: Section, step: Callable[[], None], *_: object) -> Labels:
     """The labeller `rules`."""
     labelled = {}
     for (role, caption), sentences in split.items():
@@ -90,7 +90,7 @@ def by_rules(split: Split, settings: Section, step: Callable[[], None], *_: obje
 
 
 def by_model(
-    split: Split, settings: Section, step: Callable[[], None], cache: Path | None, client: Client | None
+    split: CaptionSentences, settings: Section, step: Callable[[], None], cache: Path | None, client: Client | None
 ) -> Labels:
     """The labellers `server`, `local` and `script`."""
     distinct = list(split)

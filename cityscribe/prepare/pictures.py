@@ -41,7 +41,7 @@ class VideoJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PhasePictures:
     """The images of one phase: paths in the order of the settings, relative to the folder of the prepared data."""
 
     phase: int
@@ -52,7 +52,7 @@ class Picture:
 
 def picture_video(
     job: VideoJob, settings: PrepareSettings, out: Path, *, resume: bool = False
-) -> tuple[list[Picture], list[Skip]]:
+) -> tuple[list[PhasePictures], list[Skip]]:
     """Write the images of a job. What a broken video cannot give is left out, with its reason; it never raises.
 
     With `resume` the images that are there already are kept, and only what is missing is decoded. Raises InputError
@@ -99,7 +99,7 @@ def picture_video(
         drawn = {*key.boxes, *(["pedestrian"] if shared else [])}
         marked = tuple(role for role in ROLES if role in drawn) if settings.draw_boxes else ()
         marked += (GAZE,) if key.gaze is not None else ()
-        pictures.append(Picture(number, paths[number], marked, key.note))
+        pictures.append(PhasePictures(number, paths[number], marked, key.note))
     return pictures, skips
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cityscribe.prepare.labeller import Labelled
-from cityscribe.prepare.pictures import Picture
-from cityscribe.prepare.questions import ShortQuestion, short_questions
+from cityscribe.prepare.pictures import PhasePictures
+from cityscribe.prepare.short_questions import ShortQuestion, short_questions
 from cityscribe.records import Sample, image_block, message, text_block
 from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.traffic.prompts import Prompts, long_question
@@ -23,13 +23,13 @@ LONG_ORDER = ("vehicle", "pedestrian")
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ViewPhase:
     """One phase of one view, and its images."""
 
     scenario: Scenario
     view: View
     phase: Phase
-    picture: Picture
+    picture: PhasePictures
 
     @property
     def id(self) -> str:
@@ -47,7 +47,7 @@ def captioned_roles(phase: Phase) -> list[str]:
 
 
 def possible_short_questions(
-    group: Group, labelled: Mapping[tuple[str, str], Labelled], prompts: Prompts
+    group: ViewPhase, labelled: Mapping[tuple[str, str], Labelled], prompts: Prompts
 ) -> list[ShortQuestion]:
     """The short questions that the captions of a group answer. `labelled` has its captions as (role, caption)."""
     captions = [(role, caption_of(group.phase, role)) for role in LONG_ORDER]
@@ -56,7 +56,7 @@ def possible_short_questions(
 
 
 def training_samples(
-    group: Group, short: Sequence[ShortQuestion], prompts: Prompts, rounds: Literal["single", "multi"]
+    group: ViewPhase, short: Sequence[ShortQuestion], prompts: Prompts, rounds: Literal["single", "multi"]
 ) -> list[Sample]:
     """The samples of a training group: a long question for each caption that is not empty, and short ones as drawn.
 
@@ -77,7 +77,7 @@ def training_samples(
     ]
 
 
-def evaluation_samples(group: Group, prompts: Prompts) -> list[Sample]:
+def evaluation_samples(group: ViewPhase, prompts: Prompts) -> list[Sample]:
     """The long question of each road user; the answer is the reference, empty where the data set withholds it."""
     return [
         _sample(
@@ -87,12 +87,12 @@ def evaluation_samples(group: Group, prompts: Prompts) -> list[Sample]:
     ]
 
 
-def _long_question(group: Group, prompts: Prompts, role: str) -> str:
+def _long_question(group: ViewPhase, prompts: Prompts, role: str) -> str:
     return long_question(prompts, group.view.kind, group.phase.number, group.picture.marked, role)
 
 
 def _sample(
-    group: Group, rounds: Sequence[tuple[str, str]], *, kind: str, target: str = "", dimension: str = ""
+    group: ViewPhase, rounds: Sequence[tuple[str, str]], *, kind: str, target: str = "", dimension: str = ""
 ) -> Sample:
     """Questions and answers about the images of a group; the images stand before the first question."""
     images = group.picture.images

@@ -16,7 +16,7 @@ import functools
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -24,11 +24,10 @@ from cityscribe.files import InputError, write_json
 from cityscribe.media.video import VideoError
 from cityscribe.prepare.appearance import APPEARANCE
 from cityscribe.prepare.labeller import Labels, label_captions
-from cityscribe.prepare.pictures import Picture, VideoJob, picture_video, remove_partial
-from cityscribe.prepare.questions import draw
+from cityscribe.prepare.pictures import PhasePictures, VideoJob, picture_video, remove_partial
 from cityscribe.prepare.registries import ENGINES
 from cityscribe.prepare.samples import (
-    Group,
+    ViewPhase,
     caption_of,
     captioned_roles,
     evaluation_samples,
@@ -36,6 +35,7 @@ from cityscribe.prepare.samples import (
     training_samples,
 )
 from cityscribe.prepare.settings import PrepareSettings, Preparing
+from cityscribe.prepare.short_questions import draw
 from cityscribe.prepare.skipped import Skip, write_skipped
 from cityscribe.prepare.views import (
     phases_to_evaluate,
@@ -44,12 +44,11 @@ from cityscribe.prepare.views import (
     why_view_is_left_out,
     with_boxes,
 )
+from cityscribe.progress import Progress, silent
 from cityscribe.records import Sample, write_samples
 from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.traffic.prompts import Prompts, load_prompts
 from cityscribe.traffic.scenario import ROLES, Phase, Scenario, View
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ def prepare(
     try:
         out.mkdir(parents=True, exist_ok=True)
         remove_partial(out / "images")
-        return _prepare(ordered, settings, prompts, out, resume, progress or (lambda done, total: None))
+        return _prepare(ordered, settings, prompts, out, resume, progress or silent)
     except OSError as error:
         raise InputError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error
 
@@ -142,7 +141,7 @@ def _prepare(
 
 
 def _samples(
-    groups: Sequence[Group], labels: Labels, prompts: Prompts, settings: Preparing, counts: Counter[str]
+    groups: Sequence[ViewPhase], labels: Labels, prompts: Prompts, settings: Preparing, counts: Counter[str]
 ) -> Iterator[Sample]:
     """The samples of groups, in their order; `counts` takes how many short questions were possible and drawn."""
     for group in groups:
@@ -251,9 +250,9 @@ def _dimensions(labels: Labels, role: str) -> dict[str, int]:
 
 def _picture(
     wanted: Sequence[_Wanted], settings: PrepareSettings, out: Path, resume: bool, tally: _Tally, skips: list[Skip]
-) -> list[Group]:
+) -> list[ViewPhase]:
     """Make the images of all wanted groups, in their order; those for which no candidate gives any are left out."""
-    groups: dict[int, Group] = {}
+    groups: dict[int, ViewPhase] = {}
     open_groups = {place: group.candidates for place, group in enumerate(wanted)}
     while open_groups:
         by_view: dict[tuple[str, str, str], list[int]] = {}
@@ -270,11 +269,11 @@ def _picture(
         for job, places, (pictures, skipped) in zip(jobs, by_view.values(), results, strict=True):
             tally.step()
             skips += skipped
-            by_phase: dict[int, Picture] = {picture.phase: picture for picture in pictures}
+            by_phase: dict[int, PhasePictures] = {picture.phase: picture for picture in pictures}
             for place in places:
                 (view, phase), *others = open_groups.pop(place)
                 if phase.number in by_phase:
-                    groups[place] = Group(wanted[place].scenario, view, phase, by_phase[phase.number])
+                    groups[place] = ViewPhase(wanted[place].scenario, view, phase, by_phase[phase.number])
                 elif others:
                     open_groups[place] = tuple(others)
                 elif job.split != "train":

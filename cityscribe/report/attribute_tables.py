@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from cityscribe.evaluate.resampling import Interval, Stratum, interval, stratum
-from cityscribe.report.run_files import AttributeCounts, Kept, Model, Run, Steps
+from cityscribe.report.run_files import AttributeCounts, EvaluatedModel, Kept, Run, Steps
 from cityscribe.traffic.metrics.attribute_scores import judge
 from cityscribe.traffic.metrics.attributes import attributes
 
@@ -72,7 +72,7 @@ def mean_accuracies(rows: list[AttributeRow]) -> tuple[float | None, ...]:
     )
 
 
-def outcomes(model: Model, name: str) -> Stratum:
+def outcomes(model: EvaluatedModel, name: str) -> Stratum:
     """Right (1) or not (0) for each segment that states an attribute in one way, as a table by scenario."""
     segments = model.attributes.segments if model.attributes is not None else {}
     verdicts = [

@@ -20,7 +20,7 @@ from cityscribe.files import InputError, write_json, write_text
 from cityscribe.plain_yaml import parse_yaml
 from cityscribe.report.bootstrap import paired_interval, paired_p_value, score
 from cityscribe.report.breakdowns import breakdowns
-from cityscribe.report.comparison import Against, Change, Comparison
+from cityscribe.report.comparison import Change, ComparedWith, Comparison
 from cityscribe.report.moves import attribute_moves, kind_moves
 from cityscribe.report.page import render
 from cityscribe.report.run_files import Run, SegmentKey
@@ -49,7 +49,7 @@ def compare_runs(runs: Mapping[str, Run], seed: int = 0) -> Comparison:
         first=first,
         score=score(own, domains),
         others=tuple(
-            Against(
+            ComparedWith(
                 name=name,
                 score=score(other, domains),
                 difference=score(other, domains) - score(own, domains),

@@ -19,7 +19,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Against:
+class ComparedWith:
     """One run against the first."""
 
     name: str
@@ -40,5 +40,5 @@ class Comparison:
     run: Run
     first: str
     score: float
-    others: tuple[Against, ...]
+    others: tuple[ComparedWith, ...]
     settings: dict[str, tuple[str, ...]]  # those that differ, by run; empty for a run without `project.yaml`

@@ -26,7 +26,7 @@ SMOOTHING = 1 / 20
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ChartLine:
     """One line of a chart: y over x, in order of x."""
 
     name: str
@@ -51,7 +51,7 @@ class Axis:
 
 
 def line_chart(
-    title: str, lines: Sequence[Line], x_label: str, y_label: str, *, smooth: bool, log: bool = False
+    title: str, lines: Sequence[ChartLine], x_label: str, y_label: str, *, smooth: bool, log: bool = False
 ) -> Markup:
     """A chart of lines that each have a point. With `smooth` each is drawn as its moving mean, and the values
     themselves pale behind it.
@@ -104,7 +104,7 @@ def line_chart(
     return Markup("").join([*parts, Markup("</svg>")])
 
 
-def _floors(lines: Sequence[Line], floors: Sequence[float], axis: Axis, right: float) -> list[Markup]:
+def _floors(lines: Sequence[ChartLine], floors: Sequence[float], axis: Axis, right: float) -> list[Markup]:
     """A thin line at the floor of each line, and its value beside it, moved where it would stand on another."""
     parts = []
     free = float(HEIGHT)
@@ -160,16 +160,16 @@ def moving_mean(values: Sequence[float], share: float) -> list[float]:
     return means
 
 
-def _thinned(line: Line) -> Line:
+def _thinned(line: ChartLine) -> ChartLine:
     size = math.ceil(len(line.xs) / MOST_POINTS)
     xs, ys = (
         [math.fsum(side[start : start + size]) / len(side[start : start + size]) for start in range(0, len(side), size)]
         for side in (line.xs, line.ys)
     )
-    return Line(line.name, line.number, xs, ys)
+    return ChartLine(line.name, line.number, xs, ys)
 
 
-def _in_words(title: str, lines: Sequence[Line]) -> str:
+def _in_words(title: str, lines: Sequence[ChartLine]) -> str:
     ends = [f"{line.name} from {line.ys[0]:.3g} to {line.ys[-1]:.3g} at {line.xs[-1]:g}" for line in lines]
     return f"{title}: {'; '.join(ends)}"
 

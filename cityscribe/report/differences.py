@@ -14,14 +14,14 @@ MOST_TOKENS = 1000
 """Of one text. The time to compare can grow with the cube of the length, and a caption is a fifth of this at most."""
 
 
-class Span(NamedTuple):
+class TextSpan(NamedTuple):
     """A piece of a text. `differs` says that the other text does not have it in this place."""
 
     text: str
     differs: bool
 
 
-def compare(reference: str, prediction: str) -> tuple[list[Span], list[Span]]:
+def compare(reference: str, prediction: str) -> tuple[list[TextSpan], list[TextSpan]]:
     """Both texts in spans that join to them exactly; small and capital letters count as the same.
 
     White space belongs to a difference where it stands between two words that differ. Where a sentence is missing the
@@ -31,7 +31,7 @@ def compare(reference: str, prediction: str) -> tuple[list[Span], list[Span]]:
     texts = reference, prediction
     tokens = [list(TOKEN.finditer(text)) for text in texts]
     if max(map(len, tokens)) > MOST_TOKENS:
-        return [Span(reference, False)], [Span(prediction, False)]
+        return [TextSpan(reference, False)], [TextSpan(prediction, False)]
     words = [[token.group().casefold() for token in side] for side in tokens]
     same: tuple[set[int], set[int]] = (set(), set())
     for block in SequenceMatcher(None, words[0], words[1], autojunk=False).get_matching_blocks():
@@ -71,8 +71,8 @@ def _slide(words: list[str], same: set[int]) -> None:
         start = end
 
 
-def _spans(text: str, tokens: Iterable[re.Match[str]], same: set[int]) -> list[Span]:
-    spans: list[Span] = []
+def _spans(text: str, tokens: Iterable[re.Match[str]], same: set[int]) -> list[TextSpan]:
+    spans: list[TextSpan] = []
     end = 0
 
     def add(piece: str, differs: bool) -> None:
@@ -80,7 +80,7 @@ def _spans(text: str, tokens: Iterable[re.Match[str]], same: set[int]) -> list[S
             return
         if spans and spans[-1].differs == differs:
             piece = spans.pop().text + piece
-        spans.append(Span(piece, differs))
+        spans.append(TextSpan(piece, differs))
 
     before = False
     for index, token in enumerate(tokens):

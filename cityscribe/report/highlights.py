@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cityscribe.report.run_files import AskedPhase, Run
-from cityscribe.report.samples import Card, RoleCard, Shown, phase_points, sample_cards
+from cityscribe.report.samples import Card, EmbeddedImage, RoleCard, phase_points, sample_cards
 from cityscribe.report.settings import Reporting
 
 WHOLE = "global view"
@@ -20,7 +20,7 @@ class Highlight:
 
     verdict: str  # "best" or "worst"
     phase: AskedPhase
-    image: Shown | None
+    image: EmbeddedImage | None
     role: RoleCard
     points: float
 
@@ -47,7 +47,7 @@ def _highlight(verdict: str, card: Card) -> Highlight | None:
     return Highlight(verdict, card.phase, _picture(card.images), role, points)
 
 
-def _picture(images: Sequence[Shown]) -> Shown | None:
+def _picture(images: Sequence[EmbeddedImage]) -> EmbeddedImage | None:
     there = [image for image in images if image.url]
     whole = [image for image in there if image.name == WHOLE]
     return next(iter(whole), max(there, key=lambda image: image.width * image.height, default=None))

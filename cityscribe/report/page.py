@@ -30,10 +30,10 @@ from cityscribe.report.attribute_tables import (
 from cityscribe.report.bootstrap import CONFIDENCE, RESAMPLES
 from cityscribe.report.breakdowns import breakdowns
 from cityscribe.report.comparison import Comparison
-from cityscribe.report.curves import Line, line_chart
+from cityscribe.report.curves import ChartLine, line_chart
 from cityscribe.report.dots import DotRow, constant_mark, dot_plot, legend_mark
 from cityscribe.report.highlights import highlights
-from cityscribe.report.run_files import AskedPhase, Model, Run, read_run
+from cityscribe.report.run_files import AskedPhase, EvaluatedModel, Run, read_run
 from cityscribe.report.samples import sample_cards
 from cityscribe.report.settings import Reporting
 from cityscribe.report.tables import (
@@ -186,11 +186,11 @@ def attribute_plot(rows: list[AttributeRow]) -> Markup | None:
     )
 
 
-def charts(models: tuple[Model, ...]) -> list[Markup]:
+def charts(models: tuple[EvaluatedModel, ...]) -> list[Markup]:
     """The training curves of the models that have one: loss and learning rate over steps."""
     curves = [(number, model) for number, model in enumerate(models) if model.curve]
     losses = [
-        Line(model.name, number, [point.step for point in model.curve], [point.loss for point in model.curve])
+        ChartLine(model.name, number, [point.step for point in model.curve], [point.loss for point in model.curve])
         for number, model in curves
     ]
     rates = {}
@@ -206,7 +206,9 @@ def charts(models: tuple[Model, ...]) -> list[Markup]:
         found.append(line_chart("Training loss", losses, "step", "loss (nats a token)", smooth=True, log=True))
     if rates:
         lines = [
-            Line(models[number].name, number, [step for step, _ in known], [rate / 10.0**exponent for _, rate in known])
+            ChartLine(
+                models[number].name, number, [step for step, _ in known], [rate / 10.0**exponent for _, rate in known]
+            )
             for number, known in rates.items()
         ]
         found.append(

@@ -23,12 +23,12 @@ from cityscribe.evaluate.question_results import Against, ChoiceOutcome, ClassSc
 from cityscribe.evaluate.resampling import CONFIDENCE, RESAMPLES
 from cityscribe.files import InputError, write_json, write_text
 from cityscribe.report import answer_table
-from cityscribe.report.curves import Line, line_chart
+from cityscribe.report.curves import ChartLine, line_chart
 from cityscribe.report.page import DESCRIPTIONS, environment, versions
 from cityscribe.report.question_charts import confusion_chart, recall_chart
 from cityscribe.report.question_runs import AnsweringModel, QuestionRun, join_question_runs, read_question_run
 from cityscribe.report.run_files import OWN
-from cityscribe.report.samples import Shown, evenly_spaced, shown_image
+from cityscribe.report.samples import EmbeddedImage, evenly_spaced, shown_image
 from cityscribe.report.settings import Reporting
 
 
@@ -37,7 +37,7 @@ class SampleAnswer:
     """One question as the page shows it, with what each model answered and whether that is right."""
 
     question: AskedQuestion
-    images: tuple[Shown, ...]
+    images: tuple[EmbeddedImage, ...]
     right: str
     answers: tuple[tuple[str | None, float | None], ...]  # text, outcome
 
@@ -89,7 +89,7 @@ def render_questions(run: QuestionRun, image_root: Path, settings: Reporting, ti
     classes = class_rows(run.models)
     shares = [tuple(None if each is None else each.recall for each in row.models) for row in classes]
     losses = [
-        Line(model.name, number, [point.step for point in model.curve], [point.loss for point in model.curve])
+        ChartLine(model.name, number, [point.step for point in model.curve], [point.loss for point in model.curve])
         for number, model in enumerate(run.models)
         if model.curve
     ]

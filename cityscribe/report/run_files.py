@@ -41,7 +41,7 @@ class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
-class Metrics(_Entry):
+class CaptionMetrics(_Entry):
     """The metrics as the evaluation writes them: CIDEr-D in [0, 10], the others in [0, 1]. The four of the score, and
     what a profile has beyond them."""
 
@@ -68,12 +68,12 @@ class Metrics(_Entry):
         return sum(points.values()) / len(points)
 
 
-class DomainScores(_Entry):
+class DomainEntry(_Entry):
     """One domain in `scores.json`. A road user without references is left out."""
 
-    pedestrian: Metrics | None = None
-    vehicle: Metrics | None = None
-    mean: Metrics
+    pedestrian: CaptionMetrics | None = None
+    vehicle: CaptionMetrics | None = None
+    mean: CaptionMetrics
     segments: int  # phases that have a reference
     score: float
 
@@ -81,11 +81,11 @@ class DomainScores(_Entry):
 class Scores(_Entry):
     """`scores.json`. A domain without references is left out."""
 
-    internal: DomainScores | None = None
-    external: DomainScores | None = None
+    internal: DomainEntry | None = None
+    external: DomainEntry | None = None
     score: float
 
-    def domains(self) -> dict[str, DomainScores]:
+    def domains(self) -> dict[str, DomainEntry]:
         both = {"internal": self.internal, "external": self.external}
         return {name: scores for name, scores in both.items() if scores is not None}
 
@@ -164,7 +164,7 @@ class CurvePoint(_Entry):
     lr: float | None = None
 
 
-class Skipped(_Entry):
+class SkippedEntry(_Entry):
     """A line of `skipped.jsonl`."""
 
     split: str
@@ -225,13 +225,13 @@ class AskedPhase:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class EvaluatedModel:
     """The model of the run, or a baseline: what it said, and what that is worth."""
 
     name: str
     captions: dict[PhaseKey, dict[str, str]] | None  # by role; None where it has not predicted
     scores: Scores | None
-    segments: dict[SegmentKey, Metrics] | None
+    segments: dict[SegmentKey, CaptionMetrics] | None
     attributes: Attributes | None
     problems: dict[SegmentKey, str]
     curve: tuple[CurvePoint, ...]
@@ -242,9 +242,9 @@ class Run:
     """Everything of a run folder. `None` stands for a file that is not there."""
 
     split: str
-    models: tuple[Model, ...]  # the model of the run first
+    models: tuple[EvaluatedModel, ...]  # the model of the run first
     phases: tuple[AskedPhase, ...]
-    skipped: tuple[Skipped, ...] | None
+    skipped: tuple[SkippedEntry, ...] | None
     prepared: Prepared | None
     prepare_counts: Any
     training_facts: Any
@@ -254,11 +254,11 @@ class Run:
     project: str | None  # project.yaml
 
     @property
-    def tuned(self) -> Model:
+    def tuned(self) -> EvaluatedModel:
         return self.models[0]
 
     @property
-    def baselines(self) -> tuple[Model, ...]:
+    def baselines(self) -> tuple[EvaluatedModel, ...]:
         return self.models[1:]
 
 
@@ -273,7 +273,7 @@ def read_run(run_dir: Path, settings: Reporting) -> Run:
         split=settings.predict.split,
         models=_read_models(run_dir, own_name(settings)),
         phases=_read_phases(prepared / f"{settings.predict.split}.parquet"),
-        skipped=read_lines(prepared / "skipped.jsonl", Skipped),
+        skipped=read_lines(prepared / "skipped.jsonl", SkippedEntry),
         prepared=_read(counts, Prepared),
         prepare_counts=_read(counts, dict),
         training_facts=_read(run_dir / "training" / "report.json", dict) if settings.model.tunes else None,
@@ -295,7 +295,7 @@ def read_curve(name: str, home: Path) -> tuple[CurvePoint, ...]:
     return () if name == BASE else read_lines(path, CurvePoint) or ()
 
 
-def _read_models(run_dir: Path, own: str) -> tuple[Model, ...]:
+def _read_models(run_dir: Path, own: str) -> tuple[EvaluatedModel, ...]:
     folder = run_dir / "baselines"
     found = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
     known = [name for name in BASELINES if name in found]
@@ -303,15 +303,15 @@ def _read_models(run_dir: Path, own: str) -> tuple[Model, ...]:
     return (_read_model(own, run_dir), *(_read_model(name, folder / name) for name in names))
 
 
-def _read_model(name: str, folder: Path) -> Model:
+def _read_model(name: str, folder: Path) -> EvaluatedModel:
     predictions, segments = folder / "predictions.json", folder / "segments.json"
     captions = None
     if predictions.is_file():
         said = read_predictions(predictions)
         captions = {(scene, phase): said[scene][phase].captions for scene in said for phase in said[scene]}
-    metrics = _read(segments, dict[str, Metrics])
+    metrics = _read(segments, dict[str, CaptionMetrics])
     notes = _read(folder / "predictions.json.notes.json", Notes) or Notes()
-    return Model(
+    return EvaluatedModel(
         name=name,
         captions=captions,
         scores=_read(folder / "scores.json", Scores),

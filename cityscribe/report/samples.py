@@ -16,9 +16,9 @@ import numpy as np
 from cityscribe.files import InputError
 from cityscribe.media.images import as_png, image_size, is_plain, open_image
 from cityscribe.media.kinds import HEAD_BYTES, image_format
-from cityscribe.report.differences import Span, compare
+from cityscribe.report.differences import TextSpan, compare
 from cityscribe.report.frames import Frame, drawn_frames
-from cityscribe.report.run_files import AskedPhase, Metrics, Model, PhaseKey, Run, SegmentKey
+from cityscribe.report.run_files import AskedPhase, CaptionMetrics, EvaluatedModel, PhaseKey, Run, SegmentKey
 from cityscribe.report.settings import Reporting
 from cityscribe.report.tables import reference_domains, segment_points
 from cityscribe.traffic.scenario import PHASES, ROLES
@@ -43,7 +43,7 @@ class Rank:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class EmbeddedImage:
     """An image as the page embeds it. `url` is empty where the file is not there; `frames` are those that are found
     around the road users that are marked."""
 
@@ -57,13 +57,13 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ModelCaption:
     """What one model said of one road user, None for nothing; `spans` mark what the reference does not say."""
 
     model: int
     caption: str | None
-    spans: tuple[Span, ...]
-    metrics: Metrics | None
+    spans: tuple[TextSpan, ...]
+    metrics: CaptionMetrics | None
     problem: str
 
 
@@ -74,8 +74,8 @@ class RoleCard:
 
     role: str
     question: str
-    missed: tuple[Span, ...]
-    said: tuple[Said, ...]  # the tuned model first
+    missed: tuple[TextSpan, ...]
+    said: tuple[ModelCaption, ...]  # the tuned model first
 
     @property
     def exact(self) -> bool:
@@ -91,7 +91,7 @@ class Card:
     title: str
     points: float | None
     rank: Rank | None
-    images: tuple[Shown, ...]
+    images: tuple[EmbeddedImage, ...]
     roles: tuple[RoleCard, ...]
 
 
@@ -176,18 +176,18 @@ def _card(
 def _role_card(run: Run, phase: AskedPhase, role: str) -> RoleCard:
     reference = phase.references.get(role, "").strip()
     said = tuple(_said(number, model, (*phase.key, role), reference) for number, model in enumerate(run.models))
-    missed = [Span(reference, False)]
+    missed = [TextSpan(reference, False)]
     if reference and said[0].caption:
         missed, _ = compare(reference, said[0].caption)
     return RoleCard(role, phase.questions[role], tuple(missed) if reference else (), said)
 
 
-def _said(number: int, model: Model, key: SegmentKey, reference: str) -> Said:
+def _said(number: int, model: EvaluatedModel, key: SegmentKey, reference: str) -> ModelCaption:
     caption = None if model.captions is None else model.captions.get(key[:2], {}).get(key[2])
-    spans = [Span(caption or "", False)]
+    spans = [TextSpan(caption or "", False)]
     if caption and reference:
         _, spans = compare(reference, caption)
-    return Said(
+    return ModelCaption(
         model=number,
         caption=caption,
         spans=tuple(spans),
@@ -196,7 +196,7 @@ def _said(number: int, model: Model, key: SegmentKey, reference: str) -> Said:
     )
 
 
-def shown_image(image_root: Path, path: str, name: str, title: str, marked: Sequence[str]) -> Shown:
+def shown_image(image_root: Path, path: str, name: str, title: str, marked: Sequence[str]) -> EmbeddedImage:
     """An image of the prepared data to be embedded in a page. Raises InputError for a file that is no image."""
     alt = f"{name} of {title}"
     boxed = [f"{role} ({COLOURS[role]})" for role in ROLES if role in marked]
@@ -204,7 +204,7 @@ def shown_image(image_root: Path, path: str, name: str, title: str, marked: Sequ
         alt += f", with boxes around the {_listed(boxed)}"
     file = image_root / path
     if not file.is_file():
-        return Shown(name, path, alt, "", 0, 0)
+        return EmbeddedImage(name, path, alt, "", 0, 0)
     try:
         content = file.read_bytes()
         content = content if is_plain(content) else as_png(open_image(content))
@@ -213,7 +213,7 @@ def shown_image(image_root: Path, path: str, name: str, title: str, marked: Sequ
     except (InputError, OSError) as error:
         raise InputError(f"{file}: not a readable image; run `cityscribe prepare` again") from error
     url = f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
-    return Shown(name, path, alt, url, width, height, frames)
+    return EmbeddedImage(name, path, alt, url, width, height, frames)
 
 
 def _listed(words: Iterable[str]) -> str:

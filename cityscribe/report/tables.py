@@ -12,7 +12,7 @@ from functools import partial
 from typing import get_args
 
 from cityscribe.report.bootstrap import Interval, paired_interval, score
-from cityscribe.report.run_files import Model, Run, Scores, SegmentKey, Skipped
+from cityscribe.report.run_files import EvaluatedModel, Run, Scores, SegmentKey, SkippedEntry
 from cityscribe.traffic.scenario import PHASES, ROLES, Domain
 
 EXAMPLES = 3
@@ -127,7 +127,7 @@ def _rows(
     return tuple(rows)
 
 
-def segment_points(model: Model) -> dict[SegmentKey, float] | None:
+def segment_points(model: EvaluatedModel) -> dict[SegmentKey, float] | None:
     """The points of each segment that a model predicted; None where it is not scored."""
     return None if model.segments is None else {key: metrics.score() for key, metrics in model.segments.items()}
 
@@ -162,16 +162,16 @@ def unexplained(run: Run) -> float:
     return difference if abs(difference) > ROUNDING else 0.0
 
 
-def skip_groups(skipped: Sequence[Skipped]) -> list[SkipGroup]:
+def skip_groups(skipped: Sequence[SkippedEntry]) -> list[SkipGroup]:
     """What was left out by reason, the most frequent first, with the first examples."""
-    groups: dict[tuple[str, str], list[Skipped]] = {}
+    groups: dict[tuple[str, str], list[SkippedEntry]] = {}
     for skip in skipped:
         groups.setdefault((skip.what, VARIABLE.sub("…", skip.why)), []).append(skip)
     ordered = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
     return [_skip_group(what, pattern, members) for (what, pattern), members in ordered]
 
 
-def _skip_group(what: str, pattern: str, members: Sequence[Skipped]) -> SkipGroup:
+def _skip_group(what: str, pattern: str, members: Sequence[SkippedEntry]) -> SkipGroup:
     alike = len({member.why for member in members}) == 1
     places = [
         ", ".join(filter(None, [member.scenario, member.view, _phase_word(member), member.role, member.split]))
@@ -181,5 +181,5 @@ def _skip_group(what: str, pattern: str, members: Sequence[Skipped]) -> SkipGrou
     return SkipGroup(what, members[0].why if alike else pattern, len(members), tuple(places))
 
 
-def _phase_word(skip: Skipped) -> str:
+def _phase_word(skip: SkippedEntry) -> str:
     return PHASES[skip.phase] if skip.phase >= 0 else ""

@@ -18,14 +18,14 @@ from starlette.responses import JSONResponse
 from starlette.routing import Match
 
 from cityscribe.predict.setup import setup_of
-from cityscribe.serve.chat import Chat
+from cityscribe.serve.chat import ChatService
 from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.describe import Describer
 from cityscribe.serve.guard import Guard
 from cityscribe.serve.jobs import Jobs
 from cityscribe.serve.knowledge import knowledge
 from cityscribe.serve.log import log
-from cityscribe.serve.metrics import Metrics
+from cityscribe.serve.metrics import ServiceMetrics
 from cityscribe.serve.model_process import ModelProcess
 from cityscribe.serve.refusal import Refusal, disk_full, no_room
 from cityscribe.serve.routes import (
@@ -81,7 +81,7 @@ def serving(
     `folder` holds what is being worked on. Requests are taken while the model is still being loaded, and wait for it.
     """
     limits = settings.serve
-    metrics = Metrics()
+    metrics = ServiceMetrics()
     service: list[Service] = []
     prompts = load_prompts(settings.prepare.prompts)
 
@@ -91,7 +91,7 @@ def serving(
         model = ModelProcess(checkpoint, drafts, setup_of(settings), limits.timeout_s, metrics)
         jobs = Jobs(limits, metrics, folder)
         running = Service(guard, jobs, model, decoder, asyncio.create_task(_load(model, decoder)))
-        app.state.chat = Chat(model_name(checkpoint), model, decoder, limits, folder)
+        app.state.chat = ChatService(model_name(checkpoint), model, decoder, limits, folder)
         app.state.describer = Describer(model, decoder, prompts, settings.prepare, settings.predict)
         service.append(running)
         try:

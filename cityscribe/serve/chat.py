@@ -25,10 +25,10 @@ from cityscribe.engine.grammars import json_schema, one_of
 from cityscribe.files import InputError
 from cityscribe.records import image_block, message, text_block
 from cityscribe.serve.chat_media import Medium, decode, receive
-from cityscribe.serve.chat_request import ChatRequest, Message, ObjectFormat, SchemaFormat, TextFormat, TextPart
+from cityscribe.serve.chat_request import ChatMessage, ChatRequest, ObjectFormat, SchemaFormat, TextFormat, TextPart
 from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.log import log_bug
-from cityscribe.serve.model_child import Piece, Said
+from cityscribe.serve.model_child import Finished, Piece
 from cityscribe.serve.model_process import ModelProcess, whole
 from cityscribe.serve.refusal import Refusal
 from cityscribe.serve.settings import ServeSettings
@@ -37,7 +37,7 @@ T = TypeVar("T")
 DEFAULT_TOKENS = 256
 
 
-class Chat:
+class ChatService:
     """Answers chat requests with one model under one name."""
 
     def __init__(self, name: str, model: ModelProcess, decoder: Decoder, settings: ServeSettings, folder: Path) -> None:
@@ -72,7 +72,7 @@ class Chat:
         usage = body.stream_options is not None and body.stream_options.include_usage
         return event_stream(_streamed(first, answer, head, usage))
 
-    async def _answer(self, body: ChatRequest) -> AsyncGenerator[Piece | Said, None]:
+    async def _answer(self, body: ChatRequest) -> AsyncGenerator[Piece | Finished, None]:
         """The pieces of an answer. The request's images lie in a folder of their own until it is over."""
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         try:
@@ -117,7 +117,7 @@ class Chat:
             raise Refusal(422, "context_length_exceeded", words, param="messages")
 
 
-def _texts(entry: Message) -> list[str]:
+def _texts(entry: ChatMessage) -> list[str]:
     """The texts of a message."""
     content = entry.content or ""
     return [content] if isinstance(content, str) else [part.text for part in content if isinstance(part, TextPart)]
@@ -182,7 +182,7 @@ async def until_gone(request: Request, work: Awaitable[T]) -> T:
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def _whole(answer: AsyncGenerator[Piece | Said, None], head: dict[str, Any]) -> dict[str, Any]:
+async def _whole(answer: AsyncGenerator[Piece | Finished, None], head: dict[str, Any]) -> dict[str, Any]:
     text, said = await whole(answer)
     reply = {"role": "assistant", "content": text, "refusal": None}
     choice = {"index": 0, "message": reply, "finish_reason": said.finish, "logprobs": None}
@@ -190,7 +190,7 @@ async def _whole(answer: AsyncGenerator[Piece | Said, None], head: dict[str, Any
 
 
 async def _streamed(
-    first: Piece | Said, answer: AsyncGenerator[Piece | Said, None], head: dict[str, Any], usage: bool
+    first: Piece | Finished, answer: AsyncGenerator[Piece | Finished, None], head: dict[str, Any], usage: bool
 ) -> AsyncGenerator[ServerSentEvent, None]:
     def chunk(delta: dict[str, Any], finish: str | None = None) -> ServerSentEvent:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
@@ -225,7 +225,7 @@ def event_stream(events: AsyncGenerator[ServerSentEvent, None]) -> EventSourceRe
     return EventSourceResponse(events, sep="\n", headers={"Cache-Control": "no-store"})
 
 
-def _usage(said: Said) -> dict[str, int]:
+def _usage(said: Finished) -> dict[str, int]:
     return {
         "prompt_tokens": said.prompt_tokens,
         "completion_tokens": said.tokens,

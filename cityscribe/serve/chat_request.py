@@ -31,7 +31,7 @@ def _encodable(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_encodable)]
+ChatText = Annotated[str, AfterValidator(_encodable)]
 
 
 class _Part(BaseModel):
@@ -59,7 +59,7 @@ DataUrl = Annotated[
 
 class TextPart(_ContentPart):
     type: Literal["text"]
-    text: Text
+    text: ChatText
 
 
 class ImagePart(_ContentPart):
@@ -72,28 +72,28 @@ class VideoPart(_ContentPart):
     video_url: DataUrl
 
 
-Part = Annotated[TextPart | ImagePart | VideoPart, Field(discriminator="type")]
+ContentPart = Annotated[TextPart | ImagePart | VideoPart, Field(discriminator="type")]
 
 
 class _Message(_Part):
     name: str | None = Field(None, description=PASSED_OVER)
 
 
-class Instruction(_Message):
+class SystemMessage(_Message):
     role: Literal["system", "developer"]
-    content: Text | list[TextPart]
+    content: ChatText | list[TextPart]
 
 
-class Asked(_Message):
+class UserMessage(_Message):
     role: Literal["user"]
-    content: Text | list[Part]
+    content: ChatText | list[ContentPart]
 
 
-class Said(_Message):
+class AssistantMessage(_Message):
     """An earlier reply, as OpenAI's client gives it back."""
 
     role: Literal["assistant"]
-    content: Text | list[TextPart] | None = Field(None, description="null is an empty reply")
+    content: ChatText | list[TextPart] | None = Field(None, description="null is an empty reply")
     refusal: None = Field(None, description=NEUTRAL)
     annotations: Nothing | None = Field(None, description=NEUTRAL)
     audio: None = Field(None, description=NEUTRAL)
@@ -104,7 +104,7 @@ class Said(_Message):
     provider_specific_fields: dict[str, Any] | None = Field(None, description=PASSED_OVER)
 
 
-Message = Annotated[Instruction | Asked | Said, Field(discriminator="role")]
+ChatMessage = Annotated[SystemMessage | UserMessage | AssistantMessage, Field(discriminator="role")]
 
 
 class StreamOptions(_Part):
@@ -121,7 +121,7 @@ class ObjectFormat(_Part):
     type: Literal["json_object"]
 
 
-class Schema(_Part):
+class NamedSchema(_Part):
     name: str = Field("", max_length=64, description=PASSED_OVER)
     description: str | None = Field(None, description=PASSED_OVER)
     schema_: dict[str, Any] = Field(alias="schema", description="a JSON schema; one that cannot be kept to is refused")
@@ -130,19 +130,19 @@ class Schema(_Part):
 
 class SchemaFormat(_Part):
     type: Literal["json_schema"]
-    json_schema: Schema
+    json_schema: NamedSchema
 
 
 ResponseFormat = Annotated[TextFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")]
 
 
 class Structure(_Part):
-    choice: list[Annotated[Text, Field(min_length=1, max_length=256)]] = Field(
+    choice: list[Annotated[ChatText, Field(min_length=1, max_length=256)]] = Field(
         min_length=1, max_length=256, description="the answer is one of these"
     )
 
 
-Stop = Annotated[Text, Field(min_length=1, max_length=256)]
+Stop = Annotated[ChatText, Field(min_length=1, max_length=256)]
 Stops = Annotated[
     Annotated[list[Stop], Field(max_length=4)],
     BeforeValidator(
@@ -158,7 +158,7 @@ class ChatRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str
-    messages: list[Message] = Field(min_length=1, max_length=256, description="the last one is the user's")
+    messages: list[ChatMessage] = Field(min_length=1, max_length=256, description="the last one is the user's")
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2, description="0, the default, is greedy")

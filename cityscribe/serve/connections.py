@@ -12,7 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from cityscribe.serve.metrics import Metrics
+from cityscribe.serve.metrics import ServiceMetrics
 
 SPARE_DESCRIPTORS = 96
 """Kept for files, pipes and libraries."""
@@ -24,7 +24,7 @@ def most_connections(wanted: int) -> int:
     return wanted if soft == resource.RLIM_INFINITY else min(wanted, max(soft - SPARE_DESCRIPTORS, 8))
 
 
-def bounded(most: int, head_s: float, stalled_s: float, metrics: Metrics | None = None) -> type[H11Protocol]:
+def bounded(most: int, head_s: float, stalled_s: float, metrics: ServiceMetrics | None = None) -> type[H11Protocol]:
     """The protocol of a server that holds at most `most` connections.
 
     A connection is closed when the head of a request has not arrived within `head_s` of its first byte (of the

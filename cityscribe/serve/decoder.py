@@ -9,7 +9,7 @@ from typing import Any
 from cityscribe.serve.child import Child
 from cityscribe.serve.decoding import Limits, decode_files
 from cityscribe.serve.log import log
-from cityscribe.serve.metrics import Metrics
+from cityscribe.serve.metrics import ServiceMetrics
 from cityscribe.serve.refusal import Refusal
 from cityscribe.serve.settings import ServeSettings
 
@@ -20,7 +20,7 @@ START_S = 60.0
 class Decoder:
     """Runs functions of `decoding`, one at a time: a client's files wait for those before them, not for the model."""
 
-    def __init__(self, settings: ServeSettings, metrics: Metrics) -> None:
+    def __init__(self, settings: ServeSettings, metrics: ServiceMetrics) -> None:
         self._settings, self._metrics = settings, metrics
         self._turn = asyncio.Lock()
         self._child: Child | None = None

@@ -51,7 +51,7 @@ class TimedBox:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PhaseImages:
     """The images of one phase, in the order in which the model sees them."""
 
     phase: Phase
@@ -151,7 +151,7 @@ def decode_phases(
     view_kind: ViewKind,
     settings: PrepareSettings,
     limits: Limits,
-) -> list[Shown]:
+) -> list[PhaseImages]:
     """The images of each phase, as `prepare` makes them; without phases, of five equal parts of the clip.
 
     Raises Refusal (422) for a phase or a box that lies behind the end of the clip.
@@ -180,7 +180,7 @@ def decode_phases(
     if len(by_phase) < len(phases):
         raise Refusal(422, "undecodable", "the clip is damaged where one of its phases is")
     return [
-        Shown(phase, tuple(folder / image for image in found.images), found.marked, found.note)
+        PhaseImages(phase, tuple(folder / image for image in found.images), found.marked, found.note)
         for phase in phases
         for found in [by_phase[phase.number]]
     ]

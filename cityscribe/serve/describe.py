@@ -19,9 +19,9 @@ from cityscribe.predict.settings import PredictSettings
 from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.records import image_block, message, text_block
 from cityscribe.serve.decoder import Decoder
-from cityscribe.serve.decoding import Shown, TimedBox, decode_phases
+from cityscribe.serve.decoding import PhaseImages, TimedBox, decode_phases
 from cityscribe.serve.facts import facts_grammar, facts_question, most_tokens
-from cityscribe.serve.jobs import FACTS, Job
+from cityscribe.serve.jobs import FACTS, DescribeJob
 from cityscribe.serve.model_process import ModelProcess, whole
 from cityscribe.serve.refusal import Refusal
 from cityscribe.traffic.prompts import Prompts, long_question
@@ -33,7 +33,7 @@ TRIES = 4
 MOST_BOXES = 2000
 
 Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
-Pixels = Annotated[float, Field(ge=-1e5, le=1e5, allow_inf_nan=False)]
+PixelCoordinate = Annotated[float, Field(ge=-1e5, le=1e5, allow_inf_nan=False)]
 Side = Annotated[float, Field(gt=0, le=1e5, allow_inf_nan=False)]
 PhaseName = Literal["prerecognition", "recognition", "judgement", "action", "avoidance"]
 
@@ -51,7 +51,7 @@ class GivenPhase(_Given):
 class GivenBox(_Given):
     role: Literal["pedestrian", "vehicle"]
     time_s: Seconds
-    xywh: tuple[Pixels, Pixels, Side, Side]
+    xywh: tuple[PixelCoordinate, PixelCoordinate, Side, Side]
     phase: PhaseName | None = None
 
 
@@ -66,10 +66,10 @@ class Describer:
     asking: PredictSettings
 
     async def describe(
-        self, job: Job, clip: Path, phases: tuple[Phase, ...], boxes: tuple[TimedBox, ...], view: ViewKind
+        self, job: DescribeJob, clip: Path, phases: tuple[Phase, ...], boxes: tuple[TimedBox, ...], view: ViewKind
     ) -> None:
         """Fill in a job. Raises Refusal."""
-        shown: list[Shown] = await self.decoder.run(
+        shown: list[PhaseImages] = await self.decoder.run(
             decode_phases, clip, job.folder, phases, boxes, view, self.pictures, self.decoder.limits
         )
         clip.unlink()
@@ -98,7 +98,7 @@ class Describer:
                 first = first.exceptions[0]
             raise first from None
 
-    async def _describe_phase(self, job: Job, place: int, shown: Shown, view: ViewKind) -> None:
+    async def _describe_phase(self, job: DescribeJob, place: int, shown: PhaseImages, view: ViewKind) -> None:
         """What is said about each road user, and behind all of it the facts."""
         conversations = ORDERS[self.asking.order]
         async with asyncio.TaskGroup() as group:
@@ -111,12 +111,16 @@ class Describer:
                 said += (self._question(said, shown, role, view), answered)
             await self._ask_facts(job, place, shown, said)
 
-    def _question(self, said: tuple[dict[str, Any], ...], shown: Shown, role: str, view: ViewKind) -> dict[str, Any]:
+    def _question(
+        self, said: tuple[dict[str, Any], ...], shown: PhaseImages, role: str, view: ViewKind
+    ) -> dict[str, Any]:
         """The question about a road user; the images stand before the first one."""
         question = text_block(long_question(self.prompts, view, shown.phase.number, shown.marked, role))
         return message("user", *[image_block() for _ in shown.images if not said], question)
 
-    async def _ask(self, job: Job, place: int, shown: Shown, roles: tuple[str, ...], view: ViewKind) -> None:
+    async def _ask(
+        self, job: DescribeJob, place: int, shown: PhaseImages, roles: tuple[str, ...], view: ViewKind
+    ) -> None:
         """One conversation about a phase: the earlier answer stays when the later question is asked."""
         said: tuple[dict[str, Any], ...] = ()
         for role in roles:
@@ -126,7 +130,9 @@ class Describer:
             job.phases[place][role] = {"text": text, "finish": finish}
             job.tell("answer", {"phase": job.phases[place]["phase"], "role": role, "text": text, "finish": finish})
 
-    async def _ask_facts(self, job: Job, place: int, shown: Shown, said: tuple[dict[str, Any], ...]) -> None:
+    async def _ask_facts(
+        self, job: DescribeJob, place: int, shown: PhaseImages, said: tuple[dict[str, Any], ...]
+    ) -> None:
         """The facts of a phase. A model whose context they exceed leaves them out and says so."""
         said += (message("user", text_block(facts_question())),)
         values, finish = None, "context_length_exceeded"

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cityscribe.serve.log import log, log_bug
-from cityscribe.serve.metrics import Metrics
+from cityscribe.serve.metrics import ServiceMetrics
 from cityscribe.serve.refusal import Refusal, disk_full, no_room, stopping
 from cityscribe.serve.settings import ServeSettings
 
@@ -53,7 +53,7 @@ class Guard:
     app: ASGIApp
     settings: ServeSettings
     token: str  # empty: none is needed
-    metrics: Metrics
+    metrics: ServiceMetrics
     stopping: Callable[[], bool]
     admitted: int = 0
 

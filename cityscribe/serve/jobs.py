@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cityscribe.serve.log import log, log_bug
-from cityscribe.serve.metrics import Metrics
+from cityscribe.serve.metrics import ServiceMetrics
 from cityscribe.serve.refusal import Refusal, stopping
 from cityscribe.serve.settings import ServeSettings
 from cityscribe.traffic.scenario import ROLES
@@ -24,7 +24,7 @@ FACTS = "facts"
 
 
 @dataclass(eq=False, slots=True)
-class Job:
+class DescribeJob:
     """One clip. `events` only grows; who follows reads on from where it was."""
 
     folder: Path
@@ -72,22 +72,22 @@ class Job:
             await news.wait()
 
 
-Work = Callable[[Job], Awaitable[None]]
+JobWork = Callable[[DescribeJob], Awaitable[None]]
 
 
 class Jobs:
     """All jobs of the service. They live in memory: results that must outlive it are fetched before it is stopped."""
 
-    def __init__(self, settings: ServeSettings, metrics: Metrics, folder: Path) -> None:
+    def __init__(self, settings: ServeSettings, metrics: ServiceMetrics, folder: Path) -> None:
         self._settings, self._metrics, self._folder = settings, metrics, folder
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, DescribeJob] = {}
         metrics.gauge("cityscribe_jobs_unfinished", "clips that are being described", lambda: self.unfinished)
 
     @property
     def unfinished(self) -> int:
         return sum(not job.over for job in self._jobs.values())
 
-    def new(self, *, facts: bool = False) -> Job:
+    def new(self, *, facts: bool = False) -> DescribeJob:
         """A job with a folder of its own, with the facts of each phase or without. Raises Refusal (429) where there are
         too many that are not over."""
         self.expire()
@@ -97,22 +97,22 @@ class Jobs:
                 words = f"{len(self._jobs)} clips are being described already"
                 raise Refusal(429, "too_many_jobs", words, retry_after_s=30)
             self._remove(min(old, key=lambda job: job.ended_at or 0))
-        job = Job(self._folder / secrets.token_hex(16), (*ROLES, FACTS) if facts else ROLES)
+        job = DescribeJob(self._folder / secrets.token_hex(16), (*ROLES, FACTS) if facts else ROLES)
         job.folder.mkdir()
         self._jobs[job.id] = job
         return job
 
-    def start(self, job: Job, work: Work) -> None:
+    def start(self, job: DescribeJob, work: JobWork) -> None:
         job.task = asyncio.create_task(self._run(job, work))
 
-    def get(self, id_: str) -> Job:
+    def get(self, id_: str) -> DescribeJob:
         """Raises Refusal (404) for a job that never was or is no longer kept."""
         self.expire()
         if id_ not in self._jobs:
             raise Refusal(404, "no_such_job", "there is no such job, or its result is no longer kept")
         return self._jobs[id_]
 
-    async def cancel(self, job: Job) -> None:
+    async def cancel(self, job: DescribeJob) -> None:
         """End a job that is under way, and remove one that is over."""
         if job.over:
             self._remove(job)
@@ -122,7 +122,7 @@ class Jobs:
             job.task.cancel()
             await asyncio.gather(job.task, return_exceptions=True)
 
-    def drop(self, job: Job) -> None:
+    def drop(self, job: DescribeJob) -> None:
         """Remove a job that was never started."""
         self._remove(job)
 
@@ -141,11 +141,11 @@ class Jobs:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _remove(self, job: Job) -> None:
+    def _remove(self, job: DescribeJob) -> None:
         del self._jobs[job.id]
         shutil.rmtree(job.folder, ignore_errors=True)
 
-    async def _run(self, job: Job, work: Work) -> None:
+    async def _run(self, job: DescribeJob, work: JobWork) -> None:
         job.turn("running")
         began = time.monotonic()
         try:

@@ -11,10 +11,10 @@ from cityscribe.serve.refusal import Refusal
 IMAGES = "JPEG, PNG, WebP or GIF"
 VIDEOS = "MP4, MOV, WebM, Matroska or AVI"
 
-Kind = Literal["image", "video"]
+MediaKind = Literal["image", "video"]
 
 
-def kind_of(head: bytes) -> Kind | None:
+def kind_of(head: bytes) -> MediaKind | None:
     """Image or video by the first 16 bytes of a file, None for all that is not read here.
 
     Formats that name other files (playlists, concatenations) are among those: a decoder would open what they name.
@@ -30,7 +30,7 @@ def kind_of(head: bytes) -> Kind | None:
     return None
 
 
-def from_data_url(url: str, kind: Kind, param: str) -> bytes:
+def from_data_url(url: str, kind: MediaKind, param: str) -> bytes:
     """The bytes of a data URL (RFC 2397, base64) of an image or a video.
 
     Raises Refusal: 422 for any other URL, since nothing is ever fetched, and for broken base64; 415 for content of
@@ -50,7 +50,7 @@ def from_data_url(url: str, kind: Kind, param: str) -> bytes:
     return content
 
 
-def check_kind(head: bytes, kind: Kind, param: str) -> None:
+def check_kind(head: bytes, kind: MediaKind, param: str) -> None:
     """Raises Refusal (415) where a file that begins so is not of a kind."""
     if kind_of(head) != kind:
         expected = IMAGES if kind == "image" else VIDEOS

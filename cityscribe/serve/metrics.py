@@ -33,7 +33,7 @@ COUNTERS: dict[str, tuple[str, tuple[str, ...]]] = {
 disable_created_metrics()
 
 
-class Metrics:
+class ServiceMetrics:
     """What is counted. Labels are of our own making (route templates, statuses): their number is bounded."""
 
     def __init__(self) -> None:

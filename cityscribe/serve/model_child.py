@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cityscribe.engine.members import Setup
-from cityscribe.engine.request import Answer, Listener, Problem, Request
+from cityscribe.engine.request import Answer, AnswerProblem, Listener, Request
 from cityscribe.files import InputError
 from cityscribe.records import image_block, message, text_block, text_of
 from cityscribe.serve.counting import count_images
@@ -35,7 +35,7 @@ PRIMITIVES = "64"
 """Matrix products of bfloat16 on a CPU that are kept ready, one for each shape. oneDNN keeps 1,024 unless told
 otherwise, and requests bring ever new lengths: memory would grow by half a gigabyte until that many are there."""
 
-REFUSALS: dict[Problem, tuple[int, str, str]] = {
+REFUSALS: dict[AnswerProblem, tuple[int, str, str]] = {
     "refused": (422, "template", "the model's chat template refuses this order of roles or these images"),
     "grammar": (400, "bad_schema", ""),
     "too-long": (422, "context_length_exceeded", ""),
@@ -51,7 +51,7 @@ REFUSALS: dict[Problem, tuple[int, str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class NumberedRequest:
     """One request, and the id by which it is spoken of."""
 
     id: int
@@ -59,7 +59,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class ModelReady:
     context: int  # tokens of a question and its answer together; 0 where the model names no limit
 
 
@@ -70,7 +70,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Finished:
     id: int
     prompt_tokens: int
     tokens: int
@@ -78,7 +78,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RequestRefused:
     id: int
     status: int
     code: str
@@ -105,7 +105,7 @@ def hold_model(connection: Connection, checkpoint: str, drafts: Path, setup: Set
         getattr(text_config, "max_position_embeddings", None) or 0
     )  # not every architecture has such a limit
     threading.Thread(target=count_images, args=(sizes, engine.processor), daemon=True).start()
-    connection.send(Ready(engine.context))
+    connection.send(ModelReady(engine.context))
     while (batch := connection.recv()) is not None:
         if isinstance(batch, list):  # otherwise: a request that was given up as its answer was finished
             answer_batch(connection, engine, batch)
@@ -120,14 +120,14 @@ def _warm_up(engine: LocalEngine) -> None:
     engine.forget()
 
 
-def answer_batch(connection: Connection, engine: LocalEngine, batch: Sequence[Asked]) -> None:
+def answer_batch(connection: Connection, engine: LocalEngine, batch: Sequence[NumberedRequest]) -> None:
     """Say all of a batch."""
     taken = []
     for asked in batch:
         token = _control_token(asked.request, engine)
         if token:
             words = f"a message holds {token}, a control token of the model"
-            connection.send(Refused(asked.id, 422, "special_token", words))
+            connection.send(RequestRefused(asked.id, 422, "special_token", words))
         else:
             taken.append(asked)
     telling = _Telling(connection, [asked.id for asked in taken])
@@ -178,7 +178,7 @@ class _Telling(Listener):
         self._open.discard(id_)
         if answer.problem in REFUSALS:
             status, code, words = REFUSALS[answer.problem]
-            self._connection.send(Refused(id_, status, code, words or answer.reason, answer.at))
+            self._connection.send(RequestRefused(id_, status, code, words or answer.reason, answer.at))
             return
         finish: Literal["stop", "length"] = "stop" if answer.stopped else "length"
-        self._connection.send(Said(id_, answer.prompt_tokens, answer.tokens, finish))
+        self._connection.send(Finished(id_, answer.prompt_tokens, answer.tokens, finish))

@@ -21,8 +21,8 @@ from cityscribe.files import InputError
 from cityscribe.serve.child import Child
 from cityscribe.serve.counting import Counting
 from cityscribe.serve.log import log, log_bug
-from cityscribe.serve.metrics import Metrics
-from cityscribe.serve.model_child import Asked, Piece, Ready, Refused, Said, hold_model
+from cityscribe.serve.metrics import ServiceMetrics
+from cityscribe.serve.model_child import Finished, ModelReady, NumberedRequest, Piece, RequestRefused, hold_model
 from cityscribe.serve.refusal import Refusal, interrupted, stopping
 
 LOAD_S = 900.0
@@ -36,15 +36,15 @@ PAUSES_S = (0.0, 1.0, 5.0, 30.0)
 class _Ticket:
     """A request that waits or is being answered."""
 
-    asked: Asked
-    events: asyncio.Queue[Piece | Said | Refusal] = field(default_factory=asyncio.Queue)
+    asked: NumberedRequest
+    events: asyncio.Queue[Piece | Finished | Refusal] = field(default_factory=asyncio.Queue)
     left: bool = False  # nobody waits for it any more
 
 
 class ModelProcess:
     """The model of a checkpoint, ready for `ask` after `start`."""
 
-    def __init__(self, checkpoint: str, drafts: Path, setup: Setup, timeout_s: float, metrics: Metrics) -> None:
+    def __init__(self, checkpoint: str, drafts: Path, setup: Setup, timeout_s: float, metrics: ServiceMetrics) -> None:
         self.ready = False
         self.context = 0  # tokens of a question and its answer together; 0 while it is not known, or without a limit
         self.pid: int | None = None
@@ -80,14 +80,14 @@ class ModelProcess:
         self._waiting.clear()
         self._running.clear()
 
-    async def ask(self, request: Request, *, timeout_s: float | None) -> AsyncGenerator[Piece | Said, None]:
+    async def ask(self, request: Request, *, timeout_s: float | None) -> AsyncGenerator[Piece | Finished, None]:
         """The pieces of an answer and how it ended. Leaving early gives the request up.
 
         Without `timeout_s` it waits as long as the process that holds the model shows life.
 
         Raises Refusal: 422 for what the model cannot be asked, 503 where it died or took too long.
         """
-        ticket = _Ticket(Asked(next(self._ids), request))
+        ticket = _Ticket(NumberedRequest(next(self._ids), request))
         self._waiting.append(ticket)
         self._wake.set()
         ends = None if timeout_s is None else time.monotonic() + timeout_s
@@ -102,7 +102,7 @@ class ModelProcess:
                 if isinstance(event, Refusal):
                     raise event
                 yield event
-                if isinstance(event, Said):
+                if isinstance(event, Finished):
                     return
         finally:
             self._leave(ticket)
@@ -159,7 +159,7 @@ class ModelProcess:
             raise InputError(f"{self._checkpoint}: not loaded after {LOAD_S:g} s") from None
         if isinstance(said, str):
             raise InputError(said)
-        if isinstance(said, Ready):
+        if isinstance(said, ModelReady):
             self.ready, self.context = True, said.context
             self._metrics.count("cityscribe_model_starts_total")
             log("model-ready", pid=self.pid, seconds=round(time.monotonic() - began, 2))
@@ -196,14 +196,14 @@ class ModelProcess:
                 self._hear(event)
             yield
 
-    def _hear(self, event: Piece | Said | Refused) -> None:
+    def _hear(self, event: Piece | Finished | RequestRefused) -> None:
         if isinstance(event, Piece):
             ticket = self._running[event.id]
             if not ticket.left:
                 ticket.events.put_nowait(event)
             return
         ticket = self._running.pop(event.id)
-        if isinstance(event, Said):
+        if isinstance(event, Finished):
             self._metrics.count("cityscribe_prompt_tokens_total", event.prompt_tokens)
             self._metrics.count("cityscribe_answer_tokens_total", event.tokens)
             ticket.events.put_nowait(event)
@@ -213,12 +213,12 @@ class ModelProcess:
             ticket.events.put_nowait(Refusal(event.status, event.code, event.message, param="messages"))
 
 
-async def whole(answer: AsyncGenerator[Piece | Said, None]) -> tuple[str, Said]:
+async def whole(answer: AsyncGenerator[Piece | Finished, None]) -> tuple[str, Finished]:
     """The text of an answer and how it ended."""
     pieces: list[str] = []
     async with aclosing(answer) as events:
         async for event in events:
-            if isinstance(event, Said):
+            if isinstance(event, Finished):
                 return "".join(pieces), event
             pieces.append(event.text)
     raise AssertionError("an answer ends with Said or a Refusal")

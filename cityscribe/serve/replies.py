@@ -22,33 +22,33 @@ class Error(_Reply):
     code: str = Field(description="to act on; docs/serve.md lists them")
 
 
-class Refused(_Reply):
+class ErrorReply(_Reply):
     """Why a request is not answered."""
 
     error: Error
 
 
-class Model(_Reply):
+class ServedModel(_Reply):
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
 
 
-class Models(_Reply):
+class ServedModels(_Reply):
     object: Literal["list"]
-    data: list[Model]
+    data: list[ServedModel]
 
 
-class Reply(_Reply):
+class ReplyMessage(_Reply):
     role: Literal["assistant"]
     content: str
     refusal: None
 
 
-class Choice(_Reply):
+class ReplyChoice(_Reply):
     index: int
-    message: Reply
+    message: ReplyMessage
     finish_reason: Literal["stop", "length"]
     logprobs: None
 
@@ -64,16 +64,16 @@ class Completion(_Reply):
     created: int
     model: str
     object: Literal["chat.completion"]
-    choices: list[Choice]
+    choices: list[ReplyChoice]
     usage: Usage
 
 
-class Answer(_Reply):
+class CaptionReply(_Reply):
     text: str
     finish: Literal["stop", "length"]
 
 
-class Facts(_Reply):
+class FactsReply(_Reply):
     values: dict[str, dict[str, str]] | None = Field(description=f"of {', '.join(FIELDS)}; null where cut off")
     finish: Literal["stop", "length", "context_length_exceeded"]
 
@@ -85,12 +85,12 @@ class DescribedPhase(_Reply):
     images: list[str] = Field(description="paths of the images that the model was shown, in their order")
     marked: list[str] = Field(description="the road users whose boxes are drawn on the images")
     note: str
-    pedestrian: Answer | None
-    vehicle: Answer | None
-    facts: Facts | None = Field(None, description="where they were asked for")
+    pedestrian: CaptionReply | None
+    vehicle: CaptionReply | None
+    facts: FactsReply | None = Field(None, description="where they were asked for")
 
 
-class Progress(_Reply):
+class JobProgress(_Reply):
     done: int
     total: int
 
@@ -103,12 +103,12 @@ class Description(_Reply):
     status: Status
     created_at: int
     expires_at: int | None = Field(description="when the result is forgotten; null while it is under way")
-    progress: Progress
+    progress: JobProgress
     phases: list[DescribedPhase]
     error: Error | None
 
 
-class State(_Reply):
+class HealthReply(_Reply):
     status: str
 
 
@@ -130,7 +130,7 @@ RECEIVED = {
 def refusals(*statuses: int, body: bool = False) -> dict[int | str, dict[str, Any]]:
     """How a route refuses: by REASONS, by who asks, and with `body` also by what is sent."""
     found = GUARDED | {status: REASONS[status] for status in statuses} | (RECEIVED if body else {})
-    return {status: {"model": Refused, "description": reason} for status, reason in sorted(found.items())}
+    return {status: {"model": ErrorReply, "description": reason} for status, reason in sorted(found.items())}
 
 
 def events(meaning: str) -> dict[str, Any]:

@@ -20,11 +20,11 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from cityscribe.serve.chat import event_stream, sse
 from cityscribe.serve.chat_request import ChatRequest
 from cityscribe.serve.describe import Describer, given_boxes, given_phases
-from cityscribe.serve.jobs import Job, Jobs
+from cityscribe.serve.jobs import DescribeJob, Jobs
 from cityscribe.serve.media import check_kind
-from cityscribe.serve.metrics import CONTENT_TYPE, Metrics
+from cityscribe.serve.metrics import CONTENT_TYPE, ServiceMetrics
 from cityscribe.serve.refusal import Refusal
-from cityscribe.serve.replies import Completion, Description, Model, Models, State, events, refusals
+from cityscribe.serve.replies import Completion, Description, HealthReply, ServedModel, ServedModels, events, refusals
 from cityscribe.traffic.scenario import ViewKind
 
 PAGE = {
@@ -40,12 +40,12 @@ PAGE = {
 def add_model_routes(app: FastAPI) -> None:
     """Which model is served, and its answers to conversations, as OpenAI's API gives both."""
 
-    @app.get("/v1/models", summary="The model that is served", response_model=Models, responses=refusals())
+    @app.get("/v1/models", summary="The model that is served", response_model=ServedModels, responses=refusals())
     async def models() -> dict[str, Any]:
         found: dict[str, Any] = app.state.chat.models()
         return found
 
-    @app.get("/v1/models/{name:path}", summary="One model", response_model=Model, responses=refusals(404, 422))
+    @app.get("/v1/models/{name:path}", summary="One model", response_model=ServedModel, responses=refusals(404, 422))
     async def model(name: str) -> dict[str, Any]:
         if name != app.state.chat.name:
             raise Refusal(404, "model_not_found", f"there is no model of this name here, only {app.state.chat.name}")
@@ -150,14 +150,16 @@ def add_job_routes(app: FastAPI, jobs: Callable[[], Jobs], keep_s: float) -> Non
         return _job(ended, keep_s)
 
 
-def add_state_routes(app: FastAPI, ready: Callable[[], bool], metrics: Metrics) -> None:
+def add_state_routes(app: FastAPI, ready: Callable[[], bool], metrics: ServiceMetrics) -> None:
     """For what watches the service: whether it runs, whether it answers, and what it counts."""
 
-    @app.get("/healthz", summary="The service runs", response_model=State)
+    @app.get("/healthz", summary="The service runs", response_model=HealthReply)
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/readyz", summary="The service answers", response_model=State, responses={503: {"model": State}})
+    @app.get(
+        "/readyz", summary="The service answers", response_model=HealthReply, responses={503: {"model": HealthReply}}
+    )
     async def readyz() -> JSONResponse:
         answers = ready()
         return JSONResponse({"status": "ready" if answers else "not ready"}, 200 if answers else 503)
@@ -197,7 +199,7 @@ def _copy(upload: UploadFile, target: Path) -> None:
         shutil.copyfileobj(upload.file, file, 1 << 20)
 
 
-def _job(job: Job, keep_s: float) -> dict[str, Any]:
+def _job(job: DescribeJob, keep_s: float) -> dict[str, Any]:
     answers = [phase[part] for phase in job.phases for part in job.parts]
     return {
         "id": job.id,

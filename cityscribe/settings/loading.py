@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from cityscribe.files import InputError
 from cityscribe.plain_yaml import parse_yaml, read_yaml_with_lines, shown
-from cityscribe.settings.messages import Place, messages
+from cityscribe.settings.messages import SettingPath, messages
 
 Sections = TypeVar("Sections", bound=BaseModel)
 
@@ -38,7 +38,7 @@ def load(sections: type[Sections], path: Path, overrides: Sequence[str] = ()) ->
 def check(
     sections: type[Sections],
     values: Mapping[str, Any],
-    given: Mapping[Place, str] | None = None,
+    given: Mapping[SettingPath, str] | None = None,
     origin: str = "settings",
 ) -> Sections:
     """Check values and fill in the defaults. `given` says where each place was written, for messages."""
@@ -48,7 +48,7 @@ def check(
         raise InputError("\n".join(messages(error, sections, given or {}, origin))) from error
 
 
-def apply_override(values: dict[str, Any], override: str) -> Place:
+def apply_override(values: dict[str, Any], override: str) -> SettingPath:
     """Put the value of `NAME=VALUE` in its place. Returns the place. Raises InputError."""
     name, equals, text = override.partition("=")
     place = tuple(part.strip() for part in name.split("."))

@@ -12,16 +12,18 @@ from pydantic.fields import FieldInfo
 from cityscribe.plain_yaml import shown
 from cityscribe.settings.members import OneOf
 
-Place = tuple[str, ...]
+SettingPath = tuple[str, ...]
 """Where a setting stands, such as `("train", "lr")`."""
 
 
-def messages(error: ValidationError, sections: type[BaseModel], given: Mapping[Place, str], origin: str) -> list[str]:
+def messages(
+    error: ValidationError, sections: type[BaseModel], given: Mapping[SettingPath, str], origin: str
+) -> list[str]:
     """A line for each mistake. `given` says where each place was written; `origin` is for those that it lacks."""
     return [_message(entry, sections, given, origin) for entry in error.errors()]
 
 
-def _message(entry: Any, sections: type[BaseModel], given: Mapping[Place, str], origin: str) -> str:
+def _message(entry: Any, sections: type[BaseModel], given: Mapping[SettingPath, str], origin: str) -> str:
     place = tuple(str(part) for part in entry["loc"])
     where = next((given[place[:n]] for n in range(len(place), 0, -1) if place[:n] in given), origin)
     name = ".".join(place)
@@ -47,7 +49,7 @@ def _message(entry: Any, sections: type[BaseModel], given: Mapping[Place, str], 
     return f"{where}: {name}: {problem}; found {shown(found)}"
 
 
-def _names(sections: type[BaseModel], place: Place) -> list[str]:
+def _names(sections: type[BaseModel], place: SettingPath) -> list[str]:
     """The settings of the section at a place, those of all members where it is one of a union."""
     found = [sections]
     for part in place:
@@ -56,7 +58,7 @@ def _names(sections: type[BaseModel], place: Place) -> list[str]:
     return list(dict.fromkeys(name for section in found for name in section.model_fields))
 
 
-def _kinds_with(sections: type[BaseModel], place: Place) -> list[str]:
+def _kinds_with(sections: type[BaseModel], place: SettingPath) -> list[str]:
     """The members of the union at a place that have a setting, which is the last part of the place."""
     found = [sections]
     fields: list[FieldInfo] = []

@@ -21,7 +21,7 @@ from cityscribe.letters import LETTERS
 from cityscribe.records import Problem, Sample, image_block
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.choices import choice_turns, drawn_options
-from cityscribe.sources.conversation import FRAMES, Entry, build_sample, frames_of, question_sample
+from cityscribe.sources.conversation import FRAMES, ConversationEntry, build_sample, frames_of, question_sample
 from cityscribe.sources.intake import Intake, open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
@@ -45,10 +45,10 @@ LONGEST = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class DescribedSpan:
     """One sentence about a span of a video."""
 
-    entry: Entry
+    entry: ConversationEntry
     start_s: float
     end_s: float
     sentence: str
@@ -66,11 +66,11 @@ def read_animal_kingdom(
     intake = open_intake(root)
     videos = files_by_stem(root)
     classes = _classes(intake)
-    spans: dict[tuple[Path, str], list[Span]] = {}
+    spans: dict[tuple[Path, str], list[DescribedSpan]] = {}
     for path in _lists(intake, files):
         for number, line in enumerate((intake.text(path) or "").split("\n"), start=1):
             if line.strip():
-                entry = Entry(intake, path, f"line {number}", {})
+                entry = ConversationEntry(intake, path, f"line {number}", {})
                 clip, span = _span(entry, line.strip(), videos, frames)
                 if span is not None:
                     spans.setdefault((path, clip), []).append(span)
@@ -97,7 +97,7 @@ def _lists(intake: Intake, files: Sequence[str]) -> list[Path]:
     return found
 
 
-def _span(entry: Entry, line: str, videos: dict[str, str], frames: int) -> tuple[str, Span | None]:
+def _span(entry: ConversationEntry, line: str, videos: dict[str, str], frames: int) -> tuple[str, DescribedSpan | None]:
     parts = LINE.fullmatch(line)
     start_s, end_s = (finite(parts[2]), finite(parts[3])) if parts else (None, None)
     if parts is None or start_s is None or end_s is None or not 0 <= start_s <= end_s <= MAX_TIME_S:
@@ -110,7 +110,7 @@ def _span(entry: Entry, line: str, videos: dict[str, str], frames: int) -> tuple
         sentence = plain_text(parts[4]) or ""
         said = SENTENCE.fullmatch(" ".join(sentence.split())) if len(sentence) <= LONGEST else None
         species, action = (said["species"].lower(), said["action"].lower()) if said else ("", "")
-        return parts[1], Span(entry, start_s, end_s, sentence, species, action)
+        return parts[1], DescribedSpan(entry, start_s, end_s, sentence, species, action)
     return "", None
 
 
@@ -127,7 +127,13 @@ def _classes(intake: Intake) -> dict[str, str]:
 
 
 def _of_video(
-    clip: str, video: str, spans: list[Span], animal_class: str, known: dict[str, list[str]], split: str, frames: int
+    clip: str,
+    video: str,
+    spans: list[DescribedSpan],
+    animal_class: str,
+    known: dict[str, list[str]],
+    split: str,
+    frames: int,
 ) -> Iterator[Sample]:
     spans = sorted(spans, key=lambda span: (span.start_s, span.end_s))
     first, whole = spans[0].entry, frames_of(video, frames)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cityscribe.records import Problem, Sample, image_block, text_block
 from cityscribe.sources import ConversationSource
-from cityscribe.sources.conversation import FRAMES, Entry, Turn, build_sample, frames_of
+from cityscribe.sources.conversation import FRAMES, ConversationEntry, Turn, build_sample, frames_of
 from cityscribe.sources.intake import Intake, open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
@@ -37,7 +37,7 @@ def read_bddx(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES) ->
     samples: list[Sample] = []
     for path in intake.data_files(files, (".csv",)):
         for place, row in intake.table(path, ("Input.Video", "Answer.1start", "Answer.1end", "Answer.1action")):
-            entry = Entry(intake, path, place, dict(row))
+            entry = ConversationEntry(intake, path, place, dict(row))
             if not frames:
                 entry.error("", "shows a video; set data.frames to show some of its frames")
                 continue
@@ -62,7 +62,7 @@ def _splits(intake: Intake) -> dict[str, str]:
 
 
 def _span(
-    entry: Entry, row: dict[str, str], number: int, stem: str, video: str, split: str, frames: int
+    entry: ConversationEntry, row: dict[str, str], number: int, stem: str, video: str, split: str, frames: int
 ) -> Sample | None:
     start, end, action, why = (
         row.get(f"Answer.{number}{key}", "") for key in ("start", "end", "action", "justification")

@@ -11,9 +11,10 @@ from pathlib import Path
 from cityscribe.files import InputError
 from cityscribe.media.images import remark_on
 from cityscribe.media.video import VideoError, VideoInfo, frame_index, probe
+from cityscribe.progress import Progress
 from cityscribe.records import Problem, Sample
 from cityscribe.sources.intake import Intake
-from cityscribe.sources.wts import Origin, read_with_origins
+from cityscribe.sources.wts import ScenarioOrigin, read_with_origins
 from cityscribe.traffic.scenario import PHASES, Scenario, View
 
 OVERHANG_PIXELS = 1.0
@@ -24,9 +25,6 @@ FRAME = re.compile(r"#(t|image_id)=.*")
 
 IN_TABLE = re.compile(r"#[^/]+/\d+/\d+$")
 """The end of a reference to an image that is stored in a table."""
-
-Progress = Callable[[int, int], None]
-"""Called with the number of videos done and of all videos."""
 
 
 def check_wts(root: Path, *, open_videos: bool = True, progress: Progress | None = None) -> list[Problem]:
@@ -53,7 +51,7 @@ def read_and_check_wts(
     return scenarios, problems
 
 
-def _check_view(view: View, root: Path, origins: dict[Origin, str]) -> Iterator[Problem]:
+def _check_view(view: View, root: Path, origins: dict[ScenarioOrigin, str]) -> Iterator[Problem]:
     video = Intake(root).relative(view.video)
     try:
         info = probe(view.video)
@@ -66,18 +64,22 @@ def _check_view(view: View, root: Path, origins: dict[Origin, str]) -> Iterator[
     yield from _check_boxes(view, info, origins)
 
 
-def _check_phases(view: View, info: VideoInfo, origins: dict[Origin, str]) -> Iterator[Problem]:
+def _check_phases(view: View, info: VideoInfo, origins: dict[ScenarioOrigin, str]) -> Iterator[Problem]:
     frame_s = 1 / info.fps
     for phase in view.phases:
         place = f"phase {phase.number} ({PHASES[phase.number]}) in {view.name}"
         end = f"the video ends at {info.duration_s:.3f} s"
         if phase.start_s >= info.duration_s:
-            yield Problem("error", origins[Origin(view.video)], place, f"starts at {phase.start_s:.3f} s, but {end}")
+            yield Problem(
+                "error", origins[ScenarioOrigin(view.video)], place, f"starts at {phase.start_s:.3f} s, but {end}"
+            )
         elif phase.end_s > info.duration_s + frame_s:
-            yield Problem("warning", origins[Origin(view.video)], place, f"ends at {phase.end_s:.3f} s, but {end}")
+            yield Problem(
+                "warning", origins[ScenarioOrigin(view.video)], place, f"ends at {phase.end_s:.3f} s, but {end}"
+            )
 
 
-def _check_boxes(view: View, info: VideoInfo, origins: dict[Origin, str]) -> Iterator[Problem]:
+def _check_boxes(view: View, info: VideoInfo, origins: dict[ScenarioOrigin, str]) -> Iterator[Problem]:
     size = f"{info.width}x{info.height}"
     for role, boxes in view.boxes.items():
         for box in boxes:
@@ -94,7 +96,7 @@ def _check_boxes(view: View, info: VideoInfo, origins: dict[Origin, str]) -> Ite
             elif min(x, y, info.width - x - width, info.height - y - height) < -OVERHANG_PIXELS:
                 message = f"{shown} reaches over the frame of {size}; clipped"
             if message:
-                file = origins[Origin(view.video, role, box.generated)]
+                file = origins[ScenarioOrigin(view.video, role, box.generated)]
                 yield Problem("warning", file, f"image_id {box.image_id}", message)
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cityscribe.media.kinds import VIDEO_SUFFIXES
 from cityscribe.media.video import VideoError, VideoInfo, probe
+from cityscribe.progress import Progress
 from cityscribe.records import Problem
 from cityscribe.sources import ScenarioSource
 from cityscribe.sources.intake import Intake, open_intake
@@ -31,22 +32,18 @@ def read_clips(root: Path, *, splits: Sequence[str] = (SPLIT,)) -> tuple[list[Sc
     return _read(root, splits)
 
 
-def check_clips(
-    root: Path, *, open_videos: bool = True, progress: Callable[[int, int], None] | None = None
-) -> list[Problem]:
+def check_clips(root: Path, *, open_videos: bool = True, progress: Progress | None = None) -> list[Problem]:
     """What is wrong with the clips; each has to be opened to be read, whatever `open_videos` says."""
     return _read(root, (SPLIT,), progress)[1]
 
 
 def _read_and_check(
-    root: Path, *, open_videos: bool = True, progress: Callable[[int, int], None] | None = None
+    root: Path, *, open_videos: bool = True, progress: Progress | None = None
 ) -> tuple[list[Scenario], list[Problem]]:
     return _read(root, (SPLIT,), progress)
 
 
-def _read(
-    root: Path, splits: Sequence[str], progress: Callable[[int, int], None] | None = None
-) -> tuple[list[Scenario], list[Problem]]:
+def _read(root: Path, splits: Sequence[str], progress: Progress | None = None) -> tuple[list[Scenario], list[Problem]]:
     intake = open_intake(root)
     if SPLIT not in splits:
         return [], []

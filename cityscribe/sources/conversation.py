@@ -53,13 +53,13 @@ SURROGATES = "has halves of surrogate pairs, which are no characters"
 
 META_FIELDS = {field.name: field for field in fields(TrafficMeta)}
 
-Block = dict[str, Any]
-Turn = tuple[str, list[Block]]
+MessageBlock = dict[str, Any]
+Turn = tuple[str, list[MessageBlock]]
 """A role and the blocks of one message; a video is a block `{"type": "video"}` until it is shown by its frames."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ConversationEntry:
     """One entry of a file: where it stands, and what it says."""
 
     intake: Intake
@@ -76,19 +76,21 @@ class Entry:
         self.note("error", place, why)
 
 
-def entries_of(intake: Intake, path: Path, values: Iterable[tuple[str, Any]], expected: str) -> Iterator[Entry]:
+def entries_of(
+    intake: Intake, path: Path, values: Iterable[tuple[str, Any]], expected: str
+) -> Iterator[ConversationEntry]:
     """The objects among the values of a file, each with its place; anything else is noted. `expected` says what an
     object is, such as "a question"."""
     for place, value in values:
         if isinstance(value, dict):
-            yield Entry(intake, path, place, value)
+            yield ConversationEntry(intake, path, place, value)
         else:
             intake.add("error", path, place, f"is {shown(value)}, expected {expected}")
 
 
-def blocks_of_marks(text: str, *, newline: bool) -> list[Block]:
+def blocks_of_marks(text: str, *, newline: bool) -> list[MessageBlock]:
     """The blocks of a text with marks. With `newline`, one line break after a mark belongs to it (LLaVA JSON)."""
-    blocks: list[Block] = []
+    blocks: list[MessageBlock] = []
     for part in MARKS.split(text):
         if part in (IMAGE, VIDEO):
             blocks.append({"type": part[1:-1]})
@@ -113,9 +115,9 @@ def text_with_marks(entry: dict[str, Any], *, newline: bool) -> str:
     return "".join(parts)
 
 
-def normal(blocks: Iterable[Block]) -> list[Block]:
+def normal(blocks: Iterable[MessageBlock]) -> list[MessageBlock]:
     """Blocks in the one form: neighbouring texts are one, and an empty text stands only in an empty message."""
-    result: list[Block] = []
+    result: list[MessageBlock] = []
     for block in blocks:
         if block["type"] != "text":
             result.append(block)
@@ -140,7 +142,7 @@ def boxed_frame(video: str, image_id: int, boxes: Mapping[str, Sequence[float]])
     return f"{video}#image_id={image_id}{drawn}"
 
 
-def media(entry: Entry, key: str) -> list[str] | None:
+def media(entry: ConversationEntry, key: str) -> list[str] | None:
     """The files that an entry names under a key (one or a list of them), relative to the data folder.
 
     None, with the error noted, where one cannot be used.
@@ -157,7 +159,7 @@ def media(entry: Entry, key: str) -> list[str] | None:
     return found
 
 
-def named_file(entry: Entry, place: str, name: Any) -> str | None:
+def named_file(entry: ConversationEntry, place: str, name: Any) -> str | None:
     """The file that an entry names, relative to the data folder; None, the error noted, where it cannot be used."""
     if isinstance(name, dict):
         name = name.get("path") or name.get("url") or name.get("file_name")
@@ -172,7 +174,7 @@ def named_file(entry: Entry, place: str, name: Any) -> str | None:
 
 
 def turns_of(
-    entry: Entry, key: str, *, role_keys: Sequence[str], text_keys: Sequence[str], newline: bool
+    entry: ConversationEntry, key: str, *, role_keys: Sequence[str], text_keys: Sequence[str], newline: bool
 ) -> list[Turn] | None:
     """The turns of a list of messages whose content is text with marks, or blocks; None, noted, where they are none."""
     value = entry.row.get(key)
@@ -198,7 +200,7 @@ def turns_of(
     return turns
 
 
-def content_blocks(entry: Entry, place: str, content: Any, newline: bool) -> list[Block] | None:
+def content_blocks(entry: ConversationEntry, place: str, content: Any, newline: bool) -> list[MessageBlock] | None:
     """The blocks of what a message says; None, with the error noted, where it is neither text nor blocks."""
     text = plain_text(content)
     if text is not None:
@@ -208,7 +210,7 @@ def content_blocks(entry: Entry, place: str, content: Any, newline: bool) -> lis
     if not isinstance(content, list):
         entry.error(place, f"is {shown(content)}, expected text or a list of blocks")
         return None
-    blocks: list[Block] = []
+    blocks: list[MessageBlock] = []
     for number, block in enumerate(content):
         kind = block.get("type") if isinstance(block, dict) else None
         inner = plain_text(block.get("text")) if kind == "text" else None
@@ -227,7 +229,7 @@ def content_blocks(entry: Entry, place: str, content: Any, newline: bool) -> lis
 
 
 def build_sample(
-    entry: Entry,
+    entry: ConversationEntry,
     turns: Sequence[Turn],
     images: Sequence[str],
     videos: Sequence[str],
@@ -266,7 +268,7 @@ def build_sample(
     references: list[str] = []
     messages = []
     for role, blocks in turns:
-        written: list[Block] = []
+        written: list[MessageBlock] = []
         for block in blocks:
             if block["type"] == "text":
                 written.append(block)
@@ -283,7 +285,7 @@ def build_sample(
     return Sample(tuple(messages), tuple(references), group or "|".join(references) or given.scenario, given)
 
 
-def _all_shown(entry: Entry, turns: Sequence[Turn]) -> bool:
+def _all_shown(entry: ConversationEntry, turns: Sequence[Turn]) -> bool:
     """Whether an entry holds no medium that is not shown; one that does is left out rather than learned as text."""
     for key in UNSHOWN:
         if entry.row.get(key):
@@ -303,7 +305,7 @@ def _all_shown(entry: Entry, turns: Sequence[Turn]) -> bool:
     return True
 
 
-def unshown(entry: Entry, shown_keys: Iterable[str]) -> bool:
+def unshown(entry: ConversationEntry, shown_keys: Iterable[str]) -> bool:
     """Whether an entry names images or videos under a key that is not read, which is noted: they would be missing."""
     read = set(shown_keys)
     for key in ("image", "images", "video", "videos"):
@@ -369,7 +371,7 @@ def check_writable(samples: Sequence[Sample], write: Any) -> list[Any]:
 
 
 def question_sample(
-    entry: Entry,
+    entry: ConversationEntry,
     question: Any,
     answer: Any,
     images: Sequence[str],

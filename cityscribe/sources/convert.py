@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cityscribe.files import InputError, naming
+from cityscribe.progress import Progress
 from cityscribe.records import Problem, Sample
 from cityscribe.sources.llava import write_llava
 from cityscribe.sources.messages import write_messages
 from cityscribe.sources.sharegpt import write_sharegpt
-
-Progress = Callable[[int, int], None]
 
 WRITERS: dict[str, tuple[Callable[[Sequence[Sample], Path], None], str]] = {
     "llava": (write_llava, ".json"),

@@ -20,10 +20,10 @@ from cityscribe.traffic.scenario import PHASES, Box, Phase, Role, Scenario, View
 MOST_CHARACTERS = 20_000
 """Of a caption."""
 
-Number = Annotated[int, Field(ge=0, lt=len(PHASES))]
-Seconds = Annotated[float, Field(ge=0, le=MAX_TIME_S, allow_inf_nan=False)]
-Pixels = Annotated[float, Field(ge=-1e5, le=1e5, allow_inf_nan=False)]
-Side = Annotated[float, Field(gt=0, le=1e5, allow_inf_nan=False)]
+PhaseNumber = Annotated[int, Field(ge=0, lt=len(PHASES))]
+VideoSeconds = Annotated[float, Field(ge=0, le=MAX_TIME_S, allow_inf_nan=False)]
+BoxCoordinate = Annotated[float, Field(ge=-1e5, le=1e5, allow_inf_nan=False)]
+BoxSide = Annotated[float, Field(gt=0, le=1e5, allow_inf_nan=False)]
 
 
 class _Given(BaseModel):
@@ -34,7 +34,7 @@ class CaptionCorrection(_Given):
     """Other words for what is said of a road user in a phase, in all views that say it in the same words."""
 
     what: Literal["caption"] = "caption"
-    phase: Number
+    phase: PhaseNumber
     role: Role
     before: str = Field(max_length=MOST_CHARACTERS)
     after: str = Field(max_length=MOST_CHARACTERS)
@@ -45,9 +45,9 @@ class PhaseCorrection(_Given):
 
     what: Literal["phase"] = "phase"
     kind: ViewKind
-    phase: Number
-    before: tuple[Seconds, Seconds]
-    after: tuple[Seconds, Seconds]
+    phase: PhaseNumber
+    before: tuple[VideoSeconds, VideoSeconds]
+    after: tuple[VideoSeconds, VideoSeconds]
 
     @model_validator(mode="after")
     def _in_order(self) -> PhaseCorrection:
@@ -60,8 +60,8 @@ class BoxValue(_Given):
     """A box as `traffic.scenario.Box` has it."""
 
     image_id: int = Field(ge=0, le=10**9)
-    xywh: tuple[Pixels, Pixels, Side, Side]
-    phase: Number | None = None
+    xywh: tuple[BoxCoordinate, BoxCoordinate, BoxSide, BoxSide]
+    phase: PhaseNumber | None = None
     generated: bool = False
 
     def box(self) -> Box:

@@ -18,7 +18,7 @@ from cityscribe.entries import EntryModel, Text, checked
 from cityscribe.files import printable
 from cityscribe.records import Problem, Sample, image_block, text_block
 from cityscribe.sources import ConversationSource
-from cityscribe.sources.conversation import FRAMES, Block, Entry, build_sample
+from cityscribe.sources.conversation import FRAMES, ConversationEntry, MessageBlock, build_sample
 from cityscribe.sources.intake import UNREADABLE, open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
@@ -52,7 +52,7 @@ def read_drivelm(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES)
                 continue
             for frame, value in key_frames.items():
                 row = value if isinstance(value, dict) else {}
-                samples += _frame(Entry(intake, path, f"{scene}.{frame}", row), scene, frame)
+                samples += _frame(ConversationEntry(intake, path, f"{scene}.{frame}", row), scene, frame)
     return samples, intake.problems
 
 
@@ -63,12 +63,12 @@ class _Asked(EntryModel):
     A: Text = ""
 
 
-def _frame(entry: Entry, scene: str, frame: str) -> list[Sample]:
+def _frame(entry: ConversationEntry, scene: str, frame: str) -> list[Sample]:
     cameras = entry.row.get("image_paths")
     if not isinstance(cameras, dict) or not cameras:
         entry.error("image_paths", f"is {shown(cameras)}, expected an image by camera")
         return []
-    blocks: list[Block] = []
+    blocks: list[MessageBlock] = []
     images: list[str] = []
     for camera, name in cameras.items():
         image = _image(entry, str(camera), name)
@@ -108,7 +108,7 @@ def _frame(entry: Entry, scene: str, frame: str) -> list[Sample]:
     return samples
 
 
-def _image(entry: Entry, camera: str, name: Any) -> str | None:
+def _image(entry: ConversationEntry, camera: str, name: Any) -> str | None:
     """The image of a camera. The release names it from beside the data folder (`../nuscenes/samples/...`)."""
     if not isinstance(name, str):
         entry.error(f"image_paths.{camera}", f"is {shown(name)}, expected the path of an image")

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
-from cityscribe.sources.conversation import FRAMES, Entry
+from cityscribe.sources.conversation import FRAMES, ConversationEntry
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.messages import samples_of_row
@@ -47,7 +47,7 @@ def read_datasets(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES
             references = None
             if images is not None:
                 references = [f"{_reference(intake, path)}#{images[0]}/{number}/{index}" for index in range(images[1])]
-            samples += samples_of_row(Entry(intake, path, place, row), frames, references)
+            samples += samples_of_row(ConversationEntry(intake, path, place, row), frames, references)
     return samples, intake.problems
 
 

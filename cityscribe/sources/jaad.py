@@ -20,7 +20,7 @@ from cityscribe.sources import ConversationSource
 from cityscribe.sources.boxes.cvat import parsed_xml, tracks_of
 from cityscribe.sources.boxes.track import Track
 from cityscribe.sources.choices import LETTERS, choice_turns
-from cityscribe.sources.conversation import FRAMES, Entry, build_sample
+from cityscribe.sources.conversation import FRAMES, ConversationEntry, build_sample
 from cityscribe.sources.intake import Intake, open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
@@ -60,7 +60,9 @@ def read_jaad(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES) ->
         for tracks in tracks_of(intake, path, tree).values():
             for track in tracks:
                 split = splits.get(path.stem, split_named(intake.relative(path)) or "")
-                samples += _questions(Entry(intake, path, f"track {track.name}", {}), track, size, videos, split)
+                samples += _questions(
+                    ConversationEntry(intake, path, f"track {track.name}", {}), track, size, videos, split
+                )
     return samples, intake.problems
 
 
@@ -85,7 +87,7 @@ def _size(intake: Intake, path: Path, root: Element) -> tuple[float, float] | No
 
 
 def _questions(
-    entry: Entry, track: Track, size: tuple[float, float], videos: dict[str, str], split: str
+    entry: ConversationEntry, track: Track, size: tuple[float, float], videos: dict[str, str], split: str
 ) -> Iterator[Sample]:
     by_frame: dict[int, dict[str, str]] = {}
     for frame, name, value in track.attributes:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
-from cityscribe.sources.conversation import FRAMES, Entry, media, question_sample
+from cityscribe.sources.conversation import FRAMES, ConversationEntry, media, question_sample
 from cityscribe.sources.intake import open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
@@ -39,7 +39,7 @@ def read_lingoqa(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES)
             continue
         split = split_named(intake.relative(path)) or ""
         for number, row in enumerate(rows):
-            entry = Entry(intake, path, f"row {number}", row)
+            entry = ConversationEntry(intake, path, f"row {number}", row)
             missing = [column for column in COLUMNS if column not in row]
             if missing:
                 entry.error("", f"has no column {', '.join(missing)}")

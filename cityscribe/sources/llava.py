@@ -26,7 +26,7 @@ from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import (
     FRAMES,
-    Entry,
+    ConversationEntry,
     build_sample,
     check_writable,
     entries_of,
@@ -84,7 +84,7 @@ def _mixture(intake: Intake, path: Path, frames: int, mixed: set[Path]) -> list[
         return []
     samples = []
     for number, part in enumerate(parts):
-        entry = Entry(intake, path, f"datasets[{number}]", part if isinstance(part, dict) else {})
+        entry = ConversationEntry(intake, path, f"datasets[{number}]", part if isinstance(part, dict) else {})
         read = checked(_Part, entry.row, entry.note, "", level="error")
         if read is None:
             continue

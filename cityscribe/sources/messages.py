@@ -22,8 +22,8 @@ from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import (
     FRAMES,
-    Block,
-    Entry,
+    ConversationEntry,
+    MessageBlock,
     Turn,
     build_sample,
     check_writable,
@@ -58,7 +58,7 @@ def read_messages(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES
     return samples, intake.problems
 
 
-def samples_of_row(entry: Entry, frames: int, images: list[str] | None = None) -> list[Sample]:
+def samples_of_row(entry: ConversationEntry, frames: int, images: list[str] | None = None) -> list[Sample]:
     """The sample of one row, two where it has a rejected answer as well, or none with its problem noted.
 
     `images` are given where the row does not name files.
@@ -68,7 +68,7 @@ def samples_of_row(entry: Entry, frames: int, images: list[str] | None = None) -
     return [] if sample is None else with_rejected(entry, sample, key)
 
 
-def _sample(entry: Entry, frames: int, images: list[str] | None) -> Sample | None:
+def _sample(entry: ConversationEntry, frames: int, images: list[str] | None) -> Sample | None:
     row = entry.row
     turns = _turns(entry)
     read = ["videos" if row.get("videos") is not None or "video" not in row else "video"]
@@ -90,7 +90,7 @@ def _sample(entry: Entry, frames: int, images: list[str] | None) -> Sample | Non
     return build_sample(entry, turns, images, videos, frames=frames, name=name, split=split, meta=meta, group=group)
 
 
-def _turns(entry: Entry) -> list[Turn] | None:
+def _turns(entry: ConversationEntry) -> list[Turn] | None:
     row = entry.row
     keys = {"role_keys": ("role", "from"), "text_keys": ("content", "value")}
     if row.get("messages") is not None or "prompt" not in row:
@@ -110,7 +110,7 @@ def _turns(entry: Entry) -> list[Turn] | None:
     return said
 
 
-def _fill_objects(entry: Entry, turns: list[Turn], images: list[str]) -> list[Turn] | None:
+def _fill_objects(entry: ConversationEntry, turns: list[Turn], images: list[str]) -> list[Turn] | None:
     """Turns whose marks of objects and boxes are filled in; None, with the error noted, where that cannot be done."""
     objects = entry.row["objects"]
     if not isinstance(objects, dict):
@@ -140,7 +140,7 @@ def _fill_objects(entry: Entry, turns: list[Turn], images: list[str]) -> list[Tu
     return [(role, [_filled(block, texts) for block in blocks]) for role, blocks in turns]
 
 
-def _filled(block: Block, texts: dict[str, list[str]]) -> Block:
+def _filled(block: MessageBlock, texts: dict[str, list[str]]) -> MessageBlock:
     if block["type"] != "text":
         return block
     text = block["text"]
@@ -150,7 +150,7 @@ def _filled(block: Block, texts: dict[str, list[str]]) -> Block:
     return {"type": "text", "text": text}
 
 
-def _thousandths(entry: Entry, place: str, box: Any, kind: Any, image: str) -> list[int] | None:
+def _thousandths(entry: ConversationEntry, place: str, box: Any, kind: Any, image: str) -> list[int] | None:
     numbers = [finite(value) for value in box] if isinstance(box, list) else []
     corners = [number for number in numbers if number is not None and abs(number) <= MAX_PIXELS]
     if len(corners) not in (2, 4) or len(corners) != len(numbers):

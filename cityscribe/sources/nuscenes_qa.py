@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field
 from cityscribe.entries import EntryModel, Text, checked
 from cityscribe.records import Problem, Sample, image_block, text_block
 from cityscribe.sources import ConversationSource
-from cityscribe.sources.conversation import FRAMES, Block, Entry, Turn, build_sample, entries_of
+from cityscribe.sources.conversation import FRAMES, ConversationEntry, MessageBlock, Turn, build_sample, entries_of
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
@@ -86,7 +86,7 @@ class _Asked(EntryModel):
     answer: Annotated[str | None, BeforeValidator(lambda value: plain_text(_as_text(value)))] = None
 
 
-def _question(entry: Entry, shots: dict[str, dict[str, str]], number: int) -> Sample | None:
+def _question(entry: ConversationEntry, shots: dict[str, dict[str, str]], number: int) -> Sample | None:
     token = entry.row.get("sample_token")
     seen = shots.get(token, {}) if isinstance(token, str) else {}
     if not seen:
@@ -95,7 +95,7 @@ def _question(entry: Entry, shots: dict[str, dict[str, str]], number: int) -> Sa
     asked = checked(_Asked, entry.row, entry.note, "", level="error")
     if asked is None:
         return None
-    blocks: list[Block] = []
+    blocks: list[MessageBlock] = []
     images = []
     for camera in CAMERAS:
         if camera in seen:

@@ -12,14 +12,16 @@ from dataclasses import replace
 from typing import Any
 
 from cityscribe.records import Preference, Sample, message, text_of
-from cityscribe.sources.conversation import Entry, Turn, content_blocks, normal, turns_of
+from cityscribe.sources.conversation import ConversationEntry, Turn, content_blocks, normal, turns_of
 from cityscribe.values import plain_text, shown
 
 REJECTED = ("rejected", "rejected_response", "rejected_messages")
 """Columns of a row of messages that hold a rejected answer, or the conversation that ends with it."""
 
 
-def with_rejected(entry: Entry, sample: Sample, key: str, tags: tuple[str, str] | None = None) -> list[Sample]:
+def with_rejected(
+    entry: ConversationEntry, sample: Sample, key: str, tags: tuple[str, str] | None = None
+) -> list[Sample]:
     """The sample of a row, and where there is a rejected answer under `key` the two of the pair, the chosen one first.
 
     `tags` are the keys of role and text in a message, where they are not the usual ones. A rejected answer that cannot
@@ -54,7 +56,7 @@ def preference_to_write(sample: Sample) -> dict[str, Any]:
     return {"preference": {"pair": sample.preference.pair, "chosen": sample.preference.chosen}}
 
 
-def _answer(entry: Entry, sample: Sample, key: str, tags: tuple[str, str] | None) -> dict[str, Any] | None:
+def _answer(entry: ConversationEntry, sample: Sample, key: str, tags: tuple[str, str] | None) -> dict[str, Any] | None:
     """The rejected answer as a message of the assistant; None, with what is wrong noted."""
     if sample.messages[-1]["role"] != "assistant":
         entry.error(key, "is rejected in favour of no answer: the conversation ends without one")
@@ -80,7 +82,7 @@ def _answer(entry: Entry, sample: Sample, key: str, tags: tuple[str, str] | None
     return message("assistant", *normal(blocks))
 
 
-def _begins_alike(entry: Entry, sample: Sample, key: str, turns: Sequence[Turn]) -> bool:
+def _begins_alike(entry: ConversationEntry, sample: Sample, key: str, turns: Sequence[Turn]) -> bool:
     """Whether a rejected conversation is an answer alone, or ends with one after what comes before the chosen one."""
     spoken = [(role, "".join(b["text"] for b in blocks if b["type"] == "text")) for role, blocks in turns]
     before = [(entry_["role"], text_of(entry_)) for entry_ in sample.messages[:-1]]

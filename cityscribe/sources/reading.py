@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cityscribe.files import InputError, printable
+from cityscribe.progress import Progress
 from cityscribe.records import Problem, Sample
 from cityscribe.sources import SOURCES, ConversationSource, ScenarioSource
-from cityscribe.sources.check import Progress, read_and_check_samples
+from cityscribe.sources.check import read_and_check_samples
 from cityscribe.sources.recognise import found_in, nothing_usable, why_nothing
 from cityscribe.sources.settings import DataSettings
 from cityscribe.sources.tracks import Joined, join_tracks, read_tracks
@@ -79,7 +80,7 @@ def _with_tracks(scenarios: Sequence[Scenario], path: Path) -> Joined:
     return joined._replace(problems=[*problems, *joined.problems])
 
 
-class Checked(NamedTuple):
+class CheckedSource(NamedTuple):
     """Everything that is wrong with a data set, and what was found in it, in counts."""
 
     problems: list[Problem]
@@ -107,7 +108,7 @@ def read_and_check(
     tracks: Path | None = None,
     open_videos: bool = True,
     progress: Progress | None = None,
-) -> Checked:
+) -> CheckedSource:
     """What `check_data` finds, with what was found in the data set."""
     source = SOURCES[name]
     if isinstance(source, ScenarioSource):
@@ -126,7 +127,7 @@ def read_and_check(
 
 def _checked(
     name: str, root: Path, items: Sequence[Scenario] | Sequence[Sample], problems: list[Problem], kind: str
-) -> Checked:
+) -> CheckedSource:
     if not items and not any(problem.level == "error" for problem in problems):
         problems = [*problems, Problem("error", ".", "", why_nothing(root, problems, name, kind))]
-    return Checked(problems, found_in(name, items))
+    return CheckedSource(problems, found_in(name, items))

@@ -23,7 +23,7 @@ from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import (
     FRAMES,
-    Entry,
+    ConversationEntry,
     Turn,
     blocks_of_marks,
     build_sample,
@@ -164,7 +164,9 @@ def _spoken(tags: dict[str, str]) -> type[_Spoken]:
     )
 
 
-def _sharegpt(entry: Entry, columns: dict[str, str], tags: dict[str, str], message: type[_Spoken]) -> list[Turn] | None:
+def _sharegpt(
+    entry: ConversationEntry, columns: dict[str, str], tags: dict[str, str], message: type[_Spoken]
+) -> list[Turn] | None:
     column = columns["messages"]
     value = entry.row.get(column)
     if not isinstance(value, list) or not value:
@@ -191,7 +193,7 @@ def _sharegpt(entry: Entry, columns: dict[str, str], tags: dict[str, str], messa
     return turns
 
 
-def _alpaca(entry: Entry, columns: dict[str, str]) -> list[Turn] | None:
+def _alpaca(entry: ConversationEntry, columns: dict[str, str]) -> list[Turn] | None:
     said: list[tuple[str, str, Any]] = []  # role, place, text
     row = entry.row
     if "system" in columns and row.get(columns["system"]):
@@ -219,7 +221,7 @@ def _alpaca(entry: Entry, columns: dict[str, str]) -> list[Turn] | None:
     return turns
 
 
-def _text(entry: Entry, place: str, value: Any) -> str | None:
+def _text(entry: ConversationEntry, place: str, value: Any) -> str | None:
     text = plain_text(value)
     if text is None:
         entry.error(place, f"is {shown(value)}, expected text")

@@ -26,7 +26,7 @@ from cityscribe.media.kinds import VIDEO_SUFFIXES
 from cityscribe.media.video import VideoError, VideoInfo, frame_at, ids_a_frame, probe
 from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
-from cityscribe.sources.conversation import FRAMES, Entry, boxed_frame, frames_of, question_sample
+from cityscribe.sources.conversation import FRAMES, ConversationEntry, boxed_frame, frames_of, question_sample
 from cityscribe.sources.intake import Intake, open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import WORDS, split_named
@@ -44,7 +44,7 @@ BOX_PLACES = ("boxes", "annotations", "tracks", "labels")
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class TableClip:
     """A video, and the boxes of its road users by role, in order of frames."""
 
     file: str  # relative to the folder of the data set
@@ -74,7 +74,7 @@ def read_table(
                     break
                 continue
             named = {name: cells[at] if at < len(cells) else "" for name, at in columns.items()}
-            row = Entry(intake, path, f"row {number}", {key: value.strip() for key, value in named.items()})
+            row = ConversationEntry(intake, path, f"row {number}", {key: value.strip() for key, value in named.items()})
             samples += _samples(row, videos, frames)
     videos.tell_unused()
     return samples, intake.problems
@@ -97,7 +97,7 @@ def _is_table(path: Path) -> bool:
     return "clip" in names and bool({"text", "question"} & set(names))
 
 
-def _samples(row: Entry, videos: _Videos, frames: int) -> Iterator[Sample]:
+def _samples(row: ConversationEntry, videos: _Videos, frames: int) -> Iterator[Sample]:
     """The samples of a row; what is wrong with it is noted, and the row left out."""
     cells = row.row
     clip = videos.named(row, cells["clip"])
@@ -128,7 +128,7 @@ def _samples(row: Entry, videos: _Videos, frames: int) -> Iterator[Sample]:
             yield sample
 
 
-def _split(row: Entry) -> str | None:
+def _split(row: ConversationEntry) -> str | None:
     """The split of a row; empty where neither it nor its table names one, None, noted, for a word that is none."""
     said = row.row.get("split", "")
     if not said:
@@ -139,7 +139,7 @@ def _split(row: Entry) -> str | None:
     return WORDS[said.lower()]
 
 
-def _span(row: Entry, info: VideoInfo) -> tuple[float, float] | None:
+def _span(row: ConversationEntry, info: VideoInfo) -> tuple[float, float] | None:
     """The stretch of the clip in seconds, the whole clip where none is given; None, noted, where it is none."""
     times: dict[str, float | None] = {}
     for key in ("start", "end"):
@@ -162,7 +162,7 @@ def _span(row: Entry, info: VideoInfo) -> tuple[float, float] | None:
     return start_s, end_s
 
 
-def _frames(clip: Clip, span: tuple[float, float], frames: int) -> list[str]:
+def _frames(clip: TableClip, span: tuple[float, float], frames: int) -> list[str]:
     """References to frames of a stretch, evenly spread, each with the boxes that its road users have on it."""
     start_s, end_s = span
     plain = frames_of(clip.file, frames, start_s, end_s)
@@ -196,11 +196,11 @@ class _Videos:
         self._files: dict[str, list[str]] = {}
         for file in files_below(intake.root, VIDEO_SUFFIXES):
             self._files.setdefault(stem_of(file).casefold(), []).append(file)
-        self._opened: dict[str, Clip | str] = {}
+        self._opened: dict[str, TableClip | str] = {}
         self._tracks = self._read_tracks(tracks)
         self._used: set[str] = set()
 
-    def named(self, row: Entry, name: str) -> Clip | None:
+    def named(self, row: ConversationEntry, name: str) -> TableClip | None:
         """The clip that a row names; None, noted, where there is none, several, or one that cannot be read."""
         if not name:
             row.error("clip", "is empty, expected the name of a video")
@@ -237,13 +237,13 @@ class _Videos:
             what = f"boxes of {len(elsewhere)} videos that no row is about, such as {shown(elsewhere[0])}; not used"
             self._intake.add("warning", self._intake.root, "", what)
 
-    def _open(self, file: str) -> Clip | str:
+    def _open(self, file: str) -> TableClip | str:
         path = self._intake.root / file
         try:
             info = probe(path)
         except VideoError as error:
             return f"cannot be read: {str(error).removeprefix(f'{path}: ')}"
-        return Clip(file, path, info, self._tracks.get(stem_of(file), {}))
+        return TableClip(file, path, info, self._tracks.get(stem_of(file), {}))
 
     def _read_tracks(self, given: Path | None) -> dict[str, dict[str, Sequence[Box]]]:
         """The boxes of each video by role: of several tracks of a role the largest counts, as in `sources.tracks`."""

@@ -18,7 +18,7 @@ from cityscribe.files import printable
 from cityscribe.records import Problem, Sample, image_block
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.choices import LETTERS, choice_turns, drawn_options
-from cityscribe.sources.conversation import FRAMES, Entry, build_sample, frames_of
+from cityscribe.sources.conversation import FRAMES, ConversationEntry, build_sample, frames_of
 from cityscribe.sources.intake import open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
@@ -64,7 +64,7 @@ def read_ucf_crime(
             words = line.split()
             if not words:
                 continue
-            entry = Entry(intake, path, f"line {number}", {})
+            entry = ConversationEntry(intake, path, f"line {number}", {})
             stem = stem_of(words[0])
             label = next(
                 (c for c in CLASSES if any(_names(c, part) for part in (*words[1:2], *words[0].split("/")))), ""

@@ -39,7 +39,7 @@ from cityscribe.sources.wts_folders import (
     SPLITS,
     VIEW_FOLDERS,
     Files,
-    Key,
+    ScenarioKey,
     file_stem,
     inventory_of,
     parts_of,
@@ -51,7 +51,7 @@ from cityscribe.traffic.scenario import Box, Scenario, Split, View, ViewKind
 REFERENCE_LIST = "view_used_as_main_reference_for_multiview_scenario.csv"
 
 
-class Origin(NamedTuple):
+class ScenarioOrigin(NamedTuple):
     """What a file says about a video: its phases (no role), or the boxes of a role."""
 
     video: Path
@@ -62,7 +62,7 @@ class Origin(NamedTuple):
 class WtsReading(NamedTuple):
     scenarios: list[Scenario]
     problems: list[Problem]
-    origins: dict[Origin, str]  # the file of each thing read, relative to the root
+    origins: dict[ScenarioOrigin, str]  # the file of each thing read, relative to the root
 
 
 def read_wts(root: Path, *, splits: Sequence[Split] = SPLITS) -> tuple[list[Scenario], list[Problem]]:
@@ -91,7 +91,7 @@ def read_with_origins(root: Path, *, splits: Sequence[Split] = SPLITS) -> WtsRea
     references = _references([*parts, *(path.parent for path in list_beside(root))], intake)
     gaze = find_gaze(parts)
     scenarios: list[Scenario] = []
-    origins: dict[Origin, str] = {}
+    origins: dict[ScenarioOrigin, str] = {}
     first_places: dict[str, Path] = {}
     for key in sorted(
         inventory, key=lambda key: (SPLITS.index(key.split), key.domain != "internal", key.name, key.group)
@@ -157,11 +157,11 @@ def _references(folders: list[Path], intake: Intake) -> dict[str, dict[str, tupl
 
 
 def _scenario(
-    key: Key,
+    key: ScenarioKey,
     files: Files,
     references: dict[str, tuple[Path, str]] | None,
     gaze: GazeFiles,
-    origins: dict[Origin, str],
+    origins: dict[ScenarioOrigin, str],
     intake: Intake,
 ) -> Scenario | None:
     """Bring the files of a scenario together; None, with errors noted, where nothing of it can be used."""
@@ -181,7 +181,7 @@ def _scenario(
         boxes = _boxes(kind, files, videos, origins, intake)
         for stem, video in videos.items():
             if path is not None:
-                origins[Origin(video)] = intake.relative(path)
+                origins[ScenarioOrigin(video)] = intake.relative(path)
             views.append(
                 View(
                     name=stem,
@@ -248,7 +248,7 @@ def _log_missing_videos(path: Path, caption: CaptionFile | None, videos: dict[st
 
 
 def _boxes(
-    kind: ViewKind, files: Files, videos: dict[str, Path], origins: dict[Origin, str], intake: Intake
+    kind: ViewKind, files: Files, videos: dict[str, Path], origins: dict[ScenarioOrigin, str], intake: Intake
 ) -> dict[tuple[str, str], list[Box]]:
     """The boxes of the views of one kind by view and role, in order of image_id."""
     boxes: dict[tuple[str, str], list[Box]] = {}
@@ -259,7 +259,7 @@ def _boxes(
             if stem not in videos:
                 intake.add("warning", path, "", f"boxes of the video {stem}, which does not exist; left out")
                 continue
-            origins[Origin(videos[stem], role, generated)] = intake.relative(path)
+            origins[ScenarioOrigin(videos[stem], role, generated)] = intake.relative(path)
             read = read_box_file(path, intake.note(path), generated=generated)
             boxes.setdefault((stem, role), []).extend(read)
     return {where: sorted(found, key=lambda box: box.image_id) for where, found in boxes.items()}

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from cityscribe.entries import EntryModel, Pixels, Whole, checked
+from cityscribe.entries import EntryModel, Pixels, WholeNumber, checked
 from cityscribe.files import InputError, read_json
 from cityscribe.records import Level, Note
 from cityscribe.traffic.captions import phase_number
@@ -22,7 +22,7 @@ from cityscribe.values import shown
 MAX_IMAGE_ID = 1e9
 """Larger values than this are slips of the pen, not frames of a video."""
 
-ImageId = Annotated[Whole, Field(ge=0, le=MAX_IMAGE_ID)]
+ImageId = Annotated[WholeNumber, Field(ge=0, le=MAX_IMAGE_ID)]
 """The number of a frame as the annotation counts."""
 
 

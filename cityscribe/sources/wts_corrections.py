@@ -18,7 +18,7 @@ from typing import Any
 from cityscribe.files import InputError, put_in_place, read_json, read_text, write_text
 from cityscribe.media.kinds import VIDEO_SUFFIXES
 from cityscribe.sources.corrections import BoxCorrection, BoxValue, CaptionCorrection, PhaseCorrection, says
-from cityscribe.sources.wts import Origin
+from cityscribe.sources.wts import ScenarioOrigin
 from cityscribe.sources.wts_boxes import entry_of_box
 from cityscribe.sources.wts_folders import BOX_SUFFIX, VIEW_FOLDERS
 from cityscribe.traffic.captions import phase_entry
@@ -68,7 +68,7 @@ def write_correction(
     root: Path,
     scenario: Scenario,
     correction: CaptionCorrection | PhaseCorrection | BoxCorrection,
-    origins: dict[Origin, str],
+    origins: dict[ScenarioOrigin, str],
 ) -> None:
     """Write a correction into the files of the data set `root`.
 
@@ -82,9 +82,9 @@ def write_correction(
         _write_box(root, view, correction, origins)
         return
     files = {
-        root / origins[Origin(view.video)]
+        root / origins[ScenarioOrigin(view.video)]
         for view in scenario.views
-        if Origin(view.video) in origins and _concerns(view, correction)
+        if ScenarioOrigin(view.video) in origins and _concerns(view, correction)
     }
     records = {path: read_json(path) for path in sorted(files)}
     for path, record in records.items():
@@ -109,11 +109,11 @@ def _concerns(view: View, correction: CaptionCorrection | PhaseCorrection) -> bo
     return says(phase.captions.get(correction.role, ""), correction.before)
 
 
-def _write_box(root: Path, view: View, correction: BoxCorrection, origins: dict[Origin, str]) -> None:
+def _write_box(root: Path, view: View, correction: BoxCorrection, origins: dict[ScenarioOrigin, str]) -> None:
     value = correction.after or correction.before
     assert value is not None
-    origin = Origin(view.video, correction.role, value.generated)
-    name = origins.get(origin) or _box_file(origins[Origin(view.video)], view, correction.role)
+    origin = ScenarioOrigin(view.video, correction.role, value.generated)
+    name = origins.get(origin) or _box_file(origins[ScenarioOrigin(view.video)], view, correction.role)
     path = root / name
     record = read_json(path) if path.is_file() else {"annotations": []}
     entries = record["annotations"] if isinstance(record, dict) else record

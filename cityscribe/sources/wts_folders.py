@@ -32,7 +32,7 @@ CAPTION_SUFFIX = "_caption.json"
 BOX_SUFFIX = "_bbox.json"
 
 
-class Key(NamedTuple):
+class ScenarioKey(NamedTuple):
     """What tells scenarios apart; in this order they are read."""
 
     split: Split
@@ -87,14 +87,14 @@ def parts_of(root: Path, intake: Intake) -> list[Path]:
     return parts
 
 
-def inventory_of(parts: list[Path], splits: list[Split], intake: Intake) -> dict[Key, Files]:
+def inventory_of(parts: list[Path], splits: list[Split], intake: Intake) -> dict[ScenarioKey, Files]:
     """All files of the data set by scenario."""
-    inventory: dict[Key, Files] = {}
+    inventory: dict[ScenarioKey, Files] = {}
 
-    def files(part: Path, split: Split, found: Found) -> Files:
+    def files(part: Path, split: Split, found: ScenarioFile) -> Files:
         external = found.flat or EXTERNAL_PART.fullmatch(Path(os.path.abspath(part)).name)
         return inventory.setdefault(
-            Key(split, "external" if external else "internal", found.group, found.name), Files()
+            ScenarioKey(split, "external" if external else "internal", found.group, found.name), Files()
         )
 
     for part in parts:
@@ -118,7 +118,7 @@ def inventory_of(parts: list[Path], splits: list[Split], intake: Intake) -> dict
     return inventory
 
 
-class Found(NamedTuple):
+class ScenarioFile(NamedTuple):
     """A file of a scenario, as the folders that it lies in tell."""
 
     file: Path
@@ -128,7 +128,7 @@ class Found(NamedTuple):
     flat: bool  # in no folder of a scenario, as in BDD_PC_5K, whose videos are dash-cam videos
 
 
-def _walk(folder: Path, suffixes: tuple[str, ...], intake: Intake, group: str = "") -> Iterator[Found]:
+def _walk(folder: Path, suffixes: tuple[str, ...], intake: Intake, group: str = "") -> Iterator[ScenarioFile]:
     """The files with one of the suffixes in the folder of a split."""
     for entry in listing(folder, intake):
         if os.path.isdir(entry) and (entry.name in WRAPPERS or entry.name == NORMAL):
@@ -141,11 +141,11 @@ def _walk(folder: Path, suffixes: tuple[str, ...], intake: Intake, group: str = 
                     continue
                 for file in listing(inner, intake):
                     if file.name.lower().endswith(suffixes):
-                        yield Found(file, entry.name, kind, group, False)
+                        yield ScenarioFile(file, entry.name, kind, group, False)
                     else:
                         note_unused(file, suffixes, f"is not named ...{suffixes[0]}", intake)
         elif entry.name.lower().endswith(suffixes):
-            yield Found(entry, file_stem(entry.name, suffixes), "vehicle", group, True)
+            yield ScenarioFile(entry, file_stem(entry.name, suffixes), "vehicle", group, True)
         else:
             note_unused(entry, suffixes, f"is not named ...{suffixes[0]}", intake)
 

@@ -23,7 +23,7 @@ from cityscribe.entries import EntryModel, Text, checked
 from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.choices import LETTERS, choice_turns, write_submission
-from cityscribe.sources.conversation import FRAMES, Entry, boxed_frame, build_sample, frames_of
+from cityscribe.sources.conversation import FRAMES, ConversationEntry, boxed_frame, build_sample, frames_of
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
@@ -69,7 +69,7 @@ def read_wts_vqa(root: Path, *, files: Sequence[str] = (), frames: int = FRAMES)
         for number, record in enumerate(records):
             place = f"[{number}]" if isinstance(value, list) else ""
             if isinstance(record, dict):
-                samples += _record(Entry(intake, path, place, record), videos, boxes, frames)
+                samples += _record(ConversationEntry(intake, path, place, record), videos, boxes, frames)
             else:
                 intake.add("error", path, place, f"is {shown(record)}, expected a record with questions")
     return samples, intake.problems
@@ -156,7 +156,7 @@ class _Asked(EntryModel):
     question: Text
 
 
-def _record(entry: Entry, videos: dict[str, str], boxes: _BoxFiles, frames: int) -> list[Sample]:
+def _record(entry: ConversationEntry, videos: dict[str, str], boxes: _BoxFiles, frames: int) -> list[Sample]:
     if not frames:
         entry.error("", "shows a video; set data.frames to show some of its frames")
         return []
@@ -198,7 +198,7 @@ def _record(entry: Entry, videos: dict[str, str], boxes: _BoxFiles, frames: int)
     return samples
 
 
-def _about(entry: Entry, videos: dict[str, str]) -> _About | None:
+def _about(entry: ConversationEntry, videos: dict[str, str]) -> _About | None:
     named = []
     for key in VIDEO_KEYS:
         value = entry.row.get(key)
@@ -224,7 +224,13 @@ def _about(entry: Entry, videos: dict[str, str]) -> _About | None:
 
 
 def _questions(
-    entry: Entry, place: str, value: Any, about: _About, phase: int, images: Sequence[str], marked: tuple[str, ...]
+    entry: ConversationEntry,
+    place: str,
+    value: Any,
+    about: _About,
+    phase: int,
+    images: Sequence[str],
+    marked: tuple[str, ...],
 ) -> list[Sample]:
     if not isinstance(value, list):
         entry.error(place, f"is {shown(value)}, expected a list of questions")
@@ -262,7 +268,7 @@ def _questions(
             question=name_of(row.get("id")) or fallback,
             options=tuple(options),
         )
-        where = Entry(entry.intake, entry.path, f"{entry.place}.{here}".lstrip("."), row)
+        where = ConversationEntry(entry.intake, entry.path, f"{entry.place}.{here}".lstrip("."), row)
         turns = choice_turns(asked, options, correct)
         sample = build_sample(where, turns, images, [], frames=1, name=about.scenario, split=about.split, meta=meta)
         if sample is not None:

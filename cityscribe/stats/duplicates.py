@@ -40,11 +40,11 @@ NEAR_BITS = 3
 PLAIN = 6.0
 """Standard deviation of brightness (0 to 255) below which a frame shows nothing that could be compared."""
 
-Step = Callable[[], None]
+StepDone = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class DuplicateGroup:
     """Things that are equal or near, in the order of the data set."""
 
     members: tuple[tuple[str, str], ...]  # split, and what it is
@@ -54,7 +54,7 @@ class Group:
         return tuple(sorted({split for split, _ in self.members}))
 
 
-def near_captions(captions: Sequence[Caption]) -> list[Group]:
+def near_captions(captions: Sequence[Caption]) -> list[DuplicateGroup]:
     """Groups of near captions of different scenarios, the largest first.
 
     The captions of one scenario repeat each other by nature; a group has captions of two scenarios at least.
@@ -76,13 +76,15 @@ def near_captions(captions: Sequence[Caption]) -> list[Group]:
                 joined.join(near, place)
     groups = joined.groups()
     return _sorted(
-        Group(tuple((captions[place].split, captions[place].place) for place in members))
+        DuplicateGroup(tuple((captions[place].split, captions[place].place) for place in members))
         for members in groups
         if len({(captions[place].split, captions[place].scenario) for place in members}) > 1
     )
 
 
-def near_frames(views: Sequence[tuple[Scenario, View]], step: Step = lambda: None) -> tuple[list[Group], int, int]:
+def near_frames(
+    views: Sequence[tuple[Scenario, View]], step: StepDone = lambda: None
+) -> tuple[list[DuplicateGroup], int, int]:
     """Groups of videos with near first frames; how many frames are too plain to compare, and how many videos broken."""
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         hashes: list[int | None] = []
@@ -112,7 +114,7 @@ def near_frames(views: Sequence[tuple[Scenario, View]], step: Step = lambda: Non
     return _sorted(_group(views, members) for members in joined.groups()), plain, broken
 
 
-def equal_files(views: Sequence[tuple[Scenario, View]]) -> list[Group]:
+def equal_files(views: Sequence[tuple[Scenario, View]]) -> list[DuplicateGroup]:
     """Groups of videos of equal bytes. Only files of equal size are read."""
     by_size: dict[int, list[int]] = {}
     for place, (_, view) in enumerate(views):
@@ -125,17 +127,19 @@ def equal_files(views: Sequence[tuple[Scenario, View]]) -> list[Group]:
     return _sorted(_group(views, places) for places in by_digest.values() if len(places) > 1)
 
 
-def equal_names(scenarios: Sequence[Scenario]) -> list[Group]:
+def equal_names(scenarios: Sequence[Scenario]) -> list[DuplicateGroup]:
     """Groups of scenarios of one name; the same scenario in two splits."""
     by_name: dict[str, list[Scenario]] = {}
     for scenario in scenarios:
         by_name.setdefault(scenario.name, []).append(scenario)
     return _sorted(
-        Group(tuple((scenario.split, scenario.name) for scenario in same)) for same in by_name.values() if len(same) > 1
+        DuplicateGroup(tuple((scenario.split, scenario.name) for scenario in same))
+        for same in by_name.values()
+        if len(same) > 1
     )
 
 
-def leaks(groups: Iterable[Group]) -> list[Group]:
+def leaks(groups: Iterable[DuplicateGroup]) -> list[DuplicateGroup]:
     """The groups that are in several splits."""
     return [group for group in groups if len(group.splits) > 1]
 
@@ -158,11 +162,13 @@ def _frame_hash(video: Path) -> int | VideoError | None:
         return error
 
 
-def _group(views: Sequence[tuple[Scenario, View]], members: Iterable[int]) -> Group:
-    return Group(tuple((views[place][0].split, f"{views[place][0].name}, {views[place][1].name}") for place in members))
+def _group(views: Sequence[tuple[Scenario, View]], members: Iterable[int]) -> DuplicateGroup:
+    return DuplicateGroup(
+        tuple((views[place][0].split, f"{views[place][0].name}, {views[place][1].name}") for place in members)
+    )
 
 
-def _sorted(groups: Iterable[Group]) -> list[Group]:
+def _sorted(groups: Iterable[DuplicateGroup]) -> list[DuplicateGroup]:
     """Those in several splits first, then the largest."""
     return sorted(groups, key=lambda group: (-len(group.splits), -len(group.members), group.members))
 

@@ -7,7 +7,7 @@ The page loads nothing, runs no script, and escapes all that the data set says. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,16 @@ from typing import Any
 from markupsafe import Markup
 
 from cityscribe.files import InputError, write_json
+from cityscribe.progress import Progress
 from cityscribe.records import Problem
 from cityscribe.report.page import environment, write_page
 from cityscribe.sources.reading import scenario_source
 from cityscribe.sources.recognise import found_in, nothing_usable
 from cityscribe.stats import counts
-from cityscribe.stats.duplicates import Group, equal_files, equal_names, leaks, near_captions, near_frames
+from cityscribe.stats.duplicates import DuplicateGroup, equal_files, equal_names, leaks, near_captions, near_frames
 from cityscribe.stats.plots import bar_chart, bin_labels
 from cityscribe.traffic.dimensions import DIMENSIONS
 from cityscribe.traffic.scenario import PHASES, ROLES, Scenario
-
-Progress = Callable[[int, int], None]
 
 SHOWN = 20
 """Groups of near-duplicates on the page, and members of each; `stats.json` has all."""
@@ -87,7 +86,7 @@ def measure(scenarios: Sequence[Scenario], *, videos: bool = True, progress: Pro
 
     words = counts.words_by_dimension(captions, step)
     frames, plain, broken = near_frames(views, step) if videos else ([], 0, 0)
-    groups: dict[str, list[Group]] = {
+    groups: dict[str, list[DuplicateGroup]] = {
         "scenarios": equal_names(scenarios),
         "videos": equal_files(views) if videos else [],
         "captions": near_captions(captions),
@@ -155,5 +154,5 @@ def charts(found: dict[str, Any]) -> dict[str, list[Markup]]:
     }
 
 
-def _told(group: Group) -> dict[str, Any]:
+def _told(group: DuplicateGroup) -> dict[str, Any]:
     return {"splits": list(group.splits), "members": [{"split": split, "what": what} for split, what in group.members]}

@@ -15,8 +15,7 @@ from transformers import ProcessorMixin
 
 from cityscribe.files import InputError
 from cityscribe.records import text_of
-
-Messages = Sequence[dict[str, Any]]
+from cityscribe.tokens.shown import Messages
 
 GENERATION_MARK = re.compile(r"\{%[-+]?\s*generation\s*[-+]?%\}")
 

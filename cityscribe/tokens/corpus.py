@@ -51,7 +51,7 @@ def write_block(path: Path, conversations: Sequence[Encoded]) -> None:
         raise InputError(f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}") from error
 
 
-class Block:
+class TokenBlock:
     """Conversations that `write_block` wrote, by their numbers. Raises InputError for a file that it did not write."""
 
     def __init__(self, path: Path) -> None:

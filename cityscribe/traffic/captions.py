@@ -28,7 +28,7 @@ from cityscribe.values import finite, shown
 MAX_TIME_S = 1e6
 """Larger values are slips of the pen, not times of a video."""
 
-Seconds = Annotated[Number, Field(ge=-MAX_TIME_S, le=MAX_TIME_S)]
+CaptionSeconds = Annotated[Number, Field(ge=-MAX_TIME_S, le=MAX_TIME_S)]
 
 VIDEO_KEYS = ("overhead_videos", "vehicle_view", "vehicle_views", "video_name")
 EXPECTED_LABEL = f"one of 0 to {len(PHASES) - 1} or {', '.join(PHASES)}"
@@ -97,8 +97,8 @@ class _Timed(_Said):
 class _Span(EntryModel):
     """The times of a phase in seconds."""
 
-    start_time: Seconds = Field(description="seconds; the phase is left out")
-    end_time: Seconds = Field(description="seconds; the phase is left out")
+    start_time: CaptionSeconds = Field(description="seconds; the phase is left out")
+    end_time: CaptionSeconds = Field(description="seconds; the phase is left out")
 
 
 Said = TypeVar("Said", bound=_Said)

@@ -36,14 +36,14 @@ class PhaseWords(_Entry):
     avoidance: str
 
 
-class Name(_Entry):
+class RoleName(_Entry):
     marked: str
     unmarked: str
 
 
-class Names(_Entry):
-    pedestrian: Name
-    vehicle: Name
+class RoleNames(_Entry):
+    pedestrian: RoleName
+    vehicle: RoleName
 
 
 class LongQuestions(_Entry):
@@ -63,7 +63,7 @@ class ShortQuestions(_Entry):
 
 
 class ViewPrompts(_Entry):
-    names: Names
+    names: RoleNames
     long: LongQuestions
     short: ShortQuestions
 

@@ -21,8 +21,8 @@ from cityscribe.tokens.encode import Encoder
 from cityscribe.tokens.features import distinct_media
 from cityscribe.tokens.media import join_media
 from cityscribe.train.groups import Group, Groups, media_inputs, sample_name
-from cityscribe.train.rules import TreeAttention
 from cityscribe.train.settings import TrainSettings
+from cityscribe.train.tree_attention import TreeAttention
 from cityscribe.tree import Forest, Rows, join, lay_out, pack
 
 

@@ -27,9 +27,9 @@ from cityscribe.tokens.features import distinct_media, handed_out
 from cityscribe.tokens.media import join_media
 from cityscribe.train.collator import Collator, MicroBatch, Single, lay_out_singles
 from cityscribe.train.groups import last_run, plan_groups
-from cityscribe.train.rules import TreeAttention, attention_backend
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.tokenised import Teacher
+from cityscribe.train.tree_attention import TreeAttention, attention_backend
 from cityscribe.tree import Branch, build_forest, join, lay_out, target_logprobs, weigh
 
 log = logging.getLogger(__name__)

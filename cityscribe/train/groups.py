@@ -9,7 +9,7 @@ be read ends a run before it begins. The trees of a group are built when a step 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -17,11 +17,12 @@ from typing import overload
 import numpy as np
 
 from cityscribe.files import InputError
+from cityscribe.progress import Progress
 from cityscribe.records import Sample
 from cityscribe.tokens.branches import MediaForest, branches_of, merge
 from cityscribe.tokens.encode import Encoded, Encoder
 from cityscribe.train import processes
-from cityscribe.train.objectives.objective import Skipped
+from cityscribe.train.objectives.objective import SkippedSample
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.tokenised import Inputs, Teacher, Tokenised, tokenise
 from cityscribe.tree import Forest, split_branches, weigh
@@ -142,10 +143,10 @@ def plan_groups(
     image_root: Path,
     encoder: Encoder,
     settings: TrainSettings,
-    on_group: Callable[[int, int], None] | None = None,
+    on_group: Progress | None = None,
     units: Sequence[tuple[int, ...]] | None = None,
     folder: Path | None = None,
-) -> tuple[Groups, list[Skipped]]:
+) -> tuple[Groups, list[SkippedSample]]:
     """Tokenise samples and plan their groups, in the order in which these first appear.
 
     `units` are the samples that belong together, by their numbers; one that is in none is left out without a word.
@@ -174,11 +175,11 @@ def _outlines(
     tokenised: Tokenised,
     settings: TrainSettings,
     shared: bool,
-) -> tuple[dict[int, Outline], list[Skipped]]:
+) -> tuple[dict[int, Outline], list[SkippedSample]]:
     """The outlines of the tasks that have samples left, by number, and what is left out. Each process makes its share
     of them where the work is shared."""
     mine = range(processes.rank(), len(tasks), processes.count()) if shared else range(len(tasks))
-    made: list[tuple[int, Outline | None, list[Skipped]]] = []
+    made: list[tuple[int, Outline | None, list[SkippedSample]]] = []
     problem = ""
     try:
         for number in mine:
@@ -196,13 +197,13 @@ def _outlines(
 
 def _outline(
     task: Sequence[Sample], units: Sequence[tuple[int, ...]], encoded: Sequence[Encoded], settings: TrainSettings
-) -> tuple[Outline | None, list[Skipped]]:
+) -> tuple[Outline | None, list[SkippedSample]]:
     """The outline of one group, none where no sample is left, and the samples that are left out."""
     fitting: list[int] = []
-    skipped: list[Skipped] = []
+    skipped: list[SkippedSample] = []
     for place, (sample, conversation) in enumerate(zip(task, encoded, strict=True)):
         if conversation.length > settings.max_tokens:
-            skipped.append(Skipped(sample.name, conversation.length))
+            skipped.append(SkippedSample(sample.name, conversation.length))
         elif conversation.length > settings.budget_tokens:
             raise InputError(
                 f"{sample.name}: has {conversation.length} tokens, train.budget_tokens allows "
@@ -213,7 +214,7 @@ def _outline(
     whole = [unit for unit in units if set(unit) <= set(fitting)]
     for place in sorted(set(fitting).difference(*whole)):
         fitting.remove(place)
-        skipped.append(Skipped(task[place].name, encoded[place].length, "what it is compared with is too long"))
+        skipped.append(SkippedSample(task[place].name, encoded[place].length, "what it is compared with is too long"))
     if not fitting:
         return None, skipped
     kept_units = tuple(tuple(fitting.index(place) for place in unit) for unit in whole)

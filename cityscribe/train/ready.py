@@ -8,7 +8,7 @@ store_reference(...)        the same for what an objective needs of the model be
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 from cityscribe.files import InputError
 from cityscribe.models.parts import named_parts
 from cityscribe.models.precision import resolve_dtype
+from cityscribe.progress import Progress
 from cityscribe.records import Sample
 from cityscribe.tokens.encode import Encoder
 from cityscribe.train import processes
@@ -26,12 +27,12 @@ from cityscribe.train.collator import Collator
 from cityscribe.train.exact import check_rows, check_tree
 from cityscribe.train.groups import Groups, plan_groups, sample_name
 from cityscribe.train.objectives.contract import check_contract
-from cityscribe.train.objectives.objective import Skipped
+from cityscribe.train.objectives.objective import SkippedSample
 from cityscribe.train.reference import reference_of
 from cityscribe.train.reporters import check_reporter
-from cityscribe.train.rules import TreeAttention, attention_backend, tree_attention
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.sharing import Sharing, resolve_sharing
+from cityscribe.train.tree_attention import TreeAttention, attention_backend, tree_attention
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Ready:
     image_root: Path
     groups: Groups
     encoder: Encoder
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedSample, ...]
     notes: tuple[str, ...]
     tokens: Path
     device: torch.device
@@ -69,7 +70,7 @@ def get_ready(
     processor: ProcessorMixin,
     settings: TrainSettings,
     tokens: Path,
-    on_group: Callable[[int, int], None] | None = None,
+    on_group: Progress | None = None,
 ) -> Ready:
     """Put the model in its place and tokenise the samples into the folder `tokens`.
 
@@ -88,7 +89,7 @@ def get_ready(
     check_contract(settings.objective, [[samples[number] for number in unit] for unit in arrangement.units[:2]])
     encoder = Encoder(model, processor)
     groups, too_long = plan_groups(samples, image_root, encoder, settings, on_group, arrangement.units, tokens)
-    skipped = [*(Skipped(sample_name(samples[n]), 0, why) for n, why in arrangement.left_out), *too_long]
+    skipped = [*(SkippedSample(sample_name(samples[n]), 0, why) for n, why in arrangement.left_out), *too_long]
     _refuse_groups_without_a_gradient(groups, model)
     notes = _notes(groups)
     if processes.is_first():
@@ -117,7 +118,7 @@ def store_reference(
     out: Path,
     *,
     tokens: Path,
-    on_group: Callable[[int, int], None] | None = None,
+    on_group: Progress | None = None,
 ) -> None:
     """Write what the model says before the training to the file `out`, for `train` with the same arguments.
 

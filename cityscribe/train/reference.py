@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from transformers import PreTrainedModel
 
 from cityscribe.files import InputError, remove_folder, whole_file
 from cityscribe.models.tuning.lora import is_adapter
+from cityscribe.progress import Progress
 from cityscribe.records import Sample
 from cityscribe.train import processes
 from cityscribe.train.collator import Collator
@@ -42,7 +43,7 @@ def reference_of(
     dtype: torch.dtype,
     own: Path,
     given: Path | None = None,
-    on_group: Callable[[int, int], None] | None = None,
+    on_group: Progress | None = None,
 ) -> Logprobs:
     """The reference of a training: read from the file `given`, or from `own`, or computed and put there.
 
@@ -101,7 +102,7 @@ def compute(
     model: PreTrainedModel,
     dtype: torch.dtype,
     parts: _Parts | None = None,
-    on_group: Callable[[int, int], None] | None = None,
+    on_group: Progress | None = None,
 ) -> Logprobs:
     """The log-probabilities of all trained tokens, each process a share of the groups. `parts` has some of them, and
     takes the others."""

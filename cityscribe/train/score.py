@@ -18,7 +18,7 @@ from cityscribe.train.collator import MicroBatch
 from cityscribe.train.exact import kept_logits
 from cityscribe.train.groups import Group
 from cityscribe.train.objectives.objective import Objective, Scored
-from cityscribe.train.rules import TreeAttention
+from cityscribe.train.tree_attention import TreeAttention
 from cityscribe.tree import Rows, target_logprobs
 
 CHUNK = 2**27

@@ -20,7 +20,7 @@ from transformers import AttentionInterface
 
 NAME: Literal["cityscribe_tree"] = "cityscribe_tree"
 
-Segment = tuple[int, tuple[int, ...]]
+TreeSegment = tuple[int, tuple[int, ...]]
 """How many tokens a stretch has, and the numbers of the stretches above it from the root down."""
 
 SMALL = 2**18
@@ -31,10 +31,10 @@ does not store would take too much memory.
 """
 
 
-def tree_segments(last: np.ndarray) -> list[Segment]:
+def tree_segments(last: np.ndarray) -> list[TreeSegment]:
     """The stretches of a row, from its last descendants [length]."""
     starts = np.concatenate([[0], np.flatnonzero(np.diff(last)) + 1, [len(last)]])
-    segments: list[Segment] = []
+    segments: list[TreeSegment] = []
     above: list[int] = []
     for number, (start, end) in enumerate(pairwise(starts)):
         while above and last[starts[above[-1]]] < start:
@@ -53,7 +53,7 @@ def tree_attention_forward(
     scaling: float | None = None,
     dropout: float = 0.0,
     *,
-    tree_segments: Sequence[Segment],
+    tree_segments: Sequence[TreeSegment],
     softcap: float | None = None,
     s_aux: Tensor | None = None,
     **_: Any,

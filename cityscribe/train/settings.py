@@ -7,7 +7,7 @@ from typing import Annotated, Literal, cast
 
 from pydantic import Field, model_validator
 
-from cityscribe.models.settings import Part
+from cityscribe.models.settings import ModelPart
 from cityscribe.settings import Fraction, Named, OneOf, Positive, Rate, Section, conflict
 from cityscribe.train.objectives.objective import Objective
 
@@ -21,7 +21,7 @@ class TrainSettings(Section):
     epochs: Rate = 1.0
     max_steps: int = Field(0, ge=0, description="stop after so many steps; 0 goes by epochs")
     lr: Rate = 2e-4
-    lr_scales: dict[Part, Rate] = Field({}, description="factors on the rate of parts, such as {connector: 0.1}")
+    lr_scales: dict[ModelPart, Rate] = Field({}, description="factors on the rate of parts, such as {connector: 0.1}")
     warmup: Fraction = Field(0.03, description="share of the steps in which the rate rises")
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     weight_decay: float = Field(0.0, ge=0)

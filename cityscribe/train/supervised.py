@@ -16,7 +16,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,20 +26,21 @@ import torch
 from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 
 from cityscribe.files import InputError
+from cityscribe.progress import Progress
 from cityscribe.records import Sample
 from cityscribe.train import processes
 from cityscribe.train.checkpoints import check_run, latest_checkpoint, load_weights, step_of
 from cityscribe.train.collator import Collator
-from cityscribe.train.objectives.objective import Skipped
+from cityscribe.train.objectives.objective import SkippedSample
 from cityscribe.train.ready import Ready, get_ready
 from cityscribe.train.reference import reference_of
 from cityscribe.train.reporters import reporters
-from cityscribe.train.rules import attention_backend
 from cityscribe.train.sampler import GroupSampler
 from cityscribe.train.settings import UNRELATED_TO_WEIGHTS, TrainSettings
 from cityscribe.train.sharing import Sharing, give_back, sharing_arguments, twin
 from cityscribe.train.tokenised import remove_tokens
-from cityscribe.train.trainer import Progress, TreeTrainer, cut_curve, read_curve
+from cityscribe.train.trainer import TrainingProgress, TreeTrainer, cut_curve, read_curve
+from cityscribe.train.tree_attention import attention_backend
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class TrainReport:
     resumed_from: int  # the step of the checkpoint that it went on from, 0 for none
     groups: int
     samples: int
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedSample, ...]
     distinct_tokens: int  # in one epoch, as computed
     effective_tokens: int  # in one epoch, of the samples one by one
     first_loss: float
@@ -73,8 +74,8 @@ def train(
     out: Path,
     *,
     seed: int = 0,
-    progress: Progress | None = None,
-    on_group: Callable[[int, int], None] | None = None,
+    progress: TrainingProgress | None = None,
+    on_group: Progress | None = None,
     reference: Path | None = None,
     tokens: Path | None = None,
 ) -> TrainReport:
@@ -167,8 +168,8 @@ def _update(
     model: PreTrainedModel,
     collator: Collator,
     checkpoint: Path | None,
-    progress: Progress | None,
-    on_group: Callable[[int, int], None] | None,
+    progress: TrainingProgress | None,
+    on_group: Progress | None,
 ) -> None:
     """All updates of a training that are still to be done, those after `checkpoint`."""
     settings, attention = run.settings, collator.attention
@@ -191,7 +192,7 @@ def _update(
         trainer.accelerator.free_memory()  # it holds the optimizer, and lives in a cycle of references
 
 
-def _trainer(run: _Run, model: PreTrainedModel, collator: Collator, progress: Progress | None) -> TreeTrainer:
+def _trainer(run: _Run, model: PreTrainedModel, collator: Collator, progress: TrainingProgress | None) -> TreeTrainer:
     settings = run.settings
     arguments = _arguments(run, model)
     sampler = GroupSampler(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cityscribe.files import InputError
+from cityscribe.progress import Progress
 from cityscribe.records import Sample, video_of
 from cityscribe.tokens.answers import Messages
-from cityscribe.tokens.corpus import Block, write_block
+from cityscribe.tokens.corpus import TokenBlock, write_block
 from cityscribe.tokens.encode import Encoded, Encoder
 from cityscribe.tokens.shown import Media, media_blocks, read_media, without_media
 from cityscribe.train import processes
@@ -85,7 +86,7 @@ class Tokenised:
     held: dict[int, list[Encoded]] = field(default_factory=dict)  # number of a group -> its conversations
     inputs: dict[int, Inputs] = field(default_factory=dict)  # number of a group -> of all its media
     sizes: Sequence[int] = ()  # samples in each group
-    blocks: list[Block] = field(default_factory=list)
+    blocks: list[TokenBlock] = field(default_factory=list)
     cached: int = 0  # bytes of `inputs`
 
     def __getitem__(self, group: int) -> list[Encoded]:
@@ -109,7 +110,7 @@ def tokenise(
     groups: Sequence[Sequence[Sample]],
     teacher: Teacher,
     folder: Path | None = None,
-    on_group: Callable[[int, int], None] | None = None,
+    on_group: Progress | None = None,
 ) -> Tokenised:
     """Encode the samples of all groups. All processes have to call this where there is a folder, each does its share.
 
@@ -132,7 +133,7 @@ def tokenise(
     if problems := [each for each in processes.from_all(problem) if each]:
         raise InputError(problems[0])
     _write_missing(here, starts, groups, teacher, found, None)  # what other machines wrote to disks of their own
-    found.blocks = [Block(here / _block_name(start)) for start in starts]
+    found.blocks = [TokenBlock(here / _block_name(start)) for start in starts]
     if processes.is_first():
         for other in folder.iterdir():
             if other != here and other.is_dir():
@@ -183,7 +184,7 @@ def _write_missing(
     groups: Sequence[Sequence[Sample]],
     teacher: Teacher,
     found: Tokenised,
-    on_group: Callable[[int, int], None] | None,
+    on_group: Progress | None,
 ) -> None:
     missing = [start for start in starts if not (here / _block_name(start)).exists()]
     numbers = [n for start in missing for n in range(start, min(start + BLOCK, len(groups)))]
@@ -204,7 +205,7 @@ def _encode(
     numbers: Sequence[int],
     groups: Sequence[Sequence[Sample]],
     teacher: Teacher,
-    on_group: Callable[[int, int], None] | None,
+    on_group: Progress | None,
 ) -> Iterator[tuple[int, list[Encoded]]]:
     """Groups by number with their conversations."""
     work = _Encoding([groups[number] for number in numbers], teacher)

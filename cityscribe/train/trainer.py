@@ -26,17 +26,17 @@ from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallb
 
 from cityscribe.files import InputError, naming, write_text
 from cityscribe.models.parts import parameter_groups
-from cityscribe.models.settings import Part
+from cityscribe.models.settings import ModelPart
 from cityscribe.train import processes
 from cityscribe.train.checkpoints import load_optimizer, load_random_state, load_weights, save_checkpoint
 from cityscribe.train.collator import Batch, Collator, MicroBatch, weightless
 from cityscribe.train.objectives.objective import Objective
-from cityscribe.train.rules import TreeAttention
 from cityscribe.train.sampler import GroupSampler
 from cityscribe.train.score import summed_loss
 from cityscribe.train.sharing import Sharing, check_shares
+from cityscribe.train.tree_attention import TreeAttention
 
-Progress = Callable[..., None]
+TrainingProgress = Callable[..., None]
 """`(step, steps, loss, distinct_per_s, effective_per_s)`, called after each step on the first process."""
 
 
@@ -66,10 +66,10 @@ class TreeTrainer(Trainer):
         attention: TreeAttention | None,
         dtype: torch.dtype,
         sharing: Sharing,
-        lr_scales: Mapping[Part, float],
+        lr_scales: Mapping[ModelPart, float],
         run: dict[str, Any],
         keep: int,
-        progress: Progress | None,
+        progress: TrainingProgress | None,
         callbacks: list[TrainerCallback],
     ) -> None:
         self.sharing = sharing

@@ -8,17 +8,17 @@ import numpy as np
 
 from cityscribe.world.look import ANIMALS, RGB
 from cityscribe.world.scene import AnimalState
-from cityscribe.world.shapes import Disc, Part, Stroke, direction
+from cityscribe.world.shapes import Disc, Shape, Stroke, direction
 
 
-def animal_parts(state: AnimalState) -> list[Part]:
+def animal_parts(state: AnimalState) -> list[Shape]:
     """An animal of its species in the pose of its action."""
     shape = ANIMALS[state.species]
     forward, left, up = direction(state.heading), direction(state.heading + math.pi / 2), np.array([0.0, 0.0, 1.0])
     foot = np.array([state.x, state.y, 0.0])
     legs = 0.0 if state.action == "lying" else shape.height - shape.girth
     swing = {"walking": 0.28, "running": 0.60}.get(state.action, 0.0) * math.sin(state.stride)
-    parts: list[Part] = []
+    parts: list[Shape] = []
 
     def at(ahead: float, aside: float, height: float) -> np.ndarray:
         return foot + ahead * forward + aside * left + height * up

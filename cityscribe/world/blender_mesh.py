@@ -17,7 +17,7 @@ import numpy as np
 from cityscribe.world.ground import PAVING, paving
 from cityscribe.world.look import RGB, SKIN, VEHICLE_COLOURS
 from cityscribe.world.scene import Street
-from cityscribe.world.shapes import Disc, Panes, Part, Polygon, Stroke
+from cityscribe.world.shapes import Disc, Panes, Polygon, Shape, Stroke
 from cityscribe.world.solids import Solid
 from cityscribe.world.vehicles import GLASS
 
@@ -98,7 +98,7 @@ def ground_mesh(street: Street) -> Mesh:
     return _joined(pieces)
 
 
-def surface_of(kind: str, part: Part) -> str:
+def surface_of(kind: str, part: Shape) -> str:
     """What a part of a solid of some kind is made of: one of SURFACE_NAMES."""
     if isinstance(part, Panes):
         return "lit window" if part.emits else "window"

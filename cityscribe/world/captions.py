@@ -30,7 +30,7 @@ from cityscribe.world.words import (
     SYNONYMS,
     TRAFFIC,
     WEATHER,
-    Wordings,
+    WordingsByValue,
 )
 
 ATTRIBUTE_FRAMES = (
@@ -68,7 +68,7 @@ def patterns() -> dict[str, int]:
     """How many sentence patterns each dimension of a caption has: its frames times the wordings that fill them, the
     values that it states held fixed."""
 
-    def ways(table: Wordings) -> int:
+    def ways(table: WordingsByValue) -> int:
         return min(len(wordings) for wordings in table.values())
 
     return {
@@ -100,7 +100,7 @@ def _one(options: Sequence[str], hand: int, about: str) -> str:
     return options[_habit(hand, about, len(options))]
 
 
-def _word(table: Wordings, value: str, hand: int, about: str) -> str:
+def _word(table: WordingsByValue, value: str, hand: int, about: str) -> str:
     """One hand words every value of a table in its own way."""
     return _one(table[value], hand, f"{about}/{value}")
 

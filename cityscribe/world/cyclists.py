@@ -8,19 +8,19 @@ import numpy as np
 
 from cityscribe.world.look import CLOTHES_COLOURS, HAIR, RGB, SKIN
 from cityscribe.world.scene import CyclistState
-from cityscribe.world.shapes import Disc, Part, Stroke, direction
+from cityscribe.world.shapes import Disc, Shape, Stroke, direction
 
 _WHEEL = 0.33  # metres, its radius
 
 
-def cyclist_parts(state: CyclistState) -> list[Part]:
+def cyclist_parts(state: CyclistState) -> list[Shape]:
     """A bicycle with its rider, who pedals and looks ahead."""
     person = state.person
     forward, left, up = direction(state.heading), direction(state.heading + math.pi / 2), np.array([0.0, 0.0, 1.0])
     foot = np.array([state.x, state.y, 0.0])
     size = person.height / 1.75
     paint = CLOTHES_COLOURS[state.colour]
-    parts: list[Part] = []
+    parts: list[Shape] = []
 
     def at(ahead: float, aside: float, height: float) -> np.ndarray:
         return foot + ahead * forward + aside * left + height * up

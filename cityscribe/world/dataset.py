@@ -17,11 +17,12 @@ import numpy as np
 
 from cityscribe.files import write_text
 from cityscribe.media.video import write_video
+from cityscribe.progress import Progress
 from cityscribe.traffic.scenario import ROLES
 from cityscribe.world.captions import pedestrian_caption, vehicle_caption
 from cityscribe.world.event import Event, sample_event
 from cityscribe.world.facts import Facts, facts_at
-from cityscribe.world.jobs import Progress, dump, write_whole
+from cityscribe.world.jobs import dump, write_whole
 from cityscribe.world.render import box_of
 from cityscribe.world.renderers import RENDERERS
 from cityscribe.world.rigs import WIDTH, Dashboard, Mast

@@ -10,7 +10,7 @@ import numpy as np
 
 from cityscribe.world.look import RGB
 from cityscribe.world.scene import SIDEWALK_WIDTH, Street
-from cityscribe.world.shapes import Disc, Panes, Part, Polygon, Stroke, box_faces, darker
+from cityscribe.world.shapes import Disc, Panes, Polygon, Shape, Stroke, box_faces, darker
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Fixture:
     x: float
     y: float
     reach: float  # metres around x, y that hold all of it
-    parts: tuple[Part, ...]
+    parts: tuple[Shape, ...]
 
 
 _WALLS: tuple[RGB, ...] = (
@@ -67,7 +67,7 @@ def _bent(fixture: Fixture, street: Street) -> Fixture:
     x, y, angle = street.place(fixture.x, fixture.y)
     turn = np.array([[math.cos(angle), math.sin(angle), 0], [-math.sin(angle), math.cos(angle), 0], [0, 0, 1.0]])
     before, after = np.array([fixture.x, fixture.y, 0.0]), np.array([x, y, 0.0])
-    parts: list[Part] = []
+    parts: list[Shape] = []
     for part in fixture.parts:
         points = (part.points - before) @ turn + after
         if isinstance(part, Polygon | Panes):
@@ -84,7 +84,7 @@ def _building(
     left, right = sorted((side * near, side * (near + 9.0)))
     base = np.array([[left, y, 0], [right, y, 0], [right, y + length, 0], [left, y + length, 0]], dtype=float)
     faces = box_faces(base, base + np.array([0, 0, height]), wall, darker(wall, 0.7))
-    parts: list[Part] = list(faces)
+    parts: list[Shape] = list(faces)
     for face, across in ((faces[0] if side < 0 else faces[1], length), (faces[3], 9.0)):
         panes = _windows(face.points, max(2, int(across / 3.2)), max(1, int(height / 3.0)))
         lit = rng.random(len(panes)) < (0.35 if night else 0.0)
@@ -107,7 +107,7 @@ def _windows(wall: np.ndarray, columns: int, rows: int) -> np.ndarray:
 def _tree(x: float, y: float, rng: np.random.Generator) -> Fixture:
     trunk = float(rng.uniform(1.8, 2.6))
     green = (int(rng.integers(44, 80)), int(rng.integers(96, 136)), int(rng.integers(40, 66)))
-    parts: list[Part] = [Stroke(np.array([[x, y, 0.0], [x, y, trunk]]), 0.13, (92, 70, 52))]
+    parts: list[Shape] = [Stroke(np.array([[x, y, 0.0], [x, y, trunk]]), 0.13, (92, 70, 52))]
     for _ in range(6):
         centre = np.array([[x, y, trunk + 0.9]]) + rng.normal(0, 0.5, (1, 3)) * np.array([1, 1, 0.7])
         tone = float(rng.uniform(0.8, 1.15))
@@ -124,7 +124,7 @@ def _tree(x: float, y: float, rng: np.random.Generator) -> Fixture:
 def _lamp(x: float, y: float, side: int, lit: bool) -> Fixture:
     pole: RGB = (96, 100, 104)
     arm = x - side * 1.6
-    parts: list[Part] = [
+    parts: list[Shape] = [
         Stroke(np.array([[x, y, 0.0], [x, y, 5.6]]), 0.06, pole),
         Stroke(np.array([[x, y, 5.6], [arm, y, 5.9]]), 0.05, pole),
         Disc(np.array([[arm, y, 5.82]]), 0.16, (255, 236, 180) if lit else (214, 216, 216), emits=lit),

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from cityscribe.files import InputError, write_bytes, write_text
 from cityscribe.media.kinds import VIDEO_SUFFIXES
 from cityscribe.media.video import probe
+from cityscribe.progress import Progress
 from cityscribe.workers import worker_processes
 
 Job = TypeVar("Job")
-Progress = Callable[[int, int], None]
 
 
 def write_whole(

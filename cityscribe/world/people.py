@@ -9,7 +9,7 @@ import numpy as np
 
 from cityscribe.world.look import CLOTHES_COLOURS, HAIR, RGB, SKIN
 from cityscribe.world.scene import PersonState
-from cityscribe.world.shapes import Disc, Part, Polygon, Stroke, darker, direction
+from cityscribe.world.shapes import Disc, Polygon, Shape, Stroke, darker, direction
 
 GAITS = {"walking": 0.34, "running": 0.62}
 """How far the legs swing, in metres at the knee of a body of 1.75 m, roughly."""
@@ -18,7 +18,7 @@ SHOE: RGB = (40, 36, 36)
 UP = np.array([0.0, 0.0, 1.0])
 
 
-def person_parts(state: PersonState) -> list[Part]:
+def person_parts(state: PersonState) -> list[Shape]:
     """A person of the given height in the pose of its motion, with a head that turns to what it looks at."""
     body = _Body.of(state)
     return [
@@ -88,10 +88,10 @@ class _Body:
         return Stroke(np.stack([start, end]), radius * self.size, colour)
 
 
-def _legs(body: _Body) -> list[Part]:
+def _legs(body: _Body) -> list[Shape]:
     """Legs and shoes, and the skirt over them."""
     at, limb, state, lower = body.at, body.limb, body.state, body.lower
-    parts: list[Part] = []
+    parts: list[Shape] = []
     for sign in (-1, 1):
         step = body.swing * sign
         bend = 0.30 * abs(step) + (0.18 if state.motion == "running" and step < 0 else 0.0)
@@ -115,10 +115,10 @@ def _legs(body: _Body) -> list[Part]:
     return parts
 
 
-def _torso(body: _Body) -> list[Part]:
+def _torso(body: _Body) -> list[Shape]:
     """The torso in its upper garment, with a backpack where one is carried."""
     at, limb, person, upper = body.at, body.limb, body.state.person, body.upper
-    parts: list[Part] = []
+    parts: list[Shape] = []
     if person.carried == "backpack":
         parts.append(limb(at(-0.20, 0, 1.02), at(-0.20, 0, 1.30), 0.14, PACK))
     wide = 0.175 if person.upper == "T-shirt" else 0.195
@@ -133,11 +133,11 @@ def _torso(body: _Body) -> list[Part]:
     return parts
 
 
-def _arms(body: _Body) -> list[Part]:
+def _arms(body: _Body) -> list[Shape]:
     """Arms and hands, with the handbag or the phone in them."""
     at, limb, state, size = body.at, body.limb, body.state, body.size
     person = state.person
-    parts: list[Part] = []
+    parts: list[Shape] = []
     for sign in (-1, 1):
         back = -body.swing * sign * 0.8
         shoulder = at(0, 0.23 * sign, 1.38)
@@ -162,14 +162,14 @@ def _arms(body: _Body) -> list[Part]:
     return parts
 
 
-def _head(body: _Body) -> list[Part]:
+def _head(body: _Body) -> list[Shape]:
     """Neck, hair, face and cap; the face is turned to what the person looks at."""
     at, limb, person = body.by_head, body.limb, body.state.person
     hair = HAIR[person.hair]
     large = body.size * (1.3 if person.age == "child" else 1.0)  # the head of a child is large for its body
     head, look, across = _head_frame(body)
     up = body.upright
-    parts: list[Part] = [limb(at(0, 0, 1.40), head, 0.06, body.skin)]
+    parts: list[Shape] = [limb(at(0, 0, 1.40), head, 0.06, body.skin)]
     if person.hair_long:  # down the back and, beside the face, over the shoulders
         parts.append(limb(head - large * 0.05 * look, at(-0.07, 0, 1.34), 0.105, hair))
         for sign in (-1, 1):
@@ -202,10 +202,10 @@ def _head_frame(body: _Body) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return head, look, across
 
 
-def _umbrella(body: _Body) -> list[Part]:
+def _umbrella(body: _Body) -> list[Shape]:
     """An open umbrella over the person."""
     hub = body.by_head(0.18, 0.12, 2.02)
-    parts: list[Part] = [body.limb(body.by_head(0.22, 0.16, 1.36), hub, 0.015, (70, 70, 76))]
+    parts: list[Shape] = [body.limb(body.by_head(0.22, 0.16, 1.36), hub, 0.015, (70, 70, 76))]
     ring = [
         hub + body.size * (0.52 * (math.cos(angle) * body.forward + math.sin(angle) * body.side) - 0.16 * body.upright)
         for angle in np.arange(8) * math.pi / 4

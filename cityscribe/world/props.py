@@ -8,7 +8,7 @@ import numpy as np
 
 from cityscribe.world.look import LIGHT_STATES, RGB
 from cityscribe.world.scene import Prop
-from cityscribe.world.shapes import Part, Polygon, Stroke, box_faces, direction, normal_of
+from cityscribe.world.shapes import Polygon, Shape, Stroke, box_faces, direction, normal_of
 
 _POLE: RGB = (96, 100, 104)
 _ORANGE: RGB = (242, 104, 26)
@@ -36,7 +36,7 @@ _DIGITS = {
 }
 
 
-def prop_parts(prop: Prop) -> list[Part]:
+def prop_parts(prop: Prop) -> list[Shape]:
     """The parts of a prop where it stands."""
     return {"traffic light": _traffic_light, "cone": _cone, "barrier": _barrier, "speed sign": _speed_sign}[prop.kind](
         prop
@@ -49,10 +49,10 @@ def _frame(prop: Prop) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return np.array([prop.x, prop.y, 0.0]), face, direction(prop.heading + math.pi / 2), np.array([0.0, 0.0, 1.0])
 
 
-def _traffic_light(prop: Prop) -> list[Part]:
+def _traffic_light(prop: Prop) -> list[Shape]:
     """A pole with a head of three lamps of which one is lit."""
     foot, face, right, up = _frame(prop)
-    parts: list[Part] = [Stroke(np.stack([foot, foot + 3.0 * up]), 0.07, _POLE)]
+    parts: list[Shape] = [Stroke(np.stack([foot, foot + 3.0 * up]), 0.07, _POLE)]
     middle = foot + 3.5 * up
     corners = [middle + a * 0.22 * face + b * 0.24 * right - 0.62 * up for a, b in ((-1, 1), (1, 1), (1, -1), (-1, -1))]
     base = np.stack(corners)
@@ -64,9 +64,9 @@ def _traffic_light(prop: Prop) -> list[Part]:
     return parts
 
 
-def _cone(prop: Prop) -> list[Part]:
+def _cone(prop: Prop) -> list[Shape]:
     foot, _, right, up = _frame(prop)
-    parts: list[Part] = []
+    parts: list[Shape] = []
     square = [foot + 0.22 * (a * right + b * np.cross(right, up)) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
     parts += box_faces(np.stack(square), np.stack(square) + 0.05 * up, _ORANGE)
     for low, high, radius, colour in (
@@ -79,10 +79,10 @@ def _cone(prop: Prop) -> list[Part]:
     return parts
 
 
-def _barrier(prop: Prop) -> list[Part]:
+def _barrier(prop: Prop) -> list[Shape]:
     """A striped board on two feet."""
     foot, face, right, up = _frame(prop)
-    parts: list[Part] = []
+    parts: list[Shape] = []
     for end in (-0.75, 0.75):
         parts.append(Stroke(np.stack([foot + end * right, foot + end * right + 0.95 * up]), 0.035, _POLE))
     stripes = 6
@@ -93,11 +93,11 @@ def _barrier(prop: Prop) -> list[Part]:
     return parts
 
 
-def _speed_sign(prop: Prop) -> list[Part]:
+def _speed_sign(prop: Prop) -> list[Shape]:
     """A round sign with a red ring and a number; its back is grey."""
     foot, face, right, up = _frame(prop)
     middle = foot + 2.3 * up
-    parts: list[Part] = [Stroke(np.stack([foot, foot + 2.0 * up]), 0.045, _POLE)]
+    parts: list[Shape] = [Stroke(np.stack([foot, foot + 2.0 * up]), 0.045, _POLE)]
     parts.append(_disc_face(middle - 0.01 * face, -right, up, 0.42, (130, 132, 134)))
     parts.append(_disc_face(middle, right, up, 0.42, _RED))
     parts.append(_disc_face(middle + 0.01 * face, right, up, 0.33, _WHITE))

@@ -18,7 +18,7 @@ from cityscribe.world.canvas import LIMIT, NEAR, SHIFT, disc, fill, project
 from cityscribe.world.light import Light, light_of
 from cityscribe.world.look import RGB, VEHICLE_COLOURS
 from cityscribe.world.scene import Camera, Scene, Street, VehicleState
-from cityscribe.world.shapes import Disc, Panes, Part, Polygon, Stroke
+from cityscribe.world.shapes import Disc, Panes, Polygon, Shape, Stroke
 from cityscribe.world.solids import Mover, Solid, parts_of, solids
 
 FREE_VIEW = 9.0
@@ -85,7 +85,7 @@ def box_of(state: Mover, camera: Camera) -> tuple[float, float, float, float] | 
     return (x, y, w, h)
 
 
-def _far_to_near(parts: Sequence[Part], camera: Camera) -> list[Part]:
+def _far_to_near(parts: Sequence[Shape], camera: Camera) -> list[Shape]:
     """Limbs cover each other by depth; a face that looks away is covered by the hair."""
     forward = camera.axes[2]
     nearer = [part.nearer if isinstance(part, Stroke) else 0.0 for part in parts]
@@ -96,7 +96,7 @@ def _far_to_near(parts: Sequence[Part], camera: Camera) -> list[Part]:
 # Objects
 
 
-def _draw_parts(image: np.ndarray, parts: Sequence[Part], camera: Camera, light: Light, glow: float) -> None:
+def _draw_parts(image: np.ndarray, parts: Sequence[Shape], camera: Camera, light: Light, glow: float) -> None:
     """Draw the parts of one object in order. `glow` lifts what stands in lamp light."""
     sizes = [len(part.points) for part in parts]
     starts = np.cumsum([0, *sizes[:-1]])

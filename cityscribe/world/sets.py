@@ -22,11 +22,12 @@ import numpy as np
 
 from cityscribe.files import InputError, write_bytes, write_text
 from cityscribe.letters import ASK, listed
+from cityscribe.progress import Progress
 from cityscribe.records import image_block, message, text_block
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import Facts, appearance, facts_at, regulation
 from cityscribe.world.fixtures import Fixture
-from cityscribe.world.jobs import Progress, dump, write_whole
+from cityscribe.world.jobs import dump, write_whole
 from cityscribe.world.pictures import sample_view
 from cityscribe.world.render import box_of
 from cityscribe.world.renderers import RENDERERS

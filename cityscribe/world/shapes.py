@@ -50,7 +50,7 @@ class Panes:
     emits: bool = False
 
 
-Part = Polygon | Stroke | Disc | Panes
+Shape = Polygon | Stroke | Disc | Panes
 
 
 def direction(heading: float) -> np.ndarray:

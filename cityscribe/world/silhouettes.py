@@ -14,7 +14,7 @@ import numpy as np
 from cityscribe.world.canvas import NEAR, SHIFT, project
 from cityscribe.world.render import in_order
 from cityscribe.world.scene import Camera, Scene
-from cityscribe.world.shapes import Disc, Panes, Part, Stroke
+from cityscribe.world.shapes import Disc, Panes, Shape, Stroke
 from cityscribe.world.solids import Solid
 
 
@@ -70,7 +70,7 @@ def visible_share(scene: Scene, camera: Camera, kind: str, index: int) -> float:
     return float(np.count_nonzero((canvas > 0) & (cover == 0)) / whole)
 
 
-def _paint(canvas: np.ndarray, parts: Sequence[Part], camera: Camera) -> None:
+def _paint(canvas: np.ndarray, parts: Sequence[Shape], camera: Camera) -> None:
     """Set to 1 what the parts of one thing cover."""
     for part in parts:
         if isinstance(part, Panes):

@@ -13,7 +13,7 @@ from cityscribe.world.look import ANIMALS, VEHICLES
 from cityscribe.world.people import person_parts
 from cityscribe.world.props import prop_parts
 from cityscribe.world.scene import AnimalState, CyclistState, PersonState, Prop, Scene, VehicleState
-from cityscribe.world.shapes import Part
+from cityscribe.world.shapes import Shape
 from cityscribe.world.vehicles import vehicle_parts
 
 Mover = PersonState | VehicleState | CyclistState | AnimalState | Prop
@@ -39,7 +39,7 @@ class Solid:
         return self.thing.y
 
     @functools.cached_property
-    def parts(self) -> Sequence[Part]:
+    def parts(self) -> Sequence[Shape]:
         """Built when it is first asked for: most of a scene is out of a camera's sight."""
         return self.thing.parts if isinstance(self.thing, Fixture) else parts_of(self.thing, self.lamps_lit)
 
@@ -60,7 +60,7 @@ def solids(scene: Scene, lamps_lit: bool) -> list[Solid]:
     return found
 
 
-def parts_of(state: Mover, lamps_lit: bool = False) -> list[Part]:
+def parts_of(state: Mover, lamps_lit: bool = False) -> list[Shape]:
     """What a road user, an animal or a prop is made of where it is."""
     if isinstance(state, PersonState):
         return person_parts(state)

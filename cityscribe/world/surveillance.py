@@ -18,9 +18,10 @@ import numpy as np
 
 from cityscribe.files import write_text
 from cityscribe.media.video import write_video
+from cityscribe.progress import Progress
 from cityscribe.world.clips import ClipJob, ClipSettings, clip_jobs
 from cityscribe.world.event import sample_event
-from cityscribe.world.jobs import Progress, write_whole
+from cityscribe.world.jobs import write_whole
 from cityscribe.world.renderers import RENDERERS
 from cityscribe.world.rigs import Mast
 

@@ -21,12 +21,13 @@ import numpy as np
 
 from cityscribe.files import write_text
 from cityscribe.media.video import write_video
+from cityscribe.progress import Progress
 from cityscribe.sources.boxes.cvat import cvat_of
 from cityscribe.traffic.scenario import ROLES, Box
 from cityscribe.world.captions import vehicle_caption
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import facts_at
-from cityscribe.world.jobs import Progress, write_whole
+from cityscribe.world.jobs import write_whole
 from cityscribe.world.render import box_of
 from cityscribe.world.renderers import RENDERERS
 from cityscribe.world.rigs import Mast

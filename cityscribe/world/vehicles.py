@@ -9,7 +9,7 @@ import numpy as np
 
 from cityscribe.world.look import RGB, VEHICLE_COLOURS, VEHICLES
 from cityscribe.world.scene import VehicleState
-from cityscribe.world.shapes import Part, Polygon, box_faces, darker, inset
+from cityscribe.world.shapes import Polygon, Shape, box_faces, darker, inset
 
 GLASS: RGB = (52, 64, 76)
 """Of the windows of a vehicle; a renderer may let light through."""
@@ -100,14 +100,14 @@ def _vehicle_arrays(kind: str, colour: str, braking: bool, turning: str, lamps: 
     return np.concatenate([part.points for part in model]), np.array([part.normal for part in model])
 
 
-def vehicle_parts(state: VehicleState, lamps: bool) -> list[Part]:
+def vehicle_parts(state: VehicleState, lamps: bool) -> list[Shape]:
     """The faces of a vehicle where it stands."""
     named = (state.vehicle.kind, state.vehicle.colour, state.braking, state.turning, lamps)
     points, normals = _vehicle_arrays(*named)
     cos, sin = math.cos(state.heading), math.sin(state.heading)
     turn = np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]])
     points = points @ turn + np.array([state.x, state.y, 0.0])
-    parts: list[Part] = []
+    parts: list[Shape] = []
     start = 0
     for part, normal in zip(_vehicle_model(*named), (normals @ turn).tolist(), strict=True):
         stop = start + len(part.points)

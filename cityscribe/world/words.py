@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-Wordings = Mapping[str, tuple[str, ...]]
+WordingsByValue = Mapping[str, tuple[str, ...]]
 
-AGE: Wordings = {
+AGE: WordingsByValue = {
     "child": ("about 10 years old", "around ten years of age", "of primary school age", "still a child"),
     "adult": ("in {his} 30s", "in {his} thirties", "of middle age", "an adult"),
     "elderly": ("in {his} 70s", "in {his} seventies", "of old age", "a senior"),
 }
-CARRIED: Wordings = {
+CARRIED: WordingsByValue = {
     "nothing": ("{He} carries nothing.", "{His} hands are empty.", "{He} does not carry anything."),
     "backpack": (
         "There is a backpack on {his} back.",
@@ -29,7 +29,7 @@ CARRIED: Wordings = {
         "An umbrella is open above {his} head.",
     ),
 }
-POSITION: Wordings = {
+POSITION: WordingsByValue = {
     "front": (
         "directly in front of the vehicle, in the middle of its path",
         "straight ahead of the vehicle",
@@ -61,12 +61,12 @@ POSITION: Wordings = {
         "alongside the vehicle on the right-hand side",
     ),
 }
-DISTANCE: Wordings = {
+DISTANCE: WordingsByValue = {
     "near": ("only a few steps from it", "very near", "within arm's reach or little more", "almost touching distance"),
     "close": ("close to it", "at a short distance", "some metres from it", "some meters off"),
     "far": ("far away from it", "at a long distance", "well away from it", "a good way off"),
 }
-FACING: Wordings = {
+FACING: WordingsByValue = {
     "same": (
         "{His} back is turned to the vehicle and {he} faces the same direction.",
         "{He} is oriented in the vehicle's own direction of travel.",
@@ -88,7 +88,7 @@ FACING: Wordings = {
         "{His} body points across the vehicle's path, from left to right.",
     ),
 }
-GAZE: Wordings = {
+GAZE: WordingsByValue = {
     "vehicle": (
         "{He} watches the vehicle closely and is aware of it.",
         "{His} eyes are on the vehicle.",
@@ -105,7 +105,7 @@ GAZE: Wordings = {
         "{He} stares at a smartphone, probably unaware of the traffic.",
     ),
 }
-MOTION: Wordings = {
+MOTION: WordingsByValue = {
     "standing": (
         "The pedestrian stands still and waits",
         "The pedestrian is stationary",
@@ -131,7 +131,7 @@ MOTION: Wordings = {
         "The pedestrian was knocked down",
     ),
 }
-WEATHER: Wordings = {
+WEATHER: WordingsByValue = {
     "clear": (
         "The weather is clear, without a cloud in the sky.",
         "The sky is clear.",
@@ -157,7 +157,7 @@ WEATHER: Wordings = {
         "Visibility is poor in the mist.",
     ),
 }
-LIGHT: Wordings = {
+LIGHT: WordingsByValue = {
     "bright": ("It is bright daytime", "It is broad daylight", "The brightness is that of day", "It is light"),
     "dim": (
         "The light is dim, as at dusk",
@@ -172,7 +172,7 @@ LIGHT: Wordings = {
         "There is no daylight left",
     ),
 }
-SURFACE: Wordings = {
+SURFACE: WordingsByValue = {
     "dry": ("and the asphalt is dry.", "and the road surface is dry.", "and the ground has no water on it."),
     "wet": (
         "and the wet road surface is slippery.",
@@ -180,7 +180,7 @@ SURFACE: Wordings = {
         "and water stands on the tarmac.",
     ),
 }
-ROAD: Wordings = {
+ROAD: WordingsByValue = {
     "urban road": (
         "The scene is an urban road between tall buildings",
         "This is a city street",
@@ -200,11 +200,11 @@ ROAD: Wordings = {
         "It happens in a parking lot.",
     ),
 }
-SIDEWALKS: Wordings = {
+SIDEWALKS: WordingsByValue = {
     "yes": ("sidewalks on both sides", "pavements left and right", "a sidewalk on either side"),
     "no": ("no sidewalk", "no pavement", "no footpath beside it"),
 }
-TRAFFIC: Wordings = {
+TRAFFIC: WordingsByValue = {
     "light": (
         "The traffic volume is light and hardly another vehicle is around.",
         "There is little traffic.",
@@ -224,7 +224,7 @@ TRAFFIC: Wordings = {
         "Many other vehicles can be seen.",
     ),
 }
-ACTION: Wordings = {
+ACTION: WordingsByValue = {
     "stopped": (
         "The vehicle has stopped and does not move.",
         "The vehicle stands still.",
@@ -256,7 +256,7 @@ ACTION: Wordings = {
         "The vehicle is turning to the right at {speed} km/h.",
     ),
 }
-SEEN_FROM_PEDESTRIAN: Wordings = {
+SEEN_FROM_PEDESTRIAN: WordingsByValue = {
     "front": (
         "It approaches the pedestrian, who is directly in front of it in the middle of its path",
         "The pedestrian is in its path",
@@ -284,7 +284,7 @@ SEEN_FROM_PEDESTRIAN: Wordings = {
     ),
 }
 
-PHRASES: dict[str, tuple[Wordings, ...]] = {
+PHRASES: dict[str, tuple[WordingsByValue, ...]] = {
     "age": (AGE,),
     "carried": (CARRIED,),
     "position": (POSITION, SEEN_FROM_PEDESTRIAN),

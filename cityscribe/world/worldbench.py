@@ -39,7 +39,7 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Accuracy:
+class AttributeAccuracy:
     """Of one attribute."""
 
     about: str
@@ -59,7 +59,7 @@ def majority_values(captions: Iterable[str]) -> Facts:
     return {name: min(values, key=lambda value: (-values[value], value)) for name, values in counts.items()}
 
 
-def attribute_accuracy(pairs: Iterable[tuple[str, str]], majority: Facts) -> list[Accuracy]:
+def attribute_accuracy(pairs: Iterable[tuple[str, str]], majority: Facts) -> list[AttributeAccuracy]:
     """Accuracy by attribute over pairs of a reference and a predicted caption; attributes never stated are left out."""
     read = [(read_caption(reference), read_caption(prediction)) for reference, prediction in pairs]
     rows = []
@@ -75,10 +75,10 @@ def attribute_accuracy(pairs: Iterable[tuple[str, str]], majority: Facts) -> lis
                         [truth == majority.get(name) for truth, _ in told],
                     )
                 ]
-                rows.append(Accuracy(about, name, len(told), *shares))
+                rows.append(AttributeAccuracy(about, name, len(told), *shares))
     return rows
 
 
-def mean_accuracy(rows: list[Accuracy]) -> float:
+def mean_accuracy(rows: list[AttributeAccuracy]) -> float:
     """Every attribute counts the same."""
     return sum(row.right for row in rows) / len(rows)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cityscribe.browse.library import Entry, Library, entry_id
+from cityscribe.browse.library import Library, LibraryEntry, entry_id
 from cityscribe.browse.server import browse
 from cityscribe.files import read_json, write_json
 from cityscribe.project import resolve
@@ -219,7 +219,9 @@ def test_captions_times_and_boxes_are_corrected_on_the_page(page: Page, tmp_path
 
 
 def test_thousands_of_entries_are_a_few_rows_at_a_time(page: Page) -> None:
-    entries = tuple(Entry(f"train-e{n}", f"e{n}", "train", "internal", 1, True, 0, None, f"e{n}") for n in range(5000))
+    entries = tuple(
+        LibraryEntry(f"train-e{n}", f"e{n}", "train", "internal", 1, True, 0, None, f"e{n}") for n in range(5000)
+    )
     library = Library("many", "scenarios", resolve({"data": {"path": "data"}}), entries)
     opened(page, served_here(library))
     assert page.run("document.querySelector('#count').textContent") == "5,000 scenarios"

@@ -8,12 +8,12 @@ import string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cityscribe.browse.library import Entry, Library
+from cityscribe.browse.library import Library, LibraryEntry
 from cityscribe.browse.search import find, snippet, terms_of
 from tests.browse.made import ASKED, BARE, BOXED
 
 
-def names(entries: list[Entry]) -> set[str]:
+def names(entries: list[LibraryEntry]) -> set[str]:
     return {entry.name for entry in entries}
 
 
@@ -40,7 +40,8 @@ def test_filters_and_orders(of_run: Library) -> None:
 def test_worst_first_is_best_first_turned_round() -> None:
     rng = random.Random(0)
     entries = [
-        Entry(f"e{n}", f"e{n}", "val", "internal", 1, True, 0, rng.random() if n % 3 else None, "") for n in range(30)
+        LibraryEntry(f"e{n}", f"e{n}", "val", "internal", 1, True, 0, rng.random() if n % 3 else None, "")
+        for n in range(30)
     ]
     worst, best = (
         [entry.points for entry in find(entries, order=order) if entry.points is not None]

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cityscribe.describe.gallery import to_html
-from cityscribe.describe.rows import Described, Row, of_entry, to_csv, to_entry
+from cityscribe.describe.rows import Described, DescribedRow, of_entry, to_csv, to_entry
 from tests.inert import EVIL, assert_inert
 from tests.serve.chromium import CHROMIUM, browser
 
@@ -18,7 +18,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("gallery")
     Image.new("RGB", (64, 36), "teal").save(folder / "0.jpg")
     rows = [
-        Row(
+        DescribedRow(
             "a.mp4",
             "overhead",
             1,
@@ -29,8 +29,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
             {"pedestrian": _seen(0.4), "vehicle": _seen(0.9)},
             picture="0.jpg",
         ),
-        Row("b.mp4", "overhead", 1, 0.0, 5.0, "", 2.5, {"pedestrian": _none(), "vehicle": _seen(0.2)}, picture="0.jpg"),
-        Row("c.mp4", problem=f"cannot be read: {EVIL}"),
+        DescribedRow(
+            "b.mp4", "overhead", 1, 0.0, 5.0, "", 2.5, {"pedestrian": _none(), "vehicle": _seen(0.2)}, picture="0.jpg"
+        ),
+        DescribedRow("c.mp4", problem=f"cannot be read: {EVIL}"),
     ]
     assert [of_entry(to_entry(row)) for row in rows] == rows
     assert EVIL.replace('"', '""') in to_csv(rows)
@@ -38,8 +40,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "index.html"
 
 
-def _row(clip: str, users: dict[str, Described]) -> Row:
-    return Row(clip, "overhead", 1, 0.0, 5.0, "", 2.5, users, picture="0.jpg")
+def _row(clip: str, users: dict[str, Described]) -> DescribedRow:
+    return DescribedRow(clip, "overhead", 1, 0.0, 5.0, "", 2.5, users, picture="0.jpg")
 
 
 def _seen(confidence: float) -> Described:

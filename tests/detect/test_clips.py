@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from cityscribe.cli import app
 from cityscribe.detect import clips
-from cityscribe.detect.clips import Options, detect_clips, join, write_boxes
+from cityscribe.detect.clips import DetectOptions, detect_clips, join, write_boxes
 from cityscribe.detect.detector import Detection, load_detector
 from cityscribe.media.video import frame_index, probe, write_video
 from cityscribe.prepare.views import with_boxes
@@ -72,7 +72,7 @@ def test_boxes_in_are_boxes_out(data: Path, every: int) -> None:
     scenarios, _ = read_wts(data)
     for scenario in scenarios:
         for view in scenario.views:
-            tracks = join(sightings(every), view, probe(view.video).fps, Options(every=every))
+            tracks = join(sightings(every), view, probe(view.video).fps, DetectOptions(every=every))
             write_boxes(scenario, view, tracks, data)
     again, problems = read_wts(data)
     assert problems == []
@@ -101,7 +101,7 @@ def test_a_stopped_run_goes_on_and_ends_as_one_that_was_not(
     folder = tiny_detector("rt_detr")
     detector = load_detector(folder)
     scenarios, _ = read_wts(data)
-    options = Options(threshold=0.05, batch=3)  # random weights are sure of nothing
+    options = DetectOptions(threshold=0.05, batch=3)  # random weights are sure of nothing
     whole = detect_clips(scenarios, detector, str(folder), tmp_path / "whole", options)
     assert any(line["boxes"] for line in whole)
 
@@ -128,7 +128,7 @@ def test_stopped_after_every_file_operation_it_ends_as_if_never_stopped(
     """What a kill leaves behind each rename and each forced write, and behind a torn line of the journal."""
     scenarios, _ = read_wts(data)
     monkeypatch.setattr(clips, "look_through", lambda view, detector, options: sightings(options.every))
-    whole = detect_clips(scenarios, None, "detector", tmp_path / "whole", Options())
+    whole = detect_clips(scenarios, None, "detector", tmp_path / "whole", DetectOptions())
     left = 0
     real = {name: getattr(os, name) for name in ("replace", "fsync")}
 
@@ -148,7 +148,7 @@ def test_stopped_after_every_file_operation_it_ends_as_if_never_stopped(
     for last in range(40):
         out, left = tmp_path / f"out{last}", last
         try:
-            detect_clips(scenarios, None, "detector", out, Options())
+            detect_clips(scenarios, None, "detector", out, DetectOptions())
         except KeyboardInterrupt:
             stopped += 1
         else:
@@ -157,7 +157,7 @@ def test_stopped_after_every_file_operation_it_ends_as_if_never_stopped(
         if journal.exists() and journal.read_bytes().count(b"\n") <= len(whole):
             journal.write_bytes(journal.read_bytes() + b'{"split": "tra')
         left = 1000
-        assert detect_clips(scenarios, None, "detector", out, Options()) == whole
+        assert detect_clips(scenarios, None, "detector", out, DetectOptions()) == whole
         assert _files(out) == _files(tmp_path / "whole")
     assert stopped > 8
 
@@ -169,7 +169,7 @@ def _files(folder: Path) -> dict[str, bytes]:
 def test_a_broken_video_costs_only_itself(data: Path, tiny_detector: Callable[[str], Path], tmp_path: Path) -> None:
     (data / "external" / "BDD_PC_5K" / "videos" / "train" / f"{CLIP}.mp4").write_bytes(b"nothing")
     folder = tiny_detector("yolos")
-    lines = detect_clips(read_wts(data)[0], load_detector(folder), str(folder), tmp_path / "out", Options())
+    lines = detect_clips(read_wts(data)[0], load_detector(folder), str(folder), tmp_path / "out", DetectOptions())
     assert [line["scenario"] for line in lines if "why" in line] == [CLIP]
     assert len(lines) == 4
 
@@ -180,9 +180,9 @@ def test_views_that_have_boxes_are_left_alone_unless_all_are_wanted(
     tree.add_boxes(data, EVENT, "overhead", f"{EVENT}_Camera1_0", "pedestrian", [tree.box(3)])
     folder = tiny_detector("yolos")
     detector, scenarios = load_detector(folder), read_wts(data)[0]
-    told = detect_clips(scenarios, detector, str(folder), tmp_path / "some", Options())
+    told = detect_clips(scenarios, detector, str(folder), tmp_path / "some", DetectOptions())
     assert len(told) == 3
-    assert len(detect_clips(scenarios, detector, str(folder), tmp_path / "all", Options(all_views=True))) == 4
+    assert len(detect_clips(scenarios, detector, str(folder), tmp_path / "all", DetectOptions(all_views=True))) == 4
 
 
 def test_the_command_writes_into_the_data_set(data: Path, tiny_detector: Callable[[str], Path]) -> None:

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from cityscribe.files import InputError
-from cityscribe.llm import Client, NoReplyError, Reply, Sampling
+from cityscribe.llm import Client, NoReplyError, Reply, ReplySampling
 from cityscribe.llm.local import LocalModel
 from cityscribe.llm.settings import LocalSettings
 from cityscribe.prepare.labeller import label_captions
 from tests.llm.real_model import smollm2
 from tests.llm.test_client import chats, whole
 
-SHORT = Sampling(max_tokens=6)
+SHORT = ReplySampling(max_tokens=6)
 CAPITALS = chats("What is the capital of France? One word.", "What is the capital of Japan, in one word, please?")
 
 
@@ -38,7 +38,7 @@ def test_several_chats_at_once_are_answered_as_plain_generate_answers_each(model
 def test_a_drawn_reply_depends_on_its_seed_alone(model: LocalModel) -> None:
     def drawn(seed: int, *asked: int) -> list[str]:
         torch.manual_seed(len(asked))
-        replies = model.answer([CAPITALS[n] for n in asked], Sampling(temperature=1.5, max_tokens=3, seed=seed))
+        replies = model.answer([CAPITALS[n] for n in asked], ReplySampling(temperature=1.5, max_tokens=3, seed=seed))
         return [reply.text for reply in replies if isinstance(reply, Reply)]
 
     both = drawn(1, 0, 1)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cityscribe.files import InputError
-from cityscribe.llm import Client, Sampling
+from cityscribe.llm import Client, ReplySampling
 from cityscribe.llm.server import ServerModel
 from tests.llm.chat_server import Handler, chat_server, endless, replying
 from tests.llm.test_client import chats, whole
@@ -20,7 +20,9 @@ def test_requests_carry_the_sampling_and_what_may_pass_is_tried_again() -> None:
     with chat_server(str.upper) as server:
         server.faults = {0: 429, 2: 408}
         model = ServerModel(server.url, "m", concurrency=1, tries=3)
-        found = Client(model).ask(chats("a", "b"), Sampling(temperature=0.5, max_tokens=7, seed=3, stop=("x",)), whole)
+        found = Client(model).ask(
+            chats("a", "b"), ReplySampling(temperature=0.5, max_tokens=7, seed=3, stop=("x",)), whole
+        )
         assert (found.values, found.answered_as, len(server.asked)) == (["A", "B"], ("judge-2026",), 4)
         body = {key: server.asked[0][key] for key in ("model", "temperature", "max_tokens", "seed", "stop")}
         assert body == {"model": "m", "temperature": 0.5, "max_tokens": 7, "seed": 3, "stop": ["x"]}
@@ -47,7 +49,7 @@ def test_what_is_no_reply_is_an_error_that_names_the_server(write: Callable[[Han
     with chat_server(str) as server:
         server.write = write
         with pytest.raises(InputError, match=rf"{server.url} \(m\): .*(no chat completion|without a choice)"):
-            Client(ServerModel(server.url, "m", tries=1)).ask(chats("a"), Sampling(), whole)
+            Client(ServerModel(server.url, "m", tries=1)).ask(chats("a"), ReplySampling(), whole)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +65,7 @@ def test_a_dripping_or_silent_reply_ends_at_the_deadline(write: Any) -> None:
         server.write = write
         began = time.monotonic()
         with pytest.raises(InputError, match=r"no answer after 1 tries: .*(timed out|whole reply|time)"):
-            Client(ServerModel(server.url, "m", tries=1, timeout_s=0.5)).ask(chats("a"), Sampling(), whole)
+            Client(ServerModel(server.url, "m", tries=1, timeout_s=0.5)).ask(chats("a"), ReplySampling(), whole)
         assert time.monotonic() - began < 2.5
 
 
@@ -82,7 +84,7 @@ def test_a_reply_without_end_is_cut_at_the_limit(write: Any) -> None:
         server.write = write
         model = ServerModel(server.url, "m", tries=1, timeout_s=20, max_reply_kb=256)
         with pytest.raises(InputError, match="a reply of more than 262144 bytes"):
-            Client(model).ask(chats("a"), Sampling(), whole)
+            Client(model).ask(chats("a"), ReplySampling(), whole)
 
 
 def test_a_packed_reply_is_unpacked_and_read() -> None:
@@ -98,13 +100,13 @@ def test_a_packed_reply_is_unpacked_and_read() -> None:
     with chat_server(str) as server:
         server.write = packed
         with pytest.raises(InputError, match="no chat completion"):  # half of a surrogate pair is no text
-            Client(ServerModel(server.url, "m", tries=1)).ask(chats("a"), Sampling(), whole)
+            Client(ServerModel(server.url, "m", tries=1)).ask(chats("a"), ReplySampling(), whole)
 
 
 def test_half_of_a_surrogate_pair_is_refused_by_name_and_harms_no_other() -> None:
     with chat_server(str.upper) as server:
         found = Client(ServerModel(server.url, "m", tries=1)).ask(
-            chats("a", "\ud800", "b"), Sampling(), whole, skip_unanswered=True
+            chats("a", "\ud800", "b"), ReplySampling(), whole, skip_unanswered=True
         )
         assert (found.values, found.unanswered) == (["A", None, "B"], 1)
 
@@ -112,4 +114,4 @@ def test_half_of_a_surrogate_pair_is_refused_by_name_and_harms_no_other() -> Non
 def test_an_address_that_cannot_be_one_is_an_error() -> None:
     for url in ("http://[::1", "nonsense", "http://127.0.0.1:9/v1"):
         with pytest.raises(InputError, match=r"is no address|no answer after 1 tries"):
-            Client(ServerModel(url, "m", tries=1)).ask(chats("a"), Sampling(), whole)
+            Client(ServerModel(url, "m", tries=1)).ask(chats("a"), ReplySampling(), whole)

@@ -9,7 +9,7 @@ import torch
 
 from cityscribe.engine.plain import reason_against
 from cityscribe.models.load import load_model
-from cityscribe.train.rules import tree_attention
+from cityscribe.train.tree_attention import tree_attention
 from tests.tiny_models import FAMILIES
 
 DOCS = Path(__file__).parents[2] / "docs" / "models.md"

@@ -13,7 +13,7 @@ import torch
 from cityscribe.files import InputError
 from cityscribe.models.load import load_model
 from cityscribe.models.parts import connector, named_parts, parameter_groups, parameters_of
-from cityscribe.models.settings import LoraSettings, ModelSettings, Part
+from cityscribe.models.settings import LoraSettings, ModelPart, ModelSettings
 from cityscribe.models.tuning.prepare import prepare_tuning
 from tests.tiny_models import FAMILIES
 
@@ -25,7 +25,7 @@ def test_every_parameter_has_one_part_that_settings_can_name(family: str, tiny: 
     model = load_model(tiny(family), dtype=torch.float32)
     parts = dict(named_parts(model))
     assert sorted(map(id, chain(*parts.values()))) == sorted(map(id, model.parameters()))
-    assert parts.keys() - {"other"} == set(get_args(Part))
+    assert parts.keys() - {"other"} == set(get_args(ModelPart))
     assert len(parts["other"]) == (family in ("llava-next", "llava-onevision")), "the end of a row of tiles"
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cityscribe.files import InputError, write_json, write_text
-from cityscribe.pipeline import STAGES, Plan, Progress, Step
+from cityscribe.pipeline import STAGES, Plan, Step, StepProgress
 from cityscribe.pipeline.digests import Digests
 from cityscribe.pipeline.stamps import Stamp, stamp_of, state_of
 from cityscribe.project import Settings, resolve
@@ -213,7 +213,7 @@ def test_what_is_missing_or_edited_is_made_again_and_said(copy: Settings, damage
 def tally() -> Iterator[None]:
     """A stage of one's own, in one line."""
 
-    def make(plan: Plan, made_from: str, progress: Progress) -> None:
+    def make(plan: Plan, made_from: str, progress: StepProgress) -> None:
         samples = len(list((plan.folder / "prepared").glob("*.parquet")))
         write_text(plan.folder / "tally.txt", f"{samples} splits, seed {plan.settings.seed}\n")
 

@@ -9,7 +9,7 @@ import pytest
 
 from cityscribe.engine.local import LocalEngine
 from cityscribe.engine.request import Answer, Listener, Request
-from cityscribe.predict.sequential import ORDERS, Scene, ask
+from cityscribe.predict.sequential import ORDERS, AskedScene, ask
 from cityscribe.records import image_block, message, text_block, text_of
 from tests.engine.test_local import answers_of, engine_of
 from tests.models.test_load import picture
@@ -36,15 +36,15 @@ def engine(tiny: Checkpoint) -> Recording:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Scene:
+def scene(tmp_path: Path) -> AskedScene:
     images = (tmp_path / "local.png", tmp_path / "global.png")
     for number, path in enumerate(images):
         picture(number).save(path)
-    return Scene(images, QUESTIONS)
+    return AskedScene(images, QUESTIONS)
 
 
 @pytest.mark.parametrize("first", ["vehicle", "pedestrian"])
-def test_the_second_question_follows_the_first_answer(first: str, engine: Recording, scene: Scene) -> None:
+def test_the_second_question_follows_the_first_answer(first: str, engine: Recording, scene: AskedScene) -> None:
     second = "pedestrian" if first == "vehicle" else "vehicle"
     (answers,) = ask(engine, [scene], f"{first}-{second}", ASKING)
     opening = message("user", image_block(), image_block(), text_block(QUESTIONS[first]))
@@ -56,7 +56,7 @@ def test_the_second_question_follows_the_first_answer(first: str, engine: Record
     assert [answers[second]] == answers_of(engine, [Request((opening, said, again), scene.images, max_tokens=5)])
 
 
-def test_independent_questions_know_nothing_of_each_other(engine: Recording, scene: Scene) -> None:
+def test_independent_questions_know_nothing_of_each_other(engine: Recording, scene: AskedScene) -> None:
     (answers,) = ask(engine, [scene], "independent", ASKING)
     asked = engine.__dict__["asked"]
     assert [[text_of(entry) for entry in request.messages] for request in asked] == [
@@ -64,14 +64,16 @@ def test_independent_questions_know_nothing_of_each_other(engine: Recording, sce
         [QUESTIONS["pedestrian"]],
     ]
     assert all(len(request.media) == 2 for request in asked)
-    (alone,) = ask(engine, [Scene(scene.images, {"pedestrian": QUESTIONS["pedestrian"]})], "vehicle-pedestrian", ASKING)
+    (alone,) = ask(
+        engine, [AskedScene(scene.images, {"pedestrian": QUESTIONS["pedestrian"]})], "vehicle-pedestrian", ASKING
+    )
     assert alone == {"pedestrian": answers["pedestrian"]}
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_scenes_do_not_mix(order: str, engine: Recording, scene: Scene) -> None:
-    blind = Scene((), {"vehicle": "Describe the vehicle.", "pedestrian": "Who walks?"})
-    one_role = Scene(scene.images[:1], {"pedestrian": "Who?"})
+def test_scenes_do_not_mix(order: str, engine: Recording, scene: AskedScene) -> None:
+    blind = AskedScene((), {"vehicle": "Describe the vehicle.", "pedestrian": "Who walks?"})
+    one_role = AskedScene(scene.images[:1], {"pedestrian": "Who?"})
     together = ask(engine, [scene, blind, one_role], order, ASKING)
     assert together == [ask(engine, [each], order, ASKING)[0] for each in (scene, blind, one_role)]
     assert set(together[2]) == {"pedestrian"}

@@ -5,8 +5,14 @@ from dataclasses import replace
 import pytest
 
 from cityscribe.prepare.labeller import label_by_rules
-from cityscribe.prepare.pictures import Picture
-from cityscribe.prepare.samples import Group, caption_of, evaluation_samples, possible_short_questions, training_samples
+from cityscribe.prepare.pictures import PhasePictures
+from cityscribe.prepare.samples import (
+    ViewPhase,
+    caption_of,
+    evaluation_samples,
+    possible_short_questions,
+    training_samples,
+)
 from cityscribe.records import text_of
 from cityscribe.traffic.prompts import load_prompts
 from cityscribe.traffic.scenario import ROLES
@@ -14,12 +20,12 @@ from cityscribe.traffic.sentences import split_sentences
 from tests.prepare.made import CAPTIONS, phases, scenario, view
 
 PROMPTS = load_prompts(None)
-PICTURE = Picture(3, ("images/l.jpg", "images/g.jpg"), ("pedestrian", "vehicle"), "")
+PICTURE = PhasePictures(3, ("images/l.jpg", "images/g.jpg"), ("pedestrian", "vehicle"), "")
 
 
 def group(captions=CAPTIONS, kind="overhead", split="train"):
     shown = view("cam", kind=kind)
-    return Group(scenario("event", shown, split=split), shown, phases([3], captions)[0], PICTURE)
+    return ViewPhase(scenario("event", shown, split=split), shown, phases([3], captions)[0], PICTURE)
 
 
 def short(of):

@@ -8,7 +8,7 @@ from statistics import fmean, quantiles
 import pytest
 
 from cityscribe.report.bootstrap import paired_interval, score
-from cityscribe.report.run_files import Metrics, SegmentKey
+from cityscribe.report.run_files import CaptionMetrics, SegmentKey
 from cityscribe.traffic.scenario import ROLES
 
 CASE = Path(__file__).parents[1] / "conformance" / "wts-score"
@@ -40,7 +40,7 @@ def test_score_is_that_of_the_official_evaluator_also_where_segments_are_missing
     points = {}
     for key, metrics in expected["segments"].items():
         scenario, phase, role = key.rsplit("/", 2)
-        points[scenario, int(phase), role] = Metrics.model_validate(metrics).score()
+        points[scenario, int(phase), role] = CaptionMetrics.model_validate(metrics).score()
     assert len(points) < len(domains), "the case has missing segments"
     assert score(points, domains) == pytest.approx(expected["total"]["score"], abs=1e-9)
 

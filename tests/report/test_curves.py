@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cityscribe.report.curves import HEIGHT, MOST_POINTS, WIDTH, Line, line_chart, log_ticks, moving_mean, ticks
+from cityscribe.report.curves import HEIGHT, MOST_POINTS, WIDTH, ChartLine, line_chart, log_ticks, moving_mean, ticks
 
 values = st.floats(min_value=1e-9, max_value=1e9)
 
@@ -15,7 +15,7 @@ def points(polyline: ET.Element) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in pairs]
 
 
-def chart(*lines: Line, smooth: bool = False) -> ET.Element:
+def chart(*lines: ChartLine, smooth: bool = False) -> ET.Element:
     return ET.fromstring(line_chart("Loss", lines, "step", "loss (nats)", smooth=smooth))
 
 
@@ -48,7 +48,7 @@ def test_moving_mean_keeps_a_straight_line() -> None:
 
 
 def test_a_falling_curve_falls_on_the_page_and_stays_in_its_frame() -> None:
-    svg = chart(Line("tuned", 0, [1, 2, 3, 4], [4.0, 2.0, 1.0, 0.5]))
+    svg = chart(ChartLine("tuned", 0, [1, 2, 3, 4], [4.0, 2.0, 1.0, 0.5]))
     (line,) = svg.iter("polyline")
     xs, ys = zip(*points(line), strict=True)
     assert list(xs) == sorted(xs)
@@ -60,7 +60,7 @@ def test_a_falling_curve_falls_on_the_page_and_stays_in_its_frame() -> None:
 
 
 def test_axes_are_named_and_the_chart_is_told_in_words() -> None:
-    svg = chart(Line("tuned", 0, [1, 9], [2.0, 0.25]), Line("blind", 2, [1, 9], [2.5, 1.0]))
+    svg = chart(ChartLine("tuned", 0, [1, 9], [2.0, 0.25]), ChartLine("blind", 2, [1, 9], [2.5, 1.0]))
     assert {"step", "loss (nats)"} <= {text.text for text in svg.iter("text")}
     assert svg.attrib["aria-label"] == "Loss: tuned from 2 to 0.25 at 9; blind from 2.5 to 1 at 9"
     assert [line.attrib["class"] for line in svg.iter("polyline")] == ["line m0", "line m2"]
@@ -68,18 +68,18 @@ def test_axes_are_named_and_the_chart_is_told_in_words() -> None:
 
 def test_a_long_noisy_curve_is_thinned_and_drawn_twice() -> None:
     steps = list(range(1, 5001))
-    svg = chart(Line("tuned", 0, steps, [1 / step + step % 2 for step in steps]), smooth=True)
+    svg = chart(ChartLine("tuned", 0, steps, [1 / step + step % 2 for step in steps]), smooth=True)
     pale, strong = (points(line) for line in svg.iter("polyline"))
     assert len(pale) == len(strong) <= MOST_POINTS
 
 
 def test_one_point_and_zeros_are_drawn() -> None:
-    (line,) = chart(Line("tuned", 0, [1], [0.0])).iter("polyline")
+    (line,) = chart(ChartLine("tuned", 0, [1], [0.0])).iter("polyline")
     assert len(points(line)) == 2
 
 
 def test_a_name_cannot_leave_its_attribute() -> None:
-    svg = chart(Line('"><script>alert(1)</script>', 0, [1], [1.0]))
+    svg = chart(ChartLine('"><script>alert(1)</script>', 0, [1], [1.0]))
     assert not list(svg.iter("script"))
 
 
@@ -93,7 +93,7 @@ def test_log_ticks_enclose_the_values_and_are_few(low: float, factor: float) -> 
 
 
 def test_on_a_log_axis_equal_factors_are_equally_far_and_the_floors_are_named_apart() -> None:
-    lines = (Line("tuned", 0, [1, 2, 3], [4.0, 2.0, 1.0]), Line("blind", 1, [1, 2, 3], [4.0, 2.0, 1.01]))
+    lines = (ChartLine("tuned", 0, [1, 2, 3], [4.0, 2.0, 1.0]), ChartLine("blind", 1, [1, 2, 3], [4.0, 2.0, 1.01]))
     svg = ET.fromstring(line_chart("Loss", lines, "step", "loss", smooth=False, log=True))
     ys = [y for _, y in points(next(svg.iter("polyline")))]
     assert abs((ys[1] - ys[0]) - (ys[2] - ys[1])) < 0.02
@@ -106,6 +106,6 @@ def test_on_a_log_axis_equal_factors_are_equally_far_and_the_floors_are_named_ap
 
 def test_a_loss_of_nothing_has_no_log_axis() -> None:
     svg = ET.fromstring(
-        line_chart("Loss", [Line("tuned", 0, [1, 2], [0.0, 0.0])], "step", "loss", smooth=True, log=True)
+        line_chart("Loss", [ChartLine("tuned", 0, [1, 2], [0.0, 0.0])], "step", "loss", smooth=True, log=True)
     )
     assert not [text for text in svg.iter("text") if "floor-value" in text.get("class", "")]

@@ -3,18 +3,18 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cityscribe.report.differences import MOST_TOKENS, TOKEN, Span, compare
+from cityscribe.report.differences import MOST_TOKENS, TOKEN, TextSpan, compare
 
 vocabulary = st.sampled_from(["the", "The", "car", "red", ".", ",", "mid-30s", "\n", "é"])
 words = st.lists(vocabulary, max_size=25).map(" ".join)
 texts = st.one_of(words, st.text(max_size=60))
 
 
-def join(spans: list[Span]) -> str:
+def join(spans: list[TextSpan]) -> str:
     return "".join(span.text for span in spans)
 
 
-def tokens_that_agree(spans: list[Span]) -> list[str]:
+def tokens_that_agree(spans: list[TextSpan]) -> list[str]:
     return [token.casefold() for span in spans if not span.differs for token in TOKEN.findall(span.text)]
 
 
@@ -57,9 +57,9 @@ def test_a_missing_sentence_that_begins_like_its_neighbour_is_marked_whole() -> 
 
 def test_empty_texts() -> None:
     assert compare("", "") == ([], [])
-    assert compare("a car", "") == ([Span("a car", True)], [])
+    assert compare("a car", "") == ([TextSpan("a car", True)], [])
 
 
 def test_texts_too_long_to_compare_come_back_whole() -> None:
     text = "the " * (MOST_TOKENS + 1)
-    assert compare(text, "a") == ([Span(text, False)], [Span("a", False)])
+    assert compare(text, "a") == ([TextSpan(text, False)], [TextSpan("a", False)])

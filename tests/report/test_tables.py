@@ -7,7 +7,7 @@ from statistics import fmean
 
 import pytest
 
-from cityscribe.report.run_files import Run, Scores, Skipped, read_run
+from cityscribe.report.run_files import Run, Scores, SkippedEntry, read_run
 from cityscribe.report.tables import (
     headline,
     reference_domains,
@@ -106,8 +106,8 @@ def test_a_score_that_the_segments_do_not_explain_is_noticed(run: Run) -> None:
 
 
 def test_skipped_things_are_grouped_by_what_does_not_vary() -> None:
-    def skip(why: str, **fields: object) -> Skipped:
-        return Skipped.model_validate({"split": "train", "scenario": "a", "what": "phase", "why": why, **fields})
+    def skip(why: str, **fields: object) -> SkippedEntry:
+        return SkippedEntry.model_validate({"split": "train", "scenario": "a", "what": "phase", "why": why, **fields})
 
     groups = skip_groups(
         [skip("no boxes", view="v", phase=2, role="vehicle")]

@@ -23,7 +23,7 @@ import uvicorn
 from cityscribe.files import InputError
 from cityscribe.serve.connections import bounded, most_connections
 from cityscribe.serve.log import REPEATS, _Seldom
-from cityscribe.serve.metrics import Metrics
+from cityscribe.serve.metrics import ServiceMetrics
 from cityscribe.serve.server import listening
 from cityscribe.serve.workplace import workplace
 
@@ -40,7 +40,7 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 def served(most: int, head_s: float, stalled_s: float = 60.0) -> Iterator[tuple[str, int]]:
     """A server in a thread, with limits on its connections."""
     with listening("127.0.0.1", 0) as sock:
-        limits = bounded(most, head_s, stalled_s, Metrics())
+        limits = bounded(most, head_s, stalled_s, ServiceMetrics())
         config = uvicorn.Config(app, http=limits, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([sock])))

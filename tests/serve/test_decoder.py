@@ -20,7 +20,7 @@ from cityscribe.serve.chat_media import decode, receive
 from cityscribe.serve.chat_request import ChatRequest
 from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.decoding import decode_frames, decode_image, measure_frames
-from cityscribe.serve.metrics import Metrics
+from cityscribe.serve.metrics import ServiceMetrics
 from cityscribe.serve.refusal import Refusal
 from cityscribe.serve.settings import ServeSettings
 from tests.media.numbered_video import number_of
@@ -49,7 +49,7 @@ def take_memory() -> int:
 
 def with_decoder(work: Callable[[Decoder], Any], **settings: Any) -> Any:
     async def run() -> Any:
-        decoder = Decoder(ServeSettings(**settings), Metrics())
+        decoder = Decoder(ServeSettings(**settings), ServiceMetrics())
         try:
             return await work(decoder)
         finally:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cityscribe.serve.guard import Guard
-from cityscribe.serve.metrics import Metrics
+from cityscribe.serve.metrics import ServiceMetrics
 from cityscribe.serve.settings import ServeSettings
 
 TOKEN = "a-token-of-the-service"
@@ -47,7 +47,7 @@ def status_of(
         sent.append(message)
 
     settings = ServeSettings(host=listens, max_body_mb=1, max_upload_mb=2, receive_timeout_s=0.2, queue=3)
-    guard = Guard(app, settings, token, Metrics(), lambda: stopping, admitted)
+    guard = Guard(app, settings, token, ServiceMetrics(), lambda: stopping, admitted)
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": method, "path": path, "headers": raw}
     try:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from cityscribe.serve.metrics import COUNTERS, Metrics
+from cityscribe.serve.metrics import COUNTERS, ServiceMetrics
 
 
 def test_counts_add_up_and_a_scraper_reads_them() -> None:
-    metrics = Metrics()
+    metrics = ServiceMetrics()
     for seconds, status in ((0.01, "200"), (0.2, "200"), (300.0, "503")):
         metrics.count("cityscribe_requests_total", route="/v1/models", status=status)
         metrics.took("/v1/models", seconds)

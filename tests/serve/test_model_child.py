@@ -20,7 +20,7 @@ from cityscribe.engine.local import LocalEngine
 from cityscribe.engine.request import Request, Sampling
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.records import image_block, message, text_block
-from cityscribe.serve.model_child import Asked, Piece, Refused, Said, answer_batch
+from cityscribe.serve.model_child import Finished, NumberedRequest, Piece, RequestRefused, answer_batch
 from tests.serve.running import picture
 
 
@@ -63,13 +63,16 @@ def kept(checkpoint: Path, folder: Path) -> dict[str, int]:
             grammar = one_of(["left", "right"]) if n == 1 else ""
             sampling = Sampling(temperature=float(n == 2))
             request = Request(messages, (path,), 5, sampling, stop=("never said",), grammar=grammar)
-            asked.append(Asked(3 * number + n, request))
+            asked.append(NumberedRequest(3 * number + n, request))
         nothing = message("user", text_block(f"a {special} of nothing"))
-        asked.append(Asked(-number, Request((nothing,), max_tokens=5)))
+        asked.append(NumberedRequest(-number, Request((nothing,), max_tokens=5)))
         what = message("user", text_block("what?"))
-        asked.append(Asked(-1000 - number, Request((what,), max_tokens=5, grammar="start: /(")))
+        asked.append(NumberedRequest(-1000 - number, Request((what,), max_tokens=5, grammar="start: /(")))
         answer_batch(cast(Connection, pipe), engine, asked)
-        assert Counter(type(event) for event in pipe.said if not hasattr(event, "text")) == {Said: 3, Refused: 2}
+        assert Counter(type(event) for event in pipe.said if not hasattr(event, "text")) == {
+            Finished: 3,
+            RequestRefused: 2,
+        }
 
     for number in range(1, 4):
         round_of(number)
@@ -110,12 +113,12 @@ def test_draws_come_from_the_likeliest_tokens_that_make_up_top_p(
     assert text(sampling=Sampling(temperature=2.0, seed=1)) != greedy
 
 
-def asked(id_: int, **options: Any) -> Asked:
+def asked(id_: int, **options: Any) -> NumberedRequest:
     messages = (message("user", image_block(), text_block(f"where is {id_}?")),)
-    return Asked(id_, Request(messages, (Path("picture.png"),), 12, **options))
+    return NumberedRequest(id_, Request(messages, (Path("picture.png"),), 12, **options))
 
 
-def answered(checkpoint: Path, folder: Path, pipe: Pipe, *batch: Asked) -> list[Said]:
+def answered(checkpoint: Path, folder: Path, pipe: Pipe, *batch: NumberedRequest) -> list[Finished]:
     """How the answers of a model end that has no token to end with."""
     picture(0).save(folder / "picture.png")
     model = load_model(checkpoint, dtype=torch.float32)
@@ -123,6 +126,8 @@ def answered(checkpoint: Path, folder: Path, pipe: Pipe, *batch: Asked) -> list[
     engine.ends = [len(engine.processor.tokenizer) - 1]
     model.get_output_embeddings().weight.data[engine.ends[0]] = 0.0
     media = (folder / "picture.png",)
-    answer_batch(cast(Connection, pipe), engine, [Asked(each.id, replace(each.request, media=media)) for each in batch])
-    assert not [event for event in pipe.said if isinstance(event, Refused)]
-    return [event for event in pipe.said if isinstance(event, Said)]
+    answer_batch(
+        cast(Connection, pipe), engine, [NumberedRequest(each.id, replace(each.request, media=media)) for each in batch]
+    )
+    assert not [event for event in pipe.said if isinstance(event, RequestRefused)]
+    return [event for event in pipe.said if isinstance(event, Finished)]

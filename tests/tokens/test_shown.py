@@ -30,8 +30,8 @@ from cityscribe.tokens.encode import Encoder
 from cityscribe.tokens.shown import read_media
 from cityscribe.train.exact import check_tree
 from cityscribe.train.groups import plan_groups
-from cityscribe.train.rules import tree_attention
 from cityscribe.train.settings import TrainSettings
+from cityscribe.train.tree_attention import tree_attention
 from tests.media.numbered_video import number_of, numbered_frame
 
 Load = Callable[[str], tuple[PreTrainedModel, ProcessorMixin]]

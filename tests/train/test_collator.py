@@ -17,8 +17,8 @@ from cityscribe.tokens.media import join_media
 from cityscribe.train import tokenised
 from cityscribe.train.collator import Collator, chunk_rows
 from cityscribe.train.groups import plan_groups
-from cityscribe.train.rules import TreeAttention, tree_attention
 from cityscribe.train.settings import TrainSettings
+from cityscribe.train.tree_attention import TreeAttention, tree_attention
 from tests.train.conftest import City
 
 Load = Callable[[str], tuple[PreTrainedModel, ProcessorMixin]]

@@ -17,9 +17,9 @@ from cityscribe.tokens.encode import Encoder
 from cityscribe.train.collator import Collator
 from cityscribe.train.exact import check_tree, kept_logits
 from cityscribe.train.groups import plan_groups
-from cityscribe.train.rules import TreeAttention, attention_backend, tree_attention
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.tokenised import load_media
+from cityscribe.train.tree_attention import TreeAttention, attention_backend, tree_attention
 from cityscribe.tree import target_logprobs
 from tests.tiny_models import FAMILIES
 from tests.train.conftest import City

@@ -14,8 +14,8 @@ from cityscribe.tokens.encode import Encoder
 from cityscribe.tokens.features import feature_owner, handed_out
 from cityscribe.train.collator import Collator
 from cityscribe.train.groups import plan_groups
-from cityscribe.train.rules import attention_backend, tree_attention
 from cityscribe.train.settings import TrainSettings
+from cityscribe.train.tree_attention import attention_backend, tree_attention
 from tests.tiny_models import FAMILIES
 from tests.train.conftest import City
 from tests.train.test_exact import batch_loss, gradient, loss_alone

@@ -22,10 +22,10 @@ from cityscribe.train.groups import last_run, plan_groups
 from cityscribe.train.objectives import OBJECTIVES
 from cityscribe.train.objectives.pairs import arrange_pairs
 from cityscribe.train.reference import compute
-from cityscribe.train.rules import attention_backend, tree_attention
 from cityscribe.train.score import summed_loss
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.tokenised import load_media
+from cityscribe.train.tree_attention import attention_backend, tree_attention
 from tests.train.conftest import City
 
 Load = Callable[[str], tuple[PreTrainedModel, ProcessorMixin]]

@@ -12,9 +12,9 @@ from cityscribe.tokens.encode import Encoder
 from cityscribe.train import score
 from cityscribe.train.collator import Collator
 from cityscribe.train.groups import plan_groups
-from cityscribe.train.rules import attention_backend, tree_attention
 from cityscribe.train.score import can_be_chunked, summed_loss
 from cityscribe.train.settings import TrainSettings
+from cityscribe.train.tree_attention import attention_backend, tree_attention
 from tests.tiny_models import VOCABULARY
 from tests.train.conftest import City
 

@@ -21,9 +21,9 @@ from cityscribe.train import exact
 from cityscribe.train.collator import Collator, MicroBatch
 from cityscribe.train.exact import check_tree, kept_logits
 from cityscribe.train.groups import plan_groups
-from cityscribe.train.rules import attention_backend, tree_attention
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.tokenised import load_media
+from cityscribe.train.tree_attention import attention_backend, tree_attention
 from cityscribe.tree import target_logprobs
 from tests.text_reading import guided_llava, instructblip
 from tests.train.conftest import ASKED, City

@@ -17,11 +17,11 @@ from cityscribe.tokens.encode import Encoder
 from cityscribe.train import reporters
 from cityscribe.train.collator import Collator, weightless
 from cityscribe.train.groups import plan_groups
-from cityscribe.train.rules import attention_backend, tree_attention
 from cityscribe.train.score import summed_loss
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.supervised import train
 from cityscribe.train.trainer import filled_up, read_curve
+from cityscribe.train.tree_attention import attention_backend, tree_attention
 from tests.train.conftest import City
 
 Load = Callable[[str], tuple[PreTrainedModel, ProcessorMixin]]

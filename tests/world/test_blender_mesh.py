@@ -14,7 +14,7 @@ from cityscribe.world.event import sample_event
 from cityscribe.world.fixtures import Fixture
 from cityscribe.world.look import VEHICLE_COLOURS, VEHICLES
 from cityscribe.world.scene import Vehicle, VehicleState
-from cityscribe.world.shapes import Disc, Panes, Part, Polygon, Stroke
+from cityscribe.world.shapes import Disc, Panes, Polygon, Shape, Stroke
 from cityscribe.world.solids import Solid, solids
 from cityscribe.world.vehicles import vehicle_parts
 
@@ -23,7 +23,7 @@ points = st.tuples(metres, metres, metres).map(np.array)
 radii = st.floats(0.01, 2)
 
 
-def _mesh_of(*parts: Part, kind: str = "person") -> Mesh:
+def _mesh_of(*parts: Shape, kind: str = "person") -> Mesh:
     return solid_mesh([Solid(kind, 0, Fixture(0.0, 0.0, 100.0, parts), False, 100.0)])
 
 

@@ -6,7 +6,7 @@ MSVD-QA and ActivityNet-QA ask for right or wrong and 0 to 5, Video-ChatGPT for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion
@@ -15,6 +15,7 @@ from cityscribe.evaluate.judges import JUDGES
 from cityscribe.evaluate.verdict import Verdict
 from cityscribe.files import InputError
 from cityscribe.llm.client import Client
+from cityscribe.progress import Progress, silent
 
 
 def judge_of(benchmark: Benchmark) -> Judge:
@@ -32,7 +33,7 @@ def judge_answers(
     client: Client,
     rubrics: Mapping[str, Rubric],
     *,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> tuple[dict[str, Verdict], dict[str, str], dict[str, str]]:
     """The verdicts that the rule of a benchmark needs, by id, only of questions that have an answer; who judged; and
     the hash of each rubric that was used.

@@ -13,9 +13,9 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from cityscribe.evaluate.text_files import json_lines
 from cityscribe.files import InputError, read_json
 
-Schema = TypeVar("Schema")
+RowSchema = TypeVar("RowSchema")
 
-Name = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
+IdText = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) is int else value)]
 """An id, which some files write as a number and others as text."""
 
 SHOWN = 5
@@ -54,12 +54,12 @@ def folder_of(data: Path, *names: str) -> str:
     return f"{found}/" if found else ""
 
 
-def read_as(path: Path, schema: type[Schema]) -> Schema:
+def read_as(path: Path, schema: type[RowSchema]) -> RowSchema:
     """A JSON file as a type that pydantic knows. Raises InputError with the file and the places that do not fit."""
     return check(path, "", read_json(path), schema)
 
 
-def read_lines_as(path: Path, schema: type[Schema]) -> list[Schema]:
+def read_lines_as(path: Path, schema: type[RowSchema]) -> list[RowSchema]:
     """A file with one JSON value a line, empty lines passed over. Raises InputError as `read_as`."""
     return [check(path, place, row, schema) for place, row in json_lines(path)]
 
@@ -78,10 +78,10 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
             raise InputError(f"{path}: not a readable table: {error}") from error
 
 
-def check(path: Path, place: str, value: Any, schema: type[Schema]) -> Schema:
+def check(path: Path, place: str, value: Any, schema: type[RowSchema]) -> RowSchema:
     """A value that was read from a file as a type. Raises InputError with all places in it that do not fit."""
     try:
-        found: Schema = _adapter(cast(Any, schema)).validate_python(value)
+        found: RowSchema = _adapter(cast(Any, schema)).validate_python(value)
         return found
     except ValidationError as error:
         lines = []

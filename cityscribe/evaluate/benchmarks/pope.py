@@ -17,7 +17,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from cityscribe.evaluate.benchmarks.layout import Name, find, find_one, folder_of, read_lines_as
+from cityscribe.evaluate.benchmarks.layout import IdText, find, find_one, folder_of, read_lines_as
 from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, Measures, Row, RuleScores
 from cityscribe.evaluate.hallucination.pope import CATEGORIES, measures, parsed
 from cityscribe.files import InputError
@@ -26,14 +26,14 @@ LLAVA = "llava_pope_test.jsonl"
 
 
 class _Question(BaseModel):
-    question_id: Name
+    question_id: IdText
     image: str
     text: str
     label: Literal["yes", "no"]
 
 
 class _Asked(BaseModel):
-    question_id: Name
+    question_id: IdText
     category: str
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from cityscribe.evaluate.benchmarks.layout import Name, find_one, read_as
+from cityscribe.evaluate.benchmarks.layout import IdText, find_one, read_as
 from cityscribe.evaluate.benchmarks.question import (
     LETTERS,
     Benchmark,
@@ -49,7 +49,7 @@ def read_science_qa(data: Path, split: str) -> list[BenchmarkQuestion]:
     """The questions of a split, with and without images, in the order of its list."""
     path = find_one(data, "problems.json")
     problems = read_as(path, dict[str, _Problem])
-    splits = read_as(find_one(data, "pid_splits.json"), dict[str, list[Name]])
+    splits = read_as(find_one(data, "pid_splits.json"), dict[str, list[IdText]])
     if split not in splits:
         raise InputError(f"{data}: pid_splits.json has no split {split}, but {', '.join(splits)}")
     questions = []

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from cityscribe.evaluate.benchmarks.layout import Name, find_one, read_as
+from cityscribe.evaluate.benchmarks.layout import IdText, find_one, read_as
 from cityscribe.evaluate.benchmarks.question import (
     Benchmark,
     BenchmarkQuestion,
@@ -31,7 +31,7 @@ from cityscribe.evaluate.benchmarks.question import (
 
 
 class _Question(BaseModel):
-    question_id: Name
+    question_id: IdText
     question_type_id: int
     data_type: str
     data_id: str

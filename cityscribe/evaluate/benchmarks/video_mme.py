@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
-from cityscribe.evaluate.benchmarks.layout import Name, check, find, read_as
+from cityscribe.evaluate.benchmarks.layout import IdText, check, find, read_as
 from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion, Measures, Row, RuleScores, percent
 from cityscribe.files import InputError
 
@@ -40,7 +40,7 @@ FACTS = ("duration", "domain", "sub_category", "task_type")
 
 
 class _Asked(BaseModel):
-    question_id: Name
+    question_id: IdText
     task_type: str
     question: str
     options: list[str]
@@ -48,7 +48,7 @@ class _Asked(BaseModel):
 
 
 class _Video(BaseModel):
-    video_id: Name
+    video_id: IdText
     duration: str
     domain: str
     sub_category: str

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from cityscribe.evaluate.benchmarks.layout import Name, find_one, read_as
+from cityscribe.evaluate.benchmarks.layout import IdText, find_one, read_as
 from cityscribe.evaluate.benchmarks.question import (
     Benchmark,
     BenchmarkQuestion,
@@ -53,20 +53,20 @@ FREE = TYPES[3:]
 
 
 class _Msvd(BaseModel):
-    id: Name
-    video_id: Name
+    id: IdText
+    video_id: IdText
     question: str
     answer: str
 
 
 class _Asked(BaseModel):
-    question_id: Name
+    question_id: IdText
     video_name: str
     question: str
 
 
 class _Answered(BaseModel):
-    question_id: Name
+    question_id: IdText
     answer: str
     type: int
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from cityscribe.evaluate.benchmarks.layout import Name, find_one, folder_of, read_as
+from cityscribe.evaluate.benchmarks.layout import IdText, find_one, folder_of, read_as
 from cityscribe.evaluate.benchmarks.question import (
     Benchmark,
     BenchmarkQuestion,
@@ -44,13 +44,13 @@ class _Said(BaseModel):
 
 
 class _Asked(BaseModel):
-    question_id: Name
+    question_id: IdText
     image_id: int
     question: str
 
 
 class _Annotated(BaseModel):
-    question_id: Name
+    question_id: IdText
     question_type: str
     answer_type: str
     answers: list[_Said]
@@ -72,7 +72,7 @@ class _VizWiz(BaseModel):
 
 
 class _TextVqa(BaseModel):
-    question_id: Name
+    question_id: IdText
     image_id: str
     question: str
     answers: list[str]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from cityscribe.evaluate.coco.aligner import MODULE, REFERENCE_START, Candidates
 from cityscribe.evaluate.coco.lexicon import Lexicon, synsets_of
-from cityscribe.evaluate.coco.paraphrases import Table, find_phrases
+from cityscribe.evaluate.coco.paraphrases import ParaphraseTable, find_phrases
 from cityscribe.evaluate.coco.porter2 import stem
 
 EXACT, STEM, SYNONYM, PARAPHRASE = range(4)
@@ -30,7 +30,7 @@ class _Phrases(NamedTuple):
 
 
 def candidate_matcher(
-    captions: Iterable[Words], lexicon: Lexicon, table: Table
+    captions: Iterable[Words], lexicon: Lexicon, table: ParaphraseTable
 ) -> Callable[[Words, Words], Candidates]:
     """A function of a prediction and a reference, both among the captions, that gives their candidate matches."""
     distinct = sorted(set(captions))
@@ -79,7 +79,9 @@ def _related_words(vocabulary: Sequence[str], lexicon: Lexicon) -> dict[str, lis
     return related
 
 
-def _phrases(captions: Sequence[Words], table: Table) -> tuple[dict[Words, _Phrases], dict[int, dict[int, int]]]:
+def _phrases(
+    captions: Sequence[Words], table: ParaphraseTable
+) -> tuple[dict[Words, _Phrases], dict[int, dict[int, int]]]:
     """The phrases of each caption that have a paraphrase in any of them, and for each these paraphrases, numbered in
     the order of the table."""
     # All captions in one row, an empty word after each: no phrase crosses one.
@@ -108,7 +110,7 @@ def _phrases(captions: Sequence[Words], table: Table) -> tuple[dict[Words, _Phra
     return phrases, paraphrases
 
 
-def _paraphrases(present: npt.NDArray[np.bool_], table: Table) -> dict[int, dict[int, int]]:
+def _paraphrases(present: npt.NDArray[np.bool_], table: ParaphraseTable) -> dict[int, dict[int, int]]:
     found = {}
     for node in np.flatnonzero(present).tolist():
         others = table.pairs[table.starts[node] : table.starts[node + 1]]

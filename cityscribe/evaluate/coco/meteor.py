@@ -16,7 +16,7 @@ from cityscribe.evaluate.coco.aligner import LENGTH, MODULE, REFERENCE_LENGTH, R
 from cityscribe.evaluate.coco.lexicon import Lexicon
 from cityscribe.evaluate.coco.matching import Words, candidate_matcher
 from cityscribe.evaluate.coco.normalise import normalise
-from cityscribe.evaluate.coco.paraphrases import Table
+from cityscribe.evaluate.coco.paraphrases import ParaphraseTable
 
 ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75
 MODULE_WEIGHTS = (1.0, 0.6, 0.8, 0.6)  # exact, stem, synonym, paraphrase
@@ -30,7 +30,7 @@ Statistics = npt.NDArray[np.int64]
 
 
 def meteor(
-    predictions: Sequence[str], references: Sequence[Sequence[str]], lexicon: Lexicon, table: Table
+    predictions: Sequence[str], references: Sequence[Sequence[str]], lexicon: Lexicon, table: ParaphraseTable
 ) -> tuple[float, list[float]]:
     """METEOR in [0, 1] of a corpus, and of each prediction against the best of its references.
 

@@ -32,7 +32,7 @@ FORMAT = "1"  # of the compiled table; part of its name
 ARRAYS = ("children", "starts", "pairs")
 
 
-class Table(NamedTuple):
+class ParaphraseTable(NamedTuple):
     """A compiled table; a phrase is the number of a node."""
 
     words: dict[str, int]
@@ -51,7 +51,7 @@ def cache_folder() -> Path:
 
 
 @lru_cache(maxsize=1)
-def open_table(source: Path) -> Table:
+def open_table(source: Path) -> ParaphraseTable:
     """The compiled form of a table such as `paraphrase-en.gz`; compiles it first where that was not done yet.
 
     Raises InputError where the table is missing or is no table, or the cache folder cannot be written.
@@ -61,10 +61,10 @@ def open_table(source: Path) -> Table:
         _write(folder, source)
     children, starts, pairs = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS)
     words = (folder / "words.txt").read_text(encoding="utf-8").split("\n")
-    return Table({word: number for number, word in enumerate(words)}, children, starts, pairs)
+    return ParaphraseTable({word: number for number, word in enumerate(words)}, children, starts, pairs)
 
 
-def find_phrases(table: Table, words: list[str]) -> list[npt.NDArray[np.int64]]:
+def find_phrases(table: ParaphraseTable, words: list[str]) -> list[npt.NDArray[np.int64]]:
     """For lengths of 1 to 7 words, the node of the phrase that starts at each word, -1 where there is none.
 
     A word that no phrase may cross is any that the table does not have, such as an empty one.

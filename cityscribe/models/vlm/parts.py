@@ -9,24 +9,24 @@ from cityscribe.files import InputError
 from cityscribe.models.seams import CONNECTORS, TILINGS, VISION_TOWERS
 from cityscribe.registry import Registry
 
-Options = Mapping[str, Any]
+PartOptions = Mapping[str, Any]
 
 
-def make_tower(options: Options) -> Any:
+def make_tower(options: PartOptions) -> Any:
     return _made(VISION_TOWERS, options)
 
 
-def make_tiling(options: Options, shape: tuple[int, int]) -> Any:
+def make_tiling(options: PartOptions, shape: tuple[int, int]) -> Any:
     """A tiling into views of `shape`, height and width in pixels of the first tower."""
     return _made(TILINGS, options, shape)
 
 
-def make_connector(options: Options, towers: Sequence[Any], text_width: int) -> Any:
+def make_connector(options: PartOptions, towers: Sequence[Any], text_width: int) -> Any:
     """A connector from the features of all towers, side by side, to a decoder of `text_width`."""
     return _made(CONNECTORS, options, sum(tower.width for tower in towers), text_width)
 
 
-def _made(members: Registry[Any], options: Options, *given: Any) -> Any:
+def _made(members: Registry[Any], options: PartOptions, *given: Any) -> Any:
     """A part by its options. Raises InputError that names it for an unknown kind, unknown options and wrong values."""
     rest = dict(options)
     kind = str(rest.pop("kind", ""))

@@ -13,7 +13,7 @@ from transformers.image_utils import make_flat_list_of_images
 from transformers.processing_utils import MultiModalData
 
 from cityscribe.models.vlm.parts import make_tiling
-from cityscribe.models.vlm.tilings import View
+from cityscribe.models.vlm.tilings import TilingView
 
 
 class VlmImageProcessor(BaseImageProcessor):
@@ -58,7 +58,7 @@ def _as_rgb(image: Any) -> Image.Image:
     return picture.convert("RGB")
 
 
-def _seen(picture: Image.Image, view: View, tower: dict[str, Any]) -> np.ndarray:
+def _seen(picture: Image.Image, view: TilingView, tower: dict[str, Any]) -> np.ndarray:
     """What a tower sees of a view: [3, height, width], normalised, so that the mean colour around it is zero."""
     height, width = tower["size"]
     left, right = (round(view.place[side] * width) for side in (0, 2))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cityscribe.files import InputError, remove_folder, write_json
-from cityscribe.pipeline.step import Plan, Progress, Step, Variant
+from cityscribe.pipeline.step import Plan, Step, StepProgress, Variant
 
 if TYPE_CHECKING:
     from cityscribe.evaluate.question_scores import QuestionScores
@@ -62,7 +62,7 @@ def _of_captions(plan: Plan) -> Iterator[Step]:
         )
 
 
-def _evaluate_captions(variant: Variant, folder: Path, made_from: str, progress: Progress) -> None:
+def _evaluate_captions(variant: Variant, folder: Path, made_from: str, progress: StepProgress) -> None:
     from cityscribe.evaluate.registries import PROFILES
     from cityscribe.traffic.metrics.attribute_scores import evaluate_attributes
 
@@ -105,7 +105,7 @@ def _without_a_model(variant: Variant, folder: Path, references: Path) -> list[P
     return [majority]
 
 
-def _evaluate_questions(variant: Variant, prepared: Path, made_from: str, progress: Progress) -> None:
+def _evaluate_questions(variant: Variant, prepared: Path, made_from: str, progress: StepProgress) -> None:
     from cityscribe.evaluate.question_scores import evaluate_questions
     from cityscribe.records import read_samples
     from cityscribe.sources.reading import conversation_source

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from cityscribe.files import InputError
-from cityscribe.pipeline.step import Plan, Progress, Step, Variant
+from cityscribe.pipeline.step import Plan, Step, StepProgress, Variant
 
 
 def steps(plan: Plan) -> Iterator[Step]:
@@ -33,7 +33,7 @@ def steps(plan: Plan) -> Iterator[Step]:
         )
 
 
-def _predict_scenarios(variant: Variant, prepared: Path, made_from: str, progress: Progress) -> None:
+def _predict_scenarios(variant: Variant, prepared: Path, made_from: str, progress: StepProgress) -> None:
     from cityscribe.predict.stage import predict
     from cityscribe.records import read_samples
 
@@ -45,7 +45,7 @@ def _predict_scenarios(variant: Variant, prepared: Path, made_from: str, progres
     predict(samples, prepared, variant.model, settings, out, images=settings.train.images, progress=progress)
 
 
-def _predict_conversations(variant: Variant, prepared: Path, made_from: str, progress: Progress) -> None:
+def _predict_conversations(variant: Variant, prepared: Path, made_from: str, progress: StepProgress) -> None:
     from cityscribe.predict.conversations import predict_conversations
     from cityscribe.records import read_samples
 

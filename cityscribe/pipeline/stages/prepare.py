@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cityscribe.files import write_text
 from cityscribe.pipeline.folders import whole
-from cityscribe.pipeline.step import Plan, Progress, Step
+from cityscribe.pipeline.step import Plan, Step, StepProgress
 from cityscribe.project import Settings
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _beside(settings: Settings) -> list[Path]:
     return SOURCES[settings.data.source].beside(settings.data.path)
 
 
-def _prepare_scenarios(settings: Settings, made_from: str, progress: Progress) -> None:
+def _prepare_scenarios(settings: Settings, made_from: str, progress: StepProgress) -> None:
     from cityscribe.prepare.stage import prepare
     from cityscribe.sources.reading import read_scenarios
 
@@ -51,7 +51,7 @@ def _prepare_scenarios(settings: Settings, made_from: str, progress: Progress) -
         _write_problems(out, problems)
 
 
-def _prepare_conversations(settings: Settings, made_from: str, progress: Progress) -> None:
+def _prepare_conversations(settings: Settings, made_from: str, progress: StepProgress) -> None:
     from cityscribe.prepare.conversations import prepare_conversations
     from cityscribe.sources.choices import in_all_rotations
     from cityscribe.sources.reading import read_conversations

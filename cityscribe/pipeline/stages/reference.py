@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from cityscribe.files import InputError
 from cityscribe.pipeline.folders import whole
-from cityscribe.pipeline.step import Plan, Progress, Step, Variant
+from cityscribe.pipeline.step import Plan, Step, StepProgress, Variant
 from cityscribe.project import Settings
 from cityscribe.train import processes
 
@@ -58,7 +58,7 @@ def reference_of(variant: Variant) -> Path:
     return variant.home / FOLDER / FILE
 
 
-def _reference(variant: Variant, prepared: Path, made_from: str, progress: Progress) -> None:
+def _reference(variant: Variant, prepared: Path, made_from: str, progress: StepProgress) -> None:
     from cityscribe.train.ready import store_reference
 
     folder = variant.home / FOLDER

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from cityscribe.pipeline.folders import whole
-from cityscribe.pipeline.step import Plan, Progress, Step
+from cityscribe.pipeline.step import Plan, Step, StepProgress
 
 
 def steps(plan: Plan) -> Iterator[Step]:
@@ -20,7 +20,7 @@ def steps(plan: Plan) -> Iterator[Step]:
     )
 
 
-def _report(plan: Plan, made_from: str, progress: Progress) -> None:
+def _report(plan: Plan, made_from: str, progress: StepProgress) -> None:
     from cityscribe.report.page import write_report
     from cityscribe.report.question_page import write_question_report
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from cityscribe.files import remove_folder, write_json
 from cityscribe.pipeline.folders import begun_from
 from cityscribe.pipeline.stages.reference import TOKENS, model_to_train, reference_of, samples_to_train
-from cityscribe.pipeline.step import Plan, Progress, Step, Variant
+from cityscribe.pipeline.step import Plan, Step, StepProgress, Variant
 from cityscribe.train import processes
 from cityscribe.train.settings import UNRELATED_TO_WEIGHTS
 
@@ -38,7 +38,7 @@ def steps(plan: Plan) -> Iterator[Step]:
         )
 
 
-def _train(variant: Variant, prepared: Path, made_from: str, progress: Progress) -> None:
+def _train(variant: Variant, prepared: Path, made_from: str, progress: StepProgress) -> None:
     import torch
 
     from cityscribe.models.load import load_config, round_weights, save_model

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from cityscribe.entries import EntryModel, Name, checked
 from cityscribe.sources.boxes import BoxFormat
 from cityscribe.sources.boxes.track import (
-    Found,
+    BoxesByTrack,
     Tracks,
     Videos,
     box_of,
@@ -66,7 +66,7 @@ def _read(intake: Intake, path: Path, videos: Videos) -> Tracks:
         lists[key] = entries
     labels = {name_of(r.get("id")): plain_text(r.get("name")) or "" for r in lists["categories"] if isinstance(r, dict)}
     images = _images(intake, path, value, lists["images"], videos)
-    found: Found = {}
+    found: BoxesByTrack = {}
     named: set[str] = set()
     for number, row in enumerate(lists["annotations"]):
         place = f"annotations[{number}]"

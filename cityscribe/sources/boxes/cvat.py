@@ -25,7 +25,7 @@ from cityscribe.entries import EntryModel, Loose, Number, checked
 from cityscribe.records import Note
 from cityscribe.sources.boxes import BoxFormat
 from cityscribe.sources.boxes.track import (
-    Found,
+    BoxesByTrack,
     Track,
     Tracks,
     Videos,
@@ -99,7 +99,7 @@ def tracks_of(intake: Intake, path: Path, root: Element) -> Tracks:
         track = _track(note, f"track[{number}]", element, number)
         if track is not None:
             tracks.setdefault(of_task.get(element.get("task_id") or "") or video, []).append(track)
-    found: Found = {}
+    found: BoxesByTrack = {}
     for number, element in enumerate(root.findall("image")):
         name, named = frame_of_image(element.get("name") or "")
         frame = finite(element.get("id")) if named is None else named

@@ -24,7 +24,7 @@ from cityscribe.media.images import image_size
 from cityscribe.media.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from cityscribe.media.video import probe
 from cityscribe.sources.boxes import BoxFormat
-from cityscribe.sources.boxes.track import Found, Tracks, Videos, box_of, frame_of_image, grouped, merge
+from cityscribe.sources.boxes.track import BoxesByTrack, Tracks, Videos, box_of, frame_of_image, grouped, merge
 from cityscribe.sources.intake import UNREADABLE, Intake
 from cityscribe.sources.videos import stem_of
 from cityscribe.values import finite, name_of, plain_text, shown
@@ -55,7 +55,7 @@ def _read(intake: Intake, path: Path) -> Tracks:
     out. Boxes without an index are one track a label and video.
     """
     value = intake.json(path)
-    found: Found = {}
+    found: BoxesByTrack = {}
     if value is UNREADABLE:
         return {}
     if "labels" in value:
@@ -89,7 +89,7 @@ def _read(intake: Intake, path: Path) -> Tracks:
     return grouped(found)
 
 
-def _frames(intake: Intake, path: Path, videos: dict[str, tuple[str, Size]], found: Found) -> None:
+def _frames(intake: Intake, path: Path, videos: dict[str, tuple[str, Size]], found: BoxesByTrack) -> None:
     value = intake.json(path)
     rows = value.get("frames") if isinstance(value, dict) else None
     if value is UNREADABLE:
@@ -106,7 +106,7 @@ def _frames(intake: Intake, path: Path, videos: dict[str, tuple[str, Size]], fou
         _fields(intake, path, place, row, (video[0], finite(row.get("frame_number")), video[1]), found)
 
 
-def _labels(intake: Intake, path: Path, value: dict[str, Any], found: Found) -> None:
+def _labels(intake: Intake, path: Path, value: dict[str, Any], found: BoxesByTrack) -> None:
     labels, classes = value["labels"], value.get("classes")
     if not isinstance(labels, dict):
         intake.add("error", path, "labels", f"is {shown(labels)}, expected boxes by image")
@@ -132,7 +132,7 @@ def _fields(
     place: str,
     row: dict[str, Any],
     where: tuple[str, float | None, Size],
-    found: Found,
+    found: BoxesByTrack,
     classes: Any = None,
 ) -> None:
     """Take the boxes of all fields of a sample or frame. `where`: video, frame counted from 1, size in pixels."""

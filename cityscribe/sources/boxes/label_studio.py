@@ -23,7 +23,7 @@ from cityscribe.entries import EntryModel, checked
 from cityscribe.records import Note
 from cityscribe.sources.boxes import BoxFormat
 from cityscribe.sources.boxes.track import (
-    Found,
+    BoxesByTrack,
     Track,
     Tracks,
     Videos,
@@ -53,7 +53,7 @@ class _Export:
     note: Note
     videos: Videos
     tracks: Tracks = field(default_factory=dict)
-    single: Found = field(default_factory=dict)
+    single: BoxesByTrack = field(default_factory=dict)
     rules: Counter[str] = field(default_factory=Counter)
     others: Counter[str] = field(default_factory=Counter)  # kinds of regions that are no boxes
 

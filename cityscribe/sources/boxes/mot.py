@@ -17,7 +17,7 @@ from pydantic import model_validator
 from cityscribe.entries import EntryModel, Loose, Number, checked
 from cityscribe.files import printable
 from cityscribe.sources.boxes import BoxFormat
-from cityscribe.sources.boxes.track import Found, Tracks, Videos, box_of, grouped, video_of_file
+from cityscribe.sources.boxes.track import BoxesByTrack, Tracks, Videos, box_of, grouped, video_of_file
 from cityscribe.sources.intake import Intake
 
 CLASSES = {
@@ -71,13 +71,13 @@ class _Row(EntryModel):
 def read_mot(intake: Intake, files: Sequence[Path], videos: Videos) -> Tracks:
     """The tracks of the files. Lines of ground truth whose confidence is 0 are marked as not to be counted: left
     out."""
-    found: Found = {}
+    found: BoxesByTrack = {}
     for path in files:
         _read(intake, path, videos, found)
     return grouped(found)
 
 
-def _read(intake: Intake, path: Path, videos: Videos, found: Found) -> None:
+def _read(intake: Intake, path: Path, videos: Videos, found: BoxesByTrack) -> None:
     note = intake.note(path)
     listed = _labels(intake, path)
     video = videos.named(_video(intake, path))

@@ -63,7 +63,7 @@ class Track:
 Tracks = dict[str, list[Track]]
 """The tracks of each video, by the stem of its file."""
 
-Found = dict[tuple[str, str, str], list[Box]]
+BoxesByTrack = dict[tuple[str, str, str], list[Box]]
 """Boxes by video, label and name of the track."""
 
 
@@ -141,7 +141,7 @@ def interpolated(keys: Sequence[tuple[Box, bool]]) -> tuple[Box, ...]:
     return tuple(boxes)
 
 
-def grouped(found: Found) -> Tracks:
+def grouped(found: BoxesByTrack) -> Tracks:
     """Tracks by video from boxes by video, label and name, each in order of frames."""
     tracks: Tracks = {}
     for (video, label, name), boxes in found.items():

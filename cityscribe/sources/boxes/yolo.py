@@ -21,7 +21,7 @@ from cityscribe.files import InputError, printable
 from cityscribe.media.images import image_size
 from cityscribe.media.kinds import IMAGE_SUFFIXES
 from cityscribe.sources.boxes import BoxFormat
-from cityscribe.sources.boxes.track import Found, Tracks, Videos, box_of, frame_of_image, grouped, video_of_file
+from cityscribe.sources.boxes.track import BoxesByTrack, Tracks, Videos, box_of, frame_of_image, grouped, video_of_file
 from cityscribe.sources.intake import UNREADABLE, Intake
 from cityscribe.values import finite, plain_text
 
@@ -73,7 +73,7 @@ def read_yolo(intake: Intake, files: Sequence[Path], videos: Videos) -> Tracks:
         else:
             placed.append((path, videos.named(name or video_of_file(intake, path.with_name("labels"))), frame))
     counted_from_0 = {video for _, video, frame in placed if frame == 0}  # a count from 1 has no frame 0
-    found: Found = {}
+    found: BoxesByTrack = {}
     rules: Counter[tuple[str, int]] = Counter()
     read: dict[Path, tuple[dict[int, str], str, bool]] = {}
     for path, video, frame in placed:
@@ -95,7 +95,7 @@ def read_yolo(intake: Intake, files: Sequence[Path], videos: Videos) -> Tracks:
 
 
 def _boxes(
-    intake: Intake, path: Path, where: tuple[str, int, tuple[int, int]], classes: dict[int, str], found: Found
+    intake: Intake, path: Path, where: tuple[str, int, tuple[int, int]], classes: dict[int, str], found: BoxesByTrack
 ) -> None:
     """Take the boxes of one file. `where`: video, frame counted from 0, width and height in pixels."""
     video, frame, (wide, high) = where

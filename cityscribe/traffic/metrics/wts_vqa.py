@@ -22,7 +22,7 @@ PROFILE = "wts-vqa"
 
 
 @dataclass(frozen=True, slots=True)
-class Accuracy:
+class VqaAccuracy:
     """How many letters are right."""
 
     accuracy: float
@@ -43,7 +43,7 @@ class Combined:
 class VqaScores:
     """What an evaluation of letters found."""
 
-    letters: Accuracy
+    letters: VqaAccuracy
     combined: Combined | None  # where captions are given
     right: Mapping[str, str]  # by question
     said: Mapping[str, str]
@@ -94,12 +94,12 @@ def evaluate_vqa(references: Path, submission: Path, captions: Path | None = Non
     return VqaScores(found, both, right, said, warnings, made_by)
 
 
-def accuracy(references: Mapping[str, str], answers: Mapping[str, str]) -> Accuracy:
+def accuracy(references: Mapping[str, str], answers: Mapping[str, str]) -> VqaAccuracy:
     """The share of right answers by question. An answer of "" counts as wrong rather than missing."""
     right = sum(answers.get(name, "\0").lower() == letter.lower() for name, letter in references.items())
     missing = sum(name not in answers for name in references)
     total = len(references)
-    return Accuracy(
+    return VqaAccuracy(
         accuracy=right / total if total else 0.0, correct=right, wrong=total - right - missing, missing=missing
     )
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
+class SkippedSample:
     """A sample that a training leaves out."""
 
     sample: str

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cityscribe.evaluate.coco.paraphrases import Table, cache_folder, find_phrases, open_table
+from cityscribe.evaluate.coco.paraphrases import ParaphraseTable, cache_folder, find_phrases, open_table
 from cityscribe.files import InputError
 
 PAIRS = [("car", "motor vehicle"), ("car", "auto"), ("car", "a car"), ("motor vehicle", "car"), ("the red car", "it")]
@@ -19,7 +19,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def node(table: Table, phrase: str) -> int:
+def node(table: ParaphraseTable, phrase: str) -> int:
     words = phrase.split()
     return int(find_phrases(table, words)[len(words) - 1][0])
 

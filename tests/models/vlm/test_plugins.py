@@ -17,7 +17,7 @@ from cityscribe.models.settings import ModelSettings
 from cityscribe.models.tuning.prepare import prepare_tuning
 from cityscribe.models.vlm.compose import compose
 from cityscribe.models.vlm.model import Beside
-from cityscribe.models.vlm.tilings import View
+from cityscribe.models.vlm.tilings import TilingView
 from cityscribe.registry import Registry, registry
 from tests.models.vlm.composed import CLIP, POOLED, TOKENIZER, parts, tiny
 from tests.models.vlm.test_trees import assert_trains_and_answers_exactly
@@ -76,14 +76,14 @@ class Halves:
     def count(self, width: int, height: int) -> int:
         return 3 if width >= height and width > 1 else 1
 
-    def views(self, width: int, height: int) -> tuple[View, ...]:
-        whole = View((0, 0, width, height))
+    def views(self, width: int, height: int) -> tuple[TilingView, ...]:
+        whole = TilingView((0, 0, width, height))
         if self.count(width, height) == 1:
             return (whole,)
         return (
             whole,
-            View((0, 0, width / 2, height), role="tile"),
-            View((width / 2, 0, width, height), role="tile"),
+            TilingView((0, 0, width / 2, height), role="tile"),
+            TilingView((width / 2, 0, width, height), role="tile"),
         )
 
 
@@ -204,18 +204,18 @@ class Silent(Rows):
 
 
 class HalfBlind(Halves):
-    def views(self, width: int, height: int) -> tuple[View, ...]:
-        return (View((0, 0, width / 2, height)),) * self.count(width, height)
+    def views(self, width: int, height: int) -> tuple[TilingView, ...]:
+        return (TilingView((0, 0, width / 2, height)),) * self.count(width, height)
 
 
 class Outside(Halves):
-    def views(self, width: int, height: int) -> tuple[View, ...]:
-        return (View((0, 0, width + 1, height)),) * self.count(width, height)
+    def views(self, width: int, height: int) -> tuple[TilingView, ...]:
+        return (TilingView((0, 0, width + 1, height)),) * self.count(width, height)
 
 
 class Surprising(Halves):
-    def views(self, width: int, height: int) -> tuple[View, ...]:
-        return (View((0, 0, width, height)),)
+    def views(self, width: int, height: int) -> tuple[TilingView, ...]:
+        return (TilingView((0, 0, width, height)),)
 
 
 BROKEN: list[tuple[str, Any, str]] = [

@@ -21,7 +21,7 @@ from cityscribe.world.captions import pedestrian_caption, vehicle_caption
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import facts_at
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 PEDESTRIAN = (
     "A woman in her early 40s, 160 cm tall, wears a navy blue jacket on her upper body, grey short pants and a white "

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cityscribe.files import InputError
-from cityscribe.traffic.metrics.wts_vqa import Accuracy, accuracy, combined, evaluate_vqa
+from cityscribe.traffic.metrics.wts_vqa import VqaAccuracy, accuracy, combined, evaluate_vqa
 
 
 def dump(path: Path, value: Any) -> Path:
@@ -19,7 +19,7 @@ def dump(path: Path, value: Any) -> Path:
 
 def test_what_is_right_wrong_and_missing() -> None:
     found = accuracy({"1": "B", "2": "a", "3": "c", "4": "d"}, {"1": "b", "2": "", "4": "D", "9": "a"})
-    assert found == Accuracy(accuracy=0.5, correct=2, wrong=1, missing=1)
+    assert found == VqaAccuracy(accuracy=0.5, correct=2, wrong=1, missing=1)
 
 
 def test_a_submission_against_the_layout_of_the_test_file(tmp_path: Path) -> None:

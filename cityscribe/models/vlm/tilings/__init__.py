@@ -8,7 +8,7 @@ FULL = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class TilingView:
     """A part of an image and where it lies in what a tower sees; around it there is the mean colour."""
 
     crop: tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the image

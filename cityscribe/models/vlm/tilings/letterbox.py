@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cityscribe.models.vlm.tilings import View
+from cityscribe.models.vlm.tilings import TilingView
 
 
 class Letterbox:
@@ -14,10 +14,10 @@ class Letterbox:
     def count(self, width: int, height: int) -> int:
         return 1
 
-    def views(self, width: int, height: int) -> tuple[View, ...]:
+    def views(self, width: int, height: int) -> tuple[TilingView, ...]:
         rows, columns = self.shape
         scale = min(columns / width, rows / height)
         across, down = max(round(width * scale), 1), max(round(height * scale), 1)
         left, top = (columns - across) // 2, (rows - down) // 2
         place = (left / columns, top / rows, (left + across) / columns, (top + down) / rows)
-        return (View((0.0, 0.0, float(width), float(height)), place),)
+        return (TilingView((0.0, 0.0, float(width), float(height)), place),)

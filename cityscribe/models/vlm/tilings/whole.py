@@ -3,10 +3,10 @@ borders; the aspect ratio is given up, as CityLLaVA does (section 3.2.2)."""
 
 from __future__ import annotations
 
-from cityscribe.models.vlm.tilings import View
+from cityscribe.models.vlm.tilings import TilingView
 
 
-class Whole:
+class WholeImage:
     """`shape` is the height and width of a view in pixels."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
@@ -15,5 +15,5 @@ class Whole:
     def count(self, width: int, height: int) -> int:
         return 1
 
-    def views(self, width: int, height: int) -> tuple[View, ...]:
-        return (View((0.0, 0.0, float(width), float(height))),)
+    def views(self, width: int, height: int) -> tuple[TilingView, ...]:
+        return (TilingView((0.0, 0.0, float(width), float(height))),)

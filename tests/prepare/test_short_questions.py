@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cityscribe.prepare.questions import ShortQuestion, draw, short_questions
+from cityscribe.prepare.short_questions import ShortQuestion, draw, short_questions
 from cityscribe.traffic.prompts import load_prompts
 
 PROMPTS = load_prompts(None)

@@ -12,8 +12,8 @@ from cityscribe.files import InputError
 from cityscribe.models.inputs import position_rule
 from cityscribe.models.load import load_processor
 from cityscribe.train.exact import check_tree
-from cityscribe.train.rules import attention_backend, tree_attention
 from cityscribe.train.settings import TrainSettings
+from cityscribe.train.tree_attention import attention_backend, tree_attention
 from tests.tiny_models import FAMILIES
 from tests.train.conftest import City
 

@@ -28,14 +28,14 @@ FLEX_BLOCK = 128
 FLEX_WIDTH = 16
 """The kernels of FlexAttention compute no heads that are narrower."""
 
-Backend = Literal["cityscribe_tree", "flex_attention", "sdpa"]
+AttentionBackend = Literal["cityscribe_tree", "flex_attention", "sdpa"]
 
 
 @dataclass(frozen=True, slots=True)
 class TreeAttention:
     """How a model's decoder is told who sees whom in a tree."""
 
-    backend: Backend
+    backend: AttentionBackend
     windows: dict[str, int]  # layer type -> how many tokens back its layers see, 0 for all
     whole_images: bool
 
@@ -88,7 +88,7 @@ def tree_attention(model: PreTrainedModel, device: torch.device, longest: int) -
     # A window that no sequence reaches beyond is none.
     windows = {kind: window if kind == "sliding_attention" and longest > window else 0 for kind in sorted(kinds)}
     width = text.get("head_dim") or text["hidden_size"] // text["num_attention_heads"]
-    backend: Backend = "sdpa"
+    backend: AttentionBackend = "sdpa"
     if device.type == "cuda" and decoder(model)._supports_flex_attn and width >= FLEX_WIDTH:
         backend = "flex_attention"
     elif device.type == "cpu" and not whole_images and not any(windows.values()):
