@@ -16,14 +16,9 @@ from __future__ import annotations
 import copy
 import json
 import os
-import platform
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,13 +26,11 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from benchmarks.tree_training import image_column, make_model, make_samples, peak_bytes, plain_entry
-from cityscribe.files import read_json
+from benchmarks.in_turns import WAYS, peak_bytes, take_turns, update_seconds, where_it_ran
+from benchmarks.tree_training import image_column, make_model, make_samples, plain_entry
 from cityscribe.records import Preference, Sample, message, text_block, text_of
 
 Clock = Callable[[], float]
-WAYS = ("tree", "rows", "trl")
-WARM_UP = 1  # updates that are not counted
 BETA = 0.1
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 LR = 2e-5  # enough that the loss leaves log 2 within a few updates, not so much that rounding shows
@@ -175,7 +168,7 @@ def measure(way: str, folder: Path, scenes: int, device: str, precision: str, wo
     (group, *_), _ = plan_groups(samples[:2], folder, Encoder(model, processor), settings, units=[(0, 1)])
     (forest,) = group.forests
     return {
-        "seconds": [after - now for now, after in zip(clock[WARM_UP - 1 :], clock[WARM_UP:], strict=False)],
+        "seconds": update_seconds(clock),
         "reference": reference or [0.0],
         "losses": losses,
         "peak_bytes": peak,
@@ -206,33 +199,22 @@ def main(
             json.dumps(measure(way, folder, scenes, device, precision, words, CLOCKS[clock]))
         )
         return
-    results: dict[str, dict[str, Any]] = {}
-    for _ in range(repeats):
-        for name in ways.split(","):
-            with tempfile.TemporaryDirectory() as work:
-                options = ["--way", name, "--folder", work, "--scenes", str(scenes), "--device", device]
-                options += ["--precision", precision, "--threads", str(threads), "--words", str(words)]
-                options += ["--clock", clock]
-                command = [sys.executable, "-m", "benchmarks.preference", *options]
-                done = subprocess.run(command, capture_output=True, text=True)
-                if done.returncode:
-                    raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
-                result = dict(read_json(Path(work) / "result.json"))
-            best = results.setdefault(name, result)
-            for key in ("seconds", "reference"):
-                best[key] = sorted([*best[key], *(result[key] if best is not result else [])])
-            best["peak_bytes"] = min(best["peak_bytes"], result["peak_bytes"])
+    options = {
+        "scenes": scenes,
+        "device": device,
+        "precision": precision,
+        "threads": threads,
+        "words": words,
+        "clock": clock,
+    }
+    results = take_turns("benchmarks.preference", ways.split(","), repeats, options, ("seconds", "reference"))
     _print(results, device, precision, threads, clock)
 
 
 def _print(results: dict[str, dict[str, Any]], device: str, precision: str, threads: int, clock: str) -> None:
     first = next(iter(results.values()))
-    where = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, {threads} threads"
-    packages = " ".join(
-        f"{name} {version(name)}" for name in ("torch", "transformers", "trl") if name != "trl" or "trl" in results
-    )
     ratio = first["effective"] / first["distinct"]
-    print(f"{where}, {precision}, {packages}, {clock} time")
+    print(f"{where_it_ran(device, precision, threads, results)}, {clock} time")
     print(
         f"a pair: {first['effective']:,} tokens, {first['distinct']:,} distinct ({ratio:.2f} times), "
         f"{first['answers']} of its answers; best and median update"

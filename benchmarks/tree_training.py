@@ -15,14 +15,8 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import resource
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +25,7 @@ import torch
 import typer
 from PIL import Image
 
-from cityscribe.files import read_json
+from benchmarks.in_turns import WAYS, peak_bytes, take_turns, update_seconds, where_it_ran
 from cityscribe.models.build import build_processor
 from cityscribe.models.tokenizer import train_tokenizer
 from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
@@ -40,8 +34,6 @@ from cityscribe.world.captions import pedestrian_caption, vehicle_caption
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import Facts, facts_at
 
-WAYS = ("tree", "rows", "trl")
-WARM_UP = 1  # updates that are not counted
 SHAPES: dict[str, dict[str, Any]] = {
     "cpu": {
         "vision": {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 4, "num_attention_heads": 4},
@@ -227,7 +219,7 @@ def measure(
         seen = list(train_here(samples, folder, model, processor, precision, way == "tree"))
     clock = [moment for moment, _ in seen]
     return {
-        "seconds": [after - now for now, after in zip(clock[WARM_UP - 1 :], clock[WARM_UP:], strict=False)],
+        "seconds": update_seconds(clock),
         "loss": sum(loss for _, loss in seen) / len(seen),
         "peak_bytes": peak_bytes(device) - before,
         "questions": len(samples) // scenes,
@@ -253,12 +245,6 @@ def _work(model: Any) -> dict[str, int]:
     """Parameters of the decoder that a token passes, and those of them that train."""
     inside = [p for name, p in model.named_parameters() if "language_model.layers" in name or "lm_head" in name]
     return {"passed": sum(p.numel() for p in inside), "trained": sum(p.numel() for p in inside if p.requires_grad)}
-
-
-def peak_bytes(device: str) -> int:
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def matrix_flops() -> float:
@@ -296,32 +282,22 @@ def main(
         result = measure(way, folder, scenes, device, precision, trl_rows, questions)
         (folder / "result.json").write_text(json.dumps(result))
         return
-    results: dict[str, dict[str, Any]] = {}
-    for _ in range(repeats):
-        for name in ways.split(","):
-            with tempfile.TemporaryDirectory() as work:
-                options = ["--way", name, "--folder", work, "--scenes", str(scenes), "--device", device]
-                options += ["--precision", precision, "--threads", str(threads), "--trl-rows", str(trl_rows)]
-                options += ["--questions", str(questions)]
-                command = [sys.executable, "-m", "benchmarks.tree_training", *options]
-                done = subprocess.run(command, capture_output=True, text=True)
-                if done.returncode:
-                    raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
-                result = dict(read_json(Path(work) / "result.json"))
-            best = results.setdefault(name, result)
-            best["seconds"] = sorted([*best["seconds"], *(result["seconds"] if best is not result else [])])
-            best["peak_bytes"] = min(best["peak_bytes"], result["peak_bytes"])
+    options = {
+        "scenes": scenes,
+        "device": device,
+        "precision": precision,
+        "threads": threads,
+        "trl-rows": trl_rows,
+        "questions": questions,
+    }
+    results = take_turns("benchmarks.tree_training", ways.split(","), repeats, options)
     _print(results, device, precision, threads)
 
 
 def _print(results: dict[str, dict[str, Any]], device: str, precision: str, threads: int) -> None:
     first = next(iter(results.values()))
-    where = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, {threads} threads"
-    packages = " ".join(
-        f"{name} {version(name)}" for name in ("torch", "transformers", "trl") if name != "trl" or "trl" in results
-    )
     ratio = first["effective"] / first["distinct"]
-    print(f"{where}, {precision}, {packages}")
+    print(where_it_ran(device, precision, threads, results))
     print(
         f"{first['questions']} questions a scene, {first['effective']:,} tokens, {first['distinct']:,} distinct "
         f"({ratio:.2f} times); best and median update"

@@ -77,18 +77,18 @@ def tree_attention_forward(
     with torch.autocast(kind, enabled=False):
         for number, (size, above) in enumerate(tree_segments):
             path = (*above, number)
-            seen = torch.cat([keys[n] for n in path], dim=2) if above else keys[number]
-            told = torch.cat([values[n] for n in path], dim=2) if above else values[number]
-            length = seen.shape[2]
+            path_keys = torch.cat([keys[n] for n in path], dim=2) if above else keys[number]
+            path_values = torch.cat([values[n] for n in path], dim=2) if above else values[number]
+            length = path_keys.shape[2]
             if dtype == torch.bfloat16 and size * length <= SMALL:
-                scores = queries[number] @ seen.transpose(2, 3)
+                scores = queries[number] @ path_keys.transpose(2, 3)
                 shares = scores.masked_fill_(_hidden(size, length), -torch.inf).softmax(dim=3)
-                outputs.append(nn.functional.dropout(shares, dropout) @ told)
+                outputs.append(nn.functional.dropout(shares, dropout) @ path_values)
             else:
                 visible = ~_hidden(size, length) if above else None
                 outputs.append(
                     scaled_dot_product_attention(
-                        queries[number], seen, told, visible, dropout, is_causal=visible is None, scale=1.0
+                        queries[number], path_keys, path_values, visible, dropout, is_causal=visible is None, scale=1.0
                     )
                 )
     return torch.cat(outputs, dim=2).transpose(1, 2).contiguous(), None

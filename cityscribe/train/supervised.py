@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 
-from cityscribe.files import InputError
+from cityscribe.files import InputError, remove_folder
 from cityscribe.progress import Progress
 from cityscribe.records import Sample
 from cityscribe.train import processes
@@ -38,7 +38,6 @@ from cityscribe.train.reporters import reporters
 from cityscribe.train.sampler import GroupSampler
 from cityscribe.train.settings import UNRELATED_TO_WEIGHTS, TrainSettings
 from cityscribe.train.sharing import Sharing, give_back, sharing_arguments, twin
-from cityscribe.train.tokenised import remove_tokens
 from cityscribe.train.trainer import TrainingProgress, TreeTrainer, cut_curve, read_curve
 from cityscribe.train.tree_attention import attention_backend
 
@@ -119,7 +118,7 @@ def train(
     processes.wait()
     model.eval()
     if processes.is_first():
-        remove_tokens(ready.tokens)
+        remove_folder(ready.tokens)
     return _report(run, ready, tree_error)
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ import transformers
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from cityscribe.files import InputError
+from cityscribe.files import InputError, remove_folder
 from cityscribe.progress import Progress
 from cityscribe.records import Sample, video_of
 from cityscribe.tokens.answers import Messages
@@ -137,17 +136,8 @@ def tokenise(
     if processes.is_first():
         for other in folder.iterdir():
             if other != here and other.is_dir():
-                remove_tokens(other)
+                remove_folder(other)
     return found
-
-
-def remove_tokens(folder: Path) -> None:
-    """Remove what `tokenise` wrote; what a kill leaves of it is under another name, and never read."""
-    if folder.exists():
-        leaving = folder.with_name(folder.name + ".removed")
-        shutil.rmtree(leaving, ignore_errors=True)
-        folder.rename(leaving)
-        shutil.rmtree(leaving, ignore_errors=True)
 
 
 def corpus_key(groups: Sequence[Sequence[Sample]], teacher: Teacher) -> str:

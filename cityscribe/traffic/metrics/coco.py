@@ -8,6 +8,7 @@ and those of the profile `wts` are not comparable.
 
 from __future__ import annotations
 
+from functools import partial
 from math import fsum
 from pathlib import Path
 
@@ -17,13 +18,11 @@ from cityscribe.evaluate.registries import POINTS, MetricBackend
 from cityscribe.files import InputError
 from cityscribe.traffic.metrics.caption_files import (
     PairedCaptions,
-    pair_segments,
     read_predictions,
     read_references,
-    warn_about_pairs,
     warn_about_unknown,
 )
-from cityscribe.traffic.metrics.caption_scores import CaptionScores, DomainScores
+from cityscribe.traffic.metrics.caption_scores import CaptionScores, DomainScores, score_domains
 
 
 def evaluate_coco(
@@ -47,23 +46,21 @@ def evaluate_coco(
     expected = read_references(references, split, False, warnings)
     predicted = read_predictions(predictions)
     warn_about_unknown(warnings, predictions, expected, predicted)
-    domains: dict[str, DomainScores] = {}
-    segments: dict[str, dict[str, float]] = {}
-    for domain, scenarios in expected.items():
-        paired = pair_segments(scenarios, predicted)
-        warn_about_pairs(warnings, references, predictions, paired, "are scored as empty ones")
-        found = _score_domain(paired, backend, segments)
-        if found is not None:
-            domains[domain] = found
-    if not domains:
-        raise InputError(f"{references}: none of its reference captions holds a word; nothing can be scored")
-    score = fsum(found.score for found in domains.values()) / len(domains)
+    domains, segments = score_domains(
+        references,
+        predictions,
+        expected,
+        predicted,
+        partial(_score_domain, backend),
+        warnings,
+        "are scored as empty ones",
+    )
     made_by = provenance("coco", split, expected, predictions, ("numpy", "pycocoevalcap")) | made_with
-    return CaptionScores(domains, score, segments, tuple(warnings), made_by)
+    return CaptionScores(domains, segments, tuple(warnings), made_by)
 
 
 def _score_domain(
-    paired: PairedCaptions, backend: MetricBackend, segments: dict[str, dict[str, float]]
+    backend: MetricBackend, paired: PairedCaptions, segments: dict[str, dict[str, float]]
 ) -> DomainScores | None:
     """A domain's means and score; adds to the segments. None where no reference holds a word."""
     means: dict[str, dict[str, float]] = {}

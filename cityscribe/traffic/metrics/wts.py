@@ -34,14 +34,12 @@ from cityscribe.files import InputError
 from cityscribe.traffic.captions import Segments
 from cityscribe.traffic.metrics.caption_files import (
     PairedCaptions,
-    pair_segments,
     read_predictions,
     read_references,
     warn_about,
-    warn_about_pairs,
     warn_about_unknown,
 )
-from cityscribe.traffic.metrics.caption_scores import CaptionScores, DomainScores
+from cityscribe.traffic.metrics.caption_scores import CaptionScores, DomainScores, score_domains
 from cityscribe.traffic.scenario import Domain
 
 ZERO = dict.fromkeys(POINTS, 0.0)
@@ -71,24 +69,16 @@ def evaluate_wts(
     if official_quirks:
         predicted, overlooked = _as_officially_seen(expected, predicted)
         warn_about(warnings, predictions, overlooked, "predicted phases that the official evaluator overlooks")
-    domains: dict[str, DomainScores] = {}
-    segments: dict[str, dict[str, float]] = {}
-    for domain, scenarios in expected.items():
-        paired = pair_segments(scenarios, predicted)
-        warn_about_pairs(warnings, references, predictions, paired, "count as zero")
-        found = _score_domain(paired, segments)
-        if found is not None:
-            domains[domain] = found
-    if not domains:
-        raise InputError(f"{references}: none of its reference captions holds a word; nothing can be scored")
-    score = fsum(found.score for found in domains.values()) / len(domains)
+    domains, segments = score_domains(
+        references, predictions, expected, predicted, _score_domain, warnings, "count as zero"
+    )
     profile = "wts, official quirks" if official_quirks else "wts"
     made_by = {
         **provenance(profile, split, expected, predictions, ("numpy",)),
         "wordnet": SOURCE,
         "wordnet_sha256": table_sha256(),
     }
-    return CaptionScores(domains, score, segments, tuple(warnings), made_by)
+    return CaptionScores(domains, segments, tuple(warnings), made_by)
 
 
 def _score_domain(paired: PairedCaptions, segments: dict[str, dict[str, float]]) -> DomainScores | None:
