@@ -195,5 +195,5 @@ def _key(base: str, options: DetectOptions) -> str:
         for path in sorted(path for path in Path(base).rglob("*") if path.is_file()):
             with path.open("rb") as file:
                 files.append([path.name, hashlib.file_digest(file, "sha256").hexdigest()])
-    told = [files or base, options.threshold, options.every, options.patience_s]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+    settings = [files or base, options.threshold, options.every, options.patience_s]
+    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()

@@ -126,10 +126,10 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's correction: the chance of any false alarm among all comparisons stays below the level. None stays."""
     known = sorted((value, place) for place, value in enumerate(p_values) if value is not None)
     corrected: list[float | None] = [None] * len(p_values)
-    largest = 0.0
+    running_max = 0.0
     for rank, (value, place) in enumerate(known):
-        largest = max(largest, min(1.0, value * (len(known) - rank)))
-        corrected[place] = largest
+        running_max = max(running_max, min(1.0, value * (len(known) - rank)))
+        corrected[place] = running_max
     return corrected
 
 

@@ -49,15 +49,15 @@ def _digest(place: Path, suffix: str) -> str:
         return hashlib.sha256(place.read_bytes()).hexdigest()
     if not place.is_dir():
         return f"missing {place}"
-    told = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in files_below(place):
         if not path.name.endswith(suffix):
             continue
         status = path.stat()
         content = path.read_bytes() if status.st_size <= SMALL else str(status.st_mtime_ns).encode()
-        told.update(os.fsencode(f"{path.relative_to(place)}\0{status.st_size}\0"))
-        told.update(hashlib.sha256(content).digest())
-    return told.hexdigest()
+        digest.update(os.fsencode(f"{path.relative_to(place)}\0{status.st_size}\0"))
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
 
 
 def files_below(folder: Path, _above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:

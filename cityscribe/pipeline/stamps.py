@@ -119,8 +119,8 @@ def _same(path: Path, written: Written) -> bool:
 
 def _digest(path: Path, size: int) -> str:
     with path.open("rb") as file:
-        told = hashlib.sha256(file.read(SMALL))
+        digest = hashlib.sha256(file.read(SMALL))
         if size > SMALL:
             file.seek(max(size - SMALL, SMALL), os.SEEK_SET)
-            told.update(file.read(SMALL))
-    return told.hexdigest()
+            digest.update(file.read(SMALL))
+    return digest.hexdigest()

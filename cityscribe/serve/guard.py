@@ -91,8 +91,8 @@ class Guard:
             if not full:
                 log_bug("request", error)
             if not status:
-                told = disk_full() if full else Refusal(500, "internal", "an error of the service")
-                await told.response()(scope, receive, sending)
+                reply = disk_full() if full else Refusal(500, "internal", "an error of the service")
+                await reply.response()(scope, receive, sending)
         finally:
             self.admitted -= counted
             route = getattr(scope.get("route"), "path", "other")  # a refused or unknown request has no route

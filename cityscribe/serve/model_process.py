@@ -171,14 +171,14 @@ class ModelProcess:
         while self.ready:
             while not self._waiting:
                 self._wake.clear()
-                heard = asyncio.create_task(child.said.get())
+                incoming = asyncio.create_task(child.said.get())
                 woken = asyncio.create_task(self._wake.wait())
                 try:
-                    await asyncio.wait({heard, woken}, return_when=asyncio.FIRST_COMPLETED)
-                    if heard.done():  # an idle process says nothing but that it is gone
+                    await asyncio.wait({incoming, woken}, return_when=asyncio.FIRST_COMPLETED)
+                    if incoming.done():  # an idle process says nothing but that it is gone
                         return
                 finally:
-                    heard.cancel()
+                    incoming.cancel()
                     woken.cancel()
             size = min(len(self._waiting), self._setup.batch_size)
             batch = [self._waiting.popleft() for _ in range(size)]

@@ -24,9 +24,9 @@ def bar_chart(
         template = Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>')
         return template.format(kind, x, y, anchor, words)
 
-    told = ", ".join(f"{label}: {value:g}" for label, value in zip(labels, values, strict=True))
+    values_text = ", ".join(f"{label}: {value:g}" for label, value in zip(labels, values, strict=True))
     opening = Markup('<svg class="chart m0" viewBox="0 0 {} {}" role="img" aria-label="{}: {}">')
-    parts = [opening.format(WIDTH, HEIGHT, title, told)]
+    parts = [opening.format(WIDTH, HEIGHT, title, values_text)]
     for tick in y_ticks:
         y = y_of(tick)
         line = Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>')

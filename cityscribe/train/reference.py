@@ -193,11 +193,11 @@ def read_reference(path: Path, model: str, digest: str) -> dict[str, np.ndarray]
         found = {key: np.array(values, dtype=np.float64) for key, values in rows}
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path}: no file of reference log-probabilities: {error}") from error
-    told = table.schema.metadata or {}
-    if told.get(b"weights", b"").decode() != digest:
+    metadata = table.schema.metadata or {}
+    if metadata.get(b"weights", b"").decode() != digest:
         raise InputError(
-            f"{path}: was computed with other weights ({told.get(b'model', b'?').decode()}) than the training begins "
-            f"with ({model})"
+            f"{path}: was computed with other weights ({metadata.get(b'model', b'?').decode()}) than the training "
+            f"begins with ({model})"
         )
     return found
 

@@ -65,17 +65,17 @@ def attribute_accuracy(pairs: Iterable[tuple[str, str]], majority: Facts) -> lis
     rows = []
     for about, names in ATTRIBUTES.items():
         for name in names:
-            told = [(truth[name], said.get(name)) for truth, said in read if name in truth]
-            if told:
+            stated = [(truth[name], said.get(name)) for truth, said in read if name in truth]
+            if stated:
                 shares = [
-                    sum(hit) / len(told)
+                    sum(hit) / len(stated)
                     for hit in (
-                        [truth == said for truth, said in told],
-                        [said is None for _, said in told],
-                        [truth == majority.get(name) for truth, _ in told],
+                        [truth == said for truth, said in stated],
+                        [said is None for _, said in stated],
+                        [truth == majority.get(name) for truth, _ in stated],
                     )
                 ]
-                rows.append(AttributeAccuracy(about, name, len(told), *shares))
+                rows.append(AttributeAccuracy(about, name, len(stated), *shares))
     return rows
 
 

@@ -107,8 +107,8 @@ def read_gqa(data: Path, split: str) -> list[BenchmarkQuestion]:
 
 
 def _is_step(operation: _Operation) -> bool:
-    told = f"{operation.operation}: {operation.argument}"
-    return not any(passed_over in told for passed_over in NO_STEPS)
+    step = f"{operation.operation}: {operation.argument}"
+    return not any(passed_over in step for passed_over in NO_STEPS)
 
 
 def converted(answer: str) -> str:
