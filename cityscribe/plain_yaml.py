@@ -96,6 +96,19 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
+def _refuse_twins(node: yaml.MappingNode) -> None:
+    """Raises MarkedYAMLError for a key that is given twice: of two values one would be passed over in silence."""
+    first: dict[tuple[str, str], int] = {}
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+            continue
+        name = (key.tag, key.value)
+        if name in first:
+            problem = f"{shown(key.value)} is given twice, first in line {first[name]}"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+        first[name] = key.start_mark.line + 1
+
+
 def _expanded(node: yaml.Node, sizes: dict[int, int], open_nodes: set[int]) -> int:
     """How many values a node holds once its aliases are expanded. Raises MarkedYAMLError for too many, or a circle."""
     if id(node) in sizes:
@@ -105,6 +118,7 @@ def _expanded(node: yaml.Node, sizes: dict[int, int], open_nodes: set[int]) -> i
     open_nodes.add(id(node))
     inner: list[yaml.Node] = []
     if isinstance(node, yaml.MappingNode):
+        _refuse_twins(node)
         inner = [part for pair in node.value for part in pair]
     elif isinstance(node, yaml.SequenceNode):
         inner = node.value

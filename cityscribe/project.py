@@ -27,7 +27,12 @@ from cityscribe.train.settings import TrainSettings
 
 
 class Settings(Section):
-    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of the run; its folder is runs/NAME")
+    name: str = Field(
+        "run",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=200,
+        description="of the run; its folder is runs/NAME",
+    )
     runs: Path = Field(Path("runs"), description="folder of the runs")
     seed: int = Field(0, ge=0, lt=2**32)
     data: DataSettings

@@ -121,6 +121,8 @@ DOUBLED = "a0: &a0 [1, 1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" f
         (f"{MINIMAL}seed: !!bool maybe\n", "line 3: not YAML"),
         (f"{MINIMAL}name: {'x' * 5000}/\n", "..."),
         ("a: " + "[" * 2000 + "]" * 2000, "nested too deeply"),
+        (f"{MINIMAL}seed: 1\ntrain: {{}}\nseed: 2\n", "line 5: not YAML: 'seed' is given twice, first in line 3"),
+        (f"{MINIMAL}name: {'x' * 300}\n", "at most 200 characters"),
     ],
 )
 def test_yaml_that_would_hang_or_break_is_one_short_message(tmp_path: Path, text: str, says: str) -> None:
@@ -143,3 +145,12 @@ def test_a_setting_that_an_earlier_init_wrote_for_all_kinds_says_what_to_do(tmp_
         load_settings(_write(tmp_path, text))
     says = "prepare.labeller.timeout_s: is a setting of kind server only; remove it, or set prepare.labeller.kind"
     assert str(caught.value) == f"{tmp_path / 'project.yaml'}: line 7: {says}"
+
+
+def test_a_file_full_of_mistakes_does_not_fill_the_screen(tmp_path: Path) -> None:
+    text = MINIMAL + "".join(f"k{number}: 1\n" for number in range(300))
+    with pytest.raises(InputError) as caught:
+        load_settings(_write(tmp_path, text))
+    *lines, last = str(caught.value).splitlines()
+    assert len(lines) == 40
+    assert last == f"{tmp_path / 'project.yaml'}: 260 more"

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,9 @@ from PIL import Image
 
 from cityscribe.files import InputError
 from cityscribe.media.kinds import HEAD_BYTES, image_format, unread_format
+
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+"""Pillow warns of damaged EXIF data, of which only the orientation is used, with lines of its own code."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIC")
 """What is read; HEIC (of Apple's phones) with the extra `heic`."""
@@ -106,6 +110,8 @@ def remark_on_shape(width: int, height: int) -> str:
 
 def _opened(source: ImageSource, name: str, formats: tuple[str, ...]) -> Image.Image:
     """The image behind a source, its pixels not yet read. Raises ImageError."""
+    if isinstance(source, Path) and source.exists() and not source.is_file():
+        raise ImageError(f"{name}: cannot be opened: not a file")  # reading from a pipe would wait for ever
     try:
         head = source[:HEAD_BYTES] if isinstance(source, bytes) else _head(source)
     except FileNotFoundError as error:

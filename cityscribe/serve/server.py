@@ -23,6 +23,7 @@ from cityscribe.files import InputError
 from cityscribe.serve.app import Service, serving
 from cityscribe.serve.connections import bounded, most_connections
 from cityscribe.serve.log import log, log_to_stderr
+from cityscribe.serve.refusal import Refusal
 from cityscribe.serve.settings import Serving
 from cityscribe.serve.workplace import workplace
 
@@ -79,7 +80,10 @@ def serve(checkpoint: str, settings: Serving, drafts: Path, token: str, tell: Ca
         asyncio.run(server.serve([sock]))
         loading = parts().loading
         if not loading.cancelled():
-            loading.result()
+            try:
+                loading.result()
+            except Refusal as refusal:
+                raise InputError(f"serve: {refusal.message}") from refusal
 
 
 def is_loopback(host: str) -> bool:

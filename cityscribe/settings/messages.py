@@ -12,6 +12,9 @@ from pydantic.fields import FieldInfo
 from cityscribe.plain_yaml import shown
 from cityscribe.settings.members import OneOf
 
+MOST = 40
+"""Mistakes that are listed: more of them are of a file that is no project."""
+
 SettingPath = tuple[str, ...]
 """Where a setting stands, such as `("train", "lr")`."""
 
@@ -19,8 +22,11 @@ SettingPath = tuple[str, ...]
 def messages(
     error: ValidationError, sections: type[BaseModel], given: Mapping[SettingPath, str], origin: str
 ) -> list[str]:
-    """A line for each mistake. `given` says where each place was written; `origin` is for those that it lacks."""
-    return [_message(entry, sections, given, origin) for entry in error.errors()]
+    """A line for each of the first `MOST` mistakes. `given` says where each place was written; `origin` is for those
+    that it lacks."""
+    entries = error.errors()
+    lines = [_message(entry, sections, given, origin) for entry in entries[:MOST]]
+    return lines if len(entries) <= MOST else [*lines, f"{origin}: {len(entries) - MOST} more"]
 
 
 def _message(entry: Any, sections: type[BaseModel], given: Mapping[SettingPath, str], origin: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import random
 import subprocess
 import sys
@@ -178,6 +179,13 @@ def test_other_formats_are_refused_by_name(content: bytes, named: str, tmp_path:
     for read in (open_image, image_size, remark_on):
         with pytest.raises(ImageError, match=f"{path}: .*{named}"):
             read(path)
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for read in (open_image, image_size, remark_on):
+        with pytest.raises(ImageError, match=r"pipe\.png: cannot be opened: not a file"):
+            read(tmp_path / "pipe.png")
 
 
 def test_no_program_is_run_for_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
