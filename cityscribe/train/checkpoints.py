@@ -72,6 +72,11 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
+def steps_of_checkpoints(folder: Path) -> list[int]:
+    """The steps of the whole checkpoints in a folder, in order."""
+    return sorted(step_of(checkpoint) for checkpoint in _whole(folder))
+
+
 def save_checkpoint(
     folder: Path,
     state: TrainerState,

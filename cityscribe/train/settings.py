@@ -12,6 +12,19 @@ from cityscribe.settings import Fraction, Named, OneOf, Positive, Rate, Section,
 from cityscribe.train.objectives.objective import Objective
 
 
+class ValidationSettings(Section):
+    every: int = Field(0, ge=0, description="steps between looks at the loss on `val`; 0 never looks")
+    groups: Positive = Field(64, description="how many image groups of `val` are looked at, spread evenly")
+    keep: Literal["last", "best"] = Field("last", description="which weights the model ends with")
+    patience: int = Field(0, ge=0, description="end after so many looks without a better one; 0 goes on to the end")
+
+    @model_validator(mode="after")
+    def _looks(self) -> ValidationSettings:
+        if not self.every and (self.keep == "best" or self.patience):
+            raise conflict("keep: best and patience go by looks: set every as well")
+        return self
+
+
 class TrainSettings(Section):
     objective: Annotated[Objective, OneOf("objective")] = Field(
         cast(Objective, {}),  # the first member with its defaults, once it is checked
@@ -47,6 +60,7 @@ class TrainSettings(Section):
         "model each",
     )
     deepspeed: Path | None = Field(None, description="JSON file of DeepSpeed; null takes ZeRO-3 as it comes with us")
+    validation: ValidationSettings = ValidationSettings()
     report_to: Annotated[str, Named("reporter", also=("none",))] = Field(
         "none", description="where the curves go beside curve.jsonl"
     )
@@ -60,3 +74,6 @@ class TrainSettings(Section):
 
 UNRELATED_TO_WEIGHTS = ("save_steps", "keep_checkpoints", "workers", "distributed", "deepspeed", "report_to")
 """Settings of training that may change when it goes on: up to rounding, what it ends with does not depend on them."""
+
+BEST = "best"
+"""The folder of the weights of the best looks at `val`, in that of a training."""

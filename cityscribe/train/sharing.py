@@ -37,6 +37,8 @@ def resolve_sharing(settings: TrainSettings) -> Sharing:
                 "train.distributed: deepspeed is not installed; "
                 "`pip install 'cityscribe[deepspeed]'`, or set it to fsdp2"
             )
+        if settings.validation.every:
+            raise InputError("train.validation: not with DeepSpeed; set train.distributed to fsdp2 or ddp")
         return "deepspeed"
     return wanted if processes.count() > 1 else "alone"
 

@@ -36,10 +36,18 @@ from cityscribe.train.ready import Ready, get_ready
 from cityscribe.train.reference import reference_of
 from cityscribe.train.reporters import reporters
 from cityscribe.train.sampler import GroupSampler
-from cityscribe.train.settings import UNRELATED_TO_WEIGHTS, TrainSettings
+from cityscribe.train.settings import BEST, UNRELATED_TO_WEIGHTS, TrainSettings
 from cityscribe.train.sharing import Sharing, give_back, sharing_arguments, twin
-from cityscribe.train.trainer import TrainingProgress, TreeTrainer, cut_curve, read_curve
+from cityscribe.train.trainer import TrainingProgress, TreeTrainer, cut_curve, looks_of, read_curve
 from cityscribe.train.tree_attention import attention_backend
+from cityscribe.train.validation import (
+    BestWeights,
+    Look,
+    Validator,
+    best_of,
+    check_validation,
+    ends_at,
+)
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +68,7 @@ class TrainReport:
     effective_tokens: int  # in one epoch, of the samples one by one
     first_loss: float
     last_loss: float
+    val_loss: float | None  # of the look whose weights the model has; None without looks, or where the last are later
     tree_error: float  # how far loss or gradient of samples, computed as in training, are from those of each alone
     notes: tuple[str, ...]
 
@@ -77,17 +86,20 @@ def train(
     on_group: Progress | None = None,
     reference: Path | None = None,
     tokens: Path | None = None,
+    validation: Sequence[Sample] = (),
 ) -> TrainReport:
     """Train `model` on `samples`, whose images lie under `image_root`, and leave it in `eval` mode.
 
     `progress(step, steps, loss, distinct_per_s, effective_per_s)` is called after each step, with the tokens a second
     of all processes, and `on_group(done, groups)` while the samples are tokenised before the first. `reference` is the
     file of `store_reference` for an objective that needs one; without it, that is computed here and kept in `out`.
-    `tokens` is the folder of what is tokenised, by default in `out`. Parameters that train are held in float32, also
+    `tokens` is the folder of what is tokenised, by default in `out`. `validation` are the samples that
+    `settings.validation` looks at; it may end the training early. Parameters that train are held in float32, also
     where the model computes in bf16. Raises InputError where nothing trains, a sample
     cannot be used, the model cannot take trees, the loss is not finite, processes cannot share the model as they are
     to, or `out` holds checkpoints of another training.
     """
+    check_validation(settings.validation, validation)
     ready = get_ready(samples, image_root, model, processor, settings, tokens or out / "tokens", on_group)
     identity = describe_run(samples, model, settings, seed)
     checkpoint = latest_checkpoint(out / "checkpoints")
@@ -110,12 +122,15 @@ def train(
         cut_curve(out / "curve.jsonl", run.resumed_from)
 
     attention, tree_error = ready.checked(model, processor)
-    if checkpoint is not None and run.resumed_from == run.steps:
+    looks = _looks(out)
+    if checkpoint is not None and run.resumed_from in (run.steps, ends_at(looks, settings.validation.patience)):
         load_weights(checkpoint, model)
     else:
         collator = Collator(ready.groups, image_root, ready.encoder, settings, attention)
-        _update(run, model, collator, checkpoint, progress, on_group)
+        _update(run, model, collator, validation, checkpoint, progress, on_group)
     processes.wait()
+    if settings.validation.keep == "best" and (best := best_of(_looks(out))):
+        BestWeights(out / BEST).load(best.step, model)
     model.eval()
     if processes.is_first():
         remove_folder(ready.tokens)
@@ -166,6 +181,7 @@ def _update(
     run: _Run,
     model: PreTrainedModel,
     collator: Collator,
+    validation: Sequence[Sample],
     checkpoint: Path | None,
     progress: TrainingProgress | None,
     on_group: Progress | None,
@@ -184,15 +200,33 @@ def _update(
             )
         # Parameters that are shared out do not become whole again in the same model.
         working = twin(model) if run.sharing in ("fsdp2", "deepspeed") else model
-        trainer = _trainer(run, working, collator, progress)
+        trainer = _trainer(run, working, collator, validation, progress)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         if working is not model:
             give_back(working, model, run.sharing)
         trainer.accelerator.free_memory()  # it holds the optimizer, and lives in a cycle of references
 
 
-def _trainer(run: _Run, model: PreTrainedModel, collator: Collator, progress: TrainingProgress | None) -> TreeTrainer:
+def _trainer(
+    run: _Run,
+    model: PreTrainedModel,
+    collator: Collator,
+    validation: Sequence[Sample],
+    progress: TrainingProgress | None,
+) -> TreeTrainer:
     settings = run.settings
+    validator = None
+    if settings.validation.every:
+        validator = Validator(
+            validation,
+            collator.image_root,
+            collator.encoder,
+            settings,
+            model,
+            run.device,
+            run.dtype,
+            shares_model=run.sharing in ("fsdp2", "deepspeed"),
+        )
     arguments = _arguments(run, model)
     sampler = GroupSampler(
         [outline.length for outline in collator.groups.outlines],
@@ -215,6 +249,8 @@ def _trainer(run: _Run, model: PreTrainedModel, collator: Collator, progress: Tr
         run=run.identity,
         keep=settings.keep_checkpoints,
         progress=progress,
+        validator=validator,
+        looks=_looks(run.out),
         callbacks=reporters(settings.report_to, run.out, run.resumed_from),
     )
 
@@ -249,10 +285,17 @@ def _arguments(run: _Run, model: PreTrainedModel) -> TrainingArguments:
     )
 
 
+def _looks(out: Path) -> list[Look]:
+    """The looks of a training so far, as the first process has them."""
+    curve = out / "curve.jsonl"
+    return processes.from_all(looks_of(read_curve(curve)) if processes.is_first() and curve.is_file() else [])[0]
+
+
 def _report(run: _Run, ready: Ready, tree_error: float) -> TrainReport:
     curve, groups = read_curve(run.out / "curve.jsonl"), ready.groups
+    best = best_of(looks_of(curve)) if run.settings.validation.keep == "best" else None
     return TrainReport(
-        steps=run.steps,
+        steps=int(curve[-1]["step"]),
         resumed_from=run.resumed_from,
         groups=len(groups),
         samples=sum(len(outline.samples) for outline in groups.outlines),
@@ -261,6 +304,7 @@ def _report(run: _Run, ready: Ready, tree_error: float) -> TrainReport:
         effective_tokens=sum(outline.effective for outline in groups.outlines),
         first_loss=curve[0]["loss"],
         last_loss=curve[-1]["loss"],
+        val_loss=best.loss if best is not None else curve[-1].get("val_loss"),
         tree_error=tree_error,
         notes=ready.notes,
     )

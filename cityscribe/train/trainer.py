@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,13 +28,21 @@ from cityscribe.files import InputError, naming, write_text
 from cityscribe.models.parts import parameter_groups
 from cityscribe.models.settings import ModelPart
 from cityscribe.train import processes
-from cityscribe.train.checkpoints import load_optimizer, load_random_state, load_weights, save_checkpoint
+from cityscribe.train.checkpoints import (
+    load_optimizer,
+    load_random_state,
+    load_weights,
+    save_checkpoint,
+    steps_of_checkpoints,
+)
 from cityscribe.train.collator import Batch, Collator, MicroBatch, weightless
 from cityscribe.train.objectives.objective import Objective
 from cityscribe.train.sampler import GroupSampler
 from cityscribe.train.score import summed_loss
+from cityscribe.train.settings import BEST
 from cityscribe.train.sharing import Sharing, check_shares
 from cityscribe.train.tree_attention import TreeAttention
+from cityscribe.train.validation import BestWeights, Look, Validator, best_of, ends_at
 
 TrainingProgress = Callable[..., None]
 """`(step, steps, loss, distinct_per_s, effective_per_s)`, called after each step on the first process."""
@@ -70,6 +78,8 @@ class TreeTrainer(Trainer):
         run: dict[str, Any],
         keep: int,
         progress: TrainingProgress | None,
+        validator: Validator | None,
+        looks: Sequence[Look],
         callbacks: list[TrainerCallback],
     ) -> None:
         self.sharing = sharing
@@ -80,6 +90,7 @@ class TreeTrainer(Trainer):
             torch.manual_seed(args.seed + processes.rank())  # or all would drop out the same
         self.bare = model  # however the Trainer wraps it
         self.objective: Objective = collator.settings.objective
+        self.looking = collator.settings.validation
         self.groups = collator.groups
         self.out = out
         self.sampler = sampler
@@ -89,6 +100,9 @@ class TreeTrainer(Trainer):
         self.run = run
         self.keep = keep
         self.progress = progress
+        self.validator = validator
+        self.looks = list(looks)  # so far
+        self.best = BestWeights(out / BEST)
         self.update = Update([], 0, 0)  # the one that is being computed
         self.clock = time.monotonic()
 
@@ -222,6 +236,8 @@ class TreeTrainer(Trainer):
         logs["learning_rate"] /= optimizer.param_groups[0]["lr_scale"]
         logs["distinct_tokens_per_s"] = self.update.distinct / (now - before)
         logs["effective_tokens_per_s"] = self.update.effective / (now - before)
+        if self.validator is not None and self.state.global_step % self.looking.every == 0:
+            logs["val_loss"] = self._look(self.validator)
         super().log(logs, start_time)
         self.state.log_history.clear()  # it would be written into every checkpoint, and the curve has it all
         if not math.isfinite(logs["grad_norm"]):
@@ -239,6 +255,7 @@ class TreeTrainer(Trainer):
             "lr": logs["learning_rate"],
             "grad_norm": logs["grad_norm"],
             **speeds,
+            **({"val_loss": logs["val_loss"]} if "val_loss" in logs else {}),
         }
         file = self.out / "curve.jsonl"
         with naming(file), file.open("a", encoding="utf-8") as curve:
@@ -246,12 +263,26 @@ class TreeTrainer(Trainer):
         if self.progress is not None:
             self.progress(self.state.global_step, self.state.max_steps, logs["loss"], *speeds.values())
 
+    def _look(self, validator: Validator) -> float:
+        """The loss on `val` after this step, and what follows from it."""
+        step = self.state.global_step
+        look = Look(step, validator.loss())
+        self.looks.append(look)
+        if self.looking.keep == "best" and best_of(self.looks) is look:
+            self.best.save(step, self.bare)
+        if ends_at(self.looks, self.looking.patience) == step:
+            self.control.should_save = self.control.should_training_stop = True
+        self.clock = time.monotonic()  # a look is no part of the speed of the next step
+        return look.loss
+
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         if self.sharing == "deepspeed":
             return  # what it keeps of the optimizer can be stored by itself only, pickled
         folder = self.out / "checkpoints"
         optimizer: Any = self.optimizer
         save_checkpoint(folder, self.state, self.bare, optimizer, self.lr_scheduler, self.run, self.keep)
+        if processes.is_first():
+            self.best.prune(self.looks, steps_of_checkpoints(folder))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         load_weights(Path(resume_from_checkpoint), self.bare)
@@ -277,6 +308,11 @@ def cut_curve(curve: Path, step: int) -> None:
     lines = curve.read_text(encoding="utf-8").splitlines(keepends=True) if curve.exists() else []
     kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
     write_text(curve, "".join(kept))
+
+
+def looks_of(curve: Sequence[Mapping[str, float]]) -> list[Look]:
+    """The looks that a curve tells of."""
+    return [Look(int(line["step"]), line["val_loss"]) for line in curve if "val_loss" in line]
 
 
 def read_curve(curve: Path) -> list[dict[str, float]]:

@@ -12,7 +12,7 @@ from cityscribe.pipeline.folders import begun_from
 from cityscribe.pipeline.stages.reference import TOKENS, model_to_train, reference_of, samples_to_train
 from cityscribe.pipeline.step import Plan, Step, StepProgress, Variant
 from cityscribe.train import processes
-from cityscribe.train.settings import UNRELATED_TO_WEIGHTS
+from cityscribe.train.settings import BEST, UNRELATED_TO_WEIGHTS
 
 
 def steps(plan: Plan) -> Iterator[Step]:
@@ -31,7 +31,11 @@ def steps(plan: Plan) -> Iterator[Step]:
             files=(plan.digests.of_base(plan.settings.model.base), *([plan.digests.of(named)] if named else [])),
             after=("prepare", *compared),
             writes=(f"{variant.prefix}model/", f"{variant.prefix}training/"),
-            leftovers=(f"{variant.prefix}training/checkpoints/", f"{variant.prefix}{TOKENS}/"),
+            leftovers=(
+                f"{variant.prefix}training/checkpoints/",
+                f"{variant.prefix}training/{BEST}/",
+                f"{variant.prefix}{TOKENS}/",
+            ),
             shared=(f"{variant.prefix}model/",),
             copied=(f"{variant.prefix}training/",),
             settings=variant.settings,
@@ -42,6 +46,7 @@ def _train(variant: Variant, prepared: Path, made_from: str, progress: StepProgr
     import torch
 
     from cityscribe.models.load import load_config, round_weights, save_model
+    from cityscribe.records import read_samples
     from cityscribe.train.supervised import train
 
     settings, training = variant.settings, variant.home / "training"
@@ -65,6 +70,7 @@ def _train(variant: Variant, prepared: Path, made_from: str, progress: StepProgr
         on_group=progress,
         reference=compared if compared.is_file() else None,
         tokens=variant.home / TOKENS,
+        validation=read_samples(prepared / "val.parquet") if settings.train.validation.every else (),
     )
     if not processes.is_first():
         return
