@@ -18,12 +18,6 @@ class ValidationSettings(Section):
     keep: Literal["last", "best"] = Field("last", description="which weights the model ends with")
     patience: int = Field(0, ge=0, description="end after so many looks without a better one; 0 goes on to the end")
 
-    @model_validator(mode="after")
-    def _looks(self) -> ValidationSettings:
-        if not self.every and (self.keep == "best" or self.patience):
-            raise conflict("keep: best and patience go by looks: set every as well")
-        return self
-
 
 class TrainSettings(Section):
     objective: Annotated[Objective, OneOf("objective")] = Field(

@@ -177,7 +177,9 @@ def spread(samples: Sequence[Sample], groups: int) -> list[Sample]:
 
 
 def check_validation(settings: ValidationSettings, samples: Sequence[Sample]) -> None:
-    """Raises InputError where looks are wanted and there is nothing to look at."""
+    """Raises InputError where looks are wanted and there is nothing to look at, or needed and there are none."""
+    if not settings.every and (settings.keep == "best" or settings.patience):
+        raise InputError("train.validation: keep: best and patience go by looks at val; set train.validation.every")
     if settings.every and not samples:
         raise InputError("train.validation.every: there are no samples of val to look at; set it to 0")
 

@@ -93,5 +93,6 @@ def test_looks_are_spread_over_all_groups(city: City) -> None:
 def test_what_cannot_be_looked_at_is_said(load: Load, city: City, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"train\.validation\.every: there are no samples of val"):
         trained(load, city, tmp_path, looking(), validation=())
-    with pytest.raises(ValueError, match="set every as well"):
-        changed(SETTINGS, validation={"keep": "best"})
+    for useless in ({"keep": "best"}, {"patience": 1}):
+        with pytest.raises(InputError, match=r"set train\.validation\.every"):
+            trained(load, city, tmp_path, changed(SETTINGS, validation=useless))
