@@ -187,7 +187,8 @@ def attribute_plot(rows: list[AttributeRow]) -> Markup | None:
 
 
 def charts(models: tuple[EvaluatedModel, ...]) -> list[Markup]:
-    """The training curves of the models that have one: loss and learning rate over steps."""
+    """The training curves of the models that have one: loss, that on val where it was looked at, and learning rate over
+    steps."""
     curves = [(number, model) for number, model in enumerate(models) if model.curve]
     losses = [
         ChartLine(model.name, number, [point.step for point in model.curve], [point.loss for point in model.curve])
@@ -204,6 +205,13 @@ def charts(models: tuple[EvaluatedModel, ...]) -> list[Markup]:
     found = []
     if losses:
         found.append(line_chart("Training loss", losses, "step", "loss (nats a token)", smooth=True, log=True))
+    looks = []
+    for number, model in curves:
+        seen = [(point.step, point.val_loss) for point in model.curve if point.val_loss is not None]
+        if seen:
+            looks.append(ChartLine(model.name, number, *zip(*seen, strict=True)))
+    if looks:
+        found.append(line_chart("Loss on val", looks, "step", "loss on val (nats a token)", smooth=False, log=True))
     if rates:
         lines = [
             ChartLine(

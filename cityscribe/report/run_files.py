@@ -157,11 +157,13 @@ class Attributes(_Entry):
 
 
 class CurvePoint(_Entry):
-    """A line of `curve.jsonl`: the loss in nats an answer token, the learning rate."""
+    """A line of `curve.jsonl`: the loss in nats an answer token, the learning rate; the loss on val where it was looked
+    at."""
 
     step: int
     loss: float
     lr: float | None = None
+    val_loss: float | None = None
 
 
 class SkippedEntry(_Entry):

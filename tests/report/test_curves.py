@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cityscribe.report.curves import HEIGHT, MOST_POINTS, WIDTH, ChartLine, line_chart, log_ticks, moving_mean, ticks
+from cityscribe.report.page import charts
+from cityscribe.report.run_files import CurvePoint, EvaluatedModel
 
 values = st.floats(min_value=1e-9, max_value=1e9)
 
@@ -109,3 +112,18 @@ def test_a_loss_of_nothing_has_no_log_axis() -> None:
         line_chart("Loss", [ChartLine("tuned", 0, [1, 2], [0.0, 0.0])], "step", "loss", smooth=True, log=True)
     )
     assert not [text for text in svg.iter("text") if "floor-value" in text.get("class", "")]
+
+
+def test_looks_at_val_have_a_chart_of_their_own() -> None:
+    curve = tuple(
+        CurvePoint(step=step, loss=1.0, val_loss=2.0 / step if step % 10 == 0 else None) for step in range(1, 31)
+    )
+    tuned = EvaluatedModel(
+        name="tuned", captions=None, scores=None, segments=None, attributes=None, problems={}, curve=curve
+    )
+    loss, looks = (ET.fromstring(drawn) for drawn in charts((tuned,)))
+    assert [len(points(line)) for line in loss.iter("polyline") if line.attrib["class"] == "line m0"] == [30]
+    (seen,) = [points(line) for line in looks.iter("polyline") if line.attrib["class"] == "line m0"]
+    assert len(seen) == 3
+    assert seen[0][1] < seen[1][1] < seen[2][1] < HEIGHT  # falls: y is counted from the top
+    assert len(charts((replace(tuned, curve=curve[:9]),))) == 1
