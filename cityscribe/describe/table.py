@@ -92,7 +92,11 @@ def describe(
         known.save()
         worker = _Worker(work, settings, options, load_prompts(settings.prepare.prompts), load)
         rows = _rows_of_all(clips, worker, journal, progress or silent)
-        _refuse_silence(rows, model)
+        try:
+            _refuse_silence(rows, model)
+        except InputError:
+            remove_folder(work)  # what made all of them fail may be mended without a change of the settings
+            raise
         written = {".csv": to_csv, ".json": to_json, ".html": lambda rows: to_html(rows, work, _title(places), model)}
         for output in outputs:
             write_text(output, written[output.suffix.lower()](rows))

@@ -25,6 +25,9 @@ MOST_FILES = 20_000
 HEAD = 1 << 16
 """Bytes of a file that are looked at."""
 
+MOST_HEADS = 50
+"""Files of one kind that are looked into."""
+
 
 class Certainty(IntEnum):
     """How sure a source is that a folder is in its format."""
@@ -51,13 +54,14 @@ class Listing:
         return [name for name in self.files if name.lower().endswith(suffixes)]
 
     def data_files(self, *suffixes: str) -> list[str]:
-        """The files that `Intake.data_files` takes: in the root, in `annotations` and in its folders for splits."""
+        """The files that `Intake.data_files` takes: in the root, in `annotations` and in its folders for splits; the
+        first MOST_HEADS, to look into."""
         found = []
         for name in self.ending(*suffixes):
             folder, _, _ = name.rpartition("/")
             if not folder or ("/" not in folder and (folder.lower() == "annotations" or split_named(folder))):
                 found.append(name)
-        return found
+        return found[:MOST_HEADS]
 
     def head(self, name: str) -> str:
         """The beginning of a file as text; empty where it cannot be read."""

@@ -28,7 +28,7 @@ from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import FRAMES, ConversationEntry, boxed_frame, frames_of, question_sample
 from cityscribe.sources.intake import Intake, open_intake
-from cityscribe.sources.listing import Certainty, Listing
+from cityscribe.sources.listing import MOST_HEADS, Certainty, Listing
 from cityscribe.sources.splits import WORDS, split_named
 from cityscribe.sources.table_rows import NAMES, SUFFIXES, columns_of, header_of, read_rows, seconds_of
 from cityscribe.sources.tracks import DATA, chosen_track, read_tracks
@@ -283,7 +283,7 @@ def _box_places(root: Path) -> list[Path]:
 
 
 def recognise(listing: Listing) -> Certainty:
-    if not any(_is_table(listing.root / name) for name in listing.ending(*SUFFIXES)):
+    if not any(_is_table(listing.root / name) for name in listing.ending(*SUFFIXES)[:MOST_HEADS]):
         return Certainty.NO
     return Certainty.LIKELY if listing.ending(*VIDEO_SUFFIXES) else Certainty.REST
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from cityscribe.cli import app
 from cityscribe.describe.asking import ALONE, confidence_of, facts_of, question, without_absent
 from cityscribe.describe.clips import find_clips
 from cityscribe.describe.rows import fact_columns
@@ -162,23 +159,6 @@ def test_boxes_and_phases_of_a_data_set_decide(tmp_path: Path, settings: Setting
     parking = [row for row in rows if "PK01_T1" in row["clip"]]
     assert {(row["pedestrian"], row["pedestrian_by"]) for row in parking} == {("found", "annotation")}
     assert all("Phase of the event: " in text for text in engine.asked)
-
-
-def test_a_tiny_model_describes_through_the_command(clips: Path, tmp_path: Path, tiny: Callable[[str], Path]) -> None:
-    """Whatever it says: who is not found has no words, and one damaged clip costs itself alone."""
-    options = ["--set", "predict.max_new_tokens=5", "--set", "predict.precision=fp32", "--set", "prepare.image_size=64"]
-    out = tmp_path / "t.json"
-    done = CliRunner().invoke(
-        app, ["describe", str(clips), "--model", str(tiny("llava")), "--output", str(out), *options]
-    )
-    assert done.exit_code == 3, done.output
-    assert "1 of 4 clips could not be read; the table names them" in done.output
-    rows = [row for row in json.loads(out.read_text()) if row["span"]]
-    assert len(rows) == 3
-    users = [user for row in rows for user in row["road_users"].values()]
-    assert all((user["found"] is True) == (user["probability"] >= 0.5) for user in users)
-    assert all(0 < user["confidence"] <= 1 for user in users if user["description"])
-    assert all(not user["description"] and not user["facts"] for user in users if not user["found"])
 
 
 def test_confidence_is_the_geometric_mean_and_needs_all_tokens() -> None:

@@ -4,6 +4,7 @@ programs, and an insurer's engineer who has boxes of CVAT and claims in a spread
 from __future__ import annotations
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def test_an_analyst_makes_a_table_of_twenty_clips(tmp_path: Path, tiny: Callable
         os.link(first, tmp_path / "clips" / f"clip-{number:02d}.mp4")
     (tmp_path / "clips" / "clip-07.mp4").unlink()
     (tmp_path / "clips" / "clip-07.mp4").write_bytes(first.read_bytes()[:700])  # a download that broke off
-    outputs = ("--output", "table.csv", "--output", "table.html")
+    outputs = ("--output", "table.csv", "--output", "table.html", "--output", "table.json")
     status, said = typed(
         *(tmp_path, "describe", "clips", "--model", str(tiny("llava")), *outputs),
         *("--set", "predict.max_new_tokens=3", "--set", "prepare.image_size=48"),
@@ -51,7 +52,12 @@ def test_an_analyst_makes_a_table_of_twenty_clips(tmp_path: Path, tiny: Callable
     assert [row["clip"] for row in rows] == [f"clip-{number:02d}.mp4" for number in range(1, 21)]
     assert [row["clip"] for row in rows if not row["span"]] == ["clip-07.mp4"]
     assert (tmp_path / "table.html").read_text("utf-8").count('<li class="card"') == 20
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "table.csv", "table.html"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "table.csv", "table.html", "table.json"]
+    users = [user for row in json.loads((tmp_path / "table.json").read_text()) for user in row["road_users"].values()]
+    assert len(users) == 2 * 19
+    assert all(user["found"] is (user["probability"] >= 0.5) for user in users)
+    assert all(0 < user["confidence"] <= 1 for user in users if user["description"])
+    assert all(not user["description"] and not user["facts"] for user in users if not user["found"])
 
 
 @pytest.fixture(scope="module")
