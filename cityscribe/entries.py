@@ -24,7 +24,7 @@ class EntryModel(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-AnyEntry = TypeVar("Model", bound=EntryModel)
+AnyEntry = TypeVar("AnyEntry", bound=EntryModel)
 
 
 def _text(value: Any) -> str:
