@@ -16,6 +16,14 @@ class InputError(Exception):
     """Something from outside (a file, a setting, a model) cannot be used. The message names it and what is wrong."""
 
 
+def at_home(place: str | Path) -> Path:
+    """The path with `~` as the home folder; as it is where there is no such home."""
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        return Path(place)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with sorted keys, whole or not at all."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
@@ -149,7 +157,8 @@ def read_json(path: Path) -> Any:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start}: not {error.encoding.upper()} text") from error
     except json.JSONDecodeError as error:
-        raise InputError(f"{path}: line {error.lineno}, column {error.colno}: {error.msg}") from error
+        kind = ": is YAML, expected JSON" if path.suffix in (".yaml", ".yml") else ""
+        raise InputError(f"{path}{kind}: line {error.lineno}, column {error.colno}: {error.msg}") from error
     except RecursionError as error:
         raise InputError(f"{path}: nested too deeply") from error
     except ValueError as error:  # Python refuses to read integers of thousands of digits

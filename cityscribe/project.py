@@ -6,6 +6,7 @@ where defaults are resolved: after `load_settings` every value is there, and a s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from cityscribe.evaluate.settings import EvaluateSettings
+from cityscribe.files import InputError, at_home
 from cityscribe.models.settings import ModelSettings
-from cityscribe.predict.settings import PredictSettings
+from cityscribe.places import CHECKPOINT, FOLDER, NOTHING, RUN, RUNS, YAML, project_file, what_is
+from cityscribe.predict.settings import PredictSettings, results_in
 from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.report.settings import ReportSettings
 from cityscribe.serve.settings import ServeSettings
@@ -35,6 +38,9 @@ class Settings(Section):
     )
     runs: Path = Field(Path("runs"), description="folder of the runs")
     seed: int = Field(0, ge=0, lt=2**32)
+    processes: int = Field(
+        0, ge=0, le=1024, description="that train and predict together on this machine; 0 takes one a GPU"
+    )
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()
     model: ModelSettings = ModelSettings()
@@ -54,11 +60,31 @@ class Settings(Section):
     def run_dir(self) -> Path:
         return self.runs / self.name
 
+    @property
+    def results_dir(self) -> Path:
+        """Where answers and scores of the split `predict.split` lie."""
+        return results_in(self.run_dir, self.predict.split)
 
-def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
-    """Read a project file and apply overrides such as `train.lr=1e-4`. Where it names no `data.source`, that is the
-    format that the folder is in. Raises InputError with every mistake at once."""
-    settings = load(Settings, path, overrides)
+
+def load_settings(place: str | Path, overrides: Sequence[str] = ()) -> Settings:
+    """Read a project file, or that of a run folder, and apply overrides such as `train.lr=1e-4`.
+
+    A run folder is the run, wherever it was moved. Raises InputError with every mistake at once, and for what is
+    neither a project nor a run. Where the file names no `data.source`, that is the format that the folder is in.
+    """
+    file = project_file(place)
+    settings = _with_source(load(Settings, file, overrides))
+    folder = file.parent
+    if file == at_home(place) or any(override.startswith(("runs=", "name=")) for override in overrides):
+        return settings
+    if settings.run_dir.exists() and settings.run_dir.samefile(folder):
+        return settings
+    moved = Path(os.path.abspath(folder)) if folder.name in ("", "..") else folder
+    values = settings.model_dump(mode="json")
+    return resolve({**values, "runs": str(moved.parent), "name": moved.name}, origin=str(folder))
+
+
+def _with_source(settings: Settings) -> Settings:
     if "source" in settings.data.model_fields_set:
         return settings
     from cityscribe.sources.recognise import recognised
@@ -67,6 +93,25 @@ def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
     if source is None:
         return settings  # reading says what was looked for
     return settings.model_copy(update={"data": settings.data.model_copy(update={"source": source})})
+
+
+def checkpoint_of(place: str | Path) -> str:
+    """The checkpoint that a place means: itself, or the model of a run folder or project file. Raises InputError for
+    what can be neither."""
+    path = at_home(place)
+    found = what_is(path)
+    if found == NOTHING or found in (CHECKPOINT, FOLDER):
+        return str(path)  # also a hub id, and the name of a shipped model
+    if found not in (RUN, YAML):
+        hint = f"name one of its runs, such as {path}/NAME" if found == RUNS else "such as runs/NAME"
+        raise InputError(f"{path}: is {found}; expected the folder or hub id of a model, or a run folder: {hint}")
+    settings = load_settings(path)
+    if not settings.model.tunes:
+        return settings.model.base
+    model = settings.run_dir / "model"
+    if not model.is_dir():
+        raise InputError(f"{path}: its run has no model yet; `cityscribe train {path}` makes {model}")
+    return str(model)
 
 
 def settings_of_checkpoint(

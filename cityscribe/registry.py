@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 import itertools
 import re
 from collections.abc import Callable, Iterator
@@ -53,6 +54,27 @@ KINDS: dict[str, str] = {
     "engine": "cityscribe.engine.members:ENGINES",
 }
 """Kind -> `"module:attribute"` of its registry, for those who look for a kind before its room is imported."""
+
+EXTRAS = {
+    "blender": "bpy",
+    "coco": "pycocoevalcap",
+    "deepspeed": "deepspeed",
+    "detect": "scipy",
+    "gguf": "gguf",
+    "heic": "pillow_heif",
+    "lmms-eval": "lmms_eval",
+    "qlora": "bitsandbytes",
+    "ray": "ray",
+    "serve": "llguidance",
+    "tensorboard": "tensorboard",
+    "wandb": "wandb",
+}
+"""Extra -> a module that is there where the extra is installed."""
+
+
+def is_installed(extra: str) -> bool:
+    """Whether the packages of an extra are there. Imports none of them."""
+    return importlib.util.find_spec(EXTRAS.get(extra, extra)) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +153,9 @@ class Registry(Generic[Member]):
 def registry(kind: str) -> Registry[Any]:
     """The registry of a kind. Raises InputError for a kind that there is not."""
     if kind not in KINDS:
-        raise InputError(f"{kind}: no such kind; expected one of: {', '.join(sorted(KINDS))}")
+        near = difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]}? There are" if near else "expected one of:"
+        raise InputError(f"{kind}: no such kind; {hint} {', '.join(sorted(KINDS))}")
     found: Registry[Any] = _attribute(KINDS[kind])
     return found
 

@@ -73,12 +73,13 @@ def test_a_second_meaning_is_found() -> None:
 
 
 ROOMS = (
-    *("files", "values", "workers", "progress", "tree"),
+    *("calls", "files", "values", "workers", "progress", "tree"),
     *("plain_yaml", "registry", "digest_store", "records", "letters", "entries"),
-    *("settings", "media", "models", "tokens", "engine", "llm", "train"),
+    *("settings", "media", "places", "models", "tokens", "engine", "llm", "train"),
     *("evaluate", "traffic", "sources", "world", "prepare", "predict"),
     *("report", "serve", "browse", "stats", "detect", "describe"),
-    *("project", "presets", "ablations", "pipeline", "demo", "benchmark", "ablate", "cli", "__main__"),
+    *("project", "presets", "ablations", "pipeline", "demo", "benchmark", "ablate"),
+    *("plan", "notebook", "cli", "__main__"),
 )
 """Each stands on those before it and imports none of those behind it."""
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from cityscribe.browse.corrections import Corrections, open_corrections
 from cityscribe.files import InputError
+from cityscribe.predict.settings import results_in
 from cityscribe.prepare.stage import safe_name
 from cityscribe.prepare.views import why_phase_is_left_out, why_view_is_left_out
 from cityscribe.records import read_sample_table, text_of
@@ -207,7 +208,7 @@ def _conversations(settings: Reporting, run_dir: Path) -> Library:
     _add_samples(library, prepared, "group")
     if not library.tables:
         raise InputError(f"{prepared}: no prepared samples; run `cityscribe prepare` first")
-    for line in _json_lines(run_dir, "predictions.jsonl"):
+    for line in _json_lines(results_in(run_dir, settings.predict.split), "predictions.jsonl"):
         library.answers.setdefault(_asked(line.get("question", ""), line.get("images", ())), []).append(line)
     skips = Counter(str(skip.get("scenario")) for skip in _json_lines(run_dir, "prepared/skipped.jsonl"))
     first: dict[str, dict[str, Any]] = {}

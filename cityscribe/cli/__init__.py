@@ -1,10 +1,12 @@
 """The command line: parse, call, print. Heavy libraries are imported by the command that needs them.
 
-Commands stand in the order in which `cityscribe --help` lists them: data, list, stages, scores, judging, benchmarks,
-city, building, service, describe.
+Commands stand in the order in which `cityscribe --help` lists them, which is that of the imports here.
 """
 
-from cityscribe.cli import data, listing, stages, scores, judging, benchmarks, city, building, service, describe  # noqa: F401, I001  (the order of the help)
+# ruff: noqa: F401, I001
+
+from cityscribe.cli import data, planning, stages, describe, city, service
+from cityscribe.cli import listing, scores, judging, benchmarks, building
 from cityscribe.cli.shell import app, main
 
 __all__ = ["app", "main"]

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cityscribe.cli.shell import Overrides, complaints, console, score_group, watch
+from cityscribe.cli.shell import Overrides, complaints, console, names_of, score_group, watch
 from cityscribe.files import InputError
 
 VocabularyFile = Annotated[
@@ -20,7 +20,7 @@ VocabularyFile = Annotated[
 
 @score_group.command("benchmark")
 def benchmark(
-    name: Annotated[str, typer.Argument(help="gqa, vqav2, pope, mme, ...: docs/benchmarks.md lists them")],
+    name: Annotated[str, typer.Argument(help=f"{names_of('benchmark')}: docs/benchmarks.md")],
     data: Annotated[Path, typer.Option(help="folder of the benchmark, as its authors publish it")],
     answers: Annotated[Path | None, typer.Option(help="file of answers to score")] = None,
     model: Annotated[str | None, typer.Option(help="folder or hub id of a model that answers first")] = None,
@@ -47,9 +47,11 @@ def benchmark(
     from cityscribe.evaluate.benchmarks.verdicts import read_verdicts
     from cityscribe.project import settings_without_project
 
+    found = BENCHMARKS[name]
     if (answers is None) == (model is None):
         raise InputError("benchmark: give --answers or --model, and not both")
-    found = BENCHMARKS[name]
+    if not data.is_dir():
+        raise InputError(f"{data}: no such folder; expected {name} as its authors publish it")
     if verdicts is not None and judge is not None:
         raise InputError("benchmark: give --verdicts or --judge, and not both")
     if blind and model is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from cityscribe.cli.shell import Overrides, ProjectFile, app, console, watch, world_group
+from cityscribe.cli.shell import MORE, Overrides, ProjectFile, app, console, watch, world_group
 from cityscribe.cli.stages import homes_of, run_stages
 from cityscribe.files import InputError
 
@@ -21,12 +21,24 @@ WorldKind = Literal["wts", "driving", "questions", "surveillance", "wildlife"]
 Renderer = Literal["raster", "blender"]
 
 
+ALL_KINDS = {"folder", "kind", "train", "test", "renderer", "seed", "workers"}
+TAKEN = {
+    "wts": {"val", "external", "annotators", "masts", "fps", "width"},
+    "driving": {"val"},
+    "questions": {"val"},
+    "surveillance": {"seconds", "fps"},
+    "wildlife": {"seconds", "fps"},
+}
+"""Options that a kind of world takes beside those of all kinds."""
+
+
 @world_group.command("make")
 def world(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="folder to write, which must not exist yet")],
     kind: Annotated[WorldKind, typer.Option(help="captions of events, questions about pictures, or clips")] = "wts",
     train: Annotated[int, typer.Option(min=0, help="scenarios, pictures or clips")] = 40,
-    val: Annotated[int, typer.Option(min=0)] = 12,
+    val: Annotated[int, typer.Option(min=0, help="not of surveillance and wildlife, whose layouts have none")] = 12,
     test: Annotated[int, typer.Option(min=0, help="with colours of clothes that no other split has")] = 0,
     external: Annotated[float, typer.Option(min=0, max=1, help="wts: share of single clips from a vehicle")] = 0.3,
     annotators: Annotated[int, typer.Option(min=1, help="wts: how many hands the captions are in")] = 1,
@@ -51,6 +63,7 @@ def world(
     from cityscribe.world.surveillance import write_clips
     from cityscribe.world.wildlife import write_wildlife
 
+    _refuse_options_of_other_kinds(context, kind)
     if width % 32:
         raise InputError(f"--width {width}: is no multiple of 32; take {width - width % 32}")
     source = "messages"
@@ -67,6 +80,15 @@ def world(
             pictures = SetSettings(kind, train, val, test, seed, renderer)
             write_set(folder, pictures, workers=workers, progress=progress)
     console.print(f"{folder}: written; look at it with `cityscribe check {folder} --source {source}`")
+
+
+def _refuse_options_of_other_kinds(context: typer.Context, kind: WorldKind) -> None:
+    """Raise InputError for an option that was given and would have no effect."""
+    for name in context.params.keys() - ALL_KINDS - TAKEN[kind]:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            taken = ", ".join(f"--{other}" for other in sorted(TAKEN[kind] | {"train", "test"}))
+            raise InputError(f"--{name}: a world of kind {kind} has none; it takes {taken}")
 
 
 @world_group.command("film")
@@ -149,14 +171,16 @@ def _print_attributes(settings: Settings) -> None:
                 pairs.append((caption, segment.captions[role] if segment else ""))
             accuracies[name] = attribute_accuracy(pairs, majority)
     if not accuracies:
-        raise InputError(f"{settings.run_dir / 'predictions.json'}: missing; run `cityscribe run` on its project first")
+        raise InputError(
+            f"{settings.results_dir / 'predictions.json'}: missing; run `cityscribe run` on its project first"
+        )
     true = list(references[settings.predict.split].values())
     accuracies["oracle"] = attribute_accuracy(zip(true, true, strict=True), majority)
     rows = next(iter(accuracies.values()))
     if not rows:
         raise InputError(f"{settings.data.path}: its captions state nothing in the words of the synthetic city")
     write_json(
-        settings.run_dir / "worldbench.json",
+        settings.results_dir / "worldbench.json",
         {name: [asdict(row) for row in table] for name, table in accuracies.items()},
     )
     table = Table("about", "attribute", "asked", *accuracies, *(["majority"] if majority else []))
@@ -175,7 +199,7 @@ def _print_attributes(settings: Settings) -> None:
     )
 
 
-@app.command()
+@app.command(rich_help_panel=MORE)
 def demo(
     runs: Annotated[Path, typer.Option(help="folder of the runs")] = Path("runs"),
     seed: Annotated[int, typer.Option(min=0, help="of the city and the training")] = 0,

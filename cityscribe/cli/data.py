@@ -9,16 +9,27 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from cityscribe.cli.shell import Overrides, app, console, data_group, leave_signals_alone, print_problem, watch
+from cityscribe.cli.shell import (
+    MAIN,
+    Overrides,
+    app,
+    console,
+    data_group,
+    leave_signals_alone,
+    names_of,
+    print_problem,
+    watch,
+)
 from cityscribe.files import InputError, write_text
+from cityscribe.places import folder_of_data
 from cityscribe.records import Problem
 
 
-@app.command()
+@app.command(rich_help_panel=MAIN)
 def init(
     path: Annotated[Path, typer.Argument(help="file to write")] = Path("project.yaml"),
     data: Annotated[str, typer.Option(help="folder of the data set")] = "data/WTS",
-    preset: Annotated[str | None, typer.Option(help="a known recipe, such as cityllava-34b")] = None,
+    preset: Annotated[str | None, typer.Option(help=f"a known recipe: {names_of('preset')}")] = None,
 ) -> None:
     """Write a project file: every setting, its default and what it means, or a preset's and where they come from.
 
@@ -30,6 +41,8 @@ def init(
     from cityscribe.project import commented_settings
     from cityscribe.sources.recognise import look_into
 
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name the file to write, such as {path / 'project.yaml'}")
     if path.exists():
         raise InputError(f"{path}: already there; name another file")
     found = look_into(Path(data)) if Path(data).exists() else None
@@ -43,10 +56,12 @@ def init(
     console.print(f"{path}: written; next: cityscribe run {path}")
 
 
-@app.command()
+@app.command(rich_help_panel=MAIN)
 def check(
     data: Annotated[Path | None, typer.Argument(help="folder of a data set")] = None,
-    source: Annotated[str | None, typer.Option(help="its format; by default, as recognised")] = None,
+    source: Annotated[
+        str | None, typer.Option(help=f"its format; by default, as recognised: {names_of('source')}")
+    ] = None,
     tracks: Annotated[Path | None, typer.Option(help="also boxes for it, as data.tracks names them")] = None,
     videos: Annotated[bool, typer.Option(help="also open every video and image")] = True,
     submission: Annotated[
@@ -75,6 +90,7 @@ def check(
         return
     if data is None:
         raise InputError("check: give the folder of a data set, or --submission and --against")
+    data = folder_of_data(data)
     named = source or recognise(data)
     with watch("check") as progress:
         checked = read_and_check(named, data, tracks=tracks, open_videos=videos, progress=progress)
@@ -97,7 +113,9 @@ def convert(
     data: Annotated[Path, typer.Argument(help="folder of conversations", metavar="SOURCE")],
     target: Annotated[Path, typer.Argument(help="folder to write, which must not exist yet")],
     to: Annotated[str, typer.Option(help="llava, sharegpt (LLaMA-Factory) or messages (TRL, ms-swift)")],
-    source: Annotated[str | None, typer.Option("--from", help="its format; by default, as its files tell")] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", "--from", help="its format; by default, as its files tell")
+    ] = None,
 ) -> None:
     """Write conversations in another format, with their images. Nothing is lost, or it stops and says what would be.
 
@@ -188,6 +206,7 @@ def stats(
     from cityscribe.sources.recognise import recognise
     from cityscribe.stats.page import write_stats
 
+    data = folder_of_data(data)
     named = source or recognise(data)
     with watch("stats") as progress:
         found = write_stats(data, named, output, videos=videos, progress=progress)
@@ -225,6 +244,7 @@ def detect(
     from cityscribe.sources.reading import scenario_source
     from cityscribe.sources.recognise import found_in, nothing_usable, recognise
 
+    data = folder_of_data(data)
     named = source or recognise(data)
     scenarios, problems = scenario_source(named).read(data, splits=("train", "val", "test"))
     if not scenarios:

@@ -8,16 +8,16 @@ from typing import Annotated, Literal
 import typer
 from rich.markup import escape
 
-from cityscribe.cli.shell import Overrides, app, complaints, console, watch
+from cityscribe.cli.shell import MAIN, Overrides, app, complaints, console, watch
 
 NOT_ALL = 3
 """Exit status where some clips could not be read: the table has the others."""
 
 
-@app.command("describe")
+@app.command("describe", rich_help_panel=MAIN)
 def describe_command(
     clips: Annotated[list[Path], typer.Argument(help="videos, or folders of them", metavar="CLIPS...")],
-    model: Annotated[str, typer.Option(help="folder or hub id of a model, such as runs/NAME/model")],
+    model: Annotated[str, typer.Option(help="folder or hub id of a model, or a run folder")],
     output: Annotated[list[Path], typer.Option(help="TABLE.csv, .json or .html; may be given several times")],
     detector: Annotated[str, typer.Option(help="folder or hub id of an object detector; none: ask the model")] = "",
     span: Annotated[float | None, typer.Option(min=0.1, help="seconds of a span; default: phases, or 5")] = None,
@@ -36,8 +36,9 @@ def describe_command(
     from cityscribe.engine.members import open_engine
     from cityscribe.predict.setup import setup_of
     from cityscribe.predict.stage import training_answers
-    from cityscribe.project import settings_of_checkpoint
+    from cityscribe.project import checkpoint_of, settings_of_checkpoint
 
+    model = checkpoint_of(model)
     settings, run = settings_of_checkpoint(model, project, overrides or [])
     options = Options(span, camera, detector, threshold, tuned=run is not None and settings.model.tunes)
 

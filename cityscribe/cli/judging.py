@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cityscribe.cli.shell import console, score_group, watch
 from cityscribe.files import InputError
+from cityscribe.places import refuse_other_than_json
 from cityscribe.progress import Progress
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 @score_group.command("judge")
 def judge(
-    target: Annotated[Path, typer.Argument(help="project file, or a file of answers", metavar="PROJECT.YAML|ANSWERS")],
+    target: Annotated[
+        Path, typer.Argument(help="project file or run folder, or a file of answers", metavar="PROJECT|ANSWERS")
+    ],
     model: Annotated[str, typer.Option(help="folder or hub id of a chat model, or its name on the server")],
     base_url: Annotated[str | None, typer.Option(help="OpenAI-compatible server; none judges on this machine")] = None,
     rubric: Annotated[str, typer.Option(help="what is judged: one of the prompt file")] = "answer",
@@ -71,7 +74,8 @@ def _answers(target: Path) -> list[tuple[str, Path]]:
     from cityscribe.cli.stages import homes_of
     from cityscribe.project import load_settings
 
-    if target.suffix not in (".yaml", ".yml"):
+    if target.is_file() and target.suffix not in (".yaml", ".yml"):
+        refuse_other_than_json(target, "a project file, a run folder, or answers such as runs/NAME/predictions.jsonl")
         return [(target.stem, target)]
     homes = homes_of(load_settings(target))
     found = [(name, home / "predictions.jsonl") for name, home in homes if (home / "predictions.jsonl").is_file()]

@@ -8,10 +8,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cityscribe.cli.shell import app, console
+from cityscribe.cli.shell import MORE, app, console
 
 
-@app.command("list")
+@app.command("list", rich_help_panel=MORE)
 def list_members(
     kind: Annotated[str | None, typer.Argument(help="such as source or tuning; by default, all kinds")] = None,
 ) -> None:

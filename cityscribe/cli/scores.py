@@ -11,13 +11,15 @@ from rich.table import Table
 from cityscribe.cli.questions import compare_questions, evaluate_file, write_scores
 from cityscribe.cli.shell import console, experiment_group, score_group, watch
 from cityscribe.evaluate.registries import MetricBackend
+from cityscribe.files import InputError
+from cityscribe.places import refuse_other_than_json
 
 
 @score_group.command("captions")
 def captions_command(
     predictions: Annotated[Path, typer.Argument(help="file in the submission format of the challenge")],
     references: Annotated[Path, typer.Option(help="folder of the data set with the captions")],
-    profile: Annotated[str, typer.Option(help="the rules: wts (the challenge) or coco (pycocoevalcap)")] = "wts",
+    profile: Annotated[str, typer.Option(help="the rules: wts (the challenge), coco (pycocoevalcap)")] = "wts",
     split: Annotated[str | None, typer.Option(help="score this split only: train, val or test")] = None,
     output: Annotated[Path | None, typer.Option(help="file for the scores")] = None,
     segments: Annotated[Path | None, typer.Option(help="file for the values of each segment")] = None,
@@ -31,6 +33,9 @@ def captions_command(
     """
     from cityscribe.evaluate.registries import PROFILES
 
+    refuse_other_than_json(predictions, "captions as a JSON file, such as runs/NAME/predictions.json")
+    if predictions.suffix == ".jsonl":
+        raise InputError(f"{predictions}: holds answers, one a line; `cityscribe score answers` scores them")
     scores = PROFILES[profile].captions(
         references, predictions, split=split, official_quirks=official_quirks, backend=backend
     )
@@ -60,7 +65,13 @@ def answers_command(
 
     Example: cityscribe score answers runs/questions/predictions.jsonl --output scores.json
     """
-    evaluate_file(predictions, references, source, profile, backend, split, against, output, segments)
+    refuse_other_than_json(predictions, "answers as JSON lines, such as runs/NAME/predictions.jsonl")
+    try:
+        evaluate_file(predictions, references, source, profile, backend, split, against, output, segments)
+    except InputError as error:
+        if predictions.suffix != ".json" or not predictions.is_file():
+            raise
+        raise InputError(f"{error}; captions are scored by `cityscribe score captions`") from error
 
 
 @score_group.command("wts-vqa")
@@ -77,6 +88,7 @@ def wts_vqa_command(
     """
     from cityscribe.traffic.metrics.wts_vqa import evaluate_vqa
 
+    refuse_other_than_json(predictions, "a submission as a JSON file")
     found = evaluate_vqa(references, predictions, captions)
     write_scores(found, output, segments)
     console.print(f"accuracy: {100 * found.letters.accuracy:.4f}")
@@ -86,18 +98,20 @@ def wts_vqa_command(
 
 @experiment_group.command("compare")
 def compare(
-    projects: Annotated[list[Path], typer.Argument(help="project files of runs", metavar="PROJECT.YAML...")],
+    projects: Annotated[list[Path], typer.Argument(help="run folders, or project files", metavar="RUN...")],
     output: Annotated[Path, typer.Option(help="folder for compare.json and the page")] = Path("runs/compare"),
 ) -> None:
     """What separates runs on the same references, how surely, and where: tables, the samples that changed most.
 
-    Example: cityscribe experiment compare runs/one/project.yaml runs/two/project.yaml
+    Example: cityscribe experiment compare runs/one runs/two
     """
     from cityscribe.project import load_settings
     from cityscribe.report.compare import compare_runs, write_comparison
     from cityscribe.report.run_files import read_run
     from cityscribe.sources import SOURCES
 
+    if len(projects) < 2:
+        raise InputError("compare: give two runs or more, such as runs/one runs/two")
     settings = [load_settings(project) for project in projects]
     names = [one.name for one in settings]
     if len(set(names)) < len(names):

@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
-from cityscribe.cli.shell import Overrides, app, console, leave_signals_alone
-from cityscribe.files import InputError
+from cityscribe.cli.shell import MORE, Overrides, app, console, leave_signals_alone
+from cityscribe.files import InputError, at_home
+from cityscribe.places import RUN, YAML, what_is
 
 
-@app.command("serve")
+@app.command("serve", rich_help_panel=MORE)
 def serve_command(
-    checkpoint: Annotated[str, typer.Argument(help="folder or hub id of a model", metavar="CHECKPOINT")],
+    checkpoint: Annotated[
+        str, typer.Argument(help="folder or hub id of a model, or a run folder", metavar="CHECKPOINT|RUN")
+    ],
     project: Annotated[Path | None, typer.Option(help="project file; by default, that of the model's run")] = None,
     token_file: Annotated[Path | None, typer.Option(help="file with the token that clients must send")] = None,
     overrides: Overrides = None,
@@ -32,7 +35,11 @@ def serve_command(
         raise InputError("serve: needs more packages: pip install 'cityscribe[serve]'") from error
     leave_signals_alone()
     from cityscribe.cli.targets import settings_to_serve
+    from cityscribe.project import checkpoint_of
     from cityscribe.serve.server import read_token, serve
 
+    if project is None and what_is(at_home(checkpoint)) in (RUN, YAML):
+        project = Path(checkpoint)
+    checkpoint = checkpoint_of(checkpoint)
     settings, drafts = settings_to_serve(checkpoint, project, overrides or [])
     serve(checkpoint, settings, drafts, read_token(token_file), lambda address: console.print(address))

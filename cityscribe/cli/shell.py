@@ -12,19 +12,64 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from typer.core import TyperGroup
 
 from cityscribe import __version__
-from cityscribe.files import InputError, one_line
+from cityscribe.files import InputError, at_home, one_line
 from cityscribe.records import Problem
+from cityscribe.registry import registry
 from cityscribe.train import processes
 
+USAGE_ERROR: Any = typer.BadParameter.__base__
+"""Of a command line that does not parse. Typer brings a Click of its own, or takes the one that there is."""
+
+
+class Commands(TyperGroup):
+    """Commands whose arguments may begin with `~`, also behind an equals sign, where no shell expands it. Who gives a
+    setting as an option learns how settings are given."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [_expanded(arg) for arg in args])
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except USAGE_ERROR as error:
+            command = getattr(error.ctx, "command", None)
+            wrong = getattr(error, "option_name", None)  # of an option that there is not
+            if wrong and any(parameter.name == "overrides" for parameter in getattr(command, "params", ())):
+                error.message += f". {_as_setting(wrong.lstrip('-'))}"
+                error.possibilities = None
+            raise
+
+
+def _expanded(argument: str) -> str:
+    option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return f"{option}{equals}{at_home(value)}" if value == "~" or value.startswith("~/") else argument
+
+
+def _as_setting(name: str) -> str:
+    """How the setting is given that an option of this name is likely to mean."""
+    from cityscribe.project import Settings
+    from cityscribe.settings.messages import sections_of
+
+    last = name.replace("-", "_")
+    places = [name for name in Settings.model_fields if name == last]
+    for section, field in Settings.model_fields.items():
+        for inner in sections_of(field):
+            places += [f"{section}.{name}" for name in inner.model_fields if name == last]
+    shown = ", or ".join(f"--set {place}=VALUE" for place in dict.fromkeys(places))
+    return f"It is a setting: {shown}" if places else "Settings are given as --set NAME=VALUE"
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Turn annotated city video into a vision-language model that describes the traffic in it, and score it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -32,10 +77,19 @@ app = typer.Typer(
 )
 
 
+MAIN, STAGES, MORE = "The main job: data in, a tuned and scored model out", "Its stages, one by one", "Beside it"
+"""Panels of the help."""
+
+
+def names_of(kind: str) -> str:
+    """The members of a registry, for the help of an option that takes one."""
+    return ", ".join(registry(kind).names())
+
+
 def group(name: str, summary: str) -> typer.Typer:
     """A group of commands, `cityscribe NAME COMMAND`."""
     found = typer.Typer(help=summary, no_args_is_help=True)
-    app.add_typer(found, name=name)
+    app.add_typer(found, name=name, rich_help_panel=MORE)
     return found
 
 
@@ -49,7 +103,7 @@ console = Console(highlight=False, soft_wrap=True)
 complaints = Console(stderr=True, highlight=False, soft_wrap=True)
 
 ProjectFile = Annotated[
-    Path, typer.Argument(help="project file, as `cityscribe init` writes it", metavar="PROJECT.YAML")
+    Path, typer.Argument(help="project file, as `cityscribe init` writes it, or a run folder", metavar="PROJECT")
 ]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="override one setting, such as train.lr=1e-4", metavar="NAME=VALUE")
@@ -107,30 +161,49 @@ def options(
 
 
 def main() -> None:
-    """Entry point: a user's mistake is one clear message and exit status 2, never a traceback."""
+    """Entry point of the command."""
     _quiet_libraries()
     stop_by_signals()
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: list[str]) -> int:
+    """Do what a command line says; returns the exit status. A user's mistake is one clear message and status 2, never a
+    traceback."""
     try:
-        app()
+        app(arguments, prog_name="cityscribe")
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except Stopped as stopped:
-        if processes.is_first():
-            complaints.print("stopped; the same command goes on where it was")
-        sys.exit(128 + stopped.number)
+        return _say_stopped(stopped.number)
+    except processes.ProcessFailedError as failed:
+        return failed.status
     except InputError as error:
-        _complain(str(error))
+        return _complain(str(error))
     except MemoryError:
-        _complain("out of memory; set a smaller train.budget_tokens, train.batch_groups or predict.batch_size")
+        return _complain("out of memory; set a smaller train.budget_tokens, train.batch_groups or predict.batch_size")
     except OSError as error:
         if error.errno not in OF_THE_MACHINE:
             raise
         place = f"{error.filename}: " if error.filename else ""
-        _complain(f"{place}{error.strerror}; nothing unfinished counts as done, so the same command goes on later")
+        return _complain(
+            f"{place}{error.strerror}; nothing unfinished counts as done, so the same command goes on later"
+        )
     except RuntimeError as error:
         if not processes.lost_another(error):
             raise
-        _complain("another process of this training has ended; the same command goes on from the last checkpoint")
+        return _complain(
+            "another process of this training has ended; the same command goes on from the last checkpoint"
+        )
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
+    return 0
+
+
+def _say_stopped(number: int) -> int:
+    if processes.count() == 1:  # one of several is stopped by who started it, also because another one has failed
+        complaints.print("stopped; the same command goes on where it was")
+    return 128 + number
 
 
 OF_THE_MACHINE = (
@@ -140,12 +213,12 @@ OF_THE_MACHINE = (
 """Errors of files that are no mistakes of ours: a full disk, a folder that somebody removed meanwhile."""
 
 
-def _complain(text: str) -> None:
+def _complain(text: str) -> int:
     if not processes.is_first():
         time.sleep(5)  # where the first process says the same, torchrun ends this one before it repeats it
     for line in text.splitlines():
         complaints.print(f"[bold red]error:[/] {escape(one_line(line))}")
-    sys.exit(2)
+    return 2
 
 
 def _quiet_libraries() -> None:
@@ -159,9 +232,14 @@ def _quiet_libraries() -> None:
         logging.getLogger(library).setLevel(logging.ERROR)
 
 
+EVERY_S = 30.0
+"""Seconds from one line of progress to the next where there is no terminal to draw a bar on."""
+
+
 @contextlib.contextmanager
 def watch(name: str) -> Iterator[Callable[..., None]]:
-    """A progress bar; where nobody watches (no terminal) a line at the end. Of several processes the first shows it."""
+    """A progress bar; where there is no terminal a line each half minute, and one at the end. Of several processes the
+    first shows it."""
     if not processes.is_first():
         yield lambda *_: None
         return
@@ -182,21 +260,34 @@ def watch(name: str) -> Iterator[Callable[..., None]]:
         speed_estimate_period=600,  # a step of a large model may take longer than the half minute that is usual
     )
     summary = ""
+    told = began
     with bars:
         task = bars.add_task(name, total=None, note="")
 
         def progress(
             done: int, total: int, loss: float | None = None, distinct_per_s: float = 0, effective_per_s: float = 0
         ) -> None:
-            nonlocal summary
+            nonlocal summary, told
             if loss is not None:
                 summary = f"loss {loss:.3f}, {distinct_per_s:,.0f} tokens/s computed for {effective_per_s:,.0f}"
             bars.update(task, completed=done, total=total, note=summary)
+            now = time.monotonic()
+            if not console.is_terminal and now - told >= EVERY_S:
+                told = now
+                console.print(f"{name}: {_how_far(done, total, now - began)}{f', {summary}' if summary else ''}")
 
         yield progress
     last = f" ({summary})" if summary else ""
     console.print(f"{name}: done in {_duration(time.monotonic() - began)}{last}")
 
 
+def _how_far(done: int, total: int, seconds: float) -> str:
+    """How much is done, and how long the rest takes at this speed."""
+    left = f", about {_duration(seconds * (total - done) / done)} left" if 0 < done < total else ""
+    return f"{done:,} of {total:,} after {_duration(seconds)}{left}"
+
+
 def _duration(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"

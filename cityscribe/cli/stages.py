@@ -12,17 +12,24 @@ from rich.markup import escape
 from rich.table import Table
 
 from cityscribe.cli.questions import print_question_scores
-from cityscribe.cli.shell import Overrides, ProjectFile, app, console, print_problem, watch
+from cityscribe.cli.shell import MAIN, STAGES, Overrides, ProjectFile, app, console, print_problem, watch
 from cityscribe.progress import Progress
-from cityscribe.train import processes
+from cityscribe.train.processes import is_first
+
+Processes = Annotated[
+    int | None, typer.Option(min=1, help="that train and predict together on this machine; by default, one a GPU")
+]
 
 
-def run_stages(project: Path, overrides: list[str] | None, stages: tuple[str, ...] = ()) -> None:
-    """Bring these stages of a project up to date, all by default, and print what came of them."""
+def run_stages(
+    project: Path, overrides: list[str] | None, stages: tuple[str, ...] = (), count: int | None = None
+) -> None:
+    """Bring these stages of a project up to date, all by default, and print what came of them. `count` is that of
+    processes."""
     from cityscribe import pipeline
     from cityscribe.project import load_settings
 
-    settings = load_settings(project, overrides or [])
+    settings = load_settings(project, [*(overrides or []), *([] if count is None else [f"processes={count}"])])
     wanted = stages or tuple(pipeline.STAGES)
     made = []
 
@@ -34,8 +41,8 @@ def run_stages(project: Path, overrides: list[str] | None, stages: tuple[str, ..
         if step == "prepare":  # at once: a user may stop what follows
             _print_problems(settings)
 
-    pipeline.run(settings, watched, lambda line: console.print(line) if processes.is_first() else None, stages)
-    if processes.is_first():
+    pipeline.run_on_all(settings, watched, lambda line: console.print(line) if is_first() else None, stages)
+    if is_first():
         if "prepare" in wanted and "prepare" not in made:
             _print_problems(settings)
         _summary(settings, wanted)
@@ -51,8 +58,8 @@ def _print_problems(settings: Any) -> None:
 def _summary(settings: Any, stages: tuple[str, ...]) -> None:
     from cityscribe.files import read_json
 
-    folder = settings.run_dir
-    table_of_tuning = folder / "training" / "report.json"
+    folder = settings.results_dir
+    table_of_tuning = settings.run_dir / "training" / "report.json"
     if "train" in stages and table_of_tuning.exists():
         console.print(escape(read_json(table_of_tuning)["table"]))
     if "evaluate" in stages and (folder / "scores.json").exists():
@@ -69,7 +76,7 @@ def homes_of(settings: Any) -> list[tuple[str, Path]]:
     """The model of the run and the baselines, each with the folder of its predictions."""
     from cityscribe.report.run_files import own_name
 
-    folder = settings.run_dir
+    folder = settings.results_dir
     return [(own_name(settings), folder), *((name, folder / "baselines" / name) for name in settings.predict.baselines)]
 
 
@@ -81,7 +88,7 @@ def print_scores(settings: Any) -> None:
         print_question_scores(homes_of(settings))
         return
     table = Table("model", "domain", "BLEU-4", "METEOR", "ROUGE-L", "CIDEr", "score")
-    for name, home in [*homes_of(settings), ("majority", settings.run_dir / "baselines" / "majority")]:
+    for name, home in [*homes_of(settings), ("majority", settings.results_dir / "baselines" / "majority")]:
         file = home / "scores.json"
         if not file.exists():
             continue
@@ -96,18 +103,18 @@ def print_scores(settings: Any) -> None:
     console.print(table)
 
 
-@app.command("run")
-def run_command(project: ProjectFile, overrides: Overrides = None) -> None:
+@app.command("run", rich_help_panel=MAIN)
+def run_command(project: ProjectFile, processes: Processes = None, overrides: Overrides = None) -> None:
     """Run every stage that is not up to date: prepare, train, predict, evaluate, report.
 
     Reads the project file and the data set; writes runs/NAME. A stopped run goes on where it was.
 
     Example: cityscribe run project.yaml --set train.lr=1e-4
     """
-    run_stages(project, overrides)
+    run_stages(project, overrides, count=processes)
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def prepare(
     project: ProjectFile,
     engine: Annotated[str | None, typer.Option(help="local, or ray: prepare.engine for this call")] = None,
@@ -121,25 +128,25 @@ def prepare(
     run_stages(project, [*(overrides or []), *chosen], ("prepare",))
 
 
-@app.command()
-def train(project: ProjectFile, overrides: Overrides = None) -> None:
+@app.command(rich_help_panel=STAGES)
+def train(project: ProjectFile, processes: Processes = None, overrides: Overrides = None) -> None:
     """Tune the model: runs/NAME/prepared → runs/NAME/model, with curves and checkpoints in runs/NAME/training.
 
-    Example: cityscribe train project.yaml. On eight GPUs: torchrun --nproc_per_node 8 -m cityscribe train project.yaml
+    On several machines: torchrun ... -m cityscribe train project.yaml. Example: cityscribe train project.yaml
     """
-    run_stages(project, overrides, ("train",))
+    run_stages(project, overrides, ("train",), processes)
 
 
-@app.command()
-def predict(project: ProjectFile, overrides: Overrides = None) -> None:
+@app.command(rich_help_panel=STAGES)
+def predict(project: ProjectFile, processes: Processes = None, overrides: Overrides = None) -> None:
     """Describe every phase of the evaluation split: runs/NAME/model → runs/NAME/predictions.json, for submission.
 
     Example: cityscribe predict project.yaml --set predict.split=test
     """
-    run_stages(project, overrides, ("predict",))
+    run_stages(project, overrides, ("predict",), processes)
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def evaluate(project: ProjectFile, overrides: Overrides = None) -> None:
     """Score what a run predicted, and its baselines: runs/NAME/predictions.json → runs/NAME/scores.json.
 
@@ -148,7 +155,7 @@ def evaluate(project: ProjectFile, overrides: Overrides = None) -> None:
     run_stages(project, overrides, ("evaluate",))
 
 
-@app.command()
+@app.command(rich_help_panel=STAGES)
 def report(project: ProjectFile, overrides: Overrides = None) -> None:
     """Write the page that shows a run: runs/NAME/report/index.html.
 

@@ -38,7 +38,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import logging as transformers_logging
 
-from cityscribe.files import InputError, put_in_place, read_json
+from cityscribe.files import InputError, at_home, put_in_place, read_json
 from cityscribe.models.four_bit import (
     check_widths,
     four_bit_config,
@@ -78,7 +78,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 def resolve_base(base: str | Path) -> str:
     """The folder or hub id that `base` means. Raises InputError where it is neither."""
-    name = str(base)
+    name = str(at_home(base)) if str(base).startswith("~") else str(base)
     if name in SHIPPED:
         folder = Path(str(resources.files("cityscribe") / "assets" / name))
         if not (folder / "config.json").is_file():
@@ -243,7 +243,8 @@ def _check_json(folder: Path) -> None:
         base = dict(read_json(folder / ADAPTER_CONFIG)).get("base_model_name_or_path")
         raise InputError(f"{folder}: an adapter of `{base}` without a model; merge it into that model first")
     if not file.is_file():
-        raise InputError(f"{folder}: has no config.json; expected the folder of a Hugging Face model")
+        inner = f"; {folder / 'model'} is one" if (folder / "model" / "config.json").is_file() else ""
+        raise InputError(f"{folder}: has no config.json; expected the folder of a Hugging Face model{inner}")
     kind = dict(read_json(file)).get("model_type")
     if kind not in CONFIG_MAPPING:
         raise InputError(f"{file}: model_type: transformers has no `{kind}`, and code of a checkpoint is never run")

@@ -8,7 +8,8 @@ files it writes, and the function that makes them. From that follow the hash of 
 what it wrote, which `state/STEP.json` keeps (`stamps`); `run` makes what is missing or has changed, and says why.
 """
 
+from cityscribe.pipeline.launch import run_on_all
 from cityscribe.pipeline.run import run
 from cityscribe.pipeline.step import STAGES, Plan, Step, StepProgress, Variant, Watch
 
-__all__ = ["STAGES", "Plan", "Step", "StepProgress", "Variant", "Watch", "run"]
+__all__ = ["STAGES", "Plan", "Step", "StepProgress", "Variant", "Watch", "run", "run_on_all"]

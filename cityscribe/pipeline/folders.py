@@ -40,7 +40,8 @@ def begun_from(file: Path) -> str:
 
 def remove_what_was_being_removed(run_folder: Path) -> None:
     """Finish removals that a kill stopped."""
-    for home in ("", "training/", "baselines/", "baselines/*/", "baselines/*/training/"):
+    of_splits = ("test/", "train/", "test/baselines/", "train/baselines/")
+    for home in ("", "training/", "baselines/", "baselines/*/", "baselines/*/training/", *of_splits):
         for removed in run_folder.glob(f"{home}*{REMOVED}"):
             shutil.rmtree(removed, ignore_errors=True)
 

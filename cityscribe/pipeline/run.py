@@ -11,10 +11,14 @@ from pathlib import Path
 from cityscribe.files import InputError, naming, put_in_place, remove_folder, write_text
 from cityscribe.pipeline.digests import Digests
 from cityscribe.pipeline.folders import locked, remove_what_was_being_removed
+from cityscribe.pipeline.needs import check_needs
 from cityscribe.pipeline.stamps import stamp_of, state_of, write_stamp
 from cityscribe.pipeline.step import STAGES, Plan, Step, Watch
 from cityscribe.project import Settings, dump_settings
 from cityscribe.train import processes
+
+SHARED = ("train", "predict")
+"""The stages that several processes share."""
 
 
 def run(
@@ -29,19 +33,16 @@ def run(
     folders of runs whose results are taken where they were made of the same settings and inputs. `digests` are kept
     from one run to the next by those who know that nothing changes between them.
 
-    Several processes (of torchrun) train together; all else is for one. Raises InputError where a stage that comes
-    before the wanted ones has not been run, or a run is already under way.
+    Several processes (of torchrun) train and predict together; all else is for one. Raises InputError where a stage
+    that comes before the wanted ones has not been run, or a run is already under way.
     """
     wanted = tuple(stages) or tuple(STAGES)
-    if processes.count() > 1 and wanted != ("train",):
-        raise InputError("several processes can `train` together; run the other stages without torchrun")
-    if {"train", "predict"} & set(wanted):
-        from cityscribe.models.load import resolve_base
-
-        resolve_base(settings.model.base)  # before an hour of preparation
+    if processes.count() > 1 and not set(wanted) <= set(SHARED):
+        raise InputError("several processes can `train` and `predict` together; run the other stages without torchrun")
     plan = Plan.of(settings, digests)
-    _refuse_nothing_to_do(plan, wanted)
+    refuse_nothing_to_do(plan, wanted)
     folder = settings.run_dir
+    check_needs(settings, stale_stages(plan, wanted))  # before an hour of preparation
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder) if processes.is_first() else contextlib.nullcontext():
         if processes.is_first():
@@ -54,7 +55,14 @@ def run(
                 raise InputError(f"{folder}: `{step.stage}` is not up to date; run it first, or `cityscribe run`")
 
 
-def _refuse_nothing_to_do(plan: Plan, wanted: Sequence[str]) -> None:
+def stale_stages(plan: Plan, wanted: Sequence[str]) -> list[str]:
+    """Those of the wanted stages that have something to make."""
+    steps = [step for step in plan.steps.values() if not state_of(step, plan.made_from[step.name], plan.folder).fresh]
+    return [stage for stage in wanted if any(step.stage == stage for step in steps)]
+
+
+def refuse_nothing_to_do(plan: Plan, wanted: Sequence[str]) -> None:
+    """Raises InputError where none of the wanted stages is one of this run."""
     if any(step.stage in wanted for step in plan.steps.values()):
         return
     if tuple(wanted) == ("train",):

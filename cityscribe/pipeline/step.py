@@ -50,10 +50,15 @@ class Step:
     part_of: str = ""  # a stage that makes this step too where it is asked for alone
     copied: tuple[str, ...] = ()  # the same, as copies: a later step of this stage may write into it
     settings: Settings | None = None  # of this variant, where they are not those of the run
+    split: str = ""  # of the data, where it is another than val: each has results of its own
 
     @property
     def name(self) -> str:
-        return f"{self.stage} {self.variant}" if self.variant else self.stage
+        return " ".join(filter(None, (self.stage, self.variant, self.split)))
+
+
+OF_A_SPLIT = ("predict", "evaluate")
+"""Stages whose results are those of one split."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +66,30 @@ class Variant:
     """The model of a run, or a baseline that it is compared with."""
 
     name: str  # "" for the model of the run
-    home: Path  # the folder of its results
+    home: Path  # the folder of its model
+    results: Path  # the folder of its answers and scores
     settings: Settings
     trains: bool
 
     @property
     def prefix(self) -> str:
-        """Of the places of its files in the run folder."""
+        """Of the places of its model and training in the run folder."""
         return f"baselines/{self.name}/" if self.name else ""
+
+    @property
+    def split(self) -> str:
+        """What its steps about a split are told apart by; nothing for val."""
+        return "" if self.settings.predict.split == "val" else self.settings.predict.split
+
+    @property
+    def results_prefix(self) -> str:
+        """Of the places of its answers and scores in the run folder."""
+        return f"{self.split}/{self.prefix}" if self.split else self.prefix
 
     def step(self, stage: str) -> str:
         """The name of one of its steps."""
-        return f"{stage} {self.name}" if self.name else stage
+        split = self.split if stage in OF_A_SPLIT else ""
+        return " ".join(filter(None, (stage, self.name, split)))
 
     @property
     def model(self) -> str:
@@ -107,11 +124,17 @@ class Plan:
         """The model of the run and its baselines."""
         settings, tunes = self.settings, self.settings.model.tunes
         blind = settings.model_copy(update={"train": settings.train.model_copy(update={"images": False})})
-        baselines = self.folder / "baselines"
+        results = settings.results_dir
         return (
-            Variant("", self.folder, settings, tunes),
+            Variant("", self.folder, results, settings, tunes),
             *(
-                Variant(name, baselines / name, blind if name == "blind" else settings, tunes and name != "untuned")
+                Variant(
+                    name,
+                    self.folder / "baselines" / name,
+                    results / "baselines" / name,
+                    blind if name == "blind" else settings,
+                    tunes and name != "untuned",
+                )
                 for name in settings.predict.baselines
             ),
         )

@@ -25,12 +25,13 @@ from cityscribe.letters import LETTERS, read_choice
 from cityscribe.predict.answers import answer_of, entry_of, tell_unanswered
 from cityscribe.predict.batches import answer_batches
 from cityscribe.predict.fingerprint import fingerprint
-from cityscribe.predict.journal import Journal
+from cityscribe.predict.journal import SharedJournal
 from cityscribe.predict.settings import Predicting
 from cityscribe.predict.stage import asking, engine_of
 from cityscribe.progress import Progress, silent
 from cityscribe.records import Sample, text_of
 from cityscribe.tokens.shown import placed, without_media
+from cityscribe.train import processes
 
 
 def predict_conversations(
@@ -46,10 +47,11 @@ def predict_conversations(
     """Answer every sample with the model in `model_dir`, a folder or hub id, and write one line each, in their order.
 
     Images are read relative to `image_root`; `images=False` asks without them. A batch holds all samples of an image,
-    so that none is encoded twice. A prediction that was stopped goes on where it was. Returns how many answers were
-    written; one that cannot be given (the image is torn, or the model's processor refuses the question) is an empty
-    line with its reason. Raises InputError for a checkpoint that cannot be used, where no question can be answered, and
-    for files that are missing or cannot be written.
+    so that none is encoded twice; several processes (of torchrun) share them out, and the first writes. A prediction
+    that was stopped goes on where it was. Returns how many answers were written; one that cannot be given (the image is
+    torn, or the model's processor refuses the question) is an empty line with its reason. Raises InputError for a
+    checkpoint that cannot be used, where no question can be answered, and for files that are missing or cannot be
+    written.
     """
     choices = settings.predict.choices
     places = whole_groups(
@@ -70,7 +72,7 @@ def predict_conversations(
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         key = fingerprint(samples, image_root, model_dir, settings, images)
-        journal = Journal(out.with_name(out.name + ".partial.jsonl"), key)
+        journal = SharedJournal(out.with_name(out.name + ".partial.jsonl"), key)
         answered, _ = answer_batches(
             places, journal, lambda: engine_of(model_dir, image_root, settings), ask, progress or silent
         )
@@ -81,8 +83,9 @@ def predict_conversations(
             journal.discard()  # what made all of them fail may be mended without a change of the settings
             raise
         rows = [_row(sample, entries[n]) for n, sample in enumerate(samples)]
-        write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-        journal.discard()
+        if processes.is_first():
+            write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+            journal.discard()
     except OSError as error:
         raise InputError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error
     return len(rows)

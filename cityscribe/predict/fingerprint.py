@@ -18,6 +18,7 @@ from cityscribe.models.precision import resolve_dtype
 from cityscribe.predict.answers import KEPT
 from cityscribe.predict.settings import Predicting
 from cityscribe.records import Sample
+from cityscribe.train import processes
 
 UNDECIDING: Any = {"split": True, "baselines": True, "remote": {"concurrency", "tries", "timeout_s"}}
 """Settings of the section that change no answer."""
@@ -29,10 +30,20 @@ TRAINED = "train.parquet"
 def fingerprint(
     samples: Sequence[Sample], image_root: Path, model_dir: Path | str, settings: Predicting, images: bool
 ) -> str:
-    """Of the questions in their order, images, weights, settings and versions. Raises InputError for a missing file.
+    """The same on all processes, which is the first's: it reads all files once.
+
+    Of the questions in their order, images, weights, settings and versions. Raises InputError for a missing file.
 
     Digests of files are remembered in the run folder, so that weights are read once and not for each prediction.
     """
+    if not processes.is_first():
+        return processes.from_all("")[0]
+    return processes.from_all(_fingerprint(samples, image_root, model_dir, settings, images))[0]
+
+
+def _fingerprint(
+    samples: Sequence[Sample], image_root: Path, model_dir: Path | str, settings: Predicting, images: bool
+) -> str:
     digest = hashlib.blake2b(digest_size=16)
     corpus = image_root / TRAINED
     known = DigestStore(settings.run_dir / "state" / "digests.json")
@@ -40,7 +51,7 @@ def fingerprint(
     def add(value: Any) -> None:
         digest.update(json.dumps(value, sort_keys=True).encode() + b"\n")
 
-    add(KEPT)
+    add(["numbered", *KEPT])
     add([torch.__version__, transformers.__version__, str(resolve_dtype(settings.predict.precision))])
     add([settings.seed, images, settings.predict.model_dump(mode="json", exclude=UNDECIDING)])
     if settings.predict.drafts and corpus.is_file():

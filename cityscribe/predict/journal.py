@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cityscribe.files import naming
+from cityscribe.train import processes
 
 
 class Journal:
@@ -59,6 +60,38 @@ class Journal:
         """Delete the journal: the work is done and its result is in its place."""
         self.close()
         self.path.unlink(missing_ok=True)
+
+
+class SharedJournal:
+    """The journals of one work that several processes (of torchrun) do: each appends to a file of its own, and any
+    number of them goes on from what any number has finished. `finished` maps numbers of pieces of work to entries."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._path = path
+        own = path if processes.is_first() else _of_process(path, processes.rank())
+        files = {own, path, *path.parent.glob(_of_process(path, "*").name)}
+        journals = {file: Journal(file, key) for file in files}
+        self._own = journals[own]
+        self.finished: dict[int, Any] = {
+            number: entry for journal in journals.values() for number, entry in journal.finished
+        }
+
+    def append(self, number: int, entry: Any) -> None:
+        """Add what a piece of work came to, as `Journal.append`. All processes have to have read the journals."""
+        self._own.append([number, entry])
+
+    def close(self) -> None:
+        self._own.close()
+
+    def discard(self) -> None:
+        """Delete the journals of all processes; for the first of them, once the others are done."""
+        self.close()
+        for file in (self._path, *self._path.parent.glob(_of_process(self._path, "*").name)):
+            file.unlink(missing_ok=True)
+
+
+def _of_process(path: Path, rank: int | str) -> Path:
+    return path.with_name(f"{path.stem}.{rank}{path.suffix}")
 
 
 def _line(entry: Any) -> bytes:

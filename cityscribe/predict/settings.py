@@ -68,3 +68,9 @@ class Predicting(Protocol):
 
     @property
     def run_dir(self) -> Path: ...
+
+
+def results_in(run_dir: Path, split: str) -> Path:
+    """Where a run folder has the answers and scores of a split: `val` has them in the folder itself, every other split
+    in a folder of its name, so that none takes the place of another."""
+    return run_dir if split == "val" else run_dir / split

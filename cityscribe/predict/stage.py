@@ -22,7 +22,7 @@ from cityscribe.files import InputError, write_json
 from cityscribe.predict.answers import answer_of, entry_of, tell_unanswered
 from cityscribe.predict.batches import answer_batches
 from cityscribe.predict.fingerprint import TRAINED, fingerprint
-from cityscribe.predict.journal import Journal
+from cityscribe.predict.journal import SharedJournal
 from cityscribe.predict.sequential import AskedScene, ask
 from cityscribe.predict.settings import Predicting
 from cityscribe.predict.setup import setup_of
@@ -30,6 +30,7 @@ from cityscribe.progress import Progress, silent
 from cityscribe.records import Sample, read_samples, text_of
 from cityscribe.traffic.meta import traffic_meta
 from cityscribe.traffic.scenario import ROLES
+from cityscribe.train import processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,9 @@ def predict(
     passed over. Images are read relative to `image_root`; `images=False` asks the same questions without them.
 
     A question that cannot be asked (its image is torn, or the model's processor refuses it) is left empty, named and
-    counted. `progress` is called with the phases that are done and all. Raises InputError for a checkpoint that cannot
-    be used, where no question can be answered, for two groups about one phase of a scenario, and for files that are
-    missing or cannot be written.
+    counted. Several processes (of torchrun) share the phases out; the first writes. `progress` is called with the
+    phases that are done and all. Raises InputError for a checkpoint that cannot be used, where no question can be
+    answered, for two groups about one phase of a scenario, and for files that are missing or cannot be written.
     """
     phases = _phases(samples)
     report = progress or silent
@@ -81,7 +82,7 @@ def predict(
         out.parent.mkdir(parents=True, exist_ok=True)
         asked = [sample for phase in phases for sample in phase.samples.values()]
         key = fingerprint(asked, image_root, model_dir, settings, images)
-        journal = Journal(out.with_name(out.name + ".partial.jsonl"), key)
+        journal = SharedJournal(out.with_name(out.name + ".partial.jsonl"), key)
         size = settings.predict.batch_size
         batches = [phases[start : start + size] for start in range(0, len(phases), size)]
 
@@ -100,9 +101,10 @@ def predict(
         except InputError:
             journal.discard()  # what made all of them fail may be mended without a change of the settings
             raise
-        write_json(out.with_name(out.name + ".notes.json"), _notes(phases, answers))
-        write_json(out, _submission(phases, answers))
-        journal.discard()
+        if processes.is_first():
+            write_json(out.with_name(out.name + ".notes.json"), _notes(phases, answers))
+            write_json(out, _submission(phases, answers))
+            journal.discard()
     except OSError as error:
         raise InputError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error
     given = [answer for entry in answers for answer in entry.values()]

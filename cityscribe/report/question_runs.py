@@ -17,6 +17,7 @@ from cityscribe.evaluate.question_files import AskedQuestion, read_questions
 from cityscribe.evaluate.question_results import Outcome, QuestionTotal, read_outcomes, read_total
 from cityscribe.evaluate.resampling import Interval, Paired
 from cityscribe.files import InputError, read_json
+from cityscribe.predict.settings import results_in
 from cityscribe.records import Sample, read_samples
 from cityscribe.report.run_files import BASELINES, CurvePoint, own_name, read_curve
 from cityscribe.report.settings import Reporting
@@ -62,14 +63,15 @@ def read_question_run(run_dir: Path, settings: Reporting) -> QuestionRun:
         raise InputError(f"{run_dir}: no such run; `cityscribe run` makes it")
     prepared = run_dir / "prepared" / f"{settings.predict.split}.parquet"
     own = own_name(settings)
-    homes = {own: run_dir}
-    homes |= {name: run_dir / "baselines" / name for name in BASELINES}
+    results = results_in(run_dir, settings.predict.split)
+    homes = {own: (results, run_dir)}
+    homes |= {name: (results / "baselines" / name, run_dir / "baselines" / name) for name in BASELINES}
     samples = read_samples(prepared) if prepared.is_file() else None
     questions: dict[str, AskedQuestion] = {}
     models = []
-    for name, home in homes.items():
-        if (home / "scores.json").is_file() or name == own:
-            model, asked = _read_model(name, home, samples)
+    for name, (folder, home) in homes.items():
+        if (folder / "scores.json").is_file() or name == own:
+            model, asked = _read_model(name, folder, home, samples)
             models.append(model)
             questions = questions or asked
     return QuestionRun(questions, tuple(models), _leads(models, settings.seed))
@@ -88,14 +90,14 @@ def join_question_runs(runs: Mapping[str, QuestionRun], seed: int = 0) -> Questi
 
 
 def _read_model(
-    name: str, home: Path, samples: Sequence[Sample] | None
+    name: str, folder: Path, home: Path, samples: Sequence[Sample] | None
 ) -> tuple[AnsweringModel, dict[str, AskedQuestion]]:
-    asked, _ = read_questions(home / "predictions.jsonl", samples)
+    asked, _ = read_questions(folder / "predictions.jsonl", samples)
     model = AnsweringModel(
         name=name,
-        scores=read_total(home / "scores.json"),
-        outcomes=read_outcomes(home / "segments.json"),
-        provenance=read_json(home / "scores.provenance.json"),
+        scores=read_total(folder / "scores.json"),
+        outcomes=read_outcomes(folder / "segments.json"),
+        provenance=read_json(folder / "scores.provenance.json"),
         answers={question.key: question.answer for question in asked},
         curve=read_curve(name, home),
     )

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from cityscribe.evaluate.registries import POINTS
 from cityscribe.evaluate.text_files import json_lines, text_of_file
 from cityscribe.files import InputError, read_json
+from cityscribe.predict.settings import results_in
 from cityscribe.records import Sample, read_samples, text_of
 from cityscribe.report.settings import Reporting
 from cityscribe.traffic.meta import traffic_meta
@@ -268,12 +269,12 @@ def read_run(run_dir: Path, settings: Reporting) -> Run:
     """Read a run folder. Raises InputError that names the file that is malformed, or the folder that is missing."""
     if not run_dir.is_dir():
         raise InputError(f"{run_dir}: no such run; `cityscribe run` makes it")
-    prepared = run_dir / "prepared"
-    counts, provenance = prepared / "prepare.json", run_dir / "scores.provenance.json"
+    prepared, results = run_dir / "prepared", results_in(run_dir, settings.predict.split)
+    counts, provenance = prepared / "prepare.json", results / "scores.provenance.json"
     project_file = run_dir / "project.yaml"
     return Run(
         split=settings.predict.split,
-        models=_read_models(run_dir, own_name(settings)),
+        models=_read_models(run_dir, results, own_name(settings)),
         phases=_read_phases(prepared / f"{settings.predict.split}.parquet"),
         skipped=read_lines(prepared / "skipped.jsonl", SkippedEntry),
         prepared=_read(counts, Prepared),
@@ -281,7 +282,7 @@ def read_run(run_dir: Path, settings: Reporting) -> Run:
         training_facts=_read(run_dir / "training" / "report.json", dict) if settings.model.tunes else None,
         evaluation=_read(provenance, Evaluation),
         provenance=_read(provenance, dict),
-        box_areas=_read(run_dir / "boxes.json", dict[str, float]),
+        box_areas=_read(results / "boxes.json", dict[str, float]),
         project=text_of_file(project_file) if project_file.is_file() else None,
     )
 
@@ -297,15 +298,17 @@ def read_curve(name: str, home: Path) -> tuple[CurvePoint, ...]:
     return () if name == BASE else read_lines(path, CurvePoint) or ()
 
 
-def _read_models(run_dir: Path, own: str) -> tuple[EvaluatedModel, ...]:
-    folder = run_dir / "baselines"
+def _read_models(run_dir: Path, results: Path, own: str) -> tuple[EvaluatedModel, ...]:
+    folder = results / "baselines"
     found = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
     known = [name for name in BASELINES if name in found]
     names = known + sorted(found.difference(known))
-    return (_read_model(own, run_dir), *(_read_model(name, folder / name) for name in names))
+    baselines = (_read_model(name, folder / name, run_dir / "baselines" / name) for name in names)
+    return (_read_model(own, results, run_dir), *baselines)
 
 
-def _read_model(name: str, folder: Path) -> EvaluatedModel:
+def _read_model(name: str, folder: Path, home: Path) -> EvaluatedModel:
+    """A model that is trained in `home`, by what it said, which lies in `folder`."""
     predictions, segments = folder / "predictions.json", folder / "segments.json"
     captions = None
     if predictions.is_file():
@@ -320,7 +323,7 @@ def _read_model(name: str, folder: Path) -> EvaluatedModel:
         segments=None if metrics is None else {_segment_key(key, segments): metrics[key] for key in metrics},
         attributes=_read(folder / "attributes.json", Attributes),
         problems={(note.scenario, note.phase, note.target): note.problem for note in notes.answers},
-        curve=read_curve(name, folder),
+        curve=read_curve(name, home),
     )
 
 

@@ -22,6 +22,14 @@ PATIENCE = timedelta(hours=3)
 """How long processes wait for each other: the first writes a large model while the others have nothing to do."""
 
 
+class ProcessFailedError(Exception):
+    """A process that was started ended with this status, and has said why."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
 def count() -> int:
     """How many processes train together."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1

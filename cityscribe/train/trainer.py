@@ -84,6 +84,9 @@ class TreeTrainer(Trainer):
     ) -> None:
         self.sharing = sharing
         groups: Any = range(len(sampler.lengths))
+        # One process computes on one device. With several in sight the Trainer would wrap the model in DataParallel,
+        # which cuts trees apart.
+        args._n_gpu = min(args.n_gpu, 1)
         super().__init__(model, args, collator, groups, callbacks=callbacks)  # type: ignore[arg-type]
         self.remove_callback(PrinterCallback)
         if processes.rank():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,13 +11,19 @@ from typer.testing import CliRunner
 
 from cityscribe.cli import app
 from cityscribe.presets import PRESETS
+from cityscribe.project import load_settings
 from cityscribe.world.dataset import WorldSettings, write_dataset
 
 FAMILY_OF = {
     "cityllava-34b": "llava-next",
     "llava-1.5-7b": "llava",
     "llava-onevision-7b": "llava-onevision",
+    "cityllava-7b": "llava-next",
     "qwen2.5-vl-7b": "qwen2.5-vl",
+    "qwen2.5-vl-3b": "qwen2.5-vl",
+    "qwen3-vl-2b": "qwen3-vl",
+    "smolvlm-256m": "smolvlm",
+    "smolvlm-500m": "smolvlm",
     "llava-two-stage-1": "llava",
     "llava-two-stage-2": "llava",
 }
@@ -40,16 +47,27 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+PREPARED: dict[str, Path] = {}
+"""Runs by what their samples were made from: presets that prepare alike share them, as a copy of a run does."""
+
+
 def initialised_and_run(folder: Path, init: list[str], changed: dict[str, str]) -> Path:
     """The run folder of `init` followed by `run`."""
     project = folder / "project.yaml"
     written = CliRunner().invoke(app, ["init", str(project), *init])
     assert written.exit_code == 0, written.output
     options = [part for name, value in changed.items() for part in ("--set", f"{name}={value}")]
-    done = CliRunner().invoke(app, ["run", str(project), "--set", f"runs={folder / 'runs'}", *options])
+    options += ["--set", f"runs={folder / 'runs'}"]
+    settings = load_settings(project, options[1::2])
+    prepared = PREPARED.setdefault(settings.prepare.model_dump_json(), settings.run_dir)
+    if prepared != settings.run_dir:
+        shutil.copytree(prepared / "prepared", settings.run_dir / "prepared")
+        (settings.run_dir / "state").mkdir()
+        shutil.copy2(prepared / "state" / "prepare.json", settings.run_dir / "state")
+    done = CliRunner().invoke(app, ["run", str(project), *options])
     assert done.exit_code == 0, done.output
-    [run] = (folder / "runs").iterdir()
-    return run
+    assert ("prepare: up to date" in done.output) == (prepared != settings.run_dir)
+    return settings.run_dir
 
 
 def test_the_defaults_work_together(city: Path, tmp_path: Path) -> None:

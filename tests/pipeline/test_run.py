@@ -58,10 +58,10 @@ def test_settings_that_change_no_weights_make_nothing_again(
     assert run_stages(settings_of(city, tiny("llava"), tmp_path, train=train)) == []
 
 
-def test_several_processes_only_train(finished: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_only_train_and_predict(finished: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
-    with pytest.raises(InputError, match="several processes can `train` together"):
+    with pytest.raises(InputError, match="several processes can `train` and `predict` together"):
         run_stages(finished)
 
 

@@ -31,7 +31,8 @@ def steps(plan: Plan) -> Iterator[Step]:
             reads=("evaluate", "data.source", "seed"),
             but_not=("evaluate.references", "evaluate.official_quirks"),
             after=("prepare", variant.step("predict")),
-            writes=tuple(variant.prefix + name for name in SCORES),
+            writes=tuple(variant.results_prefix + name for name in SCORES),
+            split=variant.split,
         )
 
 
@@ -45,7 +46,7 @@ def _of_captions(plan: Plan) -> Iterator[Step]:
         raise InputError(f"evaluate.profile {settings.evaluate.profile}: is of questions; scenarios: wts or coco")
     references = plan.digests.of_folder(settings.evaluate.references or settings.data.path, ".json")
     for variant in plan.variants:
-        own = variant.prefix
+        own = variant.results_prefix
         yield Step(
             "evaluate",
             variant.name,
@@ -58,7 +59,8 @@ def _of_captions(plan: Plan) -> Iterator[Step]:
                 *(own + name for name in (*SCORES, "attributes.json")),
                 *(() if variant.name else ("boxes.json",)),
             ),
-            may_write=() if variant.name else (MAJORITY,),
+            may_write=() if variant.name else (own + MAJORITY,),
+            split=variant.split,
         )
 
 
@@ -68,7 +70,7 @@ def _evaluate_captions(variant: Variant, folder: Path, made_from: str, progress:
 
     settings = variant.settings
     references = settings.evaluate.references or settings.data.path
-    homes = [variant.home]
+    homes = [variant.results]
     if not variant.name:  # what needs no model comes with the model of the run
         homes += _without_a_model(variant, folder, references)
     for home in homes:
@@ -93,10 +95,10 @@ def _without_a_model(variant: Variant, folder: Path, references: Path) -> list[P
     from cityscribe.traffic.metrics.box_sizes import box_areas
     from cityscribe.traffic.metrics.majority import write_majority
 
-    settings, prepared, majority = variant.settings, folder / "prepared", folder / MAJORITY
+    settings, prepared, majority = variant.settings, folder / "prepared", variant.results / MAJORITY
     split = settings.predict.split
     training, asked = (read_samples(prepared / f"{name}.parquet") for name in ("train", split))
-    write_json(folder / "boxes.json", box_areas(read_scenarios(settings.data)[0], asked))
+    write_json(variant.results / "boxes.json", box_areas(read_scenarios(settings.data)[0], asked))
     if not training:  # of data that is there to be predicted only, nothing is usual
         remove_folder(majority)
         return []
@@ -112,7 +114,7 @@ def _evaluate_questions(variant: Variant, prepared: Path, made_from: str, progre
 
     settings, split = variant.settings, variant.settings.predict.split
     scores = evaluate_questions(
-        variant.home / "predictions.jsonl",
+        variant.results / "predictions.jsonl",
         read_samples(prepared / f"{split}.parquet"),
         learned=read_samples(prepared / "train.parquet"),
         profile=settings.evaluate.profile,
@@ -121,7 +123,7 @@ def _evaluate_questions(variant: Variant, prepared: Path, made_from: str, progre
         against=settings.evaluate.against or conversation_source(settings.data.source).against,
         seed=settings.seed,
     )
-    _write_scores(variant.home, scores)
+    _write_scores(variant.results, scores)
 
 
 def _write_scores(home: Path, scores: CaptionScores | QuestionScores) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from cityscribe.files import InputError
 from cityscribe.pipeline.step import Plan, Step, StepProgress, Variant
+from cityscribe.train import processes
 
 
 def steps(plan: Plan) -> Iterator[Step]:
     for variant in plan.variants:
-        place = variant.prefix
+        place = variant.results_prefix
         trained = (variant.step("train"),) if variant.trains else ()
         if plan.yields_scenarios:
             make, writes = _predict_scenarios, [f"{place}predictions.json", f"{place}predictions.json.notes.json"]
@@ -30,6 +31,7 @@ def steps(plan: Plan) -> Iterator[Step]:
             after=("prepare", *trained),
             writes=tuple(writes),
             settings=variant.settings,
+            split=variant.split,
         )
 
 
@@ -41,7 +43,7 @@ def _predict_scenarios(variant: Variant, prepared: Path, made_from: str, progres
     file = prepared / f"{settings.predict.split}.parquet"
     samples = read_samples(file)
     _refuse_nothing(file, samples)
-    out = variant.home / "predictions.json"
+    out = variant.results / "predictions.json"
     predict(samples, prepared, variant.model, settings, out, images=settings.train.images, progress=progress)
 
 
@@ -53,12 +55,12 @@ def _predict_conversations(variant: Variant, prepared: Path, made_from: str, pro
     file = prepared / f"{settings.predict.split}.parquet"
     samples = read_samples(file)
     _refuse_nothing(file, samples)
-    out = variant.home / "predictions.jsonl"
+    out = variant.results / "predictions.jsonl"
     out.parent.mkdir(parents=True, exist_ok=True)
     images = settings.train.images
     predict_conversations(samples, prepared, variant.model, settings, out, images=images, progress=progress)
-    if (write := _submission(variant)) is not None:
-        write(out, variant.home / "submission.json")
+    if (write := _submission(variant)) is not None and processes.is_first():
+        write(out, variant.results / "submission.json")
 
 
 def _refuse_nothing(file: Path, samples: Sequence[object]) -> None:

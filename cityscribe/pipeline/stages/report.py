@@ -16,7 +16,8 @@ def steps(plan: Plan) -> Iterator[Step]:
         partial(_report, plan),
         reads=("report", "name"),
         after=tuple(plan.steps),
-        writes=("report/",),
+        writes=(f"{plan.variants[0].results_prefix}report/",),
+        split=plan.variants[0].split,
     )
 
 
@@ -25,5 +26,5 @@ def _report(plan: Plan, made_from: str, progress: StepProgress) -> None:
     from cityscribe.report.question_page import write_question_report
 
     write = write_report if plan.yields_scenarios else write_question_report
-    with whole(plan.folder / "report") as (out, _):
+    with whole(plan.settings.results_dir / "report") as (out, _):
         write(plan.folder, plan.settings, out)
