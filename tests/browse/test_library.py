@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cityscribe.browse.library import Library, entry_id, would_be_left_out
+from cityscribe.browse.detail import scenario_detail
+from cityscribe.browse.library import Library, entry_id, open_library, would_be_left_out
+from cityscribe.cli.targets import settings_of_target
 from cityscribe.files import InputError
 from cityscribe.prepare.stage import prepare
 from cityscribe.project import resolve
@@ -65,3 +67,17 @@ def test_an_unknown_source_is_named(data: Path) -> None:
 def test_conversations_are_browsed_once_prepared(data: Path) -> None:
     with pytest.raises(InputError, match="once they are prepared"):
         library_of(data, "llava")
+
+
+def test_boxes_of_a_tracker_are_shown_where_none_was_drawn_by_hand(data: Path, tmp_path: Path) -> None:
+    boxes = tmp_path / "boxes" / f"{BARE}_Camera1_0" / "gt" / "gt.txt"
+    boxes.parent.mkdir(parents=True)
+    boxes.write_text("".join(f"{frame},1,{10 + frame},20,12,24,1,1,1\n" for frame in range(1, 20)))
+    bare = entry_id("train", BARE)
+    assert scenario_detail(library_of(data), bare)["views"][0]["boxes"] == {}
+    settings, _ = settings_of_target(data, tracks=tmp_path / "boxes")
+    tracked = open_library(data, settings)
+    view = scenario_detail(tracked, bare)["views"][0]
+    assert [box["frame"] for box in view["boxes"]["pedestrian"]] == list(range(19))
+    assert view["boxes"]["pedestrian"][3]["xywh"] == [14.0, 20.0, 12.0, 24.0]
+    assert all(phase["areas"]["pedestrian"] > 0 for phase in view["phases"][:4])
