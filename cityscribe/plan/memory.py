@@ -6,7 +6,7 @@ moments      AdamW's two, float32, of what trains
 activations  what the backward pass needs of one row of trees, and the logits of the tokens that are trained at once
 
 The first three are counted and are what the trainer holds, to the byte. Activations are an estimate: of a decoder layer
-it counts what a Llama layer keeps; a test holds it within a factor of two on small models. What the libraries take for
+it counts what a Llama layer keeps; a test holds it within a factor of 2.5 on small models. What the libraries take for
 themselves on a GPU is not counted but for `RESERVED`.
 """
 
