@@ -234,5 +234,5 @@ def _row(arm: Arm) -> PlotRow:
     return PlotRow(arm.name, arm.scores, arm.mean, interval)
 
 
-def _plain(arms: list[Arm]) -> list[dict[str, Any]]:
+def _plain(arms: list[Arm]) -> list[dict[str, object]]:
     return [{**asdict(arm), "scores": list(arm.scores)} for arm in arms]

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Required, TypedDict, cast
 
 from cityscribe.files import InputError, whole_file
 from cityscribe.registry import Registry
@@ -110,6 +110,28 @@ class Preference:
     chosen: bool  # false: the answer is rejected, to be learned from by comparison only
 
 
+class MessageBlock(TypedDict, total=False):
+    """A part of a message: its type, and of a text its words, of a video what `video_block` says."""
+
+    type: Required[str]  # text, image or video
+    text: str
+    video: str  # the file
+    start: float  # s
+    end: float  # s
+    fps: float
+    frames: int
+    max_pixels: int
+    image: object  # the picture itself, as processors take it
+    file: object  # what a format names in the block, before it is looked up
+
+
+class SampleMessage(TypedDict):
+    """What one speaker says in a conversation."""
+
+    role: str
+    content: list[MessageBlock]
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One conversation about images.
@@ -125,7 +147,7 @@ class Sample:
     (`train.parquet#images/7/0`: the first one of row 7 of a column); `prepare` makes image files of them.
     """
 
-    messages: tuple[dict[str, Any], ...]
+    messages: tuple[SampleMessage, ...]
     images: tuple[str, ...]
     group: str
     meta: SampleMeta = SampleMeta()
@@ -143,35 +165,37 @@ class Sample:
         return "/".join(part for part in parts if part)
 
 
-def text_block(text: str) -> dict[str, Any]:
+def text_block(text: str) -> MessageBlock:
     return {"type": "text", "text": text}
 
 
-def image_block() -> dict[str, Any]:
+def image_block() -> MessageBlock:
     return {"type": "image"}
 
 
-def video_block(video: Video) -> dict[str, Any]:
+def video_block(video: Video) -> MessageBlock:
     """`{"type": "video", "video": FILE, "start": s, "end": s, "fps": ... | "frames": ..., "max_pixels": ...}`; what is
     not said is not in it."""
     values = {VIDEO_FIELDS.get(name, name): value for name, value in asdict(video).items()}
-    return {"type": "video", **{name: value for name, value in values.items() if value is not None}}
+    said = {name: value for name, value in values.items() if value is not None}
+    return cast(MessageBlock, {"type": "video", **said})
 
 
-def video_of(block: dict[str, Any]) -> Video:
+def video_of(block: MessageBlock) -> Video:
     """What a video block shows. Raises InputError for one that does not say it."""
     names = {VIDEO_FIELDS.get(field.name, field.name): field.name for field in fields(Video)}
     unknown = sorted(block.keys() - names.keys() - {"type"})
     if unknown or not isinstance(block.get("video"), str):
         raise InputError(f"a video block has a `video`, and no {', '.join(unknown) or 'other fields'}")
-    return Video(**{names[name]: value for name, value in block.items() if name != "type"})
+    values: dict[str, Any] = {names[name]: value for name, value in block.items() if name != "type"}
+    return Video(**values)
 
 
-def message(role: str, *blocks: dict[str, Any]) -> dict[str, Any]:
+def message(role: str, *blocks: MessageBlock) -> SampleMessage:
     return {"role": role, "content": list(blocks)}
 
 
-def text_of(entry: dict[str, Any]) -> str:
+def text_of(entry: SampleMessage) -> str:
     """The text of one message, its image blocks left out."""
     return "".join(block["text"] for block in entry["content"] if block["type"] == "text")
 
@@ -253,7 +277,7 @@ def _row(sample: Sample) -> dict[str, Any]:
     return row
 
 
-def _blocks(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _blocks(row: dict[str, Any]) -> Iterator[MessageBlock]:
     return (block for entry in row["messages"] for block in entry["content"])
 
 
@@ -302,12 +326,12 @@ def _meta_of(schema: pa.Schema) -> type[SampleMeta]:
     return SampleMeta
 
 
-def _block(stored: dict[str, Any]) -> dict[str, Any]:
+def _block(stored: MessageBlock) -> MessageBlock:
     """A block of a row, whose fields of other kinds of blocks are null."""
     if stored["type"] == "image":
         return image_block()
     if stored["type"] == "video":
-        return {name: value for name, value in stored.items() if value is not None}
+        return cast(MessageBlock, {name: value for name, value in stored.items() if value is not None})
     return text_block(stored["text"])
 
 

@@ -87,11 +87,9 @@ class Rows:
 
     def to(self, device: torch.device) -> Rows:
         """The same rows with their tensors on a device."""
-        moved: dict[str, Any] = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            moved[field.name] = value.to(device) if isinstance(value, Tensor) else value
-        return Rows(**moved)
+        values = [getattr(self, field.name) for field in fields(self)]
+        moved: list[Any] = [value.to(device) if isinstance(value, Tensor) else value for value in values]
+        return Rows(*moved)
 
     def visibility(self, *, window: int = 0, whole_images: bool = False) -> Visibility:
         """Who sees whom: ancestors and oneself.

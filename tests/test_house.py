@@ -120,3 +120,40 @@ def test_yaml_from_outside_is_read_within_limits() -> None:
         and node.value.id == "yaml"
     }
     assert readers <= {"plain_yaml.py"}
+
+
+EDGES = {
+    "entries of other people's files, before they are models": (
+        *("sources/conversation.py", "sources/hf_datasets.py", "sources/pairs.py", "sources/submission.py"),
+        *("sources/video_qa.py", "sources/wts_vqa.py", "traffic/captions.py"),
+        *("sources/boxes/coco.py", "sources/boxes/fiftyone.py", "sources/boxes/label_studio.py"),
+    ),
+    "rows of Parquet, and lines of journals": (
+        *("records.py", "browse/library.py", "browse/corrections.py", "describe/rows.py"),
+        *("prepare/engines.py", "prepare/summary.py"),
+    ),
+    "bodies and events of HTTP": (
+        *("serve/chat_request.py", "serve/jobs.py", "serve/replies.py", "serve/routes.py", "browse/app.py"),
+        *("engine/remote.py", "llm/server.py", "evaluate/judge.py"),
+    ),
+    "values of YAML before they are checked": (
+        *("settings/loading.py", "settings/members.py", "project.py", "cli/targets.py", "ablate.py"),
+        "traffic/metrics/attributes.py",
+    ),
+    "configurations and options as other libraries hold them": (
+        *("models/images_only.py", "models/load.py", "models/old_processors.py", "models/parts.py", "models/saved.py"),
+        *("models/vlm/build.py", "models/vlm/card.py", "models/vlm/config.py", "models/vlm/processor.py"),
+        *("models/vlm/towers/hidden.py", "models/vlm/towers/siglip.py", "train/sharing.py", "predict/lmms_eval.py"),
+        *("llm/gguf_file.py", "notebook.py", "plan/base.py", "plan/estimate.py"),
+    ),
+}
+"""Where JSON or its like comes in or goes out, with the reason: only there a value may be a `dict[str, Any]`."""
+
+
+def test_untyped_objects_stay_at_the_edges() -> None:
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if "dict[str, Any]" in path.read_text("utf-8")
+    }
+    assert found == {name for names in EDGES.values() for name in names}

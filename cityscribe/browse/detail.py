@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from cityscribe.browse.library import Library, answers_to, entry_id
+from cityscribe.browse.library import AnswerLine, Library, answers_to, entry_id
 from cityscribe.media.video import VideoError, frame_index
 from cityscribe.media.video_index import FrameIndex, frame_index_of
 from cityscribe.prepare.keyframe import KeyFrame, key_frame
@@ -52,7 +52,7 @@ def look(view: View, library: Library) -> Looked:
         return Looked(view, replace(view, boxes={}), None, without_path(str(error)))
 
 
-def scenario_detail(library: Library, id: str) -> dict[str, Any]:
+def scenario_detail(library: Library, id: str) -> dict[str, object]:
     """A scenario as JSON. Its views come in the order in which evaluation prefers them, those without phases last."""
     scenario = library.scenarios[id]
     looked = {view.name: look(view, library) for view in scenario.views}
@@ -79,7 +79,7 @@ def scenario_detail(library: Library, id: str) -> dict[str, Any]:
     }
 
 
-def conversation_detail(library: Library, id: str) -> dict[str, Any]:
+def conversation_detail(library: Library, id: str) -> dict[str, object]:
     """The conversations about one group of images as JSON."""
     samples = library.samples_of(id)
     return {
@@ -124,8 +124,8 @@ def thumbnail_frame(library: Library, id: str) -> tuple[View, KeyFrame] | None:
 
 
 def _view(
-    library: Library, scenario: Scenario, looked: Looked, place: int, rank: int, samples: list[dict[str, Any]]
-) -> dict[str, Any]:
+    library: Library, scenario: Scenario, looked: Looked, place: int, rank: int, samples: Sequence[Mapping[str, Any]]
+) -> dict[str, object]:
     view, index = looked.view, looked.index
     base = f"/api/entries/{entry_id(scenario.split, scenario.name)}/views/{place}"
     return {
@@ -149,7 +149,7 @@ def _view(
     }
 
 
-def _boxes(looked: Looked, role: str) -> list[dict[str, Any]]:
+def _boxes(looked: Looked, role: str) -> list[dict[str, object]]:
     """All boxes of a road user by frame, the ones that do not count included."""
     fps = looked.index.info.fps if looked.index else 0.0
     return [
@@ -165,8 +165,8 @@ def _boxes(looked: Looked, role: str) -> list[dict[str, Any]]:
 
 
 def _phase(
-    library: Library, scenario: Scenario, looked: Looked, phase: Phase, base: str, samples: list[dict[str, Any]]
-) -> dict[str, Any]:
+    library: Library, scenario: Scenario, looked: Looked, phase: Phase, base: str, samples: Sequence[Mapping[str, Any]]
+) -> dict[str, object]:
     view = looked.view
     own = [
         (number, sample)
@@ -174,7 +174,7 @@ def _phase(
         if sample["meta"]["view"] == view.name and sample["meta"]["phase"] == phase.number
     ]
     key = phase_key_frame(looked, phase.number)
-    entry: dict[str, Any] = {
+    entry: dict[str, object] = {
         "number": phase.number,
         "name": PHASES[phase.number],
         "start_s": phase.start_s,
@@ -209,7 +209,7 @@ def _phase(
     return entry
 
 
-def _captions(scenario: Scenario) -> list[dict[str, Any]]:
+def _captions(scenario: Scenario) -> list[dict[str, object]]:
     """Each phase's captions, their sentences sorted into dimensions by the rules."""
     return [
         {
@@ -225,7 +225,7 @@ def _captions(scenario: Scenario) -> list[dict[str, Any]]:
     ]
 
 
-def _predictions(run: Run, scenario: Scenario) -> list[dict[str, Any]]:
+def _predictions(run: Run, scenario: Scenario) -> list[dict[str, object]]:
     """What the run's models said of each phase and road user, beside the reference."""
     found = []
     for phase in (phase for phase in run.phases if phase.scenario == scenario.name):
@@ -266,11 +266,11 @@ def _predictions(run: Run, scenario: Scenario) -> list[dict[str, Any]]:
     return found
 
 
-def _spans(spans: list[TextSpan]) -> list[dict[str, Any]]:
+def _spans(spans: list[TextSpan]) -> list[dict[str, object]]:
     return [{"text": span.text, "differs": span.differs} for span in spans if span.text]
 
 
-def _sample(sample: Mapping[str, Any]) -> dict[str, Any]:
+def _sample(sample: Mapping[str, Any]) -> dict[str, object]:
     meta = sample["meta"]
     return {
         "kind": meta["kind"],
@@ -284,9 +284,9 @@ def _turns(sample: Mapping[str, Any]) -> list[dict[str, str]]:
     return [{"role": entry["role"], "text": text_of(entry)} for entry in sample["messages"]]
 
 
-def _answer(sample: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any]:
+def _answer(sample: Mapping[str, Any], line: AnswerLine) -> dict[str, object]:
     """An answer beside its reference, differences marked."""
-    reference, answer = str(line.get("reference", "")), str(line.get("answer", ""))
+    reference, answer = line.reference, line.answer
     missed, spans = (
         compare(reference, answer)
         if reference and answer
@@ -295,6 +295,6 @@ def _answer(sample: Mapping[str, Any], line: Mapping[str, Any]) -> dict[str, Any
     return {
         "reference": _spans(missed),
         "spans": _spans(spans),
-        "chosen": str(line.get("chosen", "")),
-        "problem": str(line.get("problem", "")),
+        "chosen": line.chosen,
+        "problem": line.problem,
     }

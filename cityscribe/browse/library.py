@@ -16,6 +16,7 @@ from statistics import fmean
 from typing import Any
 
 import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
 
 from cityscribe.browse.corrections import Corrections, open_corrections
 from cityscribe.files import InputError
@@ -23,11 +24,10 @@ from cityscribe.predict.settings import results_in
 from cityscribe.prepare.stage import safe_name
 from cityscribe.prepare.views import why_phase_is_left_out, why_view_is_left_out
 from cityscribe.records import read_sample_table, text_of
-from cityscribe.report.run_files import Run, SkippedEntry, read_run
+from cityscribe.report.run_files import Run, SkippedEntry, read_lines, read_run
 from cityscribe.report.samples import phase_points
 from cityscribe.report.settings import Reporting
 from cityscribe.sources import SOURCES
-from cityscribe.sources.intake import open_intake
 from cityscribe.sources.reading import read_scenarios
 from cityscribe.sources.recognise import found_in
 from cityscribe.traffic.scenario import PHASES, Scenario
@@ -57,6 +57,25 @@ class LibraryEntry:
         self.folded = self.text.casefold()
 
 
+class AnswerLine(BaseModel):
+    """A line of `predictions.jsonl`, as far as it is shown."""
+
+    model_config = ConfigDict(frozen=True)
+
+    question: str = ""
+    images: tuple[str, ...] = ()
+    answer: str = ""
+    reference: str = ""
+    chosen: str = ""
+    problem: str = ""
+
+
+class SkippedLine(BaseModel):
+    """A line of `skipped.jsonl` of conversations."""
+
+    scenario: str = ""
+
+
 @dataclass(slots=True)
 class Library:
     """Everything that the page can show. Of a data set without a run, `run` is None and there are no samples."""
@@ -71,7 +90,7 @@ class Library:
     tables: dict[str, pa.Table] = field(default_factory=dict)  # samples by split
     rows: dict[str, list[int]] = field(default_factory=dict)  # id -> its rows in the table of its split
     skipped: dict[str, list[SkippedEntry]] = field(default_factory=dict)  # by id
-    answers: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)  # of conversations: by
+    answers: dict[tuple[str, str], list[AnswerLine]] = field(default_factory=dict)  # of conversations: by
     # question and images
     problems: int = 0  # found in reading the data set
     found: str = ""  # what was read of a data set, in counts
@@ -208,9 +227,9 @@ def _conversations(settings: Reporting, run_dir: Path) -> Library:
     _add_samples(library, prepared, "group")
     if not library.tables:
         raise InputError(f"{prepared}: no prepared samples; run `cityscribe prepare` first")
-    for line in _json_lines(results_in(run_dir, settings.predict.split), "predictions.jsonl"):
-        library.answers.setdefault(_asked(line.get("question", ""), line.get("images", ())), []).append(line)
-    skips = Counter(str(skip.get("scenario")) for skip in _json_lines(run_dir, "prepared/skipped.jsonl"))
+    for line in read_lines(results_in(run_dir, settings.predict.split) / "predictions.jsonl", AnswerLine) or ():
+        library.answers.setdefault(_asked(line.question, line.images), []).append(line)
+    skips = Counter(skip.scenario for skip in read_lines(prepared / "skipped.jsonl", SkippedLine) or ())
     first: dict[str, dict[str, Any]] = {}
     texts: dict[str, list[str]] = {}
     for split, table in library.tables.items():
@@ -219,7 +238,7 @@ def _conversations(settings: Reporting, run_dir: Path) -> Library:
                 id = entry_id(split, sample["group"])
                 first.setdefault(id, sample)
                 said = [block["text"] for entry in sample["messages"] for block in entry["content"]]
-                said += [str(line.get("answer", "")) for line in answers_to(library, sample)]
+                said += [line.answer for line in answers_to(library, sample)]
                 texts.setdefault(id, [sample["group"]]).extend(filter(None, said))
     library.entries = tuple(
         LibraryEntry(
@@ -238,18 +257,7 @@ def _conversations(settings: Reporting, run_dir: Path) -> Library:
     return library
 
 
-def _json_lines(run_dir: Path, name: str) -> list[dict[str, Any]]:
-    """The objects of a file of JSON lines, none where there is no such file."""
-    if not (run_dir / name).is_file():
-        return []
-    intake = open_intake(run_dir)
-    lines = intake.json_lines(run_dir / name)
-    if intake.problems:
-        raise InputError(f"{run_dir / name}: {intake.problems[0].place}: {intake.problems[0].message}")
-    return [line for _, line in lines if isinstance(line, dict)]
-
-
-def answers_to(library: Library, sample: Mapping[str, Any]) -> list[dict[str, Any]]:
+def answers_to(library: Library, sample: Mapping[str, Any]) -> list[AnswerLine]:
     """The lines of `predictions.jsonl` that answer the last question of a sample."""
     asked = [entry for entry in sample["messages"] if entry["role"] == "user"]
     question = text_of(asked[-1]) if asked else ""

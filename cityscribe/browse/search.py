@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from cityscribe.browse.library import LibraryEntry
 
@@ -67,7 +67,7 @@ def opening(text: str) -> str:
     return first if len(first) <= OPENING else first[:OPENING].rpartition(" ")[0] + " …"
 
 
-def row(entry: LibraryEntry, terms: Sequence[str]) -> dict[str, Any]:
+def row(entry: LibraryEntry, terms: Sequence[str]) -> dict[str, object]:
     """An entry as the list shows it."""
     return {
         "id": entry.id,

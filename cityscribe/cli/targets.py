@@ -9,6 +9,7 @@ from typing import Any
 from cityscribe.files import InputError
 from cityscribe.project import Settings, load_settings, resolve, settings_of_checkpoint
 from cityscribe.settings.loading import apply_override
+from cityscribe.settings.messages import SettingPath
 from cityscribe.sources.recognise import recognise
 
 
@@ -51,7 +52,7 @@ def _settings_of_target(target: Path, source: str | None, overrides: Sequence[st
         return load_settings(target / "project.yaml", overrides), target
     if target.is_dir():
         values: dict[str, Any] = {"data": {"path": str(target), "source": source or recognise(target)}}
-        given = {("data", "source"): f"--source {source}"}
+        given: dict[SettingPath, str] = {("data", "source"): f"--source {source}"}
         given |= {apply_override(values, override): f"--set {override}" for override in overrides}
         return resolve(values, given), None
     raise InputError(f"{target}: no such folder; give a data set, a run (runs/NAME) or a project file")

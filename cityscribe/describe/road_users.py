@@ -13,7 +13,7 @@ from typing import Literal
 
 from cityscribe.engine.request import Answer, Engine, Request
 from cityscribe.files import InputError
-from cityscribe.records import image_block, message, text_block
+from cityscribe.records import SampleMessage, image_block, message, text_block
 from cityscribe.traffic.scenario import View
 
 By = Literal["annotation", "detector", "camera", "model"]
@@ -72,7 +72,7 @@ def by_asking(engine: Engine, asked: Sequence[tuple[Request, str]]) -> list[Pres
     return found
 
 
-def _question(request: Request, role: str) -> dict[str, object]:
+def _question(request: Request, role: str) -> SampleMessage:
     return message("user", *[image_block() for _ in request.media], text_block(IS_THERE[role]))
 
 

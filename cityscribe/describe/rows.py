@@ -47,7 +47,7 @@ class DescribedRow:
     picture: str = ""  # the thumbnail, relative to the folder of the work
 
 
-def to_entry(row: DescribedRow) -> dict[str, Any]:
+def to_entry(row: DescribedRow) -> dict[str, object]:
     """A row as a JSON value."""
     return asdict(row)
 

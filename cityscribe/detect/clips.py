@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Required, TypedDict
 
 import numpy as np
 
@@ -49,6 +49,17 @@ class DetectOptions:
     all_views: bool = False  # also those that have boxes already
 
 
+class DetectedLine(TypedDict, total=False):
+    """What was found in a view, a line of the journal."""
+
+    split: Required[str]
+    scenario: Required[str]
+    view: Required[str]
+    boxes: Required[dict[str, int]]  # by road user
+    tracks: Required[int]
+    why: str  # nothing was found because the video cannot be read
+
+
 def detect_clips(
     scenarios: Sequence[Scenario],
     detector: Detector,
@@ -57,7 +68,7 @@ def detect_clips(
     options: DetectOptions,
     *,
     progress: Progress | None = None,
-) -> list[dict[str, Any]]:
+) -> list[DetectedLine]:
     """Write generated boxes for the views that have none, and return a line for each: what was found, or why nothing.
 
     `base` names the detector in the journal: with another one, or other options, all is detected anew. Of several
@@ -74,7 +85,7 @@ def detect_clips(
     try:
         out.mkdir(parents=True, exist_ok=True)
         journal = Journal(out / "detected.jsonl", _key(base, options))
-        lines: list[dict[str, Any]] = list(journal.finished)
+        lines: list[DetectedLine] = list(journal.finished)
         known = {(line["split"], line["scenario"], line["view"]) for line in lines}
         report(0, len(wanted))
         try:
@@ -158,19 +169,23 @@ def boxes_path(scenario: Scenario, view: View, role: str) -> Path:
     return Path("annotations", "bbox_generated") / place / name
 
 
-def _detect_view(
-    scenario: Scenario, view: View, detector: Detector, out: Path, options: DetectOptions
-) -> dict[str, Any]:
-    line: dict[str, Any] = {"split": scenario.split, "scenario": scenario.name, "view": view.name}
+def _detect_view(scenario: Scenario, view: View, detector: Detector, out: Path, options: DetectOptions) -> DetectedLine:
+    line: DetectedLine = {
+        "split": scenario.split,
+        "scenario": scenario.name,
+        "view": view.name,
+        "boxes": {},
+        "tracks": 0,
+    }
     try:
         found = look_through(view, detector, options)
         tracks = join(found, view, probe(view.video).fps, options)
     except VideoError as error:
-        return {**line, "boxes": {}, "tracks": 0, "why": str(error)}
+        return {**line, "why": str(error)}
     return {**line, "boxes": write_boxes(scenario, view, tracks, out), "tracks": len(tracks)}
 
 
-def _annotation(box: Box) -> dict[str, Any]:
+def _annotation(box: Box) -> dict[str, object]:
     xywh = [round(value, 2) for value in box.xywh]
     return {"image_id": box.image_id, "bbox": xywh, "auto-generated": True, "phase_number": ""}
 

@@ -81,7 +81,7 @@ class _Connection:
         self.stream: Any = None
         self.over = False
 
-    def trace(self, event: str, info: dict[str, Any]) -> None:
+    def trace(self, event: str, info: dict[str, object]) -> None:
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
             self.stream = info["return_value"]
             if self.over:

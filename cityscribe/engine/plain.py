@@ -119,7 +119,7 @@ def _generate(
     """
     prompt, sampler = generation.prompt, generation.sampler
     ids = torch.from_numpy(prompt.input_ids[None]).to(model.device)
-    options: dict[str, Any] = {"do_sample": False, "temperature": None, "top_k": None, "top_p": None}
+    options: dict[str, object] = {"do_sample": False, "temperature": None, "top_k": None, "top_p": None}
     draws = sampler.temperature > 0
     if draws:
         options = {"do_sample": True, "temperature": sampler.temperature, "top_k": 0, "top_p": sampler.top_p}

@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from cityscribe.records import SampleMessage
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -42,7 +44,7 @@ class Request:
     `cityscribe.engine.grammars`: `one_of(options)`, `json_schema(schema)`.
     """
 
-    messages: tuple[dict[str, Any], ...]
+    messages: tuple[SampleMessage, ...]
     media: tuple[Path | Image.Image, ...] = ()
     max_tokens: int = 256  # of an answer
     sampling: Sampling = Sampling()

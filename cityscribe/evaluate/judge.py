@@ -172,7 +172,7 @@ class JudgeScores:
     accuracy_over_all: float | None = None
     accuracy_interval: list[float] | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What the file of the numbers holds; a rubric of scores alone has no entries of verdicts."""
         values = asdict(self)
         if self.yes is None:

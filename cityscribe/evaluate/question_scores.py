@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from cityscribe.evaluate import choices, resampling
 from cityscribe.evaluate.answers import are_long, score_long, score_short, short_outcomes
@@ -44,12 +44,12 @@ class QuestionScores:
     provenance: dict[str, str]
 
     @property
-    def total(self) -> dict[str, Any]:
+    def total(self) -> dict[str, object]:
         """What `scores.json` holds."""
         return self.found.to_json()
 
     @property
-    def segments(self) -> dict[str, dict[str, Any]]:
+    def segments(self) -> dict[str, dict[str, object]]:
         """What `segments.json` holds."""
         return {key: outcome.model_dump() for key, outcome in self.outcomes.items()}
 

@@ -76,7 +76,13 @@ class LocalModel:
 
         inputs = self.tokenizer(list(prompts), return_tensors="pt", padding=True, add_special_tokens=False)
         inputs.pop("token_type_ids", None)
-        drawn: dict[str, Any] = {"do_sample": False, "num_beams": 1, "temperature": None, "top_p": None, "top_k": None}
+        drawn: dict[str, object] = {
+            "do_sample": False,
+            "num_beams": 1,
+            "temperature": None,
+            "top_p": None,
+            "top_k": None,
+        }
         if sampling.temperature > 0:
             drawn |= {"do_sample": True, "temperature": sampling.temperature, "top_p": 1.0, "top_k": 0}
         devices = [self.model.device] if self.model.device.type == "cuda" else []

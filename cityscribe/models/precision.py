@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +64,7 @@ def in_float32(model: nn.Module) -> Iterator[None]:
 def without_dropout(model: nn.Module) -> Iterator[None]:
     """Within it a model is in training mode, and drops nothing out. What comes out is as it was."""
     modes = [(module, module.training) for module in model.modules()]
-    shares: list[tuple[dict[str, Any], str, float]] = []
+    shares: list[tuple[dict[str, object], str, float]] = []
     for module in model.modules():
         for name, value in vars(module).items():
             # Modules for dropout call their share `p`; attention and dropped paths have attributes of their own.

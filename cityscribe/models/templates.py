@@ -11,13 +11,13 @@ import os
 import resource
 import select
 import signal
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import TemplateError, TemplateSyntaxError
 from transformers import ProcessorMixin
 
 from cityscribe.files import InputError
-from cityscribe.records import image_block, message, text_block
+from cityscribe.records import SampleMessage, image_block, message, text_block
 
 LIMIT_S = 20.0
 """Seconds that a template may take for three short conversations; they take milliseconds."""
@@ -25,7 +25,7 @@ LIMIT_S = 20.0
 MEMORY = 2**31
 """Bytes that it may take beyond what this process has."""
 
-PROBES: tuple[tuple[dict[str, Any], ...], ...] = (
+PROBES: tuple[tuple[SampleMessage, ...], ...] = (
     (message("user", text_block("Where?")),),
     (message("user", image_block(), text_block("Where?")),),
     (
@@ -50,7 +50,7 @@ def _render(processor: ProcessorMixin) -> str:
     """What goes wrong; empty where nothing does."""
     for probe in PROBES:
         try:
-            processor.apply_chat_template(list(probe), tokenize=False, add_generation_prompt=True)
+            processor.apply_chat_template(cast(Any, list(probe)), tokenize=False, add_generation_prompt=True)
         except TemplateSyntaxError as error:
             return f"is not a template: line {error.lineno}: {error.message}"
         except TemplateError:

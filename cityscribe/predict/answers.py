@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,12 @@ LEFT_OUT = ("token_ids", "logprobs", "at")
 KEPT = tuple(name for name in Answer.__dataclass_fields__ if name not in LEFT_OUT)
 
 
-def entry_of(answer: Answer) -> dict[str, Any]:
+def entry_of(answer: Answer) -> dict[str, object]:
     """An answer as a JSON value."""
     return {name: value for name, value in asdict(answer).items() if name in KEPT}
 
 
-def answer_of(entry: dict[str, Any]) -> Answer:
+def answer_of(entry: Mapping[str, Any]) -> Answer:
     """The answer that `entry_of` made a JSON value of."""
     return Answer(**entry)
 

@@ -12,10 +12,10 @@ has the log-likelihood of each letter as the whole answer, and the likeliest is 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from cityscribe.engine.batches import whole_groups
 from cityscribe.engine.grammars import one_of
@@ -29,9 +29,16 @@ from cityscribe.predict.journal import SharedJournal
 from cityscribe.predict.settings import Predicting
 from cityscribe.predict.stage import asking, engine_of
 from cityscribe.progress import Progress, silent
-from cityscribe.records import Sample, text_of
+from cityscribe.records import Sample, SampleMessage, text_of
 from cityscribe.tokens.shown import placed, without_media
 from cityscribe.train import processes
+
+
+class _Entry(TypedDict):
+    """A line of the journal."""
+
+    answer: Mapping[str, Any]  # as `entry_of` writes it
+    scores: list[float]  # the log-likelihood of each letter, where they are asked for
 
 
 def predict_conversations(
@@ -58,12 +65,14 @@ def predict_conversations(
         range(len(samples)), lambda n: samples[n].images or samples[n].group, settings.predict.batch_size
     )
 
-    def ask(engine: Engine, batch: Sequence[int]) -> list[dict[str, Any]]:
+    def ask(engine: Engine, batch: Sequence[int]) -> list[_Entry]:
         asked = {n: _request(samples[n], image_root, images, settings) for n in batch}
         scored = [n for n in batch if choices == "likelihood" and samples[n].meta.options]
         free = [n for n in batch if n not in scored]
         answers = engine.answer([asked[n] for n in free])
-        entries = {n: {"answer": entry_of(answer), "scores": []} for n, (answer,) in zip(free, answers, strict=True)}
+        entries: dict[int, _Entry] = {
+            n: {"answer": entry_of(answer), "scores": []} for n, (answer,) in zip(free, answers, strict=True)
+        }
         if scored:  # behind the answers, whose images are still known
             likeliest = _likeliest(engine, [asked[n] for n in scored], [samples[n] for n in scored])
             entries |= zip(scored, likeliest, strict=True)
@@ -91,10 +100,10 @@ def predict_conversations(
     return len(rows)
 
 
-def _likeliest(engine: Engine, requests: Sequence[Request], samples: Sequence[Sample]) -> list[dict[str, Any]]:
+def _likeliest(engine: Engine, requests: Sequence[Request], samples: Sequence[Sample]) -> list[_Entry]:
     """The likeliest letter of each choice as its answer, and the log-likelihoods of all of them."""
     letters = [LETTERS[: len(sample.meta.options)] for sample in samples]
-    entries: list[dict[str, Any]] = []
+    entries: list[_Entry] = []
     for each, found in zip(letters, engine.score(requests, letters, ended=True), strict=True):
         failed = next((score for score in found if score.problem), None)
         if failed is not None:
@@ -107,7 +116,7 @@ def _likeliest(engine: Engine, requests: Sequence[Request], samples: Sequence[Sa
     return entries
 
 
-def _asked(sample: Sample) -> list[dict[str, Any]]:
+def _asked(sample: Sample) -> list[SampleMessage]:
     messages = list(sample.messages)
     return messages[:-1] if messages and messages[-1]["role"] == "assistant" else messages
 
@@ -122,17 +131,17 @@ def _request(sample: Sample, image_root: Path, images: bool, settings: Predictin
     return replace(asking(settings), messages=tuple(without_media(_asked(sample))), grammar=grammar)
 
 
-def _named(sample: Sample, entry: dict[str, Any]) -> tuple[str, Answer]:
+def _named(sample: Sample, entry: _Entry) -> tuple[str, Answer]:
     """An answer with the sample that it is for and the files of that."""
     name = sample.meta.question or sample.meta.scenario or sample.group
     return f"{name} ({', '.join(sample.images)})", answer_of(entry["answer"])
 
 
-def _row(sample: Sample, entry: dict[str, Any]) -> dict[str, Any]:
+def _row(sample: Sample, entry: _Entry) -> dict[str, object]:
     asked = _asked(sample)
     meta = sample.meta
     answer = answer_of(entry["answer"])
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "id": meta.question or meta.scenario,
         "scenario": meta.scenario,
         "kind": meta.kind,

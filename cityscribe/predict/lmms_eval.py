@@ -35,7 +35,7 @@ from cityscribe.media.kinds import is_image
 from cityscribe.media.video import probe, read_frames
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.precision import resolve_dtype
-from cityscribe.records import image_block, message, text_block
+from cityscribe.records import MessageBlock, image_block, message, text_block
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ class _Model(lmms):
         media: list[Path | Image.Image] = []
         messages = []
         for role, parts in turns:
-            blocks: list[dict[str, Any]] = []
+            blocks: list[MessageBlock] = []
             for part in parts:
                 if isinstance(part, _Text):
                     blocks.append(text_block(part))

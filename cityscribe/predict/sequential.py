@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from cityscribe.engine.request import Answer, Engine, Request
 from cityscribe.predict.orders import ORDERS
-from cityscribe.records import image_block, message, text_block
+from cityscribe.records import SampleMessage, image_block, message, text_block
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class _Conversation:
 
     def __init__(self, scene: AskedScene, roles: Sequence[str], answers: dict[str, Answer]) -> None:
         self.scene = scene
-        self.messages: tuple[dict[str, Any], ...] = ()
+        self.messages: tuple[SampleMessage, ...] = ()
         self._answers = answers
         self._waiting = [role for role in roles if role in scene.questions]
 

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cityscribe.engine.members import open_engine
 from cityscribe.engine.request import UNANSWERED, Answer, Engine, Request, Sampling
@@ -86,7 +85,7 @@ def predict(
         size = settings.predict.batch_size
         batches = [phases[start : start + size] for start in range(0, len(phases), size)]
 
-        def ask_batch(engine: Engine, batch: Sequence[_Phase]) -> list[dict[str, Any]]:
+        def ask_batch(engine: Engine, batch: Sequence[_Phase]) -> list[dict[str, dict[str, object]]]:
             scenes = [_scene(phase, image_root, images) for phase in batch]
             answered = ask(engine, scenes, settings.predict.order, asking(settings))
             return [{role: entry_of(answer) for role, answer in entry.items()} for entry in answered]
@@ -168,17 +167,17 @@ def _scene(phase: _Phase, image_root: Path, images: bool) -> AskedScene:
     return AskedScene(shown, {role: text_of(sample.messages[0]) for role, sample in phase.samples.items()})
 
 
-def _submission(phases: list[_Phase], answers: list[dict[str, Answer]]) -> dict[str, list[dict[str, Any]]]:
-    submission: dict[str, list[dict[str, Any]]] = {}
+def _submission(phases: list[_Phase], answers: list[dict[str, Answer]]) -> dict[str, list[dict[str, object]]]:
+    submission: dict[str, list[dict[str, object]]] = {}
     for phase, entry in zip(phases, answers, strict=True):
         captions = {f"caption_{role}": entry[role].text if role in entry else "" for role in ROLES}
-        segment = {"labels": [str(traffic_meta(phase.first).phase)], **captions}
+        segment: dict[str, object] = {"labels": [str(traffic_meta(phase.first).phase)], **captions}
         submission.setdefault(traffic_meta(phase.first).scenario, []).append(segment)
     return submission
 
 
-def _notes(phases: list[_Phase], answers: list[dict[str, Answer]]) -> dict[str, list[dict[str, Any]]]:
-    notes: dict[str, list[dict[str, Any]]] = {"raw_frames": [], "answers": []}
+def _notes(phases: list[_Phase], answers: list[dict[str, Answer]]) -> dict[str, list[dict[str, object]]]:
+    notes: dict[str, list[dict[str, object]]] = {"raw_frames": [], "answers": []}
     for phase, entry in zip(phases, answers, strict=True):
         meta = traffic_meta(phase.first)
         place = {"scenario": meta.scenario, "phase": meta.phase, "view": meta.view}

@@ -20,10 +20,11 @@ from fastapi import Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import JSONResponse, Response
 
+from cityscribe import records
 from cityscribe.engine import request as asking
 from cityscribe.engine.grammars import json_schema, one_of
 from cityscribe.files import InputError
-from cityscribe.records import image_block, message, text_block
+from cityscribe.records import MessageBlock, image_block, message, text_block
 from cityscribe.serve.chat_media import Medium, decode, receive
 from cityscribe.serve.chat_request import ChatMessage, ChatRequest, ObjectFormat, SchemaFormat, TextFormat, TextPart
 from cityscribe.serve.decoder import Decoder
@@ -44,10 +45,10 @@ class ChatService:
         self.name, self._model, self._decoder, self._settings, self._folder = name, model, decoder, settings, folder
         self.created = int(time.time())
 
-    def models(self) -> dict[str, Any]:
+    def models(self) -> dict[str, object]:
         return {"object": "list", "data": [self.described()]}
 
-    def described(self) -> dict[str, Any]:
+    def described(self) -> dict[str, object]:
         return {"id": self.name, "object": "model", "created": self.created, "owned_by": "cityscribe"}
 
     async def complete(self, body: ChatRequest, request: Request) -> Response:
@@ -56,7 +57,7 @@ class ChatService:
             words = f"there is no model of this name here, only {self.name}"
             raise Refusal(404, "model_not_found", words, param="model")
         answer = self._answer(body)
-        head: dict[str, Any] = {
+        head: dict[str, object] = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
             "created": int(time.time()),
             "model": self.name,
@@ -123,13 +124,13 @@ def _texts(entry: ChatMessage) -> list[str]:
     return [content] if isinstance(content, str) else [part.text for part in content if isinstance(part, TextPart)]
 
 
-def _messages(body: ChatRequest, media: Sequence[Medium]) -> tuple[dict[str, Any], ...]:
+def _messages(body: ChatRequest, media: Sequence[Medium]) -> tuple[records.SampleMessage, ...]:
     """The messages as the engine takes them, with an image block for each image of the media."""
     remaining = iter(media)
     messages = []
     for entry in body.messages:
         content = entry.content or ""
-        blocks: list[dict[str, Any]] = []
+        blocks: list[MessageBlock] = []
         for part in [TextPart(type="text", text=content)] if isinstance(content, str) else content:
             if isinstance(part, TextPart):
                 blocks.append(text_block(part.text))
@@ -182,7 +183,7 @@ async def until_gone(request: Request, work: Awaitable[T]) -> T:
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def _whole(answer: AsyncGenerator[Piece | Finished, None], head: dict[str, Any]) -> dict[str, Any]:
+async def _whole(answer: AsyncGenerator[Piece | Finished, None], head: dict[str, object]) -> dict[str, object]:
     text, said = await whole(answer)
     reply = {"role": "assistant", "content": text, "refusal": None}
     choice = {"index": 0, "message": reply, "finish_reason": said.finish, "logprobs": None}
@@ -190,9 +191,9 @@ async def _whole(answer: AsyncGenerator[Piece | Finished, None], head: dict[str,
 
 
 async def _streamed(
-    first: Piece | Finished, answer: AsyncGenerator[Piece | Finished, None], head: dict[str, Any], usage: bool
+    first: Piece | Finished, answer: AsyncGenerator[Piece | Finished, None], head: dict[str, object], usage: bool
 ) -> AsyncGenerator[ServerSentEvent, None]:
-    def chunk(delta: dict[str, Any], finish: str | None = None) -> ServerSentEvent:
+    def chunk(delta: dict[str, object], finish: str | None = None) -> ServerSentEvent:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
         return sse({**head, "object": "chat.completion.chunk", "choices": [choice]})
 

@@ -17,7 +17,7 @@ from cityscribe.engine.request import Request
 from cityscribe.predict.orders import ORDERS
 from cityscribe.predict.settings import PredictSettings
 from cityscribe.prepare.settings import PrepareSettings
-from cityscribe.records import image_block, message, text_block
+from cityscribe.records import SampleMessage, image_block, message, text_block
 from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.decoding import PhaseImages, TimedBox, decode_phases
 from cityscribe.serve.facts import facts_grammar, facts_question, most_tokens
@@ -105,15 +105,15 @@ class Describer:
             for roles in conversations:
                 group.create_task(self._ask(job, place, shown, roles, view))
         if FACTS in job.parts:
-            said: tuple[dict[str, Any], ...] = ()
+            said: tuple[SampleMessage, ...] = ()
             for role in (role for roles in conversations for role in roles):
                 answered = message("assistant", text_block(job.phases[place][role]["text"]))
                 said += (self._question(said, shown, role, view), answered)
             await self._ask_facts(job, place, shown, said)
 
     def _question(
-        self, said: tuple[dict[str, Any], ...], shown: PhaseImages, role: str, view: ViewKind
-    ) -> dict[str, Any]:
+        self, said: tuple[SampleMessage, ...], shown: PhaseImages, role: str, view: ViewKind
+    ) -> SampleMessage:
         """The question about a road user; the images stand before the first one."""
         question = text_block(long_question(self.prompts, view, shown.phase.number, shown.marked, role))
         return message("user", *[image_block() for _ in shown.images if not said], question)
@@ -122,7 +122,7 @@ class Describer:
         self, job: DescribeJob, place: int, shown: PhaseImages, roles: tuple[str, ...], view: ViewKind
     ) -> None:
         """One conversation about a phase: the earlier answer stays when the later question is asked."""
-        said: tuple[dict[str, Any], ...] = ()
+        said: tuple[SampleMessage, ...] = ()
         for role in roles:
             said += (self._question(said, shown, role, view),)
             text, finish = await self._answer(Request(said, shown.images, self.asking.max_new_tokens))
@@ -131,7 +131,7 @@ class Describer:
             job.tell("answer", {"phase": job.phases[place]["phase"], "role": role, "text": text, "finish": finish})
 
     async def _ask_facts(
-        self, job: DescribeJob, place: int, shown: PhaseImages, said: tuple[dict[str, Any], ...]
+        self, job: DescribeJob, place: int, shown: PhaseImages, said: tuple[SampleMessage, ...]
     ) -> None:
         """The facts of a phase. A model whose context they exceed leaves them out and says so."""
         said += (message("user", text_block(facts_question())),)

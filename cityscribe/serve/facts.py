@@ -7,7 +7,7 @@ schema: a field is there exactly once and has one of its values. That it is well
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
 
 from cityscribe.engine.grammars import json_schema
 
@@ -42,7 +42,7 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
 """Subject -> field -> values, without UNKNOWN."""
 
 
-def facts_schema() -> dict[str, Any]:
+def facts_schema() -> dict[str, object]:
     """The JSON schema of the facts."""
     subjects = {
         subject: _object({field: {"type": "string", "enum": [*values, UNKNOWN]} for field, values in fields.items()})
@@ -75,7 +75,7 @@ def most_tokens() -> int:
     return len(json.dumps(longest)) + 1
 
 
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
+def _object(properties: Mapping[str, object]) -> dict[str, object]:
     return {
         "type": "object",
         "properties": properties,

@@ -35,7 +35,7 @@ class DescribeJob:
     ended_at: float | None = None
     phases: list[dict[str, Any]] = field(default_factory=list)
     images: list[Path] = field(default_factory=list)
-    error: dict[str, Any] | None = None
+    error: dict[str, str | None] | None = None
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -50,7 +50,7 @@ class DescribeJob:
         self._news.set()
         self._news = asyncio.Event()
 
-    def turn(self, status: Status, error: dict[str, Any] | None = None) -> None:
+    def turn(self, status: Status, error: dict[str, str | None] | None = None) -> None:
         """Change the status; one that is over stays as it is."""
         if self.over:
             return

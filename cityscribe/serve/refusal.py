@@ -6,7 +6,6 @@ The body is that of OpenAI's API: {"error": {"message", "type", "param", "code"}
 from __future__ import annotations
 
 import errno
-from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -33,7 +32,7 @@ class Refusal(HTTPException):
         self.status, self.code, self.message, self.param = status, code, message, param
 
     @property
-    def body(self) -> dict[str, Any]:
+    def body(self) -> dict[str, dict[str, str | None]]:
         kind = TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 

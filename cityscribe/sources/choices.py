@@ -10,16 +10,15 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from cityscribe.files import InputError, write_text
 from cityscribe.letters import ASK, LETTERS, listed, read_choice, rotated
-from cityscribe.records import Sample, message, text_block, text_of
+from cityscribe.records import MessageBlock, Sample, message, text_block, text_of
 from cityscribe.sources.conversation import Turn
 
 
 def choice_turns(
-    question: str, options: Sequence[str], correct: str, visuals: Sequence[dict[str, Any]] = ()
+    question: str, options: Sequence[str], correct: str, visuals: Sequence[MessageBlock] = ()
 ) -> list[Turn]:
     """The turns of a question with options; without an answer where `correct` is empty, as in a test set."""
     turns: list[Turn] = [("user", [*visuals, text_block(f"{question}\n{listed(options)}\n{ASK}")])]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.files import InputError, printable
-from cityscribe.records import Note, Sample, image_block, message, text_block
+from cityscribe.records import MessageBlock, Note, Sample, SampleMessage, image_block, message, text_block
 from cityscribe.sources.intake import Intake
 from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.values import finite, plain_text, shown
@@ -53,7 +53,6 @@ SURROGATES = "has halves of surrogate pairs, which are no characters"
 
 META_FIELDS = {field.name: field for field in fields(TrafficMeta)}
 
-MessageBlock = dict[str, Any]
 Turn = tuple[str, list[MessageBlock]]
 """A role and the blocks of one message; a video is a block `{"type": "video"}` until it is shown by its frames."""
 
@@ -102,7 +101,7 @@ def blocks_of_marks(text: str, *, newline: bool) -> list[MessageBlock]:
     return blocks or [text_block("")]
 
 
-def text_with_marks(entry: dict[str, Any], *, newline: bool) -> str:
+def text_with_marks(entry: SampleMessage, *, newline: bool) -> str:
     """A message as text with marks. Raises ValueError where its own text holds a mark: it would become an image."""
     parts = []
     for block in entry["content"]:
@@ -221,7 +220,10 @@ def content_blocks(entry: ConversationEntry, place: str, content: Any, newline: 
         elif kind in ("image", "image_url", "video", "video_url"):
             # Some formats name the file in the block and not in a column.
             named = block.get(kind) or block.get("path") or block.get("url")
-            blocks.append({"type": kind.removesuffix("_url"), **({"file": named} if named else {})})
+            shown_block: MessageBlock = {"type": kind.removesuffix("_url")}
+            if named:
+                shown_block["file"] = named
+            blocks.append(shown_block)
         else:
             entry.error(f"{place}[{number}]", f"is {shown(block)}, expected a block of text or an image")
             return None
@@ -342,7 +344,7 @@ def own_meta(row: dict[str, Any]) -> tuple[TrafficMeta | None, str]:
     return TrafficMeta(**given), plain_text(group) or ""
 
 
-def meta_to_write(sample: Sample) -> dict[str, Any]:
+def meta_to_write(sample: Sample) -> dict[str, object]:
     """What `own_meta` reads: the group and the fields of the meta data that are not empty."""
     values = {name: getattr(sample.meta, name) for name in META_FIELDS}
     kept = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -16,9 +16,9 @@ from typing import Any
 
 from cityscribe.entries import EntryModel, Text, checked
 from cityscribe.files import printable
-from cityscribe.records import Problem, Sample, image_block, text_block
+from cityscribe.records import MessageBlock, Problem, Sample, image_block, text_block
 from cityscribe.sources import ConversationSource
-from cityscribe.sources.conversation import FRAMES, ConversationEntry, MessageBlock, build_sample
+from cityscribe.sources.conversation import FRAMES, ConversationEntry, build_sample
 from cityscribe.sources.intake import UNREADABLE, open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named

@@ -139,7 +139,7 @@ def _counts(batch: pa.RecordBatch, name: str) -> list[int]:
     return counts
 
 
-def _messages_of_texts(texts: list[Any]) -> list[dict[str, Any]]:
+def _messages_of_texts(texts: list[Any]) -> list[dict[str, object]]:
     spoken = []
     for turn in texts:
         for role in ("user", "assistant"):

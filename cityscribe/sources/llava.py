@@ -150,9 +150,9 @@ def write_llava(samples: Sequence[Sample], path: Path) -> None:
     write_text(path, json.dumps(entries, ensure_ascii=False, indent=1) + "\n")
 
 
-def _entry(sample: Sample) -> dict[str, Any]:
+def _entry(sample: Sample) -> dict[str, object]:
     images = list(sample.images)
-    named: dict[str, Any] = {"image": images[0] if len(images) == 1 else images} if images else {}
+    named: dict[str, object] = {"image": images[0] if len(images) == 1 else images} if images else {}
     turns = [
         {"from": SPEAKERS[entry["role"]], "value": text_with_marks(entry, newline=True)} for entry in sample.messages
     ]

@@ -18,12 +18,11 @@ from typing import Any
 
 from cityscribe.files import InputError, write_text
 from cityscribe.media.images import image_size
-from cityscribe.records import Problem, Sample
+from cityscribe.records import MessageBlock, Problem, Sample
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.conversation import (
     FRAMES,
     ConversationEntry,
-    MessageBlock,
     Turn,
     build_sample,
     check_writable,
@@ -180,7 +179,7 @@ def write_messages(samples: Sequence[Sample], path: Path) -> None:
     write_text(path, "".join(lines))
 
 
-def _row(sample: Sample) -> dict[str, Any]:
+def _row(sample: Sample) -> dict[str, object]:
     return {
         "id": sample.meta.scenario,
         "messages": list(sample.messages),

@@ -16,9 +16,9 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from cityscribe.entries import EntryModel, Text, checked
-from cityscribe.records import Problem, Sample, image_block, text_block
+from cityscribe.records import MessageBlock, Problem, Sample, image_block, text_block
 from cityscribe.sources import ConversationSource
-from cityscribe.sources.conversation import FRAMES, ConversationEntry, MessageBlock, Turn, build_sample, entries_of
+from cityscribe.sources.conversation import FRAMES, ConversationEntry, Turn, build_sample, entries_of
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from cityscribe.records import Preference, Sample, message, text_of
+from cityscribe.records import Preference, Sample, SampleMessage, message, text_of
 from cityscribe.sources.conversation import ConversationEntry, Turn, content_blocks, normal, turns_of
 from cityscribe.values import plain_text, shown
 
@@ -49,14 +49,14 @@ def own_preference(row: dict[str, Any]) -> Preference | None:
     return Preference(pair, chosen) if pair is not None and isinstance(chosen, bool) else None
 
 
-def preference_to_write(sample: Sample) -> dict[str, Any]:
+def preference_to_write(sample: Sample) -> dict[str, object]:
     """What `own_preference` reads; empty for a sample of no pair."""
     if sample.preference is None:
         return {}
     return {"preference": {"pair": sample.preference.pair, "chosen": sample.preference.chosen}}
 
 
-def _answer(entry: ConversationEntry, sample: Sample, key: str, tags: tuple[str, str] | None) -> dict[str, Any] | None:
+def _answer(entry: ConversationEntry, sample: Sample, key: str, tags: tuple[str, str] | None) -> SampleMessage | None:
     """The rejected answer as a message of the assistant; None, with what is wrong noted."""
     if sample.messages[-1]["role"] != "assistant":
         entry.error(key, "is rejected in favour of no answer: the conversation ends without one")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cityscribe.files import InputError
 from cityscribe.records import Problem, Sample
@@ -58,7 +58,7 @@ class LookedInto(NamedTuple):
 
     source: str
     counts: str  # as `found_in` says it
-    settings: dict[str, Any]  # that fit it, by section
+    settings: dict[str, dict[str, object]]  # that fit it, by section
 
 
 def look_into(folder: Path) -> LookedInto:

@@ -250,7 +250,7 @@ def write_sharegpt(samples: Sequence[Sample], path: Path) -> None:
     write_json(info, described)
 
 
-def _row(sample: Sample) -> dict[str, Any]:
+def _row(sample: Sample) -> dict[str, object]:
     roles = [entry["role"] for entry in sample.messages]
     spoken = roles[1:] if roles[:1] == ["system"] else roles
     if not spoken or len(spoken) % 2 or spoken != ["user", "assistant"] * (len(spoken) // 2):

@@ -148,14 +148,14 @@ def _box_file(caption_file: str, view: View, role: str) -> str:
     return f"{before}{tree}{folder}/{view.name}{BOX_SUFFIX}"
 
 
-def _new_entry(entries: list[Any], value: BoxValue) -> dict[str, Any]:
+def _new_entry(entries: list[Any], value: BoxValue) -> dict[str, object]:
     ids = [entry["id"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), int)]
     numbered = {"id": max(ids) + 1} if ids else {}
     phase = {} if value.phase is None else {"phase_number": str(value.phase)}
     return {**numbered, "image_id": value.image_id, "bbox": list(value.xywh), "auto-generated": False, **phase}
 
 
-def _change(entry: dict[str, Any], before: BoxValue, after: BoxValue) -> None:
+def _change(entry: dict[str, object], before: BoxValue, after: BoxValue) -> None:
     entry["bbox"] = list(after.xywh)
     if after.image_id != before.image_id:
         entry["image_id"] = after.image_id

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import Any
+from typing import Required, TypedDict
 
 from cityscribe.prepare.labeller import label_by_rules
 from cityscribe.traffic.dimensions import DIMENSIONS
@@ -27,7 +27,7 @@ FUNCTION_WORDS = frozenset(
     they this those through to too under up us very was we were what when where which while who will with would you
     """.split()  # noqa: SIM905
 )
-"""Words that say nothing about a dimension."""
+"""DimensionWords that say nothing about a dimension."""
 
 MOST_WORDS = 20
 """Shown of each dimension."""
@@ -57,7 +57,30 @@ def captions_of(scenarios: Iterable[Scenario]) -> list[Caption]:
     ]
 
 
-def summary(values: Sequence[float]) -> dict[str, float]:
+class Summary(TypedDict, total=False):
+    """Numbers in short; the count alone where there is none."""
+
+    count: Required[int]
+    mean: float
+    least: float
+    median: float
+    greatest: float
+
+
+class Spread(Summary):
+    """The same with a histogram."""
+
+    bins: list[int]
+
+
+class DimensionWords(TypedDict):
+    """What is said in a dimension."""
+
+    sentences: int
+    words: dict[str, int]  # the most frequent ones but function words
+
+
+def summary(values: Sequence[float]) -> Summary:
     """Count, mean, and the least, median and greatest value; the count alone where there is none."""
     if not values:
         return {"count": 0}
@@ -124,16 +147,16 @@ CAPTION_EDGES = [*range(0, 220, 20), 10**6]
 PHASE_EDGES = [0, 0.5, 1, 2, 3, 4, 6, 8, 12, 20, 10**6]
 
 
-def box_sizes(scenarios: Sequence[Scenario]) -> dict[str, dict[str, Any]]:
+def box_sizes(scenarios: Sequence[Scenario]) -> dict[str, Spread]:
     """By road user: the root of each box's area in pixels, summed up and by bins."""
-    found = {}
+    found: dict[str, Spread] = {}
     for role in ROLES:
         sides = [box.area**0.5 for s in scenarios for view in s.views for box in view.boxes.get(role, ())]
         found[role] = {**summary(sides), "bins": histogram(sides, BOX_EDGES)}
     return found
 
 
-def phase_lengths(scenarios: Sequence[Scenario]) -> dict[str, dict[str, Any]]:
+def phase_lengths(scenarios: Sequence[Scenario]) -> dict[str, Spread]:
     """By phase: seconds, summed up and by bins. Views that share a caption file count once."""
     found: dict[int, list[float]] = {number: [] for number in range(len(PHASES))}
     for scenario in scenarios:
@@ -146,9 +169,9 @@ def phase_lengths(scenarios: Sequence[Scenario]) -> dict[str, dict[str, Any]]:
     }
 
 
-def caption_lengths(captions: Sequence[Caption]) -> dict[str, dict[str, Any]]:
+def caption_lengths(captions: Sequence[Caption]) -> dict[str, Spread]:
     """By road user: words of a caption, summed up and by bins."""
-    found = {}
+    found: dict[str, Spread] = {}
     for role in ROLES:
         lengths = [len(WORD.findall(caption.text)) for caption in captions if caption.role == role]
         found[role] = {**summary(lengths), "bins": histogram(lengths, CAPTION_EDGES)}
@@ -157,7 +180,7 @@ def caption_lengths(captions: Sequence[Caption]) -> dict[str, dict[str, Any]]:
 
 def words_by_dimension(
     captions: Sequence[Caption], step: Callable[[], None] = lambda: None
-) -> dict[str, dict[str, dict[str, Any]]]:
+) -> dict[str, dict[str, DimensionWords]]:
     """By road user and dimension: how many sentences, and the most frequent words but function words."""
     sentences: Counter[tuple[str, str, str]] = Counter()
     for caption in captions:

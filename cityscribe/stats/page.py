@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Required, TypedDict
 
 from markupsafe import Markup
 
@@ -39,9 +39,40 @@ KINDS = {
 }
 
 
+class DuplicateMember(TypedDict):
+    """A member of a group of duplicates."""
+
+    split: str
+    what: str
+
+
+class Duplicates(TypedDict):
+    """A group of duplicates."""
+
+    splits: list[str]
+    members: list[DuplicateMember]
+
+
+class DataStatistics(TypedDict, total=False):
+    """What `stats.json` holds."""
+
+    splits: Required[dict[str, dict[str, int]]]
+    box_side_px: Required[dict[str, counts.Spread]]
+    phase_s: Required[dict[str, counts.Spread]]
+    caption_words: Required[dict[str, counts.Spread]]
+    words: Required[dict[str, dict[str, counts.DimensionWords]]]
+    videos_compared: Required[bool]
+    plain_first_frames: Required[int]
+    broken_videos: Required[int]
+    duplicates: Required[dict[str, list[Duplicates]]]
+    leaks: Required[dict[str, int]]
+    problems: int  # found in reading
+    read: str  # what was read, in words
+
+
 def write_stats(
     data: Path, source: str, out: Path, *, videos: bool = True, progress: Progress | None = None
-) -> dict[str, Any]:
+) -> DataStatistics:
     """Write `stats.json` and `index.html` into the folder `out`, made if it is missing. Returns what the JSON says.
 
     `videos=False` opens no video: files and first frames are not compared. Raises InputError for a data set of which no
@@ -72,7 +103,7 @@ def read_splits(data: Path, source: str) -> tuple[list[Scenario], list[Problem]]
     return scenarios, list(problems.values())
 
 
-def measure(scenarios: Sequence[Scenario], *, videos: bool = True, progress: Progress | None = None) -> dict[str, Any]:
+def measure(scenarios: Sequence[Scenario], *, videos: bool = True, progress: Progress | None = None) -> DataStatistics:
     """All statistics of scenarios, as JSON holds them. `progress` gets the captions and videos done, and all."""
     captions = counts.captions_of(scenarios)
     views = [(scenario, view) for scenario in scenarios for view in scenario.views]
@@ -106,7 +137,7 @@ def measure(scenarios: Sequence[Scenario], *, videos: bool = True, progress: Pro
     }
 
 
-def render(found: dict[str, Any], name: str) -> str:
+def render(found: DataStatistics, name: str) -> str:
     """The page as HTML."""
     template = environment().from_string(
         (resources.files("cityscribe.stats") / "template.html.jinja").read_text("utf-8")
@@ -125,7 +156,7 @@ def render(found: dict[str, Any], name: str) -> str:
     )
 
 
-def charts(found: dict[str, Any]) -> dict[str, list[Markup]]:
+def charts(found: DataStatistics) -> dict[str, list[Markup]]:
     """The plots of each section."""
     sides, boxes = bin_labels(counts.BOX_EDGES), found["box_side_px"]
     lengths, words = bin_labels(counts.CAPTION_EDGES), found["caption_words"]
@@ -154,5 +185,5 @@ def charts(found: dict[str, Any]) -> dict[str, list[Markup]]:
     }
 
 
-def _told(group: DuplicateGroup) -> dict[str, Any]:
+def _told(group: DuplicateGroup) -> Duplicates:
     return {"splits": list(group.splits), "members": [{"split": split, "what": what} for split, what in group.members]}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from transformers import ProcessorMixin
@@ -16,6 +16,15 @@ from transformers import ProcessorMixin
 from cityscribe.files import InputError
 from cityscribe.records import text_of
 from cityscribe.tokens.shown import Messages
+
+
+class Replacement(TypedDict):
+    """How a processor wrote out an image: its span of characters in the text before and after, and its words."""
+
+    span: tuple[int, int]
+    new_span: tuple[int, int]
+    replacement: str
+
 
 GENERATION_MARK = re.compile(r"\{%[-+]?\s*generation\s*[-+]?%\}")
 
@@ -51,7 +60,7 @@ def located_answers(
     messages: Messages,
     render: Render,
     offsets: np.ndarray,
-    replacements: Sequence[dict[str, Any]],
+    replacements: Sequence[Replacement],
     placeholders: np.ndarray,
 ) -> np.ndarray:
     """The trained tokens, bool [length], by where the answers stand in the rendered text.
@@ -113,7 +122,7 @@ def open_end(processor: ProcessorMixin, input_ids: np.ndarray, trained: np.ndarr
     return length
 
 
-def _expand(span: tuple[int, int], replacements: Sequence[dict[str, Any]]) -> tuple[int, int]:
+def _expand(span: tuple[int, int], replacements: Sequence[Replacement]) -> tuple[int, int]:
     """Where a span of the rendered text, behind the images, lies once each image placeholder is written out in full."""
     shift = 0
     for replacement in replacements:

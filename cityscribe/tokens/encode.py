@@ -28,8 +28,16 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
 from cityscribe.models.inputs import TOKEN_INPUTS, position_rule, vision_reads_text
-from cityscribe.records import image_block
-from cityscribe.tokens.answers import Messages, count_answers, located_answers, marked_answers, marks_answers, open_end
+from cityscribe.records import SampleMessage, image_block
+from cityscribe.tokens.answers import (
+    Messages,
+    Replacement,
+    count_answers,
+    located_answers,
+    marked_answers,
+    marks_answers,
+    open_end,
+)
 from cityscribe.tokens.features import feature_owner
 from cityscribe.tokens.media import MediaItem, content_key, join_media, split_media
 from cityscribe.tokens.preprocess import PreprocessOnce
@@ -259,9 +267,9 @@ class Replacements:
 
     def __init__(self, processor: Any) -> None:
         self.processor = processor
-        self.last: list[dict[str, Any]] = []
+        self.last: list[Replacement] = []
 
-    def __call__(self, *args: Any, **kwargs: Any) -> tuple[list[str], list[list[dict[str, Any]]]]:
+    def __call__(self, *args: Any, **kwargs: Any) -> tuple[list[str], list[list[Replacement]]]:
         text, replaced = self.processor.get_text_with_replacements(*args, **kwargs)
         self.last = list(replaced[0]) if replaced else []
         return text, replaced
@@ -305,7 +313,7 @@ class _Sequence:
         return {name: torch.from_numpy(value)[None] for name, value in values.items()}
 
 
-def with_images(name: str, messages: Messages, images: Sequence[Image.Image]) -> list[dict[str, Any]]:
+def with_images(name: str, messages: Messages, images: Sequence[Image.Image]) -> list[SampleMessage]:
     """Messages whose image blocks hold the images themselves. Raises InputError where the numbers differ."""
     blocks = sum(block["type"] == "image" for message in messages for block in message["content"])
     if blocks != len(images):

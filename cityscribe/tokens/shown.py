@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
 from cityscribe.files import InputError
 from cityscribe.media.clips import Clip, read_clip
 from cityscribe.media.images import open_image
-from cityscribe.records import image_block, text_block, video_of
+from cityscribe.records import MessageBlock, SampleMessage, image_block, text_block, video_of
 
-Messages = Sequence[dict[str, Any]]
+Messages = Sequence[SampleMessage]
 
 Media = Image.Image | Clip
 """What one image block or one video block shows."""
@@ -25,12 +24,12 @@ Media = Image.Image | Clip
 MEDIA_BLOCKS = ("image", "video")
 
 
-def media_blocks(messages: Messages) -> list[dict[str, Any]]:
+def media_blocks(messages: Messages) -> list[MessageBlock]:
     """The image and video blocks of a conversation, in their order."""
     return [block for message in messages for block in message["content"] if block["type"] in MEDIA_BLOCKS]
 
 
-def without_media(messages: Messages) -> list[dict[str, Any]]:
+def without_media(messages: Messages) -> list[SampleMessage]:
     """A conversation as a blind model is asked."""
     return [
         {**message, "content": [block for block in message["content"] if block["type"] not in MEDIA_BLOCKS]}
@@ -38,7 +37,7 @@ def without_media(messages: Messages) -> list[dict[str, Any]]:
     ]
 
 
-def placed(messages: Messages, root: Path) -> list[dict[str, Any]]:
+def placed(messages: Messages, root: Path) -> list[SampleMessage]:
     """A conversation whose videos, named relative to `root`, are named by their whole paths."""
     return [
         {
@@ -76,7 +75,7 @@ def read_media(name: str, messages: Messages, images: Sequence[str | Path], root
     return shown
 
 
-def as_images(name: str, messages: Messages, media: Sequence[Media]) -> tuple[list[dict[str, Any]], list[Image.Image]]:
+def as_images(name: str, messages: Messages, media: Sequence[Media]) -> tuple[list[SampleMessage], list[Image.Image]]:
     """A conversation in which videos are written as images with their times, and all its images in their order.
 
     Raises InputError where there is not one of `media` for each block, or one is of another kind than its block.
@@ -87,9 +86,9 @@ def as_images(name: str, messages: Messages, media: Sequence[Media]) -> tuple[li
         raise InputError(f"{name}: has {len(blocks)} {kinds} and {len(media)} images")
     remaining = iter(media)
     images: list[Image.Image] = []
-    written = []
+    written: list[SampleMessage] = []
     for message in messages:
-        content: list[dict[str, Any]] = []
+        content: list[MessageBlock] = []
         for block in message["content"]:
             if block["type"] not in MEDIA_BLOCKS:
                 content.append(block)

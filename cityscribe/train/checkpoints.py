@@ -83,7 +83,7 @@ def save_checkpoint(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     scheduler: Any,
-    run: dict[str, Any],
+    run: dict[str, object],
     keep: int,
 ) -> Path:
     """Write the checkpoint of the step that `state` has reached, and remove all but the newest `keep`.
@@ -136,7 +136,7 @@ def _save_shards(partial: Path, shared: dict[str, Tensor]) -> None:
         raise
 
 
-def check_run(checkpoint: Path, run: dict[str, Any]) -> None:
+def check_run(checkpoint: Path, run: dict[str, object]) -> None:
     """Raises InputError where a checkpoint belongs to another training than `run` describes."""
     before = read_json(checkpoint / "run.json")
     current = json.loads(json.dumps(run))
@@ -213,7 +213,7 @@ def changing(model: nn.Module) -> dict[str, Tensor]:
     return trains | buffers
 
 
-def _random_state() -> dict[str, Any]:
+def _random_state() -> dict[str, object]:
     name, keys, *rest = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),

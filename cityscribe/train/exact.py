@@ -9,10 +9,10 @@ before it trains: loss and gradient of a few of them, merged, against each encod
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -88,7 +88,7 @@ class Alone:
 
 def kept_logits(model: nn.Module, micro: MicroBatch, attention: TreeAttention | None) -> Tensor:
     """The logits that predict targets, [kept, vocabulary]. `attention` is needed for trees, not for samples alone."""
-    inputs: dict[str, Any] = {**micro.image_inputs}
+    inputs: dict[str, object] = {**micro.image_inputs}
     if micro.alone is not None:
         inputs |= micro.alone
     elif attention is not None:
@@ -163,6 +163,8 @@ def _compare_rows(
 ) -> float:
     total = float(sum(single.weights.sum() for single in singles))
     expected = _measure(model, (single.loss(model) / total for single in singles))
+    if not math.isfinite(expected.loss):
+        return math.nan  # there is nothing to compare with; the first step says so, with its samples
     together = _measure(model, (_loss(model, micro, None) / total for micro in batches))
     loss, gradient = expected.difference(together)
     if loss <= LOSS_ROUNDING and gradient <= GRADIENT_ROUNDING:

@@ -147,7 +147,7 @@ def count_steps(groups: int, settings: TrainSettings) -> int:
 
 def describe_run(
     samples: Sequence[Sample], model: PreTrainedModel, settings: TrainSettings, seed: int
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What has to be the same for a checkpoint to be gone on from: settings, samples, and what trains."""
     trains = [(name, list(p.shape)) for name, p in model.named_parameters() if p.requires_grad]
     return {
@@ -170,7 +170,7 @@ class _Run:
     seed: int
     steps: int
     resumed_from: int  # the step of a checkpoint, 0 for none
-    identity: dict[str, Any]  # see `describe_run`
+    identity: dict[str, object]  # see `describe_run`
     device: torch.device
     dtype: torch.dtype
     sharing: Sharing

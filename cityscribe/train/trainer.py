@@ -75,7 +75,7 @@ class TreeTrainer(Trainer):
         dtype: torch.dtype,
         sharing: Sharing,
         lr_scales: Mapping[ModelPart, float],
-        run: dict[str, Any],
+        run: dict[str, object],
         keep: int,
         progress: TrainingProgress | None,
         validator: Validator | None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from transformers import PreTrainedModel
@@ -49,7 +49,7 @@ class TreeAttention:
         """Rows have a length that is a multiple of this."""
         return FLEX_BLOCK if self.backend == "flex_attention" else 1
 
-    def inputs(self, rows: Rows) -> dict[str, Any]:
+    def inputs(self, rows: Rows) -> dict[str, object]:
         """What the model takes for some rows beside their tokens and images: positions and who sees whom."""
         if self.backend == segments.NAME:
             if len(rows.last) > 1:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -121,7 +120,7 @@ def _write_view(
     job: _Job,
     stem: str,
     offset: float,
-    captions: dict[str, Any],
+    captions: dict[str, object],
 ) -> None:
     """Video, captions and boxes of one view of a scenario of WTS itself."""
     place = Path(job.split, job.name, "overhead_view" if isinstance(rig, Mast) else "vehicle_view")
@@ -139,9 +138,9 @@ def _tables(event: Event, rigs: Sequence[Dashboard | Mast]) -> list[Facts]:
     return [facts_at(event, begin, [rig.at(event, begin) for rig in rigs]) for begin in begins]
 
 
-def _phases(event: Event, tables: list[Facts], offset: float, hand: int) -> list[dict[str, Any]]:
+def _phases(event: Event, tables: list[Facts], offset: float, hand: int) -> list[dict[str, object]]:
     """The phases of a caption file, last first as WTS has them, in the time of a view that starts `offset` late."""
-    entries = []
+    entries: list[dict[str, object]] = []
     for phase, facts in reversed(list(enumerate(tables))):
         entries.append(
             {
@@ -155,13 +154,15 @@ def _phases(event: Event, tables: list[Facts], offset: float, hand: int) -> list
     return entries
 
 
-def _film(event: Event, rig: Dashboard | Mast, path: Path, job: _Job, offset: float) -> dict[str, list[dict[str, Any]]]:
+def _film(
+    event: Event, rig: Dashboard | Mast, path: Path, job: _Job, offset: float
+) -> dict[str, list[dict[str, object]]]:
     """Write the video of one view and return the boxes of its phases' first frames by role."""
     fps = job.settings.fps
     first = max(0, math.floor((event.boundaries_s[0] - LEAD_S - offset) * fps))
     last = math.ceil((event.end_s - offset + LEAD_S) * fps)
     draw = RENDERERS[job.settings.renderer]
-    boxes: dict[str, list[dict[str, Any]]] = {role: [] for role in ROLES}
+    boxes: dict[str, list[dict[str, object]]] = {role: [] for role in ROLES}
     for phase in range(len(event.motions)):
         frame = math.ceil((event.boundaries_s[phase] - offset) * fps - 1e-6)
         moment = frame / fps + offset

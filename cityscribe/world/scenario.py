@@ -61,7 +61,11 @@ _WORDS: dict[str, tuple[Any, ...]] = {
     "motions": (*MOTIONS, "fallen"),
     "gazes": GAZES,
 }
-_PARTS: dict[str, Any] = {"person": Person, "vehicle": Vehicle, "street": Street}
+_PARTS: dict[str, type[Person] | type[Vehicle] | type[Street]] = {
+    "person": Person,
+    "vehicle": Vehicle,
+    "street": Street,
+}
 _PHASED = {"motions": PHASE_COUNT, "gazes": PHASE_COUNT, "speeds": PHASE_COUNT + 1, "boundaries_s": PHASE_COUNT + 1}
 _PLAIN = ("lane", "heading", "meet")
 

@@ -12,10 +12,10 @@ Train, val and test never share a seed; the colours of the pedestrians in the te
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import cv2
 import numpy as np
@@ -83,7 +83,24 @@ def _jobs(settings: SetSettings) -> Iterator[_Job]:
             yield _Job(split, number, settings.seed * 1_000_003 + number, settings)
 
 
-def _write_picture(root: Path, job: _Job) -> dict[str, Any]:
+class _Truth(TypedDict):
+    """What a picture shows."""
+
+    image: str
+    facts: object
+    things: list[dict[str, object]]
+
+
+class _Written(TypedDict):
+    """What was written of a picture."""
+
+    split: str
+    rows: list[dict[str, object]]
+    truth: _Truth
+    objects: list[str]
+
+
+def _write_picture(root: Path, job: _Job) -> _Written:
     """Write the picture of a job; returns its rows."""
     scene, camera, facts, tasks = KINDS[job.settings.kind](job)
     image = RENDERERS[job.settings.renderer](scene, camera, seed=job.seed)
@@ -100,7 +117,7 @@ def _write_picture(root: Path, job: _Job) -> dict[str, Any]:
     write_bytes(root / path, coded.tobytes())
     seen = [thing for thing in things if thing.solid.kind != "fixture" and thing.visible >= 0.3 and thing.pixels >= 60]
     rows = [_row(job, path.as_posix(), task) for task in tasks]
-    truth = {"image": path.as_posix(), "facts": facts, "things": [_thing(thing, camera) for thing in seen]}
+    truth: _Truth = {"image": path.as_posix(), "facts": facts, "things": [_thing(thing, camera) for thing in seen]}
     objects = sorted({_label(thing.solid.thing) for thing in seen})
     return {"split": job.split, "rows": rows, "truth": truth, "objects": objects}
 
@@ -120,7 +137,7 @@ def _box(thing: Silhouette, camera: Camera) -> tuple[float, float, float, float]
     return None if isinstance(thing.solid.thing, Fixture) else box_of(thing.solid.thing, camera)
 
 
-def _thing(thing: Silhouette, camera: Camera) -> dict[str, Any]:
+def _thing(thing: Silhouette, camera: Camera) -> dict[str, object]:
     return {
         "kind": thing.solid.kind,
         "label": _label(thing.solid.thing),
@@ -130,12 +147,12 @@ def _thing(thing: Silhouette, camera: Camera) -> dict[str, Any]:
     }
 
 
-def _row(job: _Job, image: str, task: Task) -> dict[str, Any]:
+def _row(job: _Job, image: str, task: Task) -> dict[str, object]:
     text = task.question
     if task.options:
         text = f"{text}\n{listed(task.options)}\n{ASK}"
     messages = [message("user", image_block(), text_block(text)), message("assistant", text_block(task.answer))]
-    meta: dict[str, Any] = {
+    meta: dict[str, object] = {
         "scenario": f"{job.split}-{job.number:05d}",
         "split": job.split,
         "kind": "choice" if task.options else "short",
@@ -147,7 +164,7 @@ def _row(job: _Job, image: str, task: Task) -> dict[str, Any]:
     return {"messages": messages, "images": [image], "group": image, "meta": meta}
 
 
-def _finish(root: Path, results: list[dict[str, Any]]) -> None:
+def _finish(root: Path, results: list[_Written]) -> None:
     for split in SPLITS:
         rows = [row for result in results if result["split"] == split for row in result["rows"]]
         if rows:
@@ -157,7 +174,7 @@ def _finish(root: Path, results: list[dict[str, Any]]) -> None:
     dump(root / "truth" / "objects.json", {result["truth"]["image"]: result["objects"] for result in results})
 
 
-def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+def _write_lines(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from cityscribe.files import InputError
 from cityscribe.records import Sample
 from cityscribe.tokens.encode import Encoder
 from cityscribe.train.collator import Collator
-from cityscribe.train.exact import check_tree, kept_logits
+from cityscribe.train.exact import check_rows, check_tree, kept_logits
 from cityscribe.train.groups import plan_groups
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.tokenised import load_media
@@ -143,3 +144,20 @@ def test_the_check_finds_wrong_positions(load: Load, city: City, monkeypatch: py
             processor,
             TrainSettings(),
         )
+
+
+def test_without_sharing_the_check_finds_a_model_that_sees_the_padding(
+    load: Load, city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, processor = load("llava")
+    settings = TrainSettings(share_prefix=False)
+    assert check_rows(model, [city.samples[:5]], city.root, processor, settings) < 1e-5
+    forward = model.forward
+
+    def stretched(**inputs: Any) -> Any:
+        length = inputs["input_ids"].shape[1]  # of the row, its padding counted
+        return forward(**inputs, position_ids=torch.arange(length).mul(length).expand_as(inputs["input_ids"]))
+
+    monkeypatch.setattr(model, "forward", stretched)
+    with pytest.raises(InputError, match=r"a batch with padding changes its loss by .*train\.budget_tokens"):
+        check_rows(model, [city.samples[:5]], city.root, processor, settings)

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from cityscribe.evaluate.provenance import provenance
 from cityscribe.traffic.metrics.attributes import (
@@ -64,7 +63,7 @@ class AttributeScores:
     segments: dict[str, SegmentFacts]  # what each reference states and each prediction says
     made_by: dict[str, str]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """What `attributes.json` holds."""
         return {
             "attributes": [asdict(score) for score in self.attributes],

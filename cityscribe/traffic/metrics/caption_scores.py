@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
-from typing import Any
 
 from cityscribe.files import InputError
 from cityscribe.traffic.captions import Segments
@@ -40,7 +39,7 @@ class CaptionScores:
         return fsum(found.score for found in self.domains.values()) / len(self.domains)
 
     @property
-    def total(self) -> dict[str, Any]:
+    def total(self) -> dict[str, object]:
         """What `scores.json` holds."""
         domains = {
             name: {**found.roles, "mean": found.mean, "segments": found.segments, "score": found.score}
