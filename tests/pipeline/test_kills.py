@@ -8,6 +8,7 @@ CITYSCRIBE_ALL_KILLS=1 all of them, which takes an hour.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import io
 import os
 import shutil
@@ -144,3 +145,52 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path, 
     (tmp_path / "checkpoint-2" / damage).unlink()
     assert latest_checkpoint(tmp_path) is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_killed_while_it_takes_the_results_of_another_run(finished: Settings, tmp_path: Path) -> None:
+    """As the runs of an ablation take each other's: after any operation, spread over all of them."""
+    taken = resolve({**finished.model_dump(mode="json"), "runs": str(tmp_path / "whole")})
+    counts = [0]
+    _take(taken, finished, lambda: counts.append(0))
+    for last in range(1, len(counts), max(1, len(counts) // MOST)):
+        settings = resolve({**finished.model_dump(mode="json"), "runs": str(tmp_path / str(last))})
+        pid = os.fork()
+        if pid == 0:
+            left = iter(range(last))
+            with contextlib.suppress(BaseException):
+                _take(settings, finished, lambda left=left: next(left, None) is None and os.kill(os.getpid(), 9))
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -9
+        _take(settings, finished, lambda: None)
+        assert _files(settings.run_dir) == _files(taken.run_dir), last
+
+
+def _take(settings: Settings, other: Settings, after: Callable[[], Any]) -> None:
+    """Bring a run up to date from another; `after` is called after each operation on files."""
+
+    def counted(work: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **options: Any) -> Any:
+            result = work(*given, **options)
+            after()
+            return result
+
+        return call
+
+    @contextmanager
+    def watch(name: str) -> Iterator[Callable[..., None]]:
+        raise AssertionError(f"{name} is not taken")
+        yield
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in OPERATIONS:
+            patch.setattr(os, name, counted(getattr(os, name)))
+        pipeline.run(settings, watch, lambda _: None, ("prepare", "train"), [other.run_dir])
+
+
+def _files(run: Path) -> dict[str, bytes]:
+    """The results, and what should not be there; not the stamps, which hold times."""
+    return {
+        str(path.relative_to(run)): path.read_bytes()
+        for path in run.rglob("*")
+        if path.is_file() and path.parent.name != "state" and path.name != "project.yaml"
+    }
