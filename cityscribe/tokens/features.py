@@ -53,7 +53,7 @@ def handed_out(model: nn.Module, copies: Sequence[int]) -> Iterator[None]:
     if owner is None:
         yield
         return
-    compute = owner.get_image_features
+    compute: Any = owner.get_image_features
 
     def features(*args: Any, **kwargs: Any) -> Any:
         found = compute(*args, **kwargs)
