@@ -18,6 +18,7 @@ from cityscribe.files import InputError
 from cityscribe.sources.wts import read_wts
 from cityscribe.traffic.scenario import Scenario
 from tests.browse.made import ASKED, BARE, BOXED, HOSTILE, data_set, library_of
+from tests.inert import EVIL
 
 OWN = {"Origin": "http://127.0.0.1"}
 CAPTION = {
@@ -73,7 +74,7 @@ def corrections(client: TestClient) -> list[tuple[str, str, dict[str, Any]]]:
 
     view, bare, asked = view_of("train", BOXED), view_of("train", BARE), view_of("val", ASKED)
     first, second = view["boxes"]["pedestrian"][:2]
-    other = CAPTION["before"].replace("11", "12")
+    other = f"{CAPTION['before'].replace('11', '12')} {EVIL}"
     return [
         ("train", BOXED, {**CAPTION, "after": TRICKY}),
         ("train", HOSTILE, {**CAPTION, "phase": 2, "before": other, "after": ""}),
