@@ -75,9 +75,9 @@ def ask(
     """
     from cityscribe.engine.request import Request
     from cityscribe.media.kinds import VIDEO_SUFFIXES
-    from cityscribe.records import Video, image_block, message, text_block, video_block
+    from cityscribe.records import MessageBlock, Video, image_block, message, text_block, video_block
 
-    blocks: list[dict[str, Any]] = []
+    blocks: list[MessageBlock] = []
     media: list[Any] = []
     for medium in shown:
         place = at_home(medium) if isinstance(medium, str | Path) else None
@@ -99,7 +99,7 @@ def score(what: Settings | FileOrFolder, references: FileOrFolder | None = None)
     """Scores by the official rules: of a project, whose model is asked where it was not, or of a file of captions in
     the submission format against the data set `references`."""
     if references is not None:
-        from cityscribe.evaluate.wts import evaluate_wts
+        from cityscribe.traffic.metrics.wts import evaluate_wts
 
         if not isinstance(what, str | Path):
             raise InputError("score: give a project, or a file of captions and the folder of its references")

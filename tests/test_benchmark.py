@@ -103,7 +103,8 @@ def test_the_command_scores_answers_and_writes_what_made_them(tmp_path: Path) ->
         ),
         (["mme", "--data", "."], "give --answers or --model"),
         (["mme", "--data", ".", "--answers", "a", "--blind"], "--blind says how --model is asked"),
-        (["mme", "--data", "nowhere", "--answers", "a"], "has none of the folders"),
+        (["mme", "--data", "nowhere", "--answers", "a"], "nowhere: no such folder; expected mme"),
+        (["mme", "--data", ".", "--answers", "a"], "has none of the folders"),
         (["mm-vet", "--data", ".", "--answers", "a", "--verdicts", "v", "--judge", "m"], "--verdicts or --judge"),
     ],
 )

@@ -24,7 +24,7 @@ def read_once() -> Iterator[None]:
     readers: dict[str, Any] = {}
 
     class Reader(gguf.GGUFReader):  # type: ignore[misc, name-defined, unused-ignore]
-        @property
+        @property  # type: ignore[override, unused-ignore]
         def data(self) -> np.ndarray:
             return self._plain
 
@@ -37,9 +37,9 @@ def read_once() -> Iterator[None]:
             readers[str(path)] = Reader(path, *arguments)
         return readers[str(path)]
 
-    original = gguf.GGUFReader
-    gguf.GGUFReader = read
+    original, names = gguf.GGUFReader, vars(gguf)
+    names["GGUFReader"] = read
     try:
         yield
     finally:
-        gguf.GGUFReader = original
+        names["GGUFReader"] = original

@@ -4,6 +4,7 @@ anything is made, so that nobody learns of it after an hour of preparation."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -29,7 +30,7 @@ def check_needs(settings: Settings, stages: Sequence[str]) -> None:
         lacking += _extra("train.distributed: deepspeed", "deepspeed")
     if "predict" in stages and settings.predict.choices == "letters":
         lacking += _extra("predict.choices: letters", "serve")
-    labeller = settings.prepare.labeller
+    labeller: Any = settings.prepare.labeller
     if "prepare" in stages and labeller.kind in ("server", "local") and not getattr(labeller, "model", ""):
         lacking.append("prepare.labeller.model: missing; name the language model")
     if "predict" in stages and settings.predict.engine == "remote" and not settings.predict.remote.model:

@@ -13,6 +13,7 @@ themselves on a GPU is not counted but for `RESERVED`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -102,7 +103,8 @@ def activation_bytes(model: PreTrainedModel, tokens: int, computes: torch.dtype,
     tower = vision_tower(model)
     tower_trains = tower is not None and any(p.requires_grad for p in tower.parameters())
     head = model.get_output_embeddings()
-    after = {id(p) for p in (*decoder(model).norm.parameters(), *(head.parameters() if head is not None else ()))}
+    norm: Any = decoder(model).norm
+    after = {id(p) for p in (*norm.parameters(), *(head.parameters() if head is not None else ()))}
     if any(id(p) not in after for p in outside):  # of the connector, the tower or the embeddings: before all layers
         first = 0
     width = text.hidden_size

@@ -27,7 +27,7 @@ def prompt_tokens(base: str, config: PreTrainedConfig, sizes: list[ImageSize], *
 
 def counted(processor: ProcessorMixin, sizes: list[ImageSize]) -> int:
     """By the processor itself, of white images."""
-    content = [*({"type": "image"} for _ in sizes), {"type": "text", "text": ""}]
+    content: Any = [*({"type": "image"} for _ in sizes), {"type": "text", "text": ""}]
     text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     images = [Image.new("RGB", size, "white") for size in sizes]
     given: Any = processor(text=[text], images=[images], return_tensors="np")

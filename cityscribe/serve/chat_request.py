@@ -163,7 +163,10 @@ class ChatRequest(BaseModel):
     max_completion_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2, description="0, the default, is greedy")
     top_p: float | None = Field(None, gt=0, le=1)
-    seed: int | None = Field(None, ge=-(2**63), lt=2**63, description="of the draws; equal requests give equal answers")
+    # Bounds that readers of JSON who know doubles only hold exactly.
+    seed: int | None = Field(
+        None, ge=-(2**63), le=2**63 - 1024, description="of the draws; equal requests give equal answers"
+    )
     stop: Stops | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None

@@ -48,7 +48,7 @@ def test_a_run_of_ucf_crime_ends_with_classes_and_circular_accuracy(
         }
     )
     pipeline.run(settings, _watch, lambda _: None)
-    folder = settings.run_dir
+    folder = settings.results_dir
     for home in (folder, folder / "baselines" / "untuned"):
         part = json.loads((home / "scores.json").read_text())["choices"]
         assert (part["questions"], part["unparsed"], part["circular"]["asked"]) == (3, 0, 12)
@@ -56,14 +56,14 @@ def test_a_run_of_ucf_crime_ends_with_classes_and_circular_accuracy(
         assert part["against"]["class"] == "nothing unusual"
         assert part["majority"]["from"] == "train"
         assert "predictions_sha256" in json.loads((home / "scores.provenance.json").read_text())
-    assert len(read_samples(folder / "prepared" / "train.parquet")) == 3, "one order is trained on"
+    assert len(read_samples(settings.run_dir / "prepared" / "train.parquet")) == 3, "one order is trained on"
     page = (folder / "report" / "index.html").read_text()
     assert page.count('class="chart matrix"') == 4
     assert "All rotations right" in page
     said: list[str] = []
     pipeline.run(settings, _watch, said.append)
     assert all(line.endswith("up to date") for line in said)
-    assert {line.split(":")[0] for line in said} >= {"evaluate", "evaluate untuned", "report"}
+    assert {line.split(":")[0] for line in said} >= {"evaluate test", "evaluate untuned test", "report test"}
 
 
 def test_scenarios_are_not_scored_by_profiles_of_questions(tmp_path: Path) -> None:

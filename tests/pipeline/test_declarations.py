@@ -29,6 +29,7 @@ ALL = ("prepare", "train", "predict", "evaluate", "report")
 FIRST_STALE = {
     "name": "report",
     "runs": None,
+    "processes": None,
     "seed": "prepare",
     "data": "prepare",
     "prepare": "prepare",

@@ -46,7 +46,7 @@ def test_a_base_describes_clips_without_any_training(clips: Path, tiny: Callable
     )
     done = CliRunner().invoke(app, ["run", str(project)])
     assert done.exit_code == 0, done.output
-    answers = read_json(tmp_path / "clips" / "predictions.json")
+    answers = read_json(tmp_path / "clips" / "test" / "predictions.json")
     assert {name: len(phases) for name, phases in answers.items()} == {"a.mkv": 5, "a.mp4": 5, "gate/b": 5}
 
 

@@ -76,7 +76,7 @@ def test_a_run_goes_from_files_to_scores(name: str, tmp_path: Path, tiny: Callab
     pipeline.run(settings, _watch, lambda _: None, stages)
     run = settings.run_dir
     asked = read_samples(run / "prepared" / f"{settings.predict.split}.parquet")
-    answers = [json.loads(line) for line in (run / "predictions.jsonl").read_text().splitlines()]
+    answers = [json.loads(line) for line in (settings.results_dir / "predictions.jsonl").read_text().splitlines()]
     assert len(answers) == len(asked) > 0
     assert (run / "prepared" / "skipped.jsonl").read_text() == ""
     for sample, answer in zip(asked, answers, strict=True):
@@ -86,13 +86,14 @@ def test_a_run_goes_from_files_to_scores(name: str, tmp_path: Path, tiny: Callab
             with Image.open(run / "prepared" / image) as stored:
                 assert max(stored.size) <= 40
     if source == "wts-vqa":
-        handed_in = json.loads((run / "submission.json").read_text())
+        handed_in = json.loads((settings.results_dir / "submission.json").read_text())
         assert [row["id"] for row in handed_in] == [sample.meta.question for sample in asked]
     assert (run / "model" / "model.safetensors").is_file()
-    assert json.loads((run / "scores.json").read_text())
+    assert json.loads((settings.results_dir / "scores.json").read_text())
     said: list[str] = []
     pipeline.run(settings, _watch, said.append, stages)
-    assert said == [f"{stage}: up to date" for stage in stages]
+    split = "" if settings.predict.split == "val" else f" {settings.predict.split}"
+    assert said == [f"{stage}{split if stage in ('predict', 'evaluate') else ''}: up to date" for stage in stages]
 
 
 def _hashes(folder: Path) -> dict[str, str]:

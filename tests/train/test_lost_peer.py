@@ -31,7 +31,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def in_a_process(rank: int, port: int, folder: Path, work: Callable[[], None]) -> int:
+def in_a_process(rank: int, port: int, folder: Path, work: Callable[..., None]) -> int:
     """Do work as one of two processes, under the entry point of the command line; returns the process id."""
     pid = os.fork()
     if pid:
@@ -63,7 +63,7 @@ def in_a_process(rank: int, port: int, folder: Path, work: Callable[[], None]) -
 def test_who_is_left_says_that_another_process_has_ended(killed: int, load: Load, city: City, tmp_path: Path) -> None:
     settings = TrainSettings(epochs=3, batch_groups=2, precision="fp32", save_steps=1)
 
-    def work() -> None:
+    def work(*_: Any, **__: Any) -> None:
         torch.manual_seed(0)
         model, processor = load("llava")
         prepare_tuning(model, ModelSettings(method="full"))
