@@ -164,7 +164,11 @@ def main() -> None:
     """Entry point of the command."""
     _quiet_libraries()
     stop_by_signals()
-    sys.exit(run_command(sys.argv[1:]))
+    try:
+        status = run_command(sys.argv[1:])
+    except Stopped as stopped:  # while it said what is wrong
+        status = _say_stopped(stopped.number)
+    sys.exit(status)
 
 
 def run_command(arguments: list[str]) -> int:

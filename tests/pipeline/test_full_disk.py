@@ -65,7 +65,7 @@ def test_a_run_on_a_disk_that_is_full_again_and_again(finished: Settings, disk: 
     place, grow = disk
     settings = resolve({**finished.model_dump(mode="json"), "runs": str(place)})
     made: list[str] = []
-    named = until_there_is_room(place, grow, growing(16, 1.3), lambda: made.extend(run_stages(settings)))
+    named = until_there_is_room(place, grow, growing(16, 1.6), lambda: made.extend(run_stages(settings)))
     assert results_of(settings.run_dir) == results_of(finished.run_dir)
     assert not list(place.rglob("*.partial"))
     print(named)
