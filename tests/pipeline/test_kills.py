@@ -2,7 +2,7 @@
 
 What a kill leaves is what lies on the disk at that moment: a layer below the run copies its folder after operations,
 and from each copy the run goes on. By default a few operations, evenly spread over the run, are looked at; with
-CITYSCRIBE_ALL_KILLS=1 all of them, which takes an hour.
+CITYSCRIBE_ALL_KILLS=1 all of them, which takes hours.
 """
 
 from __future__ import annotations
