@@ -1,5 +1,7 @@
 """What a caption of the city states can be read back from it, all of it, and nothing else."""
 
+from functools import cache
+
 import pytest
 
 from cityscribe.world.captions import patterns, pedestrian_caption, vehicle_caption
@@ -24,9 +26,15 @@ def moments(count):
             yield facts_at(event, middle, [Dashboard().at(event, middle)] if seed % 2 else None)
 
 
+@cache
+def many_moments():
+    """Computed once: seeing what a camera sees takes most of the time."""
+    return list(moments(150))
+
+
 @pytest.mark.parametrize("hands", [range(1), range(1, 2), range(2, 40), range(40, 90)], ids=str)
 def test_every_caption_states_its_facts_and_no_others(hands):
-    for number, facts in enumerate(moments(150)):
+    for number, facts in enumerate(many_moments()):
         style = hands[number % len(hands)]
         unsaid = {"lanes", "sidewalks"} if facts["road"] == "parking lot" else set()
         speed = {"vehicle_speed_kmh"} if facts["vehicle_action"] == "stopped" else set()
