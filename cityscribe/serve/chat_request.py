@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 PASSED_OVER = "taken and passed over"
@@ -152,6 +152,14 @@ Stops = Annotated[
 ]
 
 
+Seed = Annotated[
+    int,
+    Field(ge=-(2**63), lt=2**63),
+    WithJsonSchema({"type": "integer", "minimum": -(2**53), "maximum": 2**53}),
+]
+"""What torch takes. The description promises what every reader of JSON holds exactly, since many know doubles only."""
+
+
 class ChatRequest(BaseModel):
     """The body of POST /v1/chat/completions."""
 
@@ -163,10 +171,7 @@ class ChatRequest(BaseModel):
     max_completion_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2, description="0, the default, is greedy")
     top_p: float | None = Field(None, gt=0, le=1)
-    # Bounds that readers of JSON who know doubles only hold exactly.
-    seed: int | None = Field(
-        None, ge=-(2**63), le=2**63 - 1024, description="of the draws; equal requests give equal answers"
-    )
+    seed: Seed | None = Field(None, description="of the draws; equal requests give equal answers")
     stop: Stops | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
