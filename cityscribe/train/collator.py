@@ -151,6 +151,21 @@ class Collator:
         budget allows. A dense mask is computed whole: there a row is no longer than the longest tree, and a micro-batch
         is as many rows as the budget allows.
         """
+        trees = self._trees_of(numbers, media)
+        budget = self.settings.budget_tokens
+        lengths = [tree.forest.length for tree in trees]
+        packed = pack(lengths, budget if attention.sparse else max(lengths))
+        rows = [_side_by_side([trees[number] for number in members]) for members in packed]
+        rows.sort(key=lambda row: -row.forest.length)
+        chunks = chunk_rows([row.forest.length for row in rows], 1 if attention.sparse else budget)
+        return [self._micro_batch(rows[chunk], attention) for chunk in chunks]
+
+    def in_one_row(self, numbers: Sequence[int], attention: TreeAttention) -> MicroBatch:
+        """All trees of some groups side by side, whatever the budget is."""
+        media = [self.media(self.groups[number]) for number in numbers]
+        return self._micro_batch([_side_by_side(self._trees_of(numbers, media))], attention)
+
+    def _trees_of(self, numbers: Sequence[int], media: Sequence[list[list[dict[str, Tensor]]]]) -> list[Tree]:
         trees = []
         for number, parts in zip(numbers, media, strict=True):
             group = self.groups[number]
@@ -159,13 +174,7 @@ class Collator:
                 place = {member: branch for branch, member in enumerate(members)}
                 inside = [tuple(place[n] for n in unit) for unit in group.units if unit[0] in place]
                 trees.append(Tree(forest, inputs, list(keys), [(number, member) for member in members], inside))
-        budget = self.settings.budget_tokens
-        lengths = [tree.forest.length for tree in trees]
-        packed = pack(lengths, budget if attention.sparse else max(lengths))
-        rows = [_side_by_side([trees[number] for number in members]) for members in packed]
-        rows.sort(key=lambda row: -row.forest.length)
-        chunks = chunk_rows([row.forest.length for row in rows], 1 if attention.sparse else budget)
-        return [self._micro_batch(rows[chunk], attention) for chunk in chunks]
+        return trees
 
     def _micro_batch(self, rows: Sequence[Tree], attention: TreeAttention) -> MicroBatch:
         whole = _side_by_side(rows)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,14 +23,13 @@ from cityscribe.files import InputError
 from cityscribe.models.precision import in_float32, without_dropout
 from cityscribe.records import Sample
 from cityscribe.tokens.encode import Encoded, Encoder
-from cityscribe.tokens.features import distinct_media, handed_out
-from cityscribe.tokens.media import join_media
+from cityscribe.tokens.features import handed_out
 from cityscribe.train.collator import Collator, MicroBatch, Single, lay_out_singles
 from cityscribe.train.groups import last_run, plan_groups
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.tokenised import Teacher
 from cityscribe.train.tree_attention import TreeAttention, attention_backend
-from cityscribe.tree import Branch, build_forest, join, lay_out, target_logprobs, weigh
+from cityscribe.tree import Branch, build_forest, target_logprobs, weigh
 
 log = logging.getLogger(__name__)
 
@@ -114,16 +113,9 @@ def check_tree(
     device. Returns the larger difference as a share; raises InputError with it where it is more than rounding.
     """
     parts = _compared(groups)
-    alone = [_encode_alone(model, processor, part, image_root, settings) for part in parts]
-    singles = [Alone(each, share) for part in alone for each, share in zip(part, _weights(part, settings), strict=True)]
+    singles = _alone(parts, model, processor, image_root, settings)
     row = _merged(model, attention, [sample for part in parts for sample in part], image_root, processor, settings)
-    try:
-        with without_dropout(model), in_float32(model):
-            return _compare(model, attention, row, singles, MOST_ROUNDING)
-    except torch.OutOfMemoryError:
-        log.warning("the check of prefix sharing has no room for the model in float32, and sees errors less sharply")
-    with without_dropout(model), torch.autocast(model.device.type, torch.bfloat16):
-        return _compare(model, attention, row, singles, MOST_ROUNDING_BF16)
+    return _sharply(model, lambda most: _compare(model, attention, row, singles, most), "prefix sharing")
 
 
 def check_rows(
@@ -139,16 +131,20 @@ def check_rows(
     raises as `check_tree`.
     """
     parts = _compared(groups)
-    alone = [_encode_alone(model, processor, part, image_root, settings) for part in parts]
-    singles = [Alone(each, share) for part in alone for each, share in zip(part, _weights(part, settings), strict=True)]
+    singles = _alone(parts, model, processor, image_root, settings)
     batches = _rows([sample for part in parts for sample in part], model, image_root, processor, settings)
+    return _sharply(model, lambda most: _compare_rows(model, batches, singles, most), "padded rows")
+
+
+def _sharply(model: PreTrainedModel, compare: Callable[[float], float], what: str) -> float:
+    """`compare`, with the most that rounding may explain, in float32 where there is room, else in bf16."""
     try:
         with without_dropout(model), in_float32(model):
-            return _compare_rows(model, batches, singles, MOST_ROUNDING)
+            return compare(MOST_ROUNDING)
     except torch.OutOfMemoryError:
-        log.warning("the check of padded rows has no room for the model in float32, and sees errors less sharply")
+        log.warning(f"the check of {what} has no room for the model in float32, and sees errors less sharply")
     with without_dropout(model), torch.autocast(model.device.type, torch.bfloat16):
-        return _compare_rows(model, batches, singles, MOST_ROUNDING_BF16)
+        return compare(MOST_ROUNDING_BF16)
 
 
 def _compared(groups: Sequence[Sequence[Sample]]) -> list[Sequence[Sample]]:
@@ -166,19 +162,17 @@ def _compare_rows(
     if not math.isfinite(expected.loss):
         return math.nan  # there is nothing to compare with; the first step says so, with its samples
     together = _measure(model, (_loss(model, micro, None) / total for micro in batches))
-    loss, gradient = expected.difference(together)
-    if loss <= LOSS_ROUNDING and gradient <= GRADIENT_ROUNDING:
-        return max(loss, gradient)
-    # How much the model rounds is what another size of the batch makes of the same, without any padding.
-    twice = _measure(model, (_loss(model, _padded([single, single]), None) / (2 * total) for single in singles))
-    rounds = [min(4 * value, most) for value in expected.difference(twice)]
-    if loss <= max(LOSS_ROUNDING, rounds[0]) and gradient <= max(GRADIENT_ROUNDING, rounds[1]):
-        return max(loss, gradient)
-    raise InputError(
-        f"{type(model).__name__}: a batch with padding changes its loss by {loss:.2g} and its gradient by "
-        f"{gradient:.2g} of what they are (rounding explains {max(LOSS_ROUNDING, rounds[0]):.2g} and "
-        f"{max(GRADIENT_ROUNDING, rounds[1]):.2g}): it would learn something else than from the samples one by one; "
-        "lower train.budget_tokens until each sample is a batch of its own"
+
+    def twice() -> Measured:  # another size of the batch, without any padding
+        return _measure(model, (_loss(model, _padded([single, single]), None) / (2 * total) for single in singles))
+
+    return _within_rounding(
+        expected,
+        together,
+        twice,
+        most,
+        f"{type(model).__name__}: a batch with padding",
+        "lower train.budget_tokens until each sample is a batch of its own",
     )
 
 
@@ -213,27 +207,56 @@ def _compare(
                 f"{type(model).__name__}: cannot be told who sees whom in a tree: {error}; "
                 "set train.share_prefix to false"
             ) from error
-    loss, gradient = expected.difference(together)
-    if loss <= LOSS_ROUNDING and gradient <= GRADIENT_ROUNDING:
-        return max(loss, gradient)
-    # More than most models round. How much this one does is what another padding makes of the same.
-    padded = _measure(model, (_loss(model, micro, None) / total for micro in [_padded(singles)]))
-    rounds = [min(4 * value, most) for value in expected.difference(padded)]
-    if loss <= max(LOSS_ROUNDING, rounds[0]) and gradient <= max(GRADIENT_ROUNDING, rounds[1]):
-        return max(loss, gradient)
-    raise InputError(
-        f"{type(model).__name__}: computing what samples share once changes its loss by {loss:.2g} and its gradient by "
-        f"{gradient:.2g} of what they are (rounding explains {max(LOSS_ROUNDING, rounds[0]):.2g} and "
-        f"{max(GRADIENT_ROUNDING, rounds[1]):.2g}): it would learn something else than from the samples one by one; "
-        "set train.share_prefix to false"
+
+    def padded() -> Measured:
+        return _measure(model, (_loss(model, micro, None) / total for micro in [_padded(singles)]))
+
+    return _within_rounding(
+        expected,
+        together,
+        padded,
+        most,
+        f"{type(model).__name__}: computing what samples share once",
+        "set train.share_prefix to false",
     )
 
 
-def _encode_alone(
-    model: PreTrainedModel, processor: ProcessorMixin, samples: Sequence[Sample], root: Path, settings: TrainSettings
-) -> list[Encoded]:
-    """Samples by themselves, each by an encoder that has seen no other."""
-    return [next(Teacher(Encoder(model, processor), root, settings)([sample])) for sample in samples]
+def _within_rounding(
+    expected: Measured, found: Measured, rounded: Callable[[], Measured], most: float, what: str, instead: str
+) -> float:
+    """The larger difference of loss and gradient as a share; raises InputError where it is more than rounding.
+
+    How much a model rounds that rounds more than most is what `rounded` finds: the same, computed in another way that
+    changes nothing but the order of sums. It explains up to four times its own difference, and `most`.
+    """
+    loss, gradient = expected.difference(found)
+    if loss <= LOSS_ROUNDING and gradient <= GRADIENT_ROUNDING:
+        return max(loss, gradient)
+    rounds = [min(4 * value, most) for value in expected.difference(rounded())]
+    explained = max(LOSS_ROUNDING, rounds[0]), max(GRADIENT_ROUNDING, rounds[1])
+    if loss <= explained[0] and gradient <= explained[1]:
+        return max(loss, gradient)
+    raise InputError(
+        f"{what} changes its loss by {loss:.2g} and its gradient by {gradient:.2g} of what they are (rounding explains "
+        f"{explained[0]:.2g} and {explained[1]:.2g}): it would learn something else than from the samples one by one; "
+        f"{instead}"
+    )
+
+
+def _alone(
+    parts: Sequence[Sequence[Sample]],
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    root: Path,
+    settings: TrainSettings,
+) -> list[Alone]:
+    """The samples of some groups by themselves, each by an encoder that has seen no other, and their weights."""
+    singles = []
+    for part in parts:
+        encoded = [next(Teacher(Encoder(model, processor), root, settings)([sample])) for sample in part]
+        weights = _weights(encoded, settings)
+        singles += [Alone(each, share) for each, share in zip(encoded, weights, strict=True)]
+    return singles
 
 
 def _merged(
@@ -248,12 +271,7 @@ def _merged(
     whole = settings.model_copy(update={"budget_tokens": 2**31, "too_long": "skip", "share_prefix": True})
     encoder = Encoder(model, processor)
     trees, _ = plan_groups(samples, image_root, encoder, whole)
-    collator = Collator(trees, image_root, encoder, whole, attention)
-    inputs = [part for tree in trees for part in collator.media(tree)[0]]
-    keys = [key for tree in trees for key in tree.media[0]]
-    media, copies = distinct_media(keys, inputs) if encoder.computes_once else (inputs, ())
-    rows = lay_out([join([tree.forests[0] for tree in trees])], multiple=attention.multiple)
-    return MicroBatch(rows, join_media(media), None, copies=copies)
+    return Collator(trees, image_root, encoder, whole, attention).in_one_row(range(len(trees)), attention)
 
 
 def _padded(singles: Sequence[Alone]) -> MicroBatch:
