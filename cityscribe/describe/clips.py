@@ -84,7 +84,7 @@ def _of_file(place: Path, kind: ViewKind, span_s: float | None) -> DescribedClip
     try:
         return _clip(name, clip_scenario(name, place, probe(place)), kind, span_s)
     except VideoError as error:
-        return DescribedClip(name, None, problem=_reason(place, error))
+        return DescribedClip(name, None, problem=reason_of(place, error))
 
 
 def _of_folder(place: Path, kind: ViewKind, span_s: float | None) -> list[DescribedClip]:
@@ -103,7 +103,7 @@ def _of_folder(place: Path, kind: ViewKind, span_s: float | None) -> list[Descri
             try:
                 clips.append(_clip(name, replace(scenario, views=(view,)), view.kind, span_s))
             except VideoError as error:
-                clips.append(DescribedClip(name, None, problem=_reason(view.video, error)))
+                clips.append(DescribedClip(name, None, problem=reason_of(view.video, error)))
     return clips
 
 
@@ -128,5 +128,6 @@ def _name(root: Path, video: Path) -> str:
     return printable(video.relative_to(root).as_posix())
 
 
-def _reason(video: Path, error: VideoError) -> str:
+def reason_of(video: Path, error: VideoError) -> str:
+    """What is wrong with a video, without its place."""
     return str(error).removeprefix(f"{video}: ")

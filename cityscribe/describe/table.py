@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cityscribe.describe.asking import confidence_of, facts_of, phase_of, question, without_absent
-from cityscribe.describe.clips import DescribedClip, Span, find_clips, labelled
+from cityscribe.describe.clips import DescribedClip, Span, find_clips, labelled, reason_of
 from cityscribe.describe.gallery import to_html
 from cityscribe.describe.pictures import ClipPictures, picture_spans
 from cityscribe.describe.road_users import By, Presence, by_asking, by_boxes
@@ -107,9 +107,7 @@ def describe(
         clips=len(clips),
         unread=tuple((clip.name, clip.problem) for clip in clips if not clip.spans),
         spans=sum(row.span is not None for row in rows),
-        found={
-            role: sum(role in row.road_users and bool(row.road_users[role].found) for row in rows) for role in ROLES
-        },
+        found={role: sum(_has(row, role) for row in rows) for role in ROLES},
         unanswered=sum(row.span is not None and bool(row.problem) for row in rows),
     )
 
@@ -224,7 +222,7 @@ class _Worker:
             pictures = picture_spans(view, self.settings.prepare, self.work / folder)
             duration_s = probe(view.video).duration_s
         except VideoError as error:
-            why = str(error).removeprefix(f"{clip.view.video}: ")
+            why = reason_of(clip.view.video, error)
             return [self._row(clip, span, ClipPictures(problem=why), {}, {}) for span in clip.spans]
         self.engine.forget()
         present = self._present(clip, view, pictures)

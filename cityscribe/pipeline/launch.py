@@ -30,14 +30,19 @@ def run_on_all(settings: Settings, watch: Watch, tell: Callable[[str], None], st
     """Bring the wanted stages up to date as `run` does; training and prediction in several processes where the settings
     say so or there are several GPUs. Raises what `run` raises, and ProcessFailedError."""
     wanted = tuple(stages) or tuple(STAGES)
-    count = how_many(settings) if processes.count() == 1 and set(wanted) & set(SHARED) else 1
-    if count == 1:
-        run(settings, watch, tell, stages)
-        return
     digests = Digests()
+    if processes.count() > 1 or settings.processes == 1 or not set(wanted) & set(SHARED):
+        run(settings, watch, tell, stages, digests=digests)
+        return
     plan = Plan.of(settings, digests)
     refuse_nothing_to_do(plan, wanted)
-    check_needs(settings, stale_stages(plan, wanted))
+    stale = stale_stages(plan, wanted)
+    # Only where there is work to share: counting GPUs takes seconds, since torch is loaded for it.
+    count = how_many(settings) if set(stale) & set(SHARED) else 1
+    if count == 1:
+        run(settings, watch, tell, stages, digests=digests)
+        return
+    check_needs(settings, stale)
     present = {step.stage for step in plan.steps.values()}
     for stage in (stage for stage in wanted if stage in present):
         alone = stage not in SHARED or (stage == "predict" and settings.predict.engine != "local")
