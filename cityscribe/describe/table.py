@@ -249,13 +249,12 @@ class _Worker:
         """The clip with the boxes that a detector finds in the place of those that it had. Raises VideoError."""
         if not self.options.detector:
             return clip
-        from cityscribe.detect.clips import DetectOptions as Looking
-        from cityscribe.detect.clips import join, look_through
+        from cityscribe.detect.clips import DetectOptions, join, look_through
         from cityscribe.detect.detector import load_detector
 
         if self._detector is None:
             self._detector = load_detector(self.options.detector)
-        looking = Looking(threshold=self.options.threshold)
+        looking = DetectOptions(threshold=self.options.threshold)
         view = replace(clip.view, boxes={})
         tracks = join(look_through(view, self._detector, looking), view, probe(view.video).fps, looking)
         assert clip.scenario is not None

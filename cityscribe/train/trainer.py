@@ -93,7 +93,7 @@ class TreeTrainer(Trainer):
             torch.manual_seed(args.seed + processes.rank())  # or all would drop out the same
         self.bare = model  # however the Trainer wraps it
         self.objective: Objective = collator.settings.objective
-        self.looking = collator.settings.validation
+        self.validation = collator.settings.validation
         self.groups = collator.groups
         self.out = out
         self.sampler = sampler
@@ -239,7 +239,7 @@ class TreeTrainer(Trainer):
         logs["learning_rate"] /= optimizer.param_groups[0]["lr_scale"]
         logs["distinct_tokens_per_s"] = self.update.distinct / (now - before)
         logs["effective_tokens_per_s"] = self.update.effective / (now - before)
-        if self.validator is not None and self.state.global_step % self.looking.every == 0:
+        if self.validator is not None and self.state.global_step % self.validation.every == 0:
             logs["val_loss"] = self._look(self.validator)
         super().log(logs, start_time)
         self.state.log_history.clear()  # it would be written into every checkpoint, and the curve has it all
@@ -271,9 +271,9 @@ class TreeTrainer(Trainer):
         step = self.state.global_step
         look = Look(step, validator.loss())
         self.looks.append(look)
-        if self.looking.keep == "best" and best_of(self.looks) is look:
+        if self.validation.keep == "best" and best_of(self.looks) is look:
             self.best.save(step, self.bare)
-        if ends_at(self.looks, self.looking.patience) == step:
+        if ends_at(self.looks, self.validation.patience) == step:
             self.control.should_save = self.control.should_training_stop = True
         self.clock = time.monotonic()  # a look is no part of the speed of the next step
         return look.loss
