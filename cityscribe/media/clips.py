@@ -43,11 +43,11 @@ def read_clip(path: Path, video: Video) -> Clip:
     numbers = [frame_at(path, time_s) for time_s in times]
     decoded = read_frames(path, numbers)
     # The same object where a frame is shown twice: it is preprocessed once.
-    images = {number: _within(Image.fromarray(pixels), video.max_pixels) for number, pixels in decoded.items()}
+    images = {number: within_pixels(Image.fromarray(pixels), video.max_pixels) for number, pixels in decoded.items()}
     return Clip(tuple(images[number] for number in numbers), tuple(times))
 
 
-def _within(image: Image.Image, pixels: int | None) -> Image.Image:
+def within_pixels(image: Image.Image, pixels: int | None) -> Image.Image:
     """The image, made smaller in proportion where it has more pixels than that."""
     if pixels is None or image.width * image.height <= pixels:
         return image

@@ -90,7 +90,7 @@ def decode_in_order(container: Any, *, complete: bool, damaged: frozenset[int] =
     keys_read = keys_shown = 0
     good_again_at = 0  # key frames that are to be shown before a frame is good
     started = False
-    for stored, packet in enumerate(itertools.chain(_packets(container, stream), [None])):
+    for stored, packet in enumerate(itertools.chain(packets_in_order(container, stream), [None])):
         if packet is None and not complete:
             return
         if packet is not None:
@@ -111,7 +111,7 @@ def decode_in_order(container: Any, *, complete: bool, damaged: frozenset[int] =
                 yield CountedFrame(frame, good)
 
 
-def _packets(container: Any, stream: Any) -> Iterator[Any]:
+def packets_in_order(container: Any, stream: Any) -> Iterator[Any]:
     """The packets of a stream, their times made continuous."""
     packets = (packet for packet in _until_error(container, stream) if packet.size)
     return _continued(packets, stream) if JOINED & formats(container) else packets

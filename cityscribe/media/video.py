@@ -236,7 +236,7 @@ def _read_numbered(
             else:
                 seen.add(place.number)
                 if place.number in group:
-                    found[place.number] = _rgb(path, frame)
+                    found[place.number] = rgb_of(path, frame)
         # What was decoded after damage may show it, even where it is shown before the damaged frame.
         sound = {number for number in seen if stored[number] < sound_end}
         if not group <= sound:
@@ -274,7 +274,7 @@ def _read_counted(path: Path, container: Any, index: FrameIndex, wanted: list[in
         if number in missing:
             if not good:
                 raise VideoError(_damage(path, number, last_good))
-            found[number] = _rgb(path, frame)
+            found[number] = rgb_of(path, frame)
             missing.remove(number)
             if not missing:
                 return found
@@ -287,6 +287,7 @@ def _damage(path: Path, number: int, last_good: int) -> str:
     return f"{path}: frame {number} cannot be decoded, {before}"
 
 
-def _rgb(path: Path, frame: Any) -> np.ndarray:
-    """A decoded frame as RGB uint8 [height, width, 3], rotated as the file says."""
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24", threads=1), quarter_turns(path, frame)))
+def rgb_of(path: Path, frame: Any, turns: int | None = None) -> np.ndarray:
+    """A decoded frame as RGB uint8 [height, width, 3], turned as often as its display matrix says, or as is given."""
+    turns = quarter_turns(path, frame) if turns is None else turns
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24", threads=1), turns))
