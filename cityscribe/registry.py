@@ -38,6 +38,7 @@ KINDS: dict[str, str] = {
     "boxes": "cityscribe.sources.boxes:BOXES",
     "meta": "cityscribe.records:METAS",
     "source": "cityscribe.sources:SOURCES",
+    "text-decoder": "cityscribe.models.seams:TEXT_DECODERS",
     "tiling": "cityscribe.models.seams:TILINGS",
     "tuning": "cityscribe.models.seams:TUNING",
     "vision-tower": "cityscribe.models.seams:VISION_TOWERS",

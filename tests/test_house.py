@@ -77,7 +77,7 @@ ROOMS = (
     *("plain_yaml", "registry", "digest_store", "records", "letters", "entries"),
     *("settings", "media", "places", "models", "tokens", "engine", "llm", "train"),
     *("evaluate", "traffic", "sources", "world", "prepare", "predict"),
-    *("report", "serve", "browse", "stats", "detect", "describe"),
+    *("report", "serve", "browse", "stats", "detect", "describe", "ask"),
     *("project", "presets", "ablations", "pipeline", "demo", "benchmark", "ablate"),
     *("plan", "notebook", "cli", "__main__"),
 )

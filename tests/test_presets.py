@@ -12,8 +12,10 @@ from typer.testing import CliRunner
 
 from cityscribe.cli import app
 from cityscribe.files import InputError
+from cityscribe.models.tuning.prepare import prepare_tuning
 from cityscribe.presets import PRESETS, preset_text
 from cityscribe.project import load_settings, resolve
+from tests.models.vlm.llama_vid import llama_vid
 
 WANTED = {
     "cityllava-34b",
@@ -27,6 +29,9 @@ WANTED = {
     "smolvlm-500m",
     "llava-two-stage-1",
     "llava-two-stage-2",
+    "llama-vid-1",
+    "llama-vid-2",
+    "llama-vid-3",
 }
 
 
@@ -68,6 +73,25 @@ def test_the_second_stage_starts_where_the_first_ends() -> None:
     assert first.model.method == "connector"
     assert Path(second.model.base) == first.run_dir / "model"
     assert second.model.freeze == ("vision_tower",)
+
+
+def test_the_three_stages_of_llama_vid() -> None:
+    """Section 3 of the published scripts: what trains, at which rate and length, and positions times 16 at last."""
+    stages = [resolve(yaml.safe_load(preset_text(f"llama-vid-{n}", "data"))) for n in (1, 2, 3)]
+    assert [stage.train.lr for stage in stages] == [1e-3, 2e-5, 2e-5]
+    assert [stage.train.max_tokens for stage in stages] == [2048, 2048, 65536]
+    assert [stage.model.stretch for stage in stages] == [None, None, 16]
+    assert [Path(stage.model.base) for stage in stages[1:]] == [stage.run_dir / "model" for stage in stages[:2]]
+    model, _ = llama_vid()
+    trains = []
+    for stage in stages:
+        report = prepare_tuning(model, stage.model)
+        trains.append({part.part for part in report.parts if part.trainable})
+    assert trains == [
+        {"connector", "context"},
+        {"connector", "context", "text_decoder", "embeddings", "decoder", "head"},
+        {"connector", "embeddings", "decoder", "head"},
+    ]
 
 
 def test_an_unknown_preset_lists_those_there_are() -> None:

@@ -118,7 +118,7 @@ class LocalEngine:
 
     def forget(self) -> None:
         """Free what the last call computed, and let the next one start as the first."""
-        self.memory.scenes = {}
+        self.memory.scenes, self.memory.unguided = {}, {}
 
     def read(self, requests: Sequence[Request]) -> list[Encoded | Failure]:
         """Requests as prompts. One that the processor refuses, or whose media cannot be read, fails alone."""

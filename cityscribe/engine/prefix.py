@@ -6,7 +6,7 @@ model's own `forward`; positions are always given explicitly, by the model's own
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from cityscribe.engine.attention import KeyValues, SharedCache, next_step
 from cityscribe.tokens.encode import Encoded
+from cityscribe.tokens.media import join_media
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +66,7 @@ class Memory:
     images, continues it."""
 
     scenes: dict[bytes, list[Past]] = field(default_factory=dict)
+    unguided: dict[bytes, Prefix] = field(default_factory=dict)  # of prompts whose first media read no question
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,10 +83,12 @@ def begin(model: PreTrainedModel, prompts: Sequence[Encoded], memory: Memory) ->
     scenes: dict[bytes, list[int]] = {}
     for row, prompt in enumerate(prompts):
         scenes.setdefault(prompt.scene, []).append(row)
+    shown = {_unguided_key(prompt) for prompt in prompts}
+    memory.unguided = {key: prefix for key, prefix in memory.unguided.items() if key in shown}
     prefixes: list[Prefix] = []
     prefix_of = [0] * len(prompts)
     for number, (scene, rows) in enumerate(scenes.items()):
-        prefixes.append(_prefix(model, [prompts[row] for row in rows], memory.scenes.get(scene, [])))
+        prefixes.append(_prefix(model, [prompts[row] for row in rows], memory.scenes.get(scene, []), memory))
         for row in rows:
             prefix_of[row] = number
     cache = SharedCache([prefix.layers for prefix in prefixes], prefix_of)
@@ -100,20 +104,43 @@ def begin(model: PreTrainedModel, prompts: Sequence[Encoded], memory: Memory) ->
     return Begun(cache, [prefix.tokens for prefix in prefixes], fed)
 
 
-def prefill(model: PreTrainedModel, prompt: Encoded, length: int) -> Prefix:
-    """The first `length` tokens of a prompt with all its images, by the model's own `forward`."""
+def prefill(model: PreTrainedModel, prompt: Encoded, length: int, memory: Memory | None = None) -> Prefix:
+    """The first `length` tokens of a prompt with all its images, by the model's own `forward`.
+
+    Media at its beginning that do not depend on what is asked are computed once for all prompts that begin with them
+    (`memory`).
+    """
+    end = prompt.unguided_end
+    if memory is None or not 0 < end < length:
+        return _computed(model, prompt, 0, length, Prefix(0, []), len(prompt.media))
+    key = _unguided_key(prompt)
+    if key not in memory.unguided:
+        memory.unguided[key] = _computed(model, prompt, 0, end, Prefix(0, []), prompt.unguided)
+    return _computed(model, prompt, prompt.unguided, length, memory.unguided[key], len(prompt.media))
+
+
+def _computed(model: PreTrainedModel, prompt: Encoded, first: int, length: int, before: Prefix, last: int) -> Prefix:
+    """The tokens of a prompt up to `length`, of which those of `before` are known, with its media `first` to `last`."""
     cache = DynamicCache()
-    positions = torch.from_numpy(prompt.position_ids[:, :length]).to(model.device)
+    for number, (keys, values) in enumerate(before.layers):
+        cache.update(keys[None], values[None], number)
+    positions = torch.from_numpy(prompt.position_ids[:, before.tokens : length]).to(model.device)
     model(
-        input_ids=torch.from_numpy(prompt.input_ids[None, :length]).to(model.device),
+        input_ids=torch.from_numpy(prompt.input_ids[None, before.tokens : length]).to(model.device),
         position_ids=positions[:, None] if len(positions) > 1 else positions,
         past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
-        **media_inputs_of(model, prompt),
+        **on_device(model, join_media([item.inputs for item in prompt.media[first:last]])),
     )
     layers: list[Any] = cache.layers
     return Prefix(length, [(layer.keys[0], layer.values[0]) for layer in layers])
+
+
+def _unguided_key(prompt: Encoded) -> bytes:
+    """Equal exactly where the media that no question changes are, and what stands before and between them."""
+    end = prompt.unguided_end
+    return b"".join(item.key for item in prompt.media[: prompt.unguided]) + prompt.input_ids[:end].tobytes()
 
 
 def feed(
@@ -153,9 +180,14 @@ def positions_from(prompt: Encoded, start: int, count: int) -> np.ndarray:
 
 def media_inputs_of(model: PreTrainedModel, prompt: Encoded) -> dict[str, Tensor]:
     """What the model takes for the media of a prompt, where the model is and in its type."""
+    return on_device(model, prompt.media_inputs)
+
+
+def on_device(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Media inputs where the model is and in its type."""
     return {
         name: value.to(model.device, model.dtype if value.is_floating_point() else value.dtype)
-        for name, value in prompt.media_inputs.items()
+        for name, value in inputs.items()
     }
 
 
@@ -171,7 +203,7 @@ def common_length(first: np.ndarray, second: np.ndarray) -> int:
     return int(differs.argmax()) if differs.any() else shorter
 
 
-def _prefix(model: PreTrainedModel, prompts: Sequence[Encoded], known: Sequence[Past]) -> Prefix:
+def _prefix(model: PreTrainedModel, prompts: Sequence[Encoded], known: Sequence[Past], memory: Memory) -> Prefix:
     """The shared beginning of the prompts of one scene: all of what they have in common, or as much as is known of it
     where that covers the images."""
     first = prompts[0]
@@ -184,4 +216,4 @@ def _prefix(model: PreTrainedModel, prompts: Sequence[Encoded], known: Sequence[
         length = min(common_length(past.input_ids, first.input_ids), common, past.prefix.tokens)
         if length >= first.media_end:
             return Prefix(length, past.prefix.between(0, length))
-    return prefill(model, first, common)
+    return prefill(model, first, common, memory)

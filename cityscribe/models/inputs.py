@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, ProcessorMixin
 
 TOKEN_INPUTS = ("token_type_ids", "mm_token_type_ids")
 """What processors give for each token beside its id, and some models need when they run by themselves."""
@@ -37,6 +37,12 @@ def position_rule(model: PreTrainedModel) -> Callable[[dict[str, Tensor], dict[s
         return position_ids[:, 0].numpy()
 
     return positions
+
+
+def arranges_images(processor: ProcessorMixin) -> bool:
+    """Whether a processor shows an image at several places of a conversation, each with features of its own (a model
+    from parts whose connector reads text). Its inputs then have a row for each place."""
+    return bool(getattr(processor, "arranges_images", False))
 
 
 def vision_reads_text(model: PreTrainedModel) -> bool:

@@ -98,6 +98,12 @@ def load_config(base: str | Path) -> PreTrainedConfig:
         _check_json(Path(place))
     with named_errors(place, "its configuration"):
         config = AutoConfig.from_pretrained(place, trust_remote_code=False)
+    if hasattr(config, "mm_vision_tower"):  # transformers would make one of default sizes of it, without a word
+        if hasattr(config, "bert_type"):
+            how = "a LLaMA-VID as it is published; `cityscribe model convert llama-vid FOLDER OUT` makes a model of it"
+        else:
+            how = "a LLaVA as its own code writes it; take the checkpoint of the same name from llava-hf"
+        raise InputError(f"{place}: {how}")
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise InputError(f"{place}: a model of type `{config.model_type}` does not answer questions about images")
     return config

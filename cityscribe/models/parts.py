@@ -77,6 +77,7 @@ def named_parts(model: PreTrainedModel) -> Iterator[tuple[str, list[nn.Parameter
     head = model.get_output_embeddings()
     tower = vision_tower(model)
     modules: list[tuple[str, list[nn.Module]]] = [
+        *_inner_parts(model),
         ("connector", connector(model)),
         ("vision_tower", [tower] if tower is not None else []),
         ("embeddings", [model.get_input_embeddings()]),
@@ -89,6 +90,16 @@ def named_parts(model: PreTrainedModel) -> Iterator[tuple[str, list[nn.Parameter
         parameters = [p for member in members for p in member.parameters() if id(p) not in seen]
         seen.update(map(id, parameters))
         yield name, parameters
+
+
+def _inner_parts(model: PreTrainedModel) -> list[tuple[str, list[nn.Module]]]:
+    """The parts that connectors consist of, where they tell them (`parts`)."""
+    telling: list[Any] = [module for module in connector(model) if hasattr(module, "parts")]
+    found: dict[str, list[nn.Module]] = {"text_decoder": [], "context": []}
+    for module in telling:
+        for name, members in module.parts().items():
+            found[name] += members
+    return list(found.items())
 
 
 def parameters_of(model: PreTrainedModel, parts: Sequence[ModelPart], setting: str) -> list[nn.Parameter]:

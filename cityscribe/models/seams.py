@@ -13,10 +13,14 @@ from cityscribe.registry import Registry
 VISION_TOWERS: Registry[Any] = Registry("vision-tower", "images to features on a grid")
 TILINGS: Registry[Any] = Registry("tiling", "how an image is cut into the views that a tower sees")
 CONNECTORS: Registry[Any] = Registry("connector", "features on a grid to tokens of the decoder")
+TEXT_DECODERS: Registry[Any] = Registry("text-decoder", "a question and features to queries that look at an image")
 
 _TOWERS = "cityscribe.models.vlm.towers."
 VISION_TOWERS.add("clip", _TOWERS + "clip:ClipTower", "CLIP's image encoder", paper="Radford et al. 2021")
 VISION_TOWERS.add("siglip", _TOWERS + "siglip:SiglipTower", "SigLIP's image encoder", paper="Zhai et al. 2023")
+VISION_TOWERS.add(
+    "eva", _TOWERS + "eva:EvaTower", "EVA-CLIP's image encoder, as in InstructBLIP", paper="Sun et al. 2023"
+)
 
 _TILINGS = "cityscribe.models.vlm.tilings."
 TILINGS.add("whole", _TILINGS + "whole:WholeImage", "the image as one view, its aspect ratio given up")
@@ -29,6 +33,26 @@ CONNECTORS.add(
     _CONNECTORS + "average_pooling:AveragePooling",
     "squares of patches averaged, then linear layers",
     paper="Yao et al. 2024 (DeCo)",
+)
+CONNECTORS.add(
+    "llama-vid",
+    _CONNECTORS + "llama_vid:LlamaVid",
+    "a token of what the question asks for, and tokens of pooled patches",
+    paper="Li et al. 2023 (LLaMA-VID)",
+)
+
+_TEXT_DECODERS = "cityscribe.models.vlm.text_decoders."
+TEXT_DECODERS.add(
+    "qformer",
+    _TEXT_DECODERS + "qformer:QFormerText",
+    "learnt queries that read the question and look at the image",
+    paper="Dai et al. 2023 (InstructBLIP)",
+)
+TEXT_DECODERS.add(
+    "bert",
+    _TEXT_DECODERS + "bert:BertText",
+    "the words of the question look at the image",
+    paper="Li et al. 2023 (LLaMA-VID), its BERT",
 )
 
 TUNING: Registry[Any] = Registry("tuning", "what trains in a model, and what is put into it for that")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from cityscribe.settings import Fraction, Named, Positive, Rate, Section, conflict
 
-ModelPart = Literal["vision_tower", "connector", "embeddings", "decoder", "head"]
-"""The parts of a model; blocks and adapters that a method adds belong to the part that they stand in."""
+ModelPart = Literal["vision_tower", "connector", "text_decoder", "context", "embeddings", "decoder", "head"]
+"""The parts of a model; blocks and adapters that a method adds belong to the part that they stand in.
+
+`text_decoder` and `context` are those of a LLaMA-VID: what reads the question, and what makes a token of where that
+looks."""
 
 
 class BlockExpansionSettings(Section):
@@ -43,6 +47,13 @@ class LoraSettings(Section):
 class ModelSettings(Section):
     base: str = Field("cityscribe-tiny", description="folder or hub id of an image-text-to-text model")
     tiles: bool = Field(True, description="false feeds LLaVA-NeXT each image whole: it becomes a plain LLaVA")
+    stretch: Rate | None = Field(
+        None, description="see positions of the decoder so many times nearer to each other, for longer sequences"
+    )
+    keep_features: Path | None = Field(
+        None,
+        description="of a model from parts that reads the question: folder where its frozen tower's output is kept",
+    )
     method: Annotated[str, Named("tuning")] = Field(
         "block-expansion", description="none trains nothing: the base answers as it is"
     )

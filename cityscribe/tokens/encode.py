@@ -27,7 +27,8 @@ from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
-from cityscribe.models.inputs import TOKEN_INPUTS, position_rule, vision_reads_text
+from cityscribe.models.inputs import TOKEN_INPUTS, arranges_images, position_rule, vision_reads_text
+from cityscribe.models.vlm.guides import CONTENT
 from cityscribe.records import SampleMessage, image_block
 from cityscribe.tokens.answers import (
     Messages,
@@ -39,7 +40,7 @@ from cityscribe.tokens.answers import (
     open_end,
 )
 from cityscribe.tokens.features import feature_owner
-from cityscribe.tokens.media import MediaItem, content_key, join_media, split_media
+from cityscribe.tokens.media import MediaItem, begins, content_key, join_media, split_media
 from cityscribe.tokens.preprocess import PreprocessOnce
 from cityscribe.tokens.shown import Media, as_images
 
@@ -93,6 +94,18 @@ class Encoded:
         """Equal exactly where the media and what stands before them are: such conversations can share them."""
         return self.media_key + self.input_ids[: self.media_end].tobytes()
 
+    @property
+    def unguided(self) -> int:
+        """How many of its first media are the same whatever is asked, though others read the question."""
+        guided = [not _reads_nothing(item) for item in self.media]
+        return guided.index(True) if True in guided else 0
+
+    @property
+    def unguided_end(self) -> int:
+        """Where the last placeholder of those ends; 0 without them."""
+        places = np.flatnonzero((self.media_ids >= 0) & (self.media_ids < self.unguided))
+        return int(places[-1]) + 1 if len(places) else 0
+
     def without_inputs(self) -> Encoded:
         """The same without what the model takes for media; their keys stay."""
         return replace(self, media=tuple(MediaItem(item.key, {}) for item in self.media))
@@ -123,6 +136,7 @@ class Encoder:
         self._placeholder: int = model.config.image_token_id
         self._positions = position_rule(model)
         self._reads_text = vision_reads_text(model)
+        self._arranges = arranges_images(processor)
         self.computes_once = feature_owner(model) is not None  # an image that stands at several places of a row
         self._items: dict[tuple[tuple[str, int], ...], tuple[MediaItem, ...]] = {}
 
@@ -182,6 +196,7 @@ class Encoder:
     def _encoded(self, sequence: _Sequence, images: int) -> Encoded:
         places = self._places(sequence)
         counts = self._replaced.count(self.processor.tokenizer.convert_ids_to_tokens(self._placeholder))
+        images = len(counts) if self._arranges else images
         apart = len(counts) == images and sum(counts) == places.sum()
         media = self._media(sequence, images if apart else 1)
         media_ids = np.full(len(places), -1, dtype=np.int64)
@@ -228,7 +243,7 @@ class Encoder:
         asked = self._apply(name, with_images(name, messages[:first], images), add_generation_prompt=True)
         self._replaced.last = replaced
         media = _Sequence.of(asked, True).media
-        if content_key(media) == content_key(sequence.media):
+        if content_key(media) == content_key(sequence.media) or (self._arranges and begins(sequence.media, media)):
             return sequence.media
         if sum(message["role"] == "assistant" for message in messages) > 1:
             raise InputError(
@@ -311,6 +326,11 @@ class _Sequence:
     def tensors(self) -> dict[str, Tensor]:
         values = {"input_ids": self.input_ids, **self.token_inputs}
         return {name: torch.from_numpy(value)[None] for name, value in values.items()}
+
+
+def _reads_nothing(item: MediaItem) -> bool:
+    """Whether an item of a model whose vision path reads text is one that does not."""
+    return "image_parts" in item.inputs and bool((item.inputs["image_parts"] == CONTENT).all())
 
 
 def with_images(name: str, messages: Messages, images: Sequence[Image.Image]) -> list[SampleMessage]:

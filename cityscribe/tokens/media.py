@@ -62,6 +62,13 @@ def join_media(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     return joined
 
 
+def begins(inputs: Mapping[str, Tensor], first: Mapping[str, Tensor]) -> bool:
+    """Whether media inputs begin with others: what is shown in later turns is added behind what is shown before."""
+    return inputs.keys() == first.keys() and all(
+        torch.equal(inputs[name][: len(first[name])], first[name]) for name in first
+    )
+
+
 def content_key(inputs: Mapping[str, Tensor], text: bytes = b"") -> bytes:
     """The digest of tensors by name, shape, type and value, and of the text that the vision path reads with them."""
     digest = hashlib.blake2b(digest_size=16)

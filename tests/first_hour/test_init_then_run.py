@@ -10,9 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from cityscribe.cli import app
+from cityscribe.models.load import save_model
 from cityscribe.presets import PRESETS
 from cityscribe.project import load_settings
 from cityscribe.world.dataset import WorldSettings, write_dataset
+from tests.models.vlm.llama_vid import llama_vid
 
 FAMILY_OF = {
     "llava-1.5-7b": "llava",
@@ -23,6 +25,9 @@ FAMILY_OF = {
     "smolvlm-256m": "smolvlm",
     "llava-two-stage-1": "llava",
     "llava-two-stage-2": "llava",
+    "llama-vid-1": "llama-vid",
+    "llama-vid-2": "llama-vid",
+    "llama-vid-3": "llama-vid",
 }
 
 SAME_RUN = {"cityllava-34b": "cityllava-7b", "qwen2.5-vl-3b": "qwen2.5-vl-7b", "smolvlm-500m": "smolvlm-256m"}
@@ -80,7 +85,11 @@ def test_the_defaults_work_together(city: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("preset", sorted(FAMILY_OF))
 def test_a_preset_runs_on_its_family(preset: str, city: Path, tiny: Callable[[str], Path], tmp_path: Path) -> None:
-    base = {"model.base": str(tiny(FAMILY_OF[preset]))}
+    if FAMILY_OF[preset] == "llama-vid":
+        save_model(*llama_vid(), tmp_path / "base")
+        base = {"model.base": str(tmp_path / "base")}
+    else:
+        base = {"model.base": str(tiny(FAMILY_OF[preset]))}
     run = initialised_and_run(tmp_path, ["--preset", preset, "--data", str(city)], SMALL | base)
     assert (run / "model" / "model.safetensors").is_file()
     assert (run / "report" / "index.html").is_file()

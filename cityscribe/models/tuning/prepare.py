@@ -11,6 +11,7 @@ not by name. `freeze` and `unfreeze` of the settings then take parts out and add
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -21,9 +22,11 @@ from cityscribe.files import InputError
 from cityscribe.models.four_bit import count_weights
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.parts import named_parts, parameters_of
+from cityscribe.models.positions import stretch_positions
 from cityscribe.models.precision import resolve_dtype
 from cityscribe.models.seams import TUNING
 from cityscribe.models.settings import ModelSettings
+from cityscribe.models.vlm.model import Vlm
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +67,24 @@ def tuning_dtype(settings: ModelSettings, precision: Literal["auto", "bf16", "fp
 
 
 def load_for_tuning(settings: ModelSettings, *, dtype: torch.dtype) -> tuple[PreTrainedModel, ProcessorMixin]:
-    """The base model as the settings want it tuned (without tiles, in four bits), and its processor.
+    """The base model as the settings want it tuned (without tiles, in four bits, stretched), and its processor.
 
     Raises InputError as `load_model` and `load_processor` do.
     """
     model = load_model(settings.base, dtype=dtype, tiles=settings.tiles, four_bit=settings.method == "qlora")
+    if settings.stretch is not None:
+        stretch_positions(model, settings.stretch)
+    if settings.keep_features is not None:
+        keep_features(model, settings.keep_features)
     return model, load_processor(settings.base, tiles=settings.tiles)
+
+
+def keep_features(model: PreTrainedModel, folder: Path) -> None:
+    """Keep what the frozen towers of a model from parts make of images in a folder. Raises InputError for another model
+    and for one that does not read the question: images are computed once there without."""
+    if not isinstance(model, Vlm) or not model.reads_text:
+        raise InputError(f"model.keep_features: {type(model).__name__} is no model from parts that reads the question")
+    model.model.keep_features(folder)
 
 
 def prepare_tuning(model: PreTrainedModel, settings: ModelSettings) -> TuningReport:

@@ -30,9 +30,10 @@ from transformers import (
 from cityscribe.files import InputError
 from cityscribe.models.load import named_errors, resolve_base, save_model
 from cityscribe.models.saved import check_finite
-from cityscribe.models.seams import VISION_TOWERS
+from cityscribe.models.seams import TEXT_DECODERS, VISION_TOWERS
 from cityscribe.models.tokenizer import CHAT_TEMPLATE, END, IMAGE, START
 from cityscribe.models.vlm.compose import VlmParts, compose, decoder_config
+from cityscribe.models.vlm.guides import DEFAULT_GUIDE, GUIDES
 from cityscribe.settings import Named, Section, conflict
 from cityscribe.settings.loading import load
 
@@ -72,6 +73,13 @@ class VlmFile(Section):
     connector: ConnectorFile = ConnectorFile()
     decoder: DecoderFile
     tokenizer: str = Field("", description="folder or hub id; by default, that of the decoder's base")
+    questions: str = Field(
+        "", description="folder or hub id of the tokenizer of a text decoder; by default, that of the decoder"
+    )
+    guide: str = Field(DEFAULT_GUIDE, description=f"which text guides an image: {', '.join(GUIDES)}")
+    order: Literal["interleaved", "content-first"] = Field(
+        "interleaved", description="where tokens that read the question stand; content-first shares all others"
+    )
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="what the weights are stored in")
     seed: int = Field(0, ge=0, description="of the weights that are new")
 
@@ -111,10 +119,14 @@ def build(settings: VlmFile) -> tuple[PreTrainedModel, ProcessorMixin]:
         towers=tuple(towers),
         decoder=text,
         tiling=settings.tiling.model_dump(),
-        connector=settings.connector.model_dump(),
+        connector=_connector_options(settings.connector),
+        guide=settings.guide,
+        order=settings.order,
     )
-    model, processor = compose(parts, tokenizer, seed=settings.seed)
+    questions = _read_question_tokenizer(settings.questions) if settings.questions else None
+    model, processor = compose(parts, tokenizer, question_tokenizer=questions, seed=settings.seed)
     _copy_weights(model, settings.towers, language)
+    _copy_text_decoder(model, settings.connector)
     return model.to(dtype), processor  # type: ignore[arg-type]
 
 
@@ -147,6 +159,45 @@ def read_decoder(base: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> Pr
             model.resize_token_embeddings(len(tokenizer))
     found: PreTrainedModel = model
     return found
+
+
+def _read_question_tokenizer(base: str) -> PreTrainedTokenizerBase:
+    place = resolve_base(base)
+    with named_errors(place, "its tokenizer"):
+        tokenizer: Any = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+    found: PreTrainedTokenizerBase = tokenizer
+    return found
+
+
+def _text_decoder_of(connector: ConnectorFile) -> tuple[dict[str, Any], str]:
+    """The text decoder of a connector without its base, and that; empty where it has none."""
+    options = dict(connector.model_dump().get("text_decoder") or {})
+    return options, str(options.pop("base", ""))
+
+
+def _connector_options(connector: ConnectorFile) -> dict[str, Any]:
+    """The options of a connector, with those of the base of its text decoder."""
+    options = connector.model_dump()
+    text, base = _text_decoder_of(connector)
+    if not base:
+        return options
+    member = TEXT_DECODERS[str(text.get("kind", "qformer"))]
+    if not hasattr(member, "read_options"):
+        raise InputError(f"text-decoder {text['kind']}: takes no base")
+    place = resolve_base(base)
+    with named_errors(place, "its configuration"):
+        read = member.read_options(place)
+    config = {**read["config"], **text.get("config", {})}
+    return {**options, "text_decoder": {**read, **text, "config": config}}
+
+
+def _copy_text_decoder(model: Any, connector: ConnectorFile) -> None:
+    text, base = _text_decoder_of(connector)
+    if base:
+        place = resolve_base(base)
+        with named_errors(place, "its weights"):
+            weights = TEXT_DECODERS[str(text.get("kind", "qformer"))].read_weights(place)
+            model.model.connector.text_decoder.load_state_dict(weights)
 
 
 def _tower_options(tower: TowerFile) -> dict[str, Any]:

@@ -37,8 +37,9 @@ from cityscribe.files import InputError
 from cityscribe.models.tokenizer import IMAGE
 from cityscribe.models.vlm.config import VlmConfig
 from cityscribe.models.vlm.contracts import check_parts
+from cityscribe.models.vlm.guides import DEFAULT_GUIDE, check_arrangement
 from cityscribe.models.vlm.model import Vlm
-from cityscribe.models.vlm.parts import make_connector, make_tower
+from cityscribe.models.vlm.parts import make_connector, make_tower, reads_ids
 from cityscribe.models.vlm.processor import VlmImageProcessor, VlmProcessor
 
 LLAVA_TOWERS = ("clip", "siglip")
@@ -53,6 +54,8 @@ class VlmParts:
     decoder: PreTrainedConfig  # of a causal language model of transformers
     tiling: Mapping[str, Any]
     connector: Mapping[str, Any]
+    guide: str = DEFAULT_GUIDE  # of a connector that reads text: which text, and where such tokens stand (`guides`)
+    order: str = "interleaved"
 
     @property
     def is_llava(self) -> bool:
@@ -68,22 +71,29 @@ class VlmParts:
 
 
 def compose(
-    parts: VlmParts, tokenizer: PreTrainedTokenizerBase, *, seed: int = 0
+    parts: VlmParts,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    question_tokenizer: PreTrainedTokenizerBase | None = None,
+    seed: int = 0,
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
     """A model of these parts with weights drawn by the seed, in `eval` mode, and its processor.
 
-    The tokenizer has an image token and a chat template. Raises InputError that names a part which does not exist, does
-    not take its options, or breaks its contract, and for parts that do not fit together.
+    The tokenizer has an image token and a chat template. A connector with a text decoder reads questions by
+    `question_tokenizer`, or else by the tokenizer of the decoder. Raises InputError that names a part which does not
+    exist, does not take its options, or breaks its contract, and for parts that do not fit together.
     """
     if type(parts.decoder) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise InputError(f"decoder: a model of type `{parts.decoder.model_type}` does not continue text")
     image_token = tokenizer.convert_tokens_to_ids(IMAGE)
     if not isinstance(image_token, int) or image_token == tokenizer.unk_token_id:
         raise InputError(f"tokenizer: has no token `{IMAGE}`")
+    check_arrangement(parts.guide, parts.order)
+    chosen = with_vocabulary(parts.connector, question_tokenizer or tokenizer)
     config = VlmConfig(
         towers=[dict(tower) for tower in parts.towers],
         tiling=dict(parts.tiling),
-        connector=dict(parts.connector),
+        connector=chosen,
         text_config=parts.decoder,
         image_token_index=image_token,
         tie_word_embeddings=bool(parts.decoder.tie_word_embeddings),
@@ -96,19 +106,45 @@ def compose(
     model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
     with torch.device("meta"):
         towers = [make_tower(tower) for tower in parts.towers]
-        connector = make_connector(parts.connector, towers, config.get_text_config().hidden_size)
+        connector = make_connector(chosen, towers, config.get_text_config().hidden_size)
     if parts.is_llava:
         return model.eval(), llava_processor(tokenizer, towers[0])
     seen = [{"size": list(tower.size), "mean": list(tower.mean), "std": list(tower.std)} for tower in towers]
+    context_tokens = connector.context_count if reads_ids(connector) else 0
+    if parts.order != "interleaved" and not context_tokens:
+        raise InputError(f"order: {parts.order}: the connector has no tokens apart that read text")
     processor = VlmProcessor(
         image_processor=VlmImageProcessor(tiling=dict(parts.tiling), towers=seen),
         tokenizer=tokenizer,
         view_tokens=view_tokens,
         reads_text=connector.reads_text,
         image_token=IMAGE,
+        context_tokens=context_tokens,
+        guide=parts.guide,
+        order=parts.order,
+        own_words=question_tokenizer is not None and context_tokens > 0,
         chat_template=tokenizer.chat_template,
     )
+    if processor.own_words and question_tokenizer is not None:
+        processor.question_tokenizer = question_tokenizer
     return model.eval(), processor
+
+
+def with_vocabulary(connector: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> dict[str, object]:
+    """The options of a connector, with the size of the vocabulary in which a text decoder of it reads questions.
+
+    Raises InputError where its configuration says that it has fewer tokens.
+    """
+    options = dict(connector)
+    text = options.get("text_decoder")
+    if not isinstance(text, Mapping):
+        return options
+    config = {"vocab_size": len(tokenizer), **text.get("config", {})}
+    if config["vocab_size"] < len(tokenizer):
+        raise InputError(
+            f"text_decoder: has {config['vocab_size']} tokens, and the tokenizer of questions {len(tokenizer)}"
+        )
+    return {**options, "text_decoder": {**text, "config": config}}
 
 
 def llava_config(parts: VlmParts, image_token: int) -> LlavaConfig:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from cityscribe.files import InputError
 from cityscribe.models.vlm.config import VlmConfig
-from cityscribe.models.vlm.parts import make_connector, make_tiling, make_tower
+from cityscribe.models.vlm.parts import make_connector, make_tiling, make_tower, reads_ids
 
 VIEWS = 2
 """How many views are computed in the checks."""
@@ -75,18 +75,18 @@ def check_tower(name: str, tower: Any) -> None:
 def check_connector(name: str, connector: Any, grid: tuple[int, int], width: int, text_width: int) -> int:
     """A connector says whether it `reads_text`, makes tokens [views, count(grid), text width] of features
     [views, *grid, width], and its gradient reaches them and all that trains in it. One that reads text is also given
-    the embeddings [views, tokens, text width] of that, and which of them count [views, tokens]. Returns the count."""
+    the embeddings [views, tokens, text width] of that, or its tokens, and which of them count [views, tokens]. Returns
+    the count."""
     _check_module(name, connector, ("count", "reads_text"))
     if not isinstance(connector.reads_text, bool):
         raise InputError(f"{name}: `reads_text` is {connector.reads_text!r}; expected True or False")
-    count = connector.count(grid)
+    count = _run(name, lambda: connector.count(grid))
     if not isinstance(count, int) or count < 1:
         raise InputError(f"{name}: counts {count!r} tokens for a grid of {_by(grid)}; expected one or more")
     features = torch.empty(VIEWS, *grid, width, device="meta", requires_grad=True)
-    text = (
-        torch.empty(VIEWS, TEXT_TOKENS, text_width, device="meta"),
-        torch.ones(VIEWS, TEXT_TOKENS, dtype=torch.bool, device="meta"),
-    )
+    mask = torch.ones(VIEWS, TEXT_TOKENS, dtype=torch.bool, device="meta")
+    ids = torch.zeros(VIEWS, TEXT_TOKENS, dtype=torch.long, device="meta")
+    text = (ids, mask.long()) if reads_ids(connector) else (torch.empty(*ids.shape, text_width, device="meta"), mask)
     tokens = _run(name, lambda: connector(features, *text) if connector.reads_text else connector(features))
     _check_shape(name, "tokens", tokens, (VIEWS, count, text_width))
     if not tokens.requires_grad:
@@ -150,6 +150,8 @@ def _run(name: str, part: Callable[[], Any]) -> Any:
     """What a part gives. It is somebody's code: whatever it raises is said with its name."""
     try:
         return part()
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
     except Exception as error:
         raise InputError(f"{name}: fails: {type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
 

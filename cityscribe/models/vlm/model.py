@@ -6,6 +6,7 @@ Importing this module is what lets transformers load such a checkpoint.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,19 +23,31 @@ from transformers import (
 from transformers.modeling_utils import slice_logits_to_keep
 from transformers.models.llava.modeling_llava import LlavaCausalLMOutputWithPast, LlavaModelOutputWithPast
 
+from cityscribe.files import InputError
 from cityscribe.models.vlm.card import write_card
 from cityscribe.models.vlm.config import VlmConfig
-from cityscribe.models.vlm.parts import make_connector, make_tower
+from cityscribe.models.vlm.features import FeatureStore, distinct_rows, placed
+from cityscribe.models.vlm.guides import CONTENT, CONTEXT
+from cityscribe.models.vlm.parts import class_tokens, make_connector, make_tower, reads_class_tokens, reads_ids
 from cityscribe.models.vlm.processor import VlmImageProcessor, VlmProcessor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Beside:
-    """The text of the message in which each image stands."""
+    """The text that guides each image."""
 
     ids: Tensor  # [images, tokens]
     mask: Tensor  # [images, tokens], 0 where there is only padding
     image_views: Tensor  # [images], how many views each has
+    parts: Tensor | None = None  # [images], which of its tokens stand there (`guides`); None: all of them
+
+    def by_view(self) -> Beside:
+        """The same for each view, without the padding that all share."""
+        length = int(self.mask.sum(dim=1).max()) if self.mask.numel() else 0
+        ids, mask = (value[:, : max(length, 1)] for value in (self.ids, self.mask))
+        parts = None if self.parts is None else self.parts.repeat_interleave(self.image_views)
+        ids, mask = (value.repeat_interleave(self.image_views, dim=0) for value in (ids, mask))
+        return Beside(ids, mask, torch.ones_like(self.image_views), parts)
 
 
 class VlmPreTrainedModel(PreTrainedModel):
@@ -60,28 +73,68 @@ class VlmModel(VlmPreTrainedModel):
         self.vision_tower: Any = nn.ModuleList(towers)
         self.connector = make_connector(config.connector or {}, towers, text.hidden_size)
         self.language_model = AutoModel.from_config(text)
+        self.store: FeatureStore | None = None  # `keep_features`
         self.post_init()
 
     def image_tokens(self, pixel_values: Tensor, beside: Beside | None = None) -> Tensor:
         """[views, 3 a tower, height, width] -> [tokens, text width], view after view.
 
-        A connector that reads text gets that of the message of each image. A tower in which nothing trains is computed
-        without a gradient: nothing before it could use one.
+        A connector that reads text gets that which guides each image: its embeddings, or its tokens in the vocabulary
+        of a text decoder.
         """
-        features = []
+        if not self.connector.reads_text:
+            return self.connector(self.features(pixel_values)[0]).flatten(0, 1)
+        if beside is None:
+            raise ValueError("the connector reads text: it needs question_ids, question_mask and image_views")
+        text = beside.by_view()
+        # Questions about the same images repeat them: the towers see each once.
+        rows, numbers = distinct_rows(pixel_values)
+        features, seen = (each[numbers] for each in self.kept_features(pixel_values[rows]))
+        if not reads_ids(self.connector):
+            embedded = self.get_input_embeddings()(text.ids)
+            return self.connector(features, embedded, text.mask.bool()).flatten(0, 1)
+        if text.parts is None:
+            return self.connector(features, text.ids, text.mask, seen).flatten(0, 1)
+        contents, contexts = (torch.nonzero(text.parts != other)[:, 0] for other in (CONTEXT, CONTENT))
+        guided = (features[contexts], text.ids[contexts], text.mask[contexts], seen[contexts])
+        none = features.new_empty(0, 1, self.config.get_text_config().hidden_size)
+        content = self.connector.content(features[contents]) if len(contents) else none
+        return placed(text.parts, content, self.connector.context(*guided)[0] if len(contexts) else none)
+
+    def keep_features(self, folder: Path) -> None:
+        """From here on what the towers make of a view is kept in a folder, and taken from there. They must not change
+        meanwhile: only where nothing in them trains."""
+        self.store = FeatureStore(folder, self.vision_tower)
+
+    def kept_features(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """As `features`, from the store where there is one."""
+        if self.store is None:
+            return self.features(pixel_values)
+        if torch.is_grad_enabled() and any(value.requires_grad for value in self.vision_tower.parameters()):
+            raise InputError("model.keep_features: the vision tower trains, so that its features do not stay the same")
+        return self.store.features(pixel_values, self.features)
+
+    def features(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
+        """What the towers make of views: [views, rows, columns, width], and of their class tokens [views, any, width],
+        where the connector reads them and all towers have as many.
+
+        A tower in which nothing trains is computed without a gradient: nothing before it could use one.
+        """
+        features, seen = [], []
+        classes = {class_tokens(tower) for tower in self.vision_tower} if reads_class_tokens(self.connector) else {0}
         for number, tower in enumerate(self.vision_tower):
             height, width = tower.size
             pixels = pixel_values[:, 3 * number : 3 * number + 3, :height, :width]
             trains = any(parameter.requires_grad for parameter in tower.parameters())
             with torch.set_grad_enabled(trains and torch.is_grad_enabled()):
-                features.append(tower(pixels))  # [views, rows, columns, width of the tower]
-        seen = torch.cat(features, dim=-1)
-        if not self.connector.reads_text:
-            return self.connector(seen).flatten(0, 1)
-        if beside is None:
-            raise ValueError("the connector reads text: it needs question_ids, question_mask and image_views")
-        ids, mask = (value.repeat_interleave(beside.image_views, dim=0) for value in (beside.ids, beside.mask))
-        return self.connector(seen, self.get_input_embeddings()(ids), mask.bool()).flatten(0, 1)
+                if max(classes) and len(classes) == 1:
+                    states = tower.states(pixels)  # [views, class tokens + rows * columns, width of the tower]
+                    seen.append(states[:, : tower.class_tokens])
+                    features.append(states[:, tower.class_tokens :].unflatten(1, tower.grid))
+                else:
+                    features.append(tower(pixels))  # [views, rows, columns, width of the tower]
+        together = torch.cat(features, dim=-1)
+        return together, torch.cat(seen, dim=-1) if seen else together.new_empty(len(together), 0, together.shape[-1])
 
     def forward(
         self,
@@ -94,10 +147,12 @@ class VlmModel(VlmPreTrainedModel):
         question_ids: Tensor | None = None,
         question_mask: Tensor | None = None,
         image_views: Tensor | None = None,
+        image_parts: Tensor | None = None,
         **kwargs: Any,
     ) -> LlavaModelOutputWithPast:
         """The arguments of every model of transformers; of a connector that reads text also, image by image, the tokens
-        of the text beside it and which of them count [images, tokens], and how many views it has [images]."""
+        of the text that guides it and which of them count [images, tokens], how many views it has, and which of its
+        tokens stand there [images]."""
         if inputs_embeds is None:
             inputs_embeds = self.get_input_embeddings()(input_ids)
         if pixel_values is not None:
@@ -105,7 +160,7 @@ class VlmModel(VlmPreTrainedModel):
                 raise ValueError("images need input_ids: they say where the images stand")
             beside = None
             if question_ids is not None and question_mask is not None and image_views is not None:
-                beside = Beside(question_ids, question_mask, image_views)
+                beside = Beside(question_ids, question_mask, image_views, image_parts)
             tokens = self.image_tokens(pixel_values, beside).to(inputs_embeds.device, inputs_embeds.dtype)
             places = input_ids == self.config.image_token_id
             if int(places.sum()) != len(tokens):
@@ -159,6 +214,7 @@ class Vlm(VlmPreTrainedModel, GenerationMixin):
         question_ids: Tensor | None = None,
         question_mask: Tensor | None = None,
         image_views: Tensor | None = None,
+        image_parts: Tensor | None = None,
         **kwargs: Any,
     ) -> LlavaCausalLMOutputWithPast:
         outputs = self.model(
@@ -171,6 +227,7 @@ class Vlm(VlmPreTrainedModel, GenerationMixin):
             question_ids=question_ids,
             question_mask=question_mask,
             image_views=image_views,
+            image_parts=image_parts,
             **kwargs,
         )
         logits = self.lm_head(slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep))

@@ -26,6 +26,21 @@ def make_connector(options: PartOptions, towers: Sequence[Any], text_width: int)
     return _made(CONNECTORS, options, sum(tower.width for tower in towers), text_width)
 
 
+def reads_ids(connector: Any) -> bool:
+    """Whether a connector that reads text takes its tokens, for a text decoder of its own, and not their embeddings."""
+    return bool(connector.reads_text and getattr(connector, "reads_ids", False))
+
+
+def reads_class_tokens(connector: Any) -> bool:
+    """Whether a connector is also given the class tokens of the towers."""
+    return bool(getattr(connector, "reads_class_tokens", False))
+
+
+def class_tokens(tower: Any) -> int:
+    """How many tokens a tower puts before those of the patches in its `states`; 0 where it has no such states."""
+    return int(tower.class_tokens) if hasattr(tower, "states") else 0
+
+
 def _made(members: Registry[Any], options: PartOptions, *given: Any) -> Any:
     """A part by its options. Raises InputError that names it for an unknown kind, unknown options and wrong values."""
     rest = dict(options)

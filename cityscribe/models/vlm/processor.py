@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
-from transformers import BaseImageProcessor, BatchFeature, ProcessorMixin
+from torch import Tensor
+from transformers import AutoTokenizer, BaseImageProcessor, BatchFeature, PreTrainedTokenizerBase, ProcessorMixin
 from transformers.image_transforms import to_pil_image
 from transformers.image_utils import make_flat_list_of_images
-from transformers.processing_utils import MultiModalData
+from transformers.processing_utils import ImagesKwargs, MultiModalData
 
+from cityscribe.models.vlm.guides import CONTENT, CONTEXT, DEFAULT_GUIDE, WHOLE, arrange, check_arrangement
 from cityscribe.models.vlm.parts import make_tiling
 from cityscribe.models.vlm.tilings import TilingView
+
+QUESTION_TOKENIZER = "question_tokenizer"
+"""The folder in a checkpoint of the tokenizer of its text decoder, where that has a vocabulary of its own."""
+
+QUESTION_TOKENS = 256
+"""Tokens of a question that are read; of a longer one the last (LLaMA-VID)."""
+
+
+class ImageInputs(ImagesKwargs, total=False):
+    """What a processor may be given for its images."""
+
+    image_parts: list[int]  # what the place of each image shows of it (`guides`)
 
 
 class VlmImageProcessor(BaseImageProcessor):
@@ -23,6 +39,7 @@ class VlmImageProcessor(BaseImageProcessor):
     """
 
     model_input_names = ["pixel_values"]  # noqa: RUF012  # as in every image processor of transformers
+    valid_kwargs = ImageInputs
 
     def __init__(self, tiling: dict[str, Any], towers: Sequence[dict[str, Any]], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -73,7 +90,12 @@ def _seen(picture: Image.Image, view: TilingView, tower: dict[str, Any]) -> np.n
 
 
 class VlmProcessor(ProcessorMixin):
-    """`view_tokens` is how many tokens a view becomes, `reads_text` whether they depend on the text of its message."""
+    """`view_tokens` is how many tokens a view becomes, `reads_text` whether some of them depend on the text that guides
+    the image: `context_tokens` of them, 0 where all do.
+
+    `guide` and `order` say which text that is and where such tokens stand (`guides`). With `own_words` the text is read
+    by a tokenizer of its own, `question_tokenizer`, else by the one of the decoder.
+    """
 
     def __init__(
         self,
@@ -82,14 +104,43 @@ class VlmProcessor(ProcessorMixin):
         view_tokens: int = 1,
         reads_text: bool = False,
         image_token: str = "<image>",
+        context_tokens: int = 0,
+        guide: str = DEFAULT_GUIDE,
+        order: str = "interleaved",
+        own_words: bool = False,
         chat_template: str | None = None,
         **kwargs: Any,
     ) -> None:
+        check_arrangement(guide, order)
         self.view_tokens = view_tokens
         self.reads_text = reads_text
+        self.context_tokens = context_tokens
+        self.guide = guide
+        self.order = order
+        self.own_words = own_words
+        self.question_tokenizer: PreTrainedTokenizerBase = tokenizer
         self.image_token = image_token
         self.image_token_id = tokenizer.convert_tokens_to_ids(image_token)
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
+
+    @classmethod
+    def from_pretrained(cls, base: Any, *args: Any, **kwargs: Any) -> Any:
+        processor = super().from_pretrained(base, *args, **kwargs)
+        if processor.own_words:
+            found: Any = AutoTokenizer.from_pretrained(base, subfolder=QUESTION_TOKENIZER, trust_remote_code=False)
+            processor.question_tokenizer = found
+        return processor
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> Any:
+        saved = super().save_pretrained(save_directory, *args, **kwargs)
+        if self.own_words:
+            self.question_tokenizer.save_pretrained(Path(save_directory) / QUESTION_TOKENIZER)
+        return saved
+
+    @property
+    def arranges_images(self) -> bool:
+        """Whether a conversation may show an image at several places, each of them an item with features of its own."""
+        return self.reads_text
 
     @property
     def unused_input_names(self) -> list[str]:
@@ -103,25 +154,80 @@ class VlmProcessor(ProcessorMixin):
         return MultiModalData([count * self.view_tokens for count in views], num_image_patches=views)
 
     def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
-        """As every processor's. For a connector that reads text, with the text of the message of each image: what later
-        turns say, and the answer, change nothing about it."""
-        encoded = super().apply_chat_template(conversation, *args, **kwargs)
-        if self.reads_text and isinstance(encoded, BatchFeature) and "pixel_values" in encoded:
-            turns = (
-                conversation if isinstance(conversation[0], dict) else [turn for each in conversation for turn in each]
-            )
-            texts = [
-                " ".join(block["text"] for block in turn["content"] if block["type"] == "text")
-                for turn in turns
-                for each in turn["content"]
-                if each["type"] == "image"
-            ]
-            read = self.tokenizer(
-                texts, padding=True, padding_side="right", add_special_tokens=False, return_tensors="pt"
-            )
-            encoded["question_ids"], encoded["question_mask"] = read["input_ids"], read["attention_mask"]
+        """As every processor's. For a connector that reads text, with the text that guides each image, and images as
+        often and where that wants them."""
+        if not self.reads_text or not conversation:
+            return super().apply_chat_template(conversation, *args, **kwargs)
+        single = isinstance(conversation[0], dict)
+        arranged = [arrange(each, self.guide, self.order) for each in ([conversation] if single else conversation)]
+        messages = [each.messages for each in arranged]
+        parts = [part for each in arranged for part in each.parts]
+        if kwargs.get("tokenize") and parts:
+            given = dict(kwargs.get("processor_kwargs") or {})
+            given["images_kwargs"] = {**given.get("images_kwargs", {}), "image_parts": parts}
+            kwargs["processor_kwargs"] = given
+        encoded = super().apply_chat_template(messages[0] if single else messages, *args, **kwargs)
+        if isinstance(encoded, BatchFeature) and "pixel_values" in encoded:
+            texts = [text for each in arranged for text in each.texts]
+            encoded["question_ids"], encoded["question_mask"] = self.read_questions(texts)
+            if self.order != "interleaved":
+                encoded["image_parts"] = torch.tensor(parts)
         return encoded
 
-    def replace_image_token(self, image_inputs: Any, image_idx: int, **kwargs: Any) -> str:
-        """The places of an image in the text."""
-        return self.image_token * (int(image_inputs["image_views"][image_idx]) * self.view_tokens)
+    def read_questions(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """The tokens of texts that guide images, and which of them count, [texts, QUESTION_TOKENS] each: equal for
+        equal texts, whatever stands beside them. An empty text has none."""
+        tokenizer: Any = self.question_tokenizer
+        pad = tokenizer.pad_token_id or 0
+        ids = torch.full((len(texts), QUESTION_TOKENS), pad)
+        mask = torch.zeros(len(texts), QUESTION_TOKENS, dtype=torch.long)
+        known: dict[str, list[int]] = {"": []}
+        for row, text in enumerate(texts):
+            if text not in known:
+                known[text] = self._question_tokens(text)
+            found = known[text]
+            ids[row, : len(found)] = torch.tensor(found, dtype=torch.long)
+            mask[row, : len(found)] = 1
+        return ids, mask
+
+    def _question_tokens(self, text: str) -> list[int]:
+        tokenizer: Any = self.question_tokenizer
+        own = list(tokenizer.encode(text, add_special_tokens=False))
+        if not self.own_words:
+            return own[-QUESTION_TOKENS:]
+        first, last = (
+            [token] if token is not None else [] for token in (tokenizer.cls_token_id, tokenizer.sep_token_id)
+        )
+        return [*first, *own[-(QUESTION_TOKENS - len(first) - len(last)) :], *last]
+
+    def _process_images(self, images: Any, image_parts: Sequence[int] | None = None, **kwargs: Any) -> Any:
+        """The inputs of images, and what stands in the text for each. An image that is shown several times is
+        preprocessed once."""
+        flat: Any = make_flat_list_of_images(images)
+        first: dict[int, int] = {}
+        numbers = [first.setdefault(id(image), len(first)) for image in flat]
+        distinct = [flat[numbers.index(number)] for number in range(len(first))]
+        found = self.image_processor(distinct if len(distinct) < len(flat) else images, **kwargs)
+        views = [int(count) for count in found["image_views"]]
+        if len(distinct) < len(flat):
+            found = _repeated(found, numbers, views)
+            views = [views[number] for number in numbers]
+        parts = image_parts or [WHOLE] * len(views)
+        return found, [
+            self.image_token * (count * self.tokens_of(part)) for count, part in zip(views, parts, strict=True)
+        ]
+
+    def tokens_of(self, part: int) -> int:
+        """How many tokens of a view stand at a place."""
+        return {WHOLE: self.view_tokens, CONTENT: self.view_tokens - self.context_tokens, CONTEXT: self.context_tokens}[
+            part
+        ]
+
+
+def _repeated(found: BatchFeature, numbers: Sequence[int], views: Sequence[int]) -> BatchFeature:
+    """The inputs of images, image `numbers[n]` at the n-th place; `views` are how many each has."""
+    ends = np.cumsum([0, *views])
+    rows = [row for number in numbers for row in range(ends[number], ends[number + 1])]
+    counts = found["image_views"]
+    again = counts[list(numbers)] if isinstance(counts, Tensor) else [counts[number] for number in numbers]
+    return BatchFeature({"pixel_values": found["pixel_values"][rows], "image_views": again})

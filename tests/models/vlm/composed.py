@@ -35,12 +35,14 @@ def parts(
     tiling: Mapping[str, Any] | None = None,
     connector: Mapping[str, Any] | None = None,
     text: type[PreTrainedConfig] = LlamaConfig,
+    **arrangement: str,
 ) -> VlmParts:
     return VlmParts(
         towers=towers or (CLIP,),
         tiling=tiling or {"kind": "whole"},
         connector=connector or POOLED,
         decoder=decoder(text),
+        **arrangement,
     )
 
 

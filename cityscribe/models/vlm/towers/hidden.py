@@ -57,7 +57,11 @@ class HiddenTower(nn.Module):
         """What a configuration becomes as an option of the tower."""
         return {key: value for key, value in config.items() if key not in ("transformers_version", "architectures")}
 
+    def states(self, pixels: Tensor) -> Tensor:
+        """[views, 3, *size] -> [views, class_tokens + rows * columns, width]"""
+        states: Tensor = self.model(pixels, output_hidden_states=True).hidden_states[self.layer]
+        return states
+
     def forward(self, pixels: Tensor) -> Tensor:
         """[views, 3, *size] -> [views, *grid, width]"""
-        states = self.model(pixels, output_hidden_states=True).hidden_states[self.layer]
-        return states[:, self.class_tokens :].unflatten(1, self.grid)
+        return self.states(pixels)[:, self.class_tokens :].unflatten(1, self.grid)
