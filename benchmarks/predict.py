@@ -1,6 +1,7 @@
 """How many questions a second the local engine answers, against `generate` of plain transformers.
 
     OMP_NUM_THREADS=1 python -m benchmarks.predict        # a small LLaVA on a CPU, in processor time
+    OMP_NUM_THREADS=1 python -m benchmarks.predict --decoder gemma3      # the same with layers that have a window
     python -m benchmarks.predict --device cuda            # random weights of the shape of LLaVA-1.5-7B, in bf16
     python -m benchmarks.predict --device cuda --save build/llava-7b
     python -m benchmarks.predict --device cuda --server http://127.0.0.1:8000/v1
@@ -36,8 +37,9 @@ import openai
 import torch
 import typer
 from PIL import Image
-from transformers import CLIPVisionConfig, GenerationConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import CLIPVisionConfig, GenerationConfig, LlavaConfig, LlavaForConditionalGeneration
 
+from benchmarks.decoders import DECODERS, decoder_config
 from cityscribe.engine.local import LocalEngine
 from cityscribe.engine.members import Server
 from cityscribe.engine.prefix import media_inputs_of
@@ -82,21 +84,21 @@ SHORT = (
 )
 
 
-def make_model(device: Device) -> tuple[LlavaForConditionalGeneration, Any]:
+def make_model(device: Device, decoder: str = "llama") -> tuple[LlavaForConditionalGeneration, Any]:
     """Random weights, the same each time, and the processor."""
     shape = SHAPES[device]
     tokenizer = train_tokenizer([*LONG, *SHORT], 2048)
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(image_size=336, patch_size=14, projection_dim=256, **shape["vision"]),
-        text_config=LlamaConfig(
+        text_config=decoder_config(
+            decoder,
+            shape["text"],
             vocab_size=shape["vocabulary"],
-            max_position_embeddings=4096,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
             # With the usual 0.02 a random model of this size says the same to everything.
             initializer_range=0.1 if device == "cpu" else 0.02,
-            **shape["text"],
         ),
         image_token_index=tokenizer.image_token_id,
         image_seq_length=576,
@@ -209,11 +211,12 @@ def main(
     short_tokens: Annotated[int, typer.Option(min=1, help="tokens of an answer to a short question")] = 8,
     rows: Annotated[int, typer.Option(min=1, help="questions in a batch of generate")] = 8,
     repeats: Annotated[int, typer.Option(min=1, help="rounds, of which the best counts")] = 2,
+    decoder: Annotated[str, typer.Option(help=f"one of {', '.join(DECODERS)}")] = "llama",
     save: Annotated[Path | None, typer.Option(help="folder that the model is written to")] = None,
     server: Annotated[str, typer.Option(help="base URL of a server that serves that folder")] = "",
 ) -> None:
     """Compare the local engine with `generate` one by one and in batches, and with a server."""
-    model, processor = make_model(device)
+    model, processor = make_model(device, decoder)
     if save is not None:
         save_model(model, processor, save)
     sizes = [
@@ -221,7 +224,7 @@ def main(
         for part in (model.model.vision_tower, model.model.language_model)
     ]
     print(machine(device))
-    print(f"vision tower {sizes[0]:.1f} M, decoder {sizes[1]:.1f} M parameters, {model.dtype}")
+    print(f"vision tower {sizes[0]:.1f} M, decoder ({decoder}) {sizes[1]:.1f} M parameters, {model.dtype}")
     with tempfile.TemporaryDirectory() as name:
         questions = make_questions(Path(name), scenes, long_tokens, short_tokens)
         engine = LocalEngine(model, processor, batch_size=scenes)

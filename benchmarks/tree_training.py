@@ -3,6 +3,7 @@
     pip install trl==1.16.0
     python -m benchmarks.tree_training                    # a small LLaVA on a CPU
     python -m benchmarks.tree_training --device cuda      # random weights of the shape of LLaVA-1.5-7B
+    python -m benchmarks.tree_training --decoder hybrid --ways tree,rows    # the decoder of Qwen3.5 in the same shape
 
 The same model (vision tower frozen, two images of 576 tokens) and the same samples (ten questions a scene: two captions
 of WTS length and eight short ones; `--questions` takes the first of them), one scene an update, in processes of their
@@ -25,6 +26,7 @@ import torch
 import typer
 from PIL import Image
 
+from benchmarks.decoders import DECODERS, decoder_config
 from benchmarks.in_turns import WAYS, peak_bytes, take_turns, update_seconds, where_it_ran
 from cityscribe.models.build import build_processor
 from cityscribe.models.tokenizer import train_tokenizer
@@ -81,21 +83,21 @@ def make_samples(folder: Path, scenes: int, questions: int = 10) -> list[Sample]
     return samples
 
 
-def make_model(samples: list[Sample], device: str, dtype: torch.dtype) -> tuple[Any, Any]:
+def make_model(samples: list[Sample], device: str, dtype: torch.dtype, decoder: str = "llama") -> tuple[Any, Any]:
     """Random weights, equal in every process; the vision tower is frozen, on a GPU the decoder but for LoRA as well."""
-    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+    from transformers import CLIPVisionConfig, LlavaConfig, LlavaForConditionalGeneration
 
     texts = [block["text"] for sample in samples for entry in sample.messages for block in entry["content"][-1:]]
     tokenizer = train_tokenizer(texts, 2048)
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(image_size=336, patch_size=14, projection_dim=256, **SHAPES[device]["vision"]),
-        text_config=LlamaConfig(
+        text_config=decoder_config(
+            decoder,
+            SHAPES[device]["text"],
             vocab_size=len(tokenizer) if device == "cpu" else 32_064,
-            max_position_embeddings=4096,
             bos_token_id=None,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
-            **SHAPES[device]["text"],
         ),
         image_token_index=tokenizer.image_token_id,
         image_seq_length=576,
@@ -206,12 +208,12 @@ def image_column() -> Any:
 
 
 def measure(
-    way: str, folder: Path, scenes: int, device: str, precision: str, rows: int, questions: int
+    way: str, folder: Path, scenes: int, device: str, precision: str, rows: int, questions: int, decoder: str
 ) -> dict[str, Any]:
     """Train in one way in this process; seconds of each update after the first, its loss, tokens, peak memory."""
     samples = make_samples(folder, scenes, questions)
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    model, processor = make_model(samples, device, dtype)
+    model, processor = make_model(samples, device, dtype, decoder)
     before = peak_bytes(device)
     if way == "trl":
         seen = list(train_trl(samples, folder, model, processor, precision, rows))
@@ -271,6 +273,7 @@ def main(
     trl_rows: Annotated[int, typer.Option(help="rows that TRL computes at a time: 1, 2, 5 or 10")] = 2,
     questions: Annotated[int, typer.Option(min=2, max=10, help="a scene: two captions, the others short")] = 10,
     ways: Annotated[str, typer.Option(help="what to compare")] = ",".join(WAYS),
+    decoder: Annotated[str, typer.Option(help=f"one of {', '.join(DECODERS)}")] = "llama",
     way: Annotated[str, typer.Option(hidden=True)] = "",
     folder: Annotated[Path, typer.Option(hidden=True)] = Path(),
 ) -> None:
@@ -279,7 +282,7 @@ def main(
     threads = threads or len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
     if way:
-        result = measure(way, folder, scenes, device, precision, trl_rows, questions)
+        result = measure(way, folder, scenes, device, precision, trl_rows, questions, decoder)
         (folder / "result.json").write_text(json.dumps(result))
         return
     options = {
@@ -289,15 +292,16 @@ def main(
         "threads": threads,
         "trl-rows": trl_rows,
         "questions": questions,
+        "decoder": decoder,
     }
     results = take_turns("benchmarks.tree_training", ways.split(","), repeats, options)
-    _print(results, device, precision, threads)
+    _print(results, device, precision, threads, decoder)
 
 
-def _print(results: dict[str, dict[str, Any]], device: str, precision: str, threads: int) -> None:
+def _print(results: dict[str, dict[str, Any]], device: str, precision: str, threads: int, decoder: str) -> None:
     first = next(iter(results.values()))
     ratio = first["effective"] / first["distinct"]
-    print(where_it_ran(device, precision, threads, results))
+    print(f"{decoder}, {where_it_ran(device, precision, threads, results)}")
     print(
         f"{first['questions']} questions a scene, {first['effective']:,} tokens, {first['distinct']:,} distinct "
         f"({ratio:.2f} times); best and median update"

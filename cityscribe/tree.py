@@ -91,11 +91,12 @@ class Rows:
         moved: list[Any] = [value.to(device) if isinstance(value, Tensor) else value for value in values]
         return Rows(*moved)
 
-    def visibility(self, *, window: int = 0, whole_images: bool = False) -> Visibility:
+    def visibility(self, *, window: int = 0, chunk: int = 0, whole_images: bool = False) -> Visibility:
         """Who sees whom: ancestors and oneself.
 
         With `whole_images` the tokens of an image see each other in both directions, as in Gemma 3. With a `window`
-        nobody sees further back than `window - 1` tokens of the own sequence, as in layers of sliding attention.
+        nobody sees further back than `window - 1` tokens of the own sequence, as in layers of sliding attention; with a
+        `chunk` nobody sees beyond the piece of so many tokens of the own sequence that it stands in, as in Llama 4.
         """
         last, depth, block = self.last, self.depth, self.image_block
 
@@ -105,6 +106,8 @@ class Rows:
                 seen = seen | ((block[row, query] == block[row, key]) & (block[row, query] >= 0))
             if window:
                 seen = seen & (depth[row, query] - depth[row, key] < window)
+            if chunk:
+                seen = seen & (depth[row, query] // chunk == depth[row, key] // chunk)
             return seen
 
         return visible

@@ -25,7 +25,7 @@ from transformers.models.blip.image_processing_pil_blip import BlipImageProcesso
 from transformers.models.llava.modeling_llava import LlavaModel
 
 from cityscribe.models.tokenizer import CHAT_TEMPLATE, IMAGE, train_tokenizer
-from tests.tiny_models import TEXTS, VOCABULARY, _random, _text, llava
+from tests.tiny_models import TEXTS, VOCABULARY, llava, random_model, text_fields
 
 GUIDE = 24
 """Tokens of the question that guide the features."""
@@ -110,7 +110,7 @@ def instructblip() -> tuple[PreTrainedModel, ProcessorMixin]:
             "cross_attention_frequency": 1,
             "initializer_range": 0.2,
         },
-        text_config={**_text(tokenizer), "model_type": "llama"},
+        text_config={**text_fields(tokenizer), "model_type": "llama"},
         num_query_tokens=4,
         image_token_index=tokenizer.image_token_id,
     )
@@ -122,7 +122,7 @@ def instructblip() -> tuple[PreTrainedModel, ProcessorMixin]:
     )
     processor.chat_template = CHAT_TEMPLATE.replace(f"'{IMAGE}'", "''")
     processor.image_token = AddedToken(IMAGE)  # taken from a tokenizer that knows it, it would be a mere string
-    model = _random(InstructBlipForConditionalGeneration, config, tokenizer)
+    model = random_model(InstructBlipForConditionalGeneration, config, tokenizer)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(2)
         model.query_tokens.normal_()

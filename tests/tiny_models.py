@@ -75,8 +75,8 @@ TILES = [[16, 16], [16, 32], [32, 16], [32, 32]]  # height and width of the grid
 
 
 def tiny_checkpoint(family: str, folder: Path) -> Path:
-    """Write the tiny model of a family of `FAMILIES` to `folder` and return it."""
-    model, processor = FAMILIES[family]()
+    """Write the tiny model of a family of `FAMILIES`, or `ONE_BY_ONE`, to `folder` and return it."""
+    model, processor = FAMILIES[family]() if family != ONE_BY_ONE else one_by_one()
     save_model(model, processor, folder)
     return folder
 
@@ -107,7 +107,7 @@ def llava_next() -> tuple[PreTrainedModel, ProcessorMixin]:
     tokenizer = train_tokenizer(TEXTS, VOCABULARY)
     config = LlavaNextConfig(
         vision_config=CLIPVisionConfig(**VISION, image_size=16, patch_size=8, projection_dim=32),
-        text_config=LlamaConfig(**_text(tokenizer)),
+        text_config=LlamaConfig(**text_fields(tokenizer)),
         image_token_index=tokenizer.image_token_id,
         image_grid_pinpoints=TILES,
         image_seq_length=4,
@@ -120,16 +120,16 @@ def llava_next() -> tuple[PreTrainedModel, ProcessorMixin]:
         patch_size=8,
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
-        chat_template=_template(IMAGE),
+        chat_template=template(IMAGE),
     )
-    return _random(LlavaNextForConditionalGeneration, config, tokenizer), processor
+    return random_model(LlavaNextForConditionalGeneration, config, tokenizer), processor
 
 
 def llava_onevision() -> tuple[PreTrainedModel, ProcessorMixin]:
     tokenizer = train_tokenizer(TEXTS, VOCABULARY, {"video_token": "<video>"})
     config = LlavaOnevisionConfig(
         vision_config=SiglipVisionConfig(**VISION, image_size=16, patch_size=8, vision_use_head=False),
-        text_config=Qwen2Config(**_text(tokenizer)),
+        text_config=Qwen2Config(**text_fields(tokenizer)),
         image_token_index=tokenizer.image_token_id,
         video_token_index=tokenizer.video_token_id,
         image_grid_pinpoints=TILES,
@@ -140,13 +140,13 @@ def llava_onevision() -> tuple[PreTrainedModel, ProcessorMixin]:
         video_processor=VideoSettings({"video_processor_type": "LlavaOnevisionVideoProcessor"}),
         num_image_tokens=4,
         vision_feature_select_strategy="full",
-        chat_template=_template(IMAGE),
+        chat_template=template(IMAGE),
     )
-    return _random(LlavaOnevisionForConditionalGeneration, config, tokenizer), processor
+    return random_model(LlavaOnevisionForConditionalGeneration, config, tokenizer), processor
 
 
 def qwen2_5_vl() -> tuple[PreTrainedModel, ProcessorMixin]:
-    tokenizer, tokens = _qwen_tokenizer()
+    tokenizer, tokens = qwen_tokenizer()
     config = Qwen2_5_VLConfig(
         vision_config={
             **QWEN_VISION,
@@ -155,22 +155,22 @@ def qwen2_5_vl() -> tuple[PreTrainedModel, ProcessorMixin]:
             "fullatt_block_indexes": [1],
         },
         text_config={
-            **_text(tokenizer),
+            **text_fields(tokenizer),
             "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]},
         },
         **tokens,
     )
     processor = images_only(Qwen2_5_VLProcessor)(
-        image_processor=_qwen_images(4),
+        image_processor=qwen_images(4),
         tokenizer=tokenizer,
         video_processor=VideoSettings({"video_processor_type": "Qwen2VLVideoProcessor", "patch_size": 4}),
-        chat_template=_template(QWEN_IMAGE),
+        chat_template=template(QWEN_IMAGE),
     )
-    return _random(Qwen2_5_VLForConditionalGeneration, config, tokenizer), processor
+    return random_model(Qwen2_5_VLForConditionalGeneration, config, tokenizer), processor
 
 
 def qwen3_vl() -> tuple[PreTrainedModel, ProcessorMixin]:
-    tokenizer, tokens = _qwen_tokenizer()
+    tokenizer, tokens = qwen_tokenizer()
     config = Qwen3VLConfig(
         vision_config={
             **QWEN_VISION,
@@ -179,7 +179,7 @@ def qwen3_vl() -> tuple[PreTrainedModel, ProcessorMixin]:
             "deepstack_visual_indexes": [0, 1],
         },
         text_config={
-            **_text(tokenizer),
+            **text_fields(tokenizer),
             "head_dim": 8,
             "rope_parameters": {
                 "rope_type": "default",
@@ -191,12 +191,12 @@ def qwen3_vl() -> tuple[PreTrainedModel, ProcessorMixin]:
         **tokens,
     )
     processor = images_only(Qwen3VLProcessor)(
-        image_processor=_qwen_images(4),
+        image_processor=qwen_images(4),
         tokenizer=tokenizer,
         video_processor=VideoSettings({"video_processor_type": "Qwen3VLVideoProcessor", "patch_size": 4}),
-        chat_template=_template(QWEN_IMAGE),
+        chat_template=template(QWEN_IMAGE),
     )
-    return _random(Qwen3VLForConditionalGeneration, config, tokenizer), processor
+    return random_model(Qwen3VLForConditionalGeneration, config, tokenizer), processor
 
 
 def internvl() -> tuple[PreTrainedModel, ProcessorMixin]:
@@ -212,7 +212,7 @@ def internvl() -> tuple[PreTrainedModel, ProcessorMixin]:
     )
     config = InternVLConfig(
         vision_config={**VISION, "image_size": [16, 16], "patch_size": [4, 4]},
-        text_config=Qwen2Config(**_text(tokenizer)),
+        text_config=Qwen2Config(**text_fields(tokenizer)),
         image_token_id=tokenizer.context_image_token_id,
         image_seq_length=4,
     )
@@ -223,9 +223,9 @@ def internvl() -> tuple[PreTrainedModel, ProcessorMixin]:
         tokenizer=tokenizer,
         video_processor=VideoSettings({"video_processor_type": "InternVLVideoProcessor"}),
         image_seq_length=4,
-        chat_template=_template("<IMG_CONTEXT>"),
+        chat_template=template("<IMG_CONTEXT>"),
     )
-    return _random(InternVLForConditionalGeneration, config, tokenizer), processor
+    return random_model(InternVLForConditionalGeneration, config, tokenizer), processor
 
 
 def smolvlm() -> tuple[PreTrainedModel, ProcessorMixin]:
@@ -241,7 +241,7 @@ def smolvlm() -> tuple[PreTrainedModel, ProcessorMixin]:
     )
     config = SmolVLMConfig(
         vision_config={**VISION, "image_size": 16, "patch_size": 4},
-        text_config={**_text(tokenizer), "model_type": "llama"},
+        text_config={**text_fields(tokenizer), "model_type": "llama"},
         image_token_id=tokenizer.image_token_id,
         scale_factor=2,
     )
@@ -250,9 +250,9 @@ def smolvlm() -> tuple[PreTrainedModel, ProcessorMixin]:
         tokenizer=tokenizer,
         video_processor=VideoSettings({"video_processor_type": "SmolVLMVideoProcessor", "num_frames": 8, "fps": 1}),
         image_seq_len=4,
-        chat_template=_template(IMAGE),
+        chat_template=template(IMAGE),
     )
-    return _random(SmolVLMForConditionalGeneration, config, tokenizer), processor
+    return random_model(SmolVLMForConditionalGeneration, config, tokenizer), processor
 
 
 def gemma3() -> tuple[PreTrainedModel, ProcessorMixin]:
@@ -264,7 +264,7 @@ def gemma3() -> tuple[PreTrainedModel, ProcessorMixin]:
     config = Gemma3Config(
         vision_config=SiglipVisionConfig(**VISION, image_size=16, patch_size=4, vision_use_head=False),
         text_config={
-            **_text(tokenizer),
+            **text_fields(tokenizer),
             "head_dim": 8,
             "sliding_window": 16,
             "layer_types": ["sliding_attention", "full_attention", "sliding_attention", "full_attention"],
@@ -279,9 +279,20 @@ def gemma3() -> tuple[PreTrainedModel, ProcessorMixin]:
         image_processor=Gemma3ImageProcessorPil(size={"height": 16, "width": 16}),
         tokenizer=tokenizer,
         image_seq_length=4,
-        chat_template=_template("<start_of_image>"),
+        chat_template=template("<start_of_image>"),
     )
-    return _random(Gemma3ForConditionalGeneration, config, tokenizer), processor
+    return random_model(Gemma3ForConditionalGeneration, config, tokenizer), processor
+
+
+ONE_BY_ONE = "one-by-one"
+
+
+def one_by_one() -> tuple[PreTrainedModel, ProcessorMixin]:
+    """A model that answers by `generate`: its generation settings have one that only this knows, and that changes
+    nothing."""
+    model, processor = gemma3()
+    model.generation_config.min_length = 1
+    return model, processor
 
 
 FAMILIES: dict[str, Callable[[], tuple[PreTrainedModel, ProcessorMixin]]] = {
@@ -306,7 +317,7 @@ QWEN_VISION = {
 }
 
 
-def _qwen_tokenizer() -> tuple[PreTrainedTokenizerFast, dict[str, int]]:
+def qwen_tokenizer() -> tuple[PreTrainedTokenizerFast, dict[str, int]]:
     special = {
         "vision_start_token": "<|vision_start|>",
         "vision_end_token": "<|vision_end|>",
@@ -317,13 +328,13 @@ def _qwen_tokenizer() -> tuple[PreTrainedTokenizerFast, dict[str, int]]:
     return tokenizer, {f"{name}_id": tokenizer.convert_tokens_to_ids(token) for name, token in special.items()}
 
 
-def _qwen_images(patch_size: int) -> Qwen2VLImageProcessorPil:
+def qwen_images(patch_size: int) -> Qwen2VLImageProcessorPil:
     return Qwen2VLImageProcessorPil(
         patch_size=patch_size, merge_size=2, size={"shortest_edge": 16 * 16, "longest_edge": 32 * 32}
     )
 
 
-def _text(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+def text_fields(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
     return {
         **TEXT,
         "vocab_size": len(tokenizer),
@@ -333,11 +344,13 @@ def _text(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
     }
 
 
-def _template(image: str) -> str:
+def template(image: str) -> str:
     return CHAT_TEMPLATE.replace(f"'{IMAGE}'", f"'{image}'")
 
 
-def _random(model_class: type[PreTrainedModel], config: Any, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+def random_model(
+    model_class: type[PreTrainedModel], config: Any, tokenizer: PreTrainedTokenizerFast
+) -> PreTrainedModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = model_class(config)

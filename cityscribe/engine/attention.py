@@ -1,9 +1,9 @@
-"""Attention of many conversations over the prefixes that they share, and the cache that it reads.
+"""Attention of many conversations over the prefixes that they share.
 
-A prefix (the images and what stands before and behind them) is kept once, however many conversations branch from it;
-each conversation (a row) keeps only what is its own. A query attends to both parts apart, and the two results are
-joined by their softmax normalisers, which is exact (the split of FlashDecoding and of cascade attention). So neither
-memory nor the reads of a step grow with the number of questions about an image.
+A prefix is kept once in the cache, however many conversations branch from it (`engine.cache`). A query attends to the
+prefix and to what is its row's own apart, and the two results are joined by their softmax normalisers, which is exact
+(the split of FlashDecoding and of cascade attention). So neither memory nor the reads of a step grow with the number of
+questions about an image.
 
 The tokens of a step stand in one packed row without padding. Every row writes its tokens to its own slots, one after
 the other, and a token sees the slots up to its own: what a later step overwrites (tokens of a draft that were not what
@@ -22,79 +22,11 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
+from cityscribe.engine.cache import SharedCache
+from cityscribe.models.attention import Reach
+from cityscribe.models.recurrent import FromState, LayerState
+
 NAME = "cityscribe_shared"
-
-GROWTH = 64
-"""Slots by which the own part of the rows grows when it is full."""
-
-KeyValues = list[tuple[Tensor, Tensor]]
-"""Keys and values of each layer, [key heads, length, width] each. A model that drops tokens on their way through its
-decoder leaves another length in each layer."""
-
-
-class SharedCache:
-    """Keys and values of prefixes and of the rows that branch from them.
-
-    For each layer `prefixes` are stacked, [prefixes, key heads, longest of that layer, width]; the own parts are [rows,
-    key heads, slots, width]. `prefix_lengths` [prefixes][layers] says how many tokens of each prefix a layer has,
-    `lengths` how many slots of each row are filled, `prefix_of` which prefix each row continues.
-    """
-
-    def __init__(self, prefixes: Sequence[KeyValues], prefix_of: Sequence[int]) -> None:
-        self.prefix_lengths = [tuple(keys.shape[1] for keys, _ in layers) for layers in prefixes]
-        self.prefix_of = list(prefix_of)
-        self.lengths = [0] * len(prefix_of)
-        self.prefixes = [
-            (_stack([layers[n][0] for layers in prefixes]), _stack([layers[n][1] for layers in prefixes]))
-            for n in range(len(prefixes[0]))
-        ]
-        self.own = [(keys.new_zeros(len(prefix_of), keys.shape[1], 0, keys.shape[3]),) * 2 for keys, _ in self.prefixes]
-
-    def reserve(self, slots: int) -> None:
-        """Make room for so many slots a row."""
-        missing = slots - self.own[0][0].shape[2]
-        if missing > 0:
-            more = -(-missing // GROWTH) * GROWTH
-            # Zeros, because what is masked still is multiplied by a weight of zero, and must be a number.
-            self.own = [
-                (nn.functional.pad(keys, (0, 0, 0, more)), nn.functional.pad(values, (0, 0, 0, more)))
-                for keys, values in self.own
-            ]
-
-    def fill(self, row: int, past: KeyValues) -> None:
-        """Begin the own part of a row with what was computed before."""
-        length = past[0][0].shape[1]
-        self.reserve(length)
-        for (keys, values), (past_keys, past_values) in zip(self.own, past, strict=True):
-            keys[row, :, :length], values[row, :, :length] = past_keys, past_values
-        self.lengths[row] = length
-
-    def prefix(self, number: int) -> KeyValues:
-        """One prefix, as views."""
-        return [
-            (keys[number, :, :length], values[number, :, :length])
-            for (keys, values), length in zip(self.prefixes, self.prefix_lengths[number], strict=True)
-        ]
-
-    def row(self, row: int) -> KeyValues:
-        """The own part of a row, as copies."""
-        length = self.lengths[row]
-        return [(keys[row, :, :length].clone(), values[row, :, :length].clone()) for keys, values in self.own]
-
-    def keep(self, rows: Sequence[int]) -> None:
-        """Drop all other rows, and the prefixes that none of these continues."""
-        index = torch.tensor(rows, device=self.own[0][0].device)
-        self.own = [(keys[index], values[index]) for keys, values in self.own]
-        self.lengths = [self.lengths[row] for row in rows]
-        used = sorted({self.prefix_of[row] for row in rows})
-        self.prefix_of = [used.index(self.prefix_of[row]) for row in rows]
-        if len(used) < len(self.prefix_lengths):
-            self.prefix_lengths = [self.prefix_lengths[number] for number in used]
-            index = torch.tensor(used, device=index.device)
-            self.prefixes = [
-                (keys[index, :, : max(lengths)], values[index, :, : max(lengths)])
-                for (keys, values), lengths in zip(self.prefixes, zip(*self.prefix_lengths, strict=True), strict=True)
-            ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,11 +40,33 @@ class DecodingStep:
     slots: int  # how many slots of the own parts anybody sees
     own_take: Tensor  # [rows, most tokens of a row]
     own_back: Tensor  # [tokens]
-    own_hidden: Tensor  # [rows, 1, 1, most tokens of a row, slots] bool
+    own_hidden: tuple[Tensor, ...]  # of each layer, [rows, 1, 1, most tokens of a row, slots] bool
     prefix_take: Tensor  # [prefixes, most tokens of a prefix]
     prefix_back: Tensor  # [tokens]
-    prefix_hidden: tuple[Tensor | None, ...]  # of each layer, [prefixes, 1, 1, 1, longest] bool; None where all
-    # prefixes are of one length
+    prefix_seen: tuple[tuple[int, Tensor | None], ...]  # of each layer the first place that anybody sees, and what is
+    # hidden from there on, [prefixes, 1, 1, 1 or most tokens of a prefix, places] bool; None: nothing
+    by_count: tuple[tuple[list[int], Tensor], ...]  # rows that bring equally many tokens, and these, [rows, count]
+
+    def through(self, layer: int, hidden: Tensor, run: FromState) -> Tensor:
+        """A recurrent layer's output for packed tokens [1, tokens, width], each row's from its own state.
+
+        Rows are computed together where they bring equally many tokens: padding would change their states. The states
+        behind the step go to `next_states` of the cache.
+        """
+        packed, before = hidden[0], self.cache.states[layer]
+        output = torch.empty_like(packed)
+        after: LayerState = {}
+        for rows, take in self.by_count:
+            whole = len(rows) == len(self.cache.lengths)
+            found, state = run(packed[take], before if whole else {name: value[rows] for name, value in before.items()})
+            output[take] = found
+            for name, value in state.items():
+                if whole:
+                    after[name] = value
+                else:
+                    after.setdefault(name, torch.empty_like(before[name]))[rows] = value
+        self.cache.next_states[layer] = after
+        return output[None]
 
 
 def next_step(cache: SharedCache, counts: Sequence[int], device: torch.device) -> DecodingStep:
@@ -139,29 +93,66 @@ def next_step(cache: SharedCache, counts: Sequence[int], device: torch.device) -
     widest = max(map(len, queues))
     slot_of = torch.tensor(slot, device=device)
     take = torch.tensor(own_take, device=device)
-    by_layer = list(zip(*cache.prefix_lengths, strict=True))
-    # Most models have one length in all layers: one mask for all of them.
-    hidden = {lengths: _behind(lengths, device) for lengths in set(by_layer)}
+    prefix_take = torch.tensor([queue + [0] * (widest - len(queue)) for queue in queues], device=device)
+    before = torch.tensor([cache.tokens[number] for number in cache.prefix_of], device=device)  # [rows]
+    row = torch.tensor(row_of, device=device)
+    place = before[row] + slot_of  # of each token in its own sequence
+    by_layer = list(zip(cache.reaches, zip(*cache.prefix_lengths, strict=True), strict=True))
+    # Most models have one length and one reach in all layers: one mask for all of them.
+    own = {reach: _own_hidden(reach, slot_of[take], before, slots) for reach in set(cache.reaches)}
+    seen = {kind: _prefix_seen(*kind, place, prefix_take, queues) for kind in set(by_layer)}
+    same = {count: [n for n, other in enumerate(counts) if other == count] for count in sorted(set(counts))}
     return DecodingStep(
         cache=cache,
-        row=torch.tensor(row_of, device=device),
+        row=row,
         slot=slot_of,
         slots=slots,
         own_take=take,
         own_back=torch.tensor(own_back, device=device),
-        own_hidden=(torch.arange(slots, device=device) > slot_of[take][..., None])[:, None, None],
-        prefix_take=torch.tensor([queue + [0] * (widest - len(queue)) for queue in queues], device=device),
+        own_hidden=tuple(own[reach] for reach in cache.reaches),
+        prefix_take=prefix_take,
         prefix_back=torch.tensor([prefix * widest + place for prefix, place in places], device=device),
-        prefix_hidden=tuple(hidden[lengths] for lengths in by_layer),
+        prefix_seen=tuple(seen[kind] for kind in by_layer),
+        by_count=tuple((rows, take[rows, :count]) for count, rows in same.items()) if cache.states else (),
     )
 
 
-def _behind(lengths: tuple[int, ...], device: torch.device) -> Tensor | None:
-    """Which places of stacked prefixes lie behind the end of each, [prefixes, 1, 1, 1, longest] bool."""
-    if len(set(lengths)) == 1:
-        return None
-    place = torch.arange(max(lengths), device=device)
-    return (place >= torch.tensor(lengths, device=device)[:, None])[:, None, None, None]
+def _own_hidden(reach: Reach, slot: Tensor, before: Tensor, slots: int) -> Tensor:
+    """Which slots of its row a token at `slot` [rows, most tokens] does not see, [rows, 1, 1, most tokens, slots] bool;
+    `before` [rows] are the tokens of the prefixes."""
+    query, key = slot[..., None], torch.arange(slots, device=slot.device)
+    hidden = key > query
+    if reach.window:
+        hidden = hidden | (query - key >= reach.window)
+    if reach.chunk:
+        start = before[:, None, None]
+        hidden = hidden | ((start + query) // reach.chunk != (start + key) // reach.chunk)
+    return hidden[:, None, None]
+
+
+def _prefix_seen(
+    reach: Reach, lengths: tuple[int, ...], place: Tensor, take: Tensor, queues: Sequence[Sequence[int]]
+) -> tuple[int, Tensor | None]:
+    """From which place on anybody sees a layer of stacked prefixes of these lengths, and what is hidden from there.
+
+    `place` [tokens] is where a token stands in its own sequence, `take` [prefixes, most tokens] who looks at a prefix.
+    """
+    longest = max(lengths)
+    key = torch.arange(longest, device=place.device)
+    behind = key >= torch.tensor(lengths, device=place.device)[:, None]  # [prefixes, longest]
+    if reach == Reach():
+        return 0, None if len(set(lengths)) == 1 else behind[:, None, None, None]
+    nearest = min(int(place[queue].min()) for queue in queues)
+    start = 0
+    query = place[take][..., None]  # [prefixes, most tokens, 1]
+    hidden = behind[:, None].expand(-1, take.shape[1], -1)
+    if reach.window:
+        start = max(start, nearest - reach.window + 1)
+        hidden = hidden | (query - key >= reach.window)
+    if reach.chunk:
+        start = max(start, nearest // reach.chunk * reach.chunk)
+        hidden = hidden | (query // reach.chunk != key // reach.chunk)
+    return start, hidden[:, None, None, :, start:]
 
 
 def shared_attention(
@@ -181,12 +172,15 @@ def shared_attention(
 ) -> tuple[Tensor, None]:
     """Attention of packed tokens, `query` [1, heads, tokens, width] and `key`, `value` [1, key heads, tokens, width].
 
-    Writes keys and values to the cache. Returns [1, tokens, heads, width]. Raises ValueError for what only other
+    Values may be of a width of their own. Writes keys and values to the cache. Returns [1, tokens, heads, width of the
+    values]. Raises ValueError for what only other
     attention functions know.
     """
-    if softcap is not None or s_aux is not None or sliding_window is not None:
-        raise ValueError("soft-capped scores, attention sinks and windows are not known to the shared attention")
+    if softcap is not None or s_aux is not None:
+        raise ValueError("soft-capped scores and attention sinks are not known to the shared attention")
     layer = cast(int, module.layer_idx)
+    if sliding_window is not None and shared.cache.reaches[layer].window != sliding_window:
+        raise ValueError(f"layer {layer} has a window of {sliding_window}, which its configuration does not say")
     heads, tokens, width = query.shape[1:]
     key_heads = key.shape[1]
     query = query * (width**-0.5 if scaling is None else scaling)
@@ -195,17 +189,20 @@ def shared_attention(
     keys[shared.row, :, shared.slot] = key[0].transpose(0, 1)
     values[shared.row, :, shared.slot] = value[0].transpose(0, 1)
     keys, values = keys[:, :, : shared.slots], values[:, :, : shared.slots]
-    output, maximum, weight_sum = _attend(queries, keys, values, shared.own_take, shared.own_back, shared.own_hidden)
-    prefix_keys, prefix_values = shared.cache.prefixes[layer]
+    output, maximum, weight_sum = _attend(
+        queries, keys, values, shared.own_take, shared.own_back, shared.own_hidden[layer]
+    )
+    start, hidden = shared.prefix_seen[layer]
+    prefix_keys, prefix_values = (part[:, :, start:] for part in shared.cache.prefixes[layer])
     if prefix_keys.shape[2]:
         prefix_output, prefix_maximum, prefix_sum = _attend(
-            queries, prefix_keys, prefix_values, shared.prefix_take, shared.prefix_back, shared.prefix_hidden[layer]
+            queries, prefix_keys, prefix_values, shared.prefix_take, shared.prefix_back, hidden
         )
         joint = torch.maximum(maximum, prefix_maximum)
         scale, prefix_scale = (maximum - joint).exp(), (prefix_maximum - joint).exp()
         output = output * scale + prefix_output * prefix_scale
         weight_sum = weight_sum * scale + prefix_sum * prefix_scale
-    return (output / weight_sum).to(query.dtype).reshape(1, tokens, heads, width), None
+    return (output / weight_sum).to(query.dtype).reshape(1, tokens, heads, -1), None
 
 
 def _attend(
@@ -227,19 +224,13 @@ def _attend(
     weights = scores.sub_(maximum).exp_()
     weight_sum = weights.sum(dim=-1, keepdim=True)
     output = (weights.view(batch, key_heads, by * most, -1).to(values.dtype) @ values).float()
-    output = output.view(batch, key_heads, by, most, width)
+    output = output.view(batch, key_heads, by, most, -1)
     return _tokens(output, back), _tokens(maximum, back), _tokens(weight_sum, back)
 
 
 def _tokens(part: Tensor, back: Tensor) -> Tensor:
     """From [batch, key heads, shared by, most, last] to [tokens, key heads, shared by, last]."""
     return part.permute(0, 3, 1, 2, 4).flatten(0, 1)[back]
-
-
-def _stack(parts: Sequence[Tensor]) -> Tensor:
-    """Parts [key heads, length, width] of different lengths, padded with zeros."""
-    longest = max(part.shape[1] for part in parts)
-    return torch.stack([nn.functional.pad(part, (0, 0, 0, longest - part.shape[1])) for part in parts])
 
 
 AttentionInterface.register(NAME, shared_attention)

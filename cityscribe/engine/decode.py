@@ -146,9 +146,11 @@ class _Batch:
         with shared_step():
             begun = begin(model, [generation.prompt for generation in generations], memory)
         self.cache, self.fed = begun.cache, begun.fed
-        self.prefix_of = [
-            Prefix(begun.prefix_tokens[number], self.cache.prefix(number)) for number in self.cache.prefix_of
+        prefixes = [
+            Prefix(prefix.tokens, self.cache.prefix(number), prefix.marks)
+            for number, prefix in enumerate(begun.prefixes)
         ]
+        self.prefix_of = [prefixes[number] for number in self.cache.prefix_of]
 
     def decode(self, computed: dict[bytes, list[Past]]) -> None:
         """Go on until all are done, and add what was computed, by scene. Raises StepError where a pass of the model
@@ -174,6 +176,7 @@ class _Batch:
             # The comparison is false for NaN as well. Minus infinity is how tokens are forbidden.
             finite = (logits < float("inf")).all(dim=1).tolist()
             likeliest = logits.argmax(dim=1).tolist()
+        stays = [True] * len(self.alive)
         place = 0
         for row, (generation, draft) in enumerate(zip(self.alive, drafts, strict=True)):
             until = place + 1 + len(draft)
@@ -193,19 +196,25 @@ class _Batch:
             generation.seconds = time.perf_counter() - self.began
             generation.first_s = generation.first_s or generation.seconds
             new = len(tokens[row]) - len(draft) + accepted
+            if self.cache.states and accepted < len(draft):
+                # A state does not go back by some tokens: the row stays where it was, and brings them again.
+                stays[row], new = False, 0
             self.cache.lengths[row] += new
             self.fed[row] += new
             if generation.watcher is not None:
                 generation.watcher.tell()
+        self.cache.settle(stays)
         self._drop_done(computed)
 
     def _propose(self, computed: dict[bytes, list[Past]]) -> list[list[int]]:
         """What each may go on with, for the model to verify. Those that this fails for drop out."""
         proposed = []
-        for generation in self.alive:
+        for generation, start in zip(self.alive, self.fed, strict=True):
             longest = generation.max_tokens - len(generation.token_ids) - 1
             try:
-                if generation.guide is not None:
+                if self.cache.states and len(generation.tokens_from(start)) > 1:
+                    proposed.append([])  # first what is known, so that no wrong draft makes it longer and longer
+                elif generation.guide is not None:
                     proposed.append(generation.guide.forced(longest))
                 elif self.drafts is not None:
                     proposed.append(self.drafts.propose(generation.token_ids, longest))
@@ -249,7 +258,7 @@ class _Batch:
                 continue
             if generation.failure is None:
                 sequence = generation.tokens_from(0)[: self.fed[row]]
-                past = Past(np.array(sequence), self.prefix_of[row], self.cache.row(row))
+                past = Past(np.array(sequence), self.prefix_of[row], self.cache.row(row), self.cache.states_of(row))
                 computed.setdefault(generation.prompt.scene, []).append(past)
             self.finished(generation)
         self.alive, self.fed = [self.alive[row] for row in going], [self.fed[row] for row in going]

@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
-from cityscribe.engine.attention import NAME, SharedCache
+from cityscribe.engine.attention import NAME
 from cityscribe.engine.decode import Generation
 from cityscribe.engine.failure import failure_of
-from cityscribe.engine.prefix import feed, media_inputs_of, positions_from, prefill, token_inputs_of
-from cityscribe.models.attention import decoder_attention
-from cityscribe.models.inputs import WHOLE_IMAGES
+from cityscribe.engine.prefix import feed, fork, media_inputs_of, positions_from, prefill, token_inputs_of
+from cityscribe.models.attention import decoder_attention, reaches
 from cityscribe.tokens.encode import Encoded
 
 PROCESSED = (
@@ -43,13 +42,10 @@ PROCESSED = (
 
 def reason_against(model: PreTrainedModel) -> str:
     """Why a model cannot decode on shared prefixes, by what its configuration says; empty where it can."""
-    text = model.config.get_text_config().to_dict()
-    kinds = set(text.get("layer_types") or ["sliding_attention" if text.get("sliding_window") else "full_attention"])
-    strange = sorted(kinds - {"full_attention"})
-    if strange:
-        return f"its decoder has layers of {', '.join(strange)}"
-    if model.config.model_type in WHOLE_IMAGES:
-        return "its image tokens see each other in both directions"
+    try:
+        reaches(model)
+    except ValueError as error:
+        return str(error)
     given = model.generation_config.to_dict()
     processed = [name for name in PROCESSED if given.get(name)]
     if processed:
@@ -64,29 +60,41 @@ def reason_against(model: PreTrainedModel) -> str:
 
 @torch.inference_mode()
 def difference(model: PreTrainedModel, prompt: Encoded) -> float | None:
-    """How far the last two logits of a prompt, computed as two rows on a shared prefix, are from those of `forward`.
+    """How far the last two logits of a prompt, computed as two rows on a shared prefix, are from those of `forward` on
+    all that `generate` gives it.
 
     As a share of the largest logit; None where this prompt cannot tell: it is too short, or `forward` gives no finite
-    numbers. Raises what the model raises when its `forward` does not take what it is given.
+    numbers. Raises ValueError where the model cannot compute them as rows, and what it raises by itself.
     """
     length = len(prompt.input_ids)
-    positions = torch.from_numpy(prompt.position_ids).to(model.device)
+    ids = torch.from_numpy(prompt.input_ids[None]).to(model.device)
     expected = model(
-        input_ids=torch.from_numpy(prompt.input_ids[None]).to(model.device),
-        position_ids=positions[:, None] if len(positions) > 1 else positions,
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
         use_cache=False,
         logits_to_keep=2,
+        **token_inputs_of(model, prompt),
         **media_inputs_of(model, prompt),
     ).logits[0]
     start = min(max(prompt.media_end, length // 2, 1), length - 2)
     if start < max(prompt.media_end, 1) or not expected.isfinite().all():
         return None
-    cache = SharedCache([prefill(model, prompt, start).layers], [0, 0])
+    try:
+        found = _as_rows(model, prompt, start)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # whatever foreign code makes of a cache that is not its own
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    return float((found.float() - expected.float()).abs().max() / expected.float().abs().max())
+
+
+def _as_rows(model: PreTrainedModel, prompt: Encoded, start: int) -> Tensor:
+    """The last two logits of a prompt, [2, vocabulary], as two rows that continue its first `start` tokens."""
     ids = prompt.input_ids.tolist()
     tokens = [ids[start:-1], ids[start:]]
+    cache = fork(model, [prefill(model, prompt, start)], [0, 0])
     with decoder_attention(model, NAME):
-        logits = feed(model, cache, tokens, [positions_from(prompt, start, len(each)) for each in tokens], [1, 1])
-    return float((logits.float() - expected.float()).abs().max() / expected.float().abs().max())
+        return feed(model, cache, tokens, [positions_from(prompt, start, len(each)) for each in tokens], [1, 1])
 
 
 def generate_alone(model: PreTrainedModel, generation: Generation, *, ends: Sequence[int], pad: int) -> None:

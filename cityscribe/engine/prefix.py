@@ -14,8 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from cityscribe.engine.attention import KeyValues, SharedCache, next_step
+from cityscribe.engine.attention import next_step
+from cityscribe.engine.cache import KeyValues, SharedCache, States
+from cityscribe.models.attention import Reach, layer_types, reaches
+from cityscribe.models.recurrent import recurrent_layers
 from cityscribe.tokens.encode import Encoded
 from cityscribe.tokens.media import join_media
 
@@ -30,6 +34,8 @@ class Prefix:
 
     tokens: int
     layers: KeyValues
+    # What layers with a state are at behind so many tokens: where it can be continued. Without such layers, anywhere.
+    marks: dict[int, States] = field(default_factory=dict)
 
     def between(self, start: int, end: int) -> KeyValues:
         """The keys and values of the tokens from `start` (0, or behind the last image) to `end` (behind it)."""
@@ -48,6 +54,12 @@ class Past:
     input_ids: np.ndarray  # [tokens]
     prefix: Prefix
     own: KeyValues  # of the tokens behind the prefix, all of them in each layer
+    states: States = field(default_factory=dict)  # behind the last token
+
+    def shared(self, input_ids: np.ndarray) -> int:
+        """How many tokens of another sequence it can stand for: from a state none can be taken back."""
+        common = common_length(self.input_ids, input_ids)
+        return 0 if self.states and common < len(self.input_ids) else common
 
     def between(self, start: int, end: int) -> KeyValues:
         """The keys and values of the tokens from `start` to `end`, both behind the last image."""
@@ -74,7 +86,7 @@ class Begun:
     """Prompts whose shared beginnings are computed."""
 
     cache: SharedCache  # a row for each prompt
-    prefix_tokens: list[int]  # of each prefix
+    prefixes: list[Prefix]
     fed: list[int]  # how many tokens of each prompt are in the cache
 
 
@@ -91,17 +103,29 @@ def begin(model: PreTrainedModel, prompts: Sequence[Encoded], memory: Memory) ->
         prefixes.append(_prefix(model, [prompts[row] for row in rows], memory.scenes.get(scene, []), memory))
         for row in rows:
             prefix_of[row] = number
-    cache = SharedCache([prefix.layers for prefix in prefixes], prefix_of)
+    cache = fork(model, prefixes, prefix_of)
     fed = [prefixes[number].tokens for number in prefix_of]
     for row, prompt in enumerate(prompts):
-        known = memory.scenes.get(prompt.scene, [])
-        best = max(known, key=lambda past: common_length(past.input_ids, prompt.input_ids), default=None)
+        before = prompt.input_ids[:-1]
+        best = max(memory.scenes.get(prompt.scene, []), key=lambda past: past.shared(before), default=None)
         if best is not None:
-            until = min(common_length(best.input_ids, prompt.input_ids), len(prompt.input_ids) - 1)
+            until = best.shared(before)
             if until > fed[row]:
-                cache.fill(row, best.between(fed[row], until))
+                cache.fill(row, best.between(fed[row], until), best.states)
                 fed[row] = until
-    return Begun(cache, [prefix.tokens for prefix in prefixes], fed)
+    return Begun(cache, prefixes, fed)
+
+
+def fork(model: PreTrainedModel, prefixes: Sequence[Prefix], prefix_of: Sequence[int]) -> SharedCache:
+    """The cache of rows that continue prefixes: row r the prefix `prefix_of[r]`."""
+    known = reaches(model)
+    return SharedCache(
+        [prefix.layers for prefix in prefixes],
+        prefix_of,
+        [prefix.tokens for prefix in prefixes],
+        [prefix.marks.get(prefix.tokens, {}) for prefix in prefixes],
+        [known.get(kind, Reach()) for kind in layer_types(model)],
+    )
 
 
 def prefill(model: PreTrainedModel, prompt: Encoded, length: int, memory: Memory | None = None) -> Prefix:
@@ -110,31 +134,69 @@ def prefill(model: PreTrainedModel, prompt: Encoded, length: int, memory: Memory
     Media at its beginning that do not depend on what is asked are computed once for all prompts that begin with them
     (`memory`).
     """
-    end = prompt.unguided_end
-    if memory is None or not 0 < end < length:
-        return _computed(model, prompt, 0, length, Prefix(0, []), len(prompt.media))
-    key = _unguided_key(prompt)
-    if key not in memory.unguided:
-        memory.unguided[key] = _computed(model, prompt, 0, end, Prefix(0, []), prompt.unguided)
-    return _computed(model, prompt, prompt.unguided, length, memory.unguided[key], len(prompt.media))
+    before, known = Prefix(0, []), 0
+    if memory is not None and 0 < prompt.unguided_end < length:
+        key, known = _unguided_key(prompt), prompt.unguided
+        if key not in memory.unguided:
+            memory.unguided[key] = _computed(model, prompt, before, prompt.unguided_end, 0, known)
+        before = memory.unguided[key]
+    if recurrent_layers(model) and before.tokens < prompt.media_end < length:
+        # A state can be continued where it was looked at only: behind the images other questions part from these.
+        before, known = _computed(model, prompt, before, prompt.media_end, known, len(prompt.media)), len(prompt.media)
+    return _computed(model, prompt, before, length, known, len(prompt.media))
 
 
-def _computed(model: PreTrainedModel, prompt: Encoded, first: int, length: int, before: Prefix, last: int) -> Prefix:
+def _computed(model: PreTrainedModel, prompt: Encoded, before: Prefix, length: int, first: int, last: int) -> Prefix:
     """The tokens of a prompt up to `length`, of which those of `before` are known, with its media `first` to `last`."""
-    cache = DynamicCache()
-    for number, (keys, values) in enumerate(before.layers):
-        cache.update(keys[None], values[None], number)
-    positions = torch.from_numpy(prompt.position_ids[:, before.tokens : length]).to(model.device)
+    part = slice(before.tokens, length)
+    cache = _cache_of(model, before)
+    positions = torch.from_numpy(prompt.position_ids[:, part]).to(model.device)
     model(
-        input_ids=torch.from_numpy(prompt.input_ids[None, before.tokens : length]).to(model.device),
+        input_ids=torch.from_numpy(prompt.input_ids[None, part]).to(model.device),
         position_ids=positions[:, None] if len(positions) > 1 else positions,
         past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
+        **{name: value[:, part] for name, value in token_inputs_of(model, prompt).items()},
         **on_device(model, join_media([item.inputs for item in prompt.media[first:last]])),
     )
+    nothing = torch.empty(0, length, 0, device=model.device)
+    layers: KeyValues = []
+    for layer in cache.layers:
+        known: Any = vars(layer).get("keys"), vars(layer).get("values")
+        layers.append((nothing, nothing) if known[0] is None else (known[0][0], known[1][0]))
+    return Prefix(length, layers, {**before.marks, length: _states(model, cache)})
+
+
+def _cache_of(model: PreTrainedModel, before: Prefix) -> DynamicCache:
+    """A cache that holds what is known, with all keys of layers with a window, and the states of those that have one."""
+    cache = DynamicCache(config=model.config) if recurrent_layers(model) else DynamicCache()
+    cache.layers = [DynamicLayer() if isinstance(layer, DynamicSlidingWindowLayer) else layer for layer in cache.layers]
+    for number, (keys, values) in enumerate(before.layers):
+        if len(keys):
+            cache.update(keys[None], values[None], number)
     layers: list[Any] = cache.layers
-    return Prefix(length, [(layer.keys[0], layer.values[0]) for layer in layers])
+    for number, state in before.marks.get(before.tokens, {}).items():
+        for name, value in state.items():
+            kind, index = name.split(".")
+            layers[number].lazy_initialization(**{f"{kind}_states": value, "state_idx": int(index)})
+            vars(layers[number])[f"{kind}_states"][int(index)].copy_(value)
+            layers[number].has_previous_state[int(index)] = True
+    return cache
+
+
+def _states(model: PreTrainedModel, cache: DynamicCache) -> States:
+    """Copies of what recurrent layers are at."""
+    layers: list[Any] = cache.layers
+    return {
+        number: {
+            f"{kind}.{index}": value.clone()
+            for kind in ("conv", "recurrent")
+            for index, value in vars(layers[number])[f"{kind}_states"].items()
+            if value is not None
+        }
+        for number in recurrent_layers(model)
+    }
 
 
 def _unguided_key(prompt: Encoded) -> bytes:
@@ -166,6 +228,7 @@ def feed(
         logits_to_keep=torch.tensor([keep], device=device),
         use_cache=False,
         shared=step,
+        **({"forked": step} if cache.states else {}),
     ).logits
     return logits.flatten(0, -2)
 
@@ -214,6 +277,9 @@ def _prefix(model: PreTrainedModel, prompts: Sequence[Encoded], known: Sequence[
     if known:
         past = known[0]
         length = min(common_length(past.input_ids, first.input_ids), common, past.prefix.tokens)
-        if length >= first.media_end:
-            return Prefix(length, past.prefix.between(0, length))
+        if past.states:
+            length = max((mark for mark in past.prefix.marks if mark <= length), default=0)
+        if length >= first.media_end and (length or not past.states):
+            marks = {mark: states for mark, states in past.prefix.marks.items() if mark <= length}
+            return Prefix(length, past.prefix.between(0, length), marks)
     return prefill(model, first, common, memory)

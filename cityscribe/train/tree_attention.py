@@ -16,10 +16,12 @@ import torch
 from transformers import PreTrainedModel
 
 from cityscribe.files import InputError
-from cityscribe.models.attention import decoder_attention
+from cityscribe.models.attention import Reach, decoder_attention, layer_types, reaches
 from cityscribe.models.inputs import WHOLE_IMAGES
 from cityscribe.models.parts import decoder
+from cityscribe.models.recurrent import recurrent_layers
 from cityscribe.train import segments
+from cityscribe.train.forks import TreeFork, stretches_of, without_padding
 from cityscribe.tree import Rows, block_mask, dense_mask
 
 FLEX_BLOCK = 128
@@ -36,8 +38,10 @@ class TreeAttention:
     """How a model's decoder is told who sees whom in a tree."""
 
     backend: AttentionBackend
-    windows: dict[str, int]  # layer type -> how many tokens back its layers see, 0 for all
+    reaches: dict[str, Reach]  # layer type -> how far back its layers see
     whole_images: bool
+    others: tuple[str, ...] = ()  # types of layers without attention
+    forks: bool = False  # whether some of them carry a state
 
     @property
     def sparse(self) -> bool:
@@ -51,23 +55,29 @@ class TreeAttention:
 
     def inputs(self, rows: Rows) -> dict[str, object]:
         """What the model takes for some rows beside their tokens and images: positions and who sees whom."""
+        given: dict[str, object] = {"position_ids": rows.position_ids}
+        cut = []
+        if self.forks or self.backend == segments.NAME:
+            cut = [segments.tree_segments(last) for last in rows.last.cpu().numpy()]
+        if self.forks:
+            given["forked"] = TreeFork(tuple(stretches_of(without_padding(row)) for row in cut))
         if self.backend == segments.NAME:
-            if len(rows.last) > 1:
+            if len(cut) > 1:
                 raise ValueError("the attention over trees computes one row at a time")
-            return {
-                "position_ids": rows.position_ids,
-                "tree_segments": segments.tree_segments(rows.last[0].numpy()),
-            }
+            return {**given, "tree_segments": cut[0]}
         make = block_mask if self.backend == "flex_attention" else dense_mask
         count, length = rows.input_ids.shape
         masks = {
-            kind: make(rows.visibility(window=window, whole_images=self.whole_images), count, length, rows.last.device)
-            for kind, window in self.windows.items()
+            kind: make(
+                rows.visibility(window=reach.window, chunk=reach.chunk, whole_images=self.whole_images),
+                count,
+                length,
+                rows.last.device,
+            )
+            for kind, reach in self.reaches.items()
         }
-        return {
-            "position_ids": rows.position_ids,
-            "attention_mask": next(iter(masks.values())) if len(masks) == 1 else masks,
-        }
+        by_type = masks | dict.fromkeys(self.others)
+        return {**given, "attention_mask": next(iter(masks.values())) if len(by_type) == 1 else by_type}
 
 
 def tree_attention(model: PreTrainedModel, device: torch.device, longest: int) -> TreeAttention:
@@ -76,24 +86,24 @@ def tree_attention(model: PreTrainedModel, device: torch.device, longest: int) -
     Raises InputError with the reason where its layers do not go by that alone.
     """
     text = model.config.get_text_config().to_dict()
-    window = text.get("sliding_window") or 0
-    kinds = set(text.get("layer_types") or ["sliding_attention" if window else "full_attention"])
-    strange = kinds - {"full_attention", "sliding_attention"}
-    if strange:
+    try:
+        known = reaches(model)
+    except ValueError as reason:
         raise InputError(
-            f"{type(model).__name__}: its decoder has layers of {', '.join(sorted(strange))}, in which a token depends "
-            "on its neighbour in the row and not on its parent in the tree; set train.share_prefix to false"
-        )
+            f"{type(model).__name__}: {reason}, in which a token may depend on its neighbour in the row and not on its "
+            "parent in the tree; set train.share_prefix to false"
+        ) from reason
     whole_images = model.config.model_type in WHOLE_IMAGES
     # A window that no sequence reaches beyond is none.
-    windows = {kind: window if kind == "sliding_attention" and longest > window else 0 for kind in sorted(kinds)}
+    seen = {kind: Reach() if reach.covers(longest) else reach for kind, reach in sorted(known.items())}
     width = text.get("head_dim") or text["hidden_size"] // text["num_attention_heads"]
     backend: AttentionBackend = "sdpa"
     if device.type == "cuda" and decoder(model)._supports_flex_attn and width >= FLEX_WIDTH:
         backend = "flex_attention"
-    elif device.type == "cpu" and not whole_images and not any(windows.values()):
+    elif device.type == "cpu" and not whole_images and all(reach == Reach() for reach in seen.values()):
         backend = segments.NAME
-    return TreeAttention(backend, windows, whole_images)
+    others = tuple(sorted(set(layer_types(model)) - set(seen)))
+    return TreeAttention(backend, seen, whole_images, others, forks=bool(recurrent_layers(model)))
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from cityscribe.engine.attention import KeyValues, SharedCache, next_step, shared_attention
+from cityscribe.engine.attention import next_step, shared_attention
+from cityscribe.engine.cache import KeyValues, SharedCache
 
 WIDTH = 4
 

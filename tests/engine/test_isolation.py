@@ -23,6 +23,7 @@ from cityscribe.engine.sampling import Sampler
 from cityscribe.records import image_block, text_block
 from tests.engine.test_local import answers_of, ask, engine_of
 from tests.models.test_load import picture
+from tests.tiny_models import ONE_BY_ONE
 
 Checkpoint = Callable[[str], Path]
 Plant = Callable[[LocalEngine, pytest.MonkeyPatch], None]
@@ -135,7 +136,7 @@ PLANTS: dict[str, tuple[Plant, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(
     ("family", "plant"),
-    [("llava", plant) for plant in PLANTS] + [("gemma3", plant) for plant in PLANTS if plant != "sampler"],
+    [("llava", plant) for plant in PLANTS] + [(ONE_BY_ONE, plant) for plant in PLANTS if plant != "sampler"],
 )
 def test_a_fault_at_any_step_is_that_of_one_request(
     family: str, plant: str, tiny: Checkpoint, monkeypatch: pytest.MonkeyPatch
@@ -228,7 +229,7 @@ def test_what_cannot_be_asked_is_refused_by_name(method: str, tiny: Checkpoint, 
 
 
 def test_scores_beside_one_that_raises(tiny: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    for family in ("llava", "gemma3"):
+    for family in ("llava", ONE_BY_ONE):
         engine = engine_of(tiny(family))
         texts = [["left", "on the right"]] * 5
         alone = engine.score(batch(), texts)

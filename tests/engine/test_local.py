@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
-from cityscribe.engine import attention
+from cityscribe.engine import cache
 from cityscribe.engine.drafts import Drafts
 from cityscribe.engine.grammars import json_schema, one_of
 from cityscribe.engine.local import LocalEngine
@@ -25,11 +25,9 @@ from cityscribe.models.parts import decoder, vision_tower
 from cityscribe.records import image_block, message, text_block
 from cityscribe.tokens.encode import Encoded
 from tests.models.test_load import picture
-from tests.tiny_models import FAMILIES
+from tests.tiny_models import FAMILIES, ONE_BY_ONE
 
 Checkpoint = Callable[[str], Path]
-SHARING = [family for family in FAMILIES if family != "gemma3"]
-"""Families that decode on shared prefixes."""
 
 
 def ask(*blocks: dict[str, Any], media: tuple[Path, ...] = (), **options: Any) -> Request:
@@ -139,7 +137,7 @@ def test_draws_depend_on_the_seed_and_not_on_what_was_drawn_before(tiny: Checkpo
     assert answers_of(engine, other) != first
 
 
-@pytest.mark.parametrize("family", ["llava", "gemma3"])
+@pytest.mark.parametrize("family", ["llava", ONE_BY_ONE])
 def test_samples_are_drawn_apart_and_the_first_is_that_of_one(
     family: str, tiny: Checkpoint, requests: list[Request]
 ) -> None:
@@ -152,7 +150,7 @@ def test_samples_are_drawn_apart_and_the_first_is_that_of_one(
     assert greedy == answers_of(engine, [requests[4]]) * 2
 
 
-@pytest.mark.parametrize("family", ["llava", "qwen2.5-vl", "gemma3"])
+@pytest.mark.parametrize("family", ["llava", "qwen2.5-vl", ONE_BY_ONE])
 def test_logprobs_are_those_of_plain_forward(family: str, tiny: Checkpoint, requests: list[Request]) -> None:
     engine = engine_of(tiny(family))
     wanted = [replace(request, logprobs=True) for request in requests[3:7]]
@@ -222,7 +220,7 @@ def draft_from(generated: list[list[int]]) -> Drafts:
     return Drafts([tokens if n % 2 else [*tokens[:4], 9, *tokens[6:]] for n, tokens in enumerate(generated)])
 
 
-@pytest.mark.parametrize("family", SHARING)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_drafts_take_fewer_steps_and_change_no_answer(family: str, tiny: Checkpoint, requests: list[Request]) -> None:
     engine = engine_of(tiny(family))
     requests = [replace(request, max_tokens=14) for request in requests]
@@ -268,7 +266,7 @@ class Masked(LogitsProcessor):
 
 
 @pytest.mark.parametrize("drafts", [False, True], ids=["alone", "drafts"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, ONE_BY_ONE])
 def test_constrained_rows_beside_free_ones_equal_plain_generate(
     family: str, drafts: bool, tiny: Checkpoint, requests: list[Request]
 ) -> None:
@@ -289,14 +287,14 @@ def test_constrained_rows_beside_free_ones_equal_plain_generate(
             assert set(json.loads(answer.text)) == {"weather", "lanes"}
         elif request.grammar:
             assert answer.text in ("on the left", "on the right", "far away")
-    if family in SHARING:
+    if family != ONE_BY_ONE:
         guided = [answer for answer, request in zip(answers, asked, strict=True) if request.grammar == GRAMMARS[0]]
         assert all(answer.steps <= answer.tokens for answer in answers)
         assert min(answer.steps for answer in guided) < min(answer.tokens for answer in guided)
 
 
 def test_answers_say_how_long_they_took(tiny: Checkpoint, requests: list[Request]) -> None:
-    for family in ("llava", "gemma3"):
+    for family in ("llava", ONE_BY_ONE):
         for answer in answers_of(engine_of(tiny(family)), requests[:6]):
             assert answer.first_s is not None
             assert 0 < answer.first_s <= answer.seconds
@@ -332,7 +330,7 @@ class Counted:
         self.tokens += kwargs["inputs_embeds"].shape[1]
 
 
-@pytest.mark.parametrize("family", SHARING)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_an_image_is_computed_once_for_all_questions_and_turns(
     family: str, tiny: Checkpoint, requests: list[Request]
 ) -> None:
@@ -382,7 +380,7 @@ def test_images_are_known_by_what_they_show(tiny: Checkpoint, tmp_path: Path) ->
         assert list(answer.token_ids) == plain(engine, request)
 
 
-@pytest.mark.parametrize("family", ["gemma3", "llava"])
+@pytest.mark.parametrize("family", [ONE_BY_ONE, "llava"])
 def test_what_cannot_share_says_so_once_and_answers_the_same(
     family: str, tiny: Checkpoint, requests: list[Request], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -392,7 +390,7 @@ def test_what_cannot_share_says_so_once_and_answers_the_same(
     expected = [plain(engine, request) for request in requests[:6]]
     assert tokens_of([*answers_of(engine, requests[:3]), *answers_of(engine, requests[3:6])]) == expected
     (record,) = caplog.records
-    assert {"gemma3": "sliding_attention", "llava": "no_repeat_ngram_size"}[family] in record.getMessage()
+    assert {ONE_BY_ONE: "min_length", "llava": "no_repeat_ngram_size"}[family] in record.getMessage()
 
 
 def test_the_check_on_the_first_prompt_finds_another_attention(
@@ -400,7 +398,7 @@ def test_the_check_on_the_first_prompt_finds_another_attention(
 ) -> None:
     engine = engine_of(tiny("llava"))
     expected = [plain(engine, request) for request in requests[4:6]]
-    monkeypatch.setattr(attention, "_stack", lambda parts: torch.zeros_like(torch.stack(list(parts))))
+    monkeypatch.setattr(cache, "_stack", lambda parts: torch.zeros_like(torch.stack(list(parts))))
     assert tokens_of(answers_of(engine, requests[4:6])) == expected
     assert "would change its logits" in caplog.text
 

@@ -22,6 +22,7 @@ from cityscribe.models.load import load_model, load_processor
 from cityscribe.records import image_block, message, text_block
 from cityscribe.serve.model_child import Finished, NumberedRequest, Piece, RequestRefused, answer_batch
 from tests.serve.running import picture
+from tests.tiny_models import ONE_BY_ONE
 
 
 class Pipe:
@@ -81,7 +82,7 @@ def kept(checkpoint: Path, folder: Path) -> dict[str, int]:
     before = alive()
     for number in range(4, 10):
         round_of(number)
-    if checkpoint.name == "gemma3":
+    if checkpoint.name == ONE_BY_ONE:
         gc.collect()  # `generate` of transformers leaves circles of its own
     return {name: count - before[name] for name, count in alive().items() if count - before[name] >= 6}
 
@@ -89,17 +90,17 @@ def kept(checkpoint: Path, folder: Path) -> dict[str, int]:
 def test_batches_leave_nothing_behind(tiny: Callable[[str], Path], tmp_path: Path) -> None:
     # In a process of its own: what other tests left running here makes objects too.
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
-        for family in ("llava", "gemma3"):
+        for family in ("llava", ONE_BY_ONE):
             assert not process.submit(kept, tiny(family), tmp_path).result(), family
 
 
-@pytest.mark.parametrize("family", ["llava", "gemma3"])
+@pytest.mark.parametrize("family", ["llava", ONE_BY_ONE])
 def test_what_is_given_up_is_not_answered_to_its_end(family: str, tiny: Callable[[str], Path], tmp_path: Path) -> None:
     said = {said.id: said.tokens for said in answered(tiny(family), tmp_path, Pipe(2), asked(1), asked(2))}
     assert said == {1: 12, 2: 0}
 
 
-@pytest.mark.parametrize("family", ["llava", "gemma3"])
+@pytest.mark.parametrize("family", ["llava", ONE_BY_ONE])
 def test_draws_come_from_the_likeliest_tokens_that_make_up_top_p(
     family: str, tiny: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedModel, ProcessorMixin
 
+from cityscribe.models.attention import Reach
 from cityscribe.records import Sample, message, text_block
 from cityscribe.tokens.encode import Encoder
 from cityscribe.tokens.media import join_media
@@ -23,9 +24,9 @@ from tests.train.conftest import City
 
 Load = Callable[[str], tuple[PreTrainedModel, ProcessorMixin]]
 
-SPARSE = TreeAttention("cityscribe_tree", {"full_attention": 0}, whole_images=False)
-DENSE = TreeAttention("sdpa", {"full_attention": 0}, whole_images=False)
-FLEX = TreeAttention("flex_attention", {"full_attention": 0}, whole_images=False)
+SPARSE = TreeAttention("cityscribe_tree", {"full_attention": Reach()}, whole_images=False)
+DENSE = TreeAttention("sdpa", {"full_attention": Reach()}, whole_images=False)
+FLEX = TreeAttention("flex_attention", {"full_attention": Reach()}, whole_images=False)
 
 
 @pytest.mark.parametrize("attention", [SPARSE, DENSE, FLEX, None])

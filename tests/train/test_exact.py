@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
+from cityscribe.models.attention import Reach
 from cityscribe.records import Sample
 from cityscribe.tokens.encode import Encoder
 from cityscribe.train.collator import Collator
@@ -118,8 +119,8 @@ def test_the_check_passes_for_every_family(family: str, load: Load, city: City) 
     ("family", "break_it"),
     [
         ("gemma3", lambda attention: replace(attention, whole_images=False)),
-        ("gemma3", lambda attention: replace(attention, windows=dict.fromkeys(attention.windows, 0))),
-        ("llava", lambda attention: replace(attention, windows={"full_attention": 16}, backend="sdpa")),
+        ("gemma3", lambda attention: replace(attention, reaches=dict.fromkeys(attention.reaches, Reach()))),
+        ("llava", lambda attention: replace(attention, reaches={"full_attention": Reach(window=16)}, backend="sdpa")),
     ],
 )
 def test_the_check_finds_a_wrong_mask(

@@ -9,6 +9,7 @@ import torch
 from transformers import LlavaForConditionalGeneration, MistralConfig, PreTrainedModel, ProcessorMixin, Qwen2Config
 
 from cityscribe.files import InputError
+from cityscribe.models.attention import Reach
 from cityscribe.models.inputs import position_rule
 from cityscribe.models.load import load_processor
 from cityscribe.train.exact import check_tree
@@ -30,17 +31,17 @@ SMALL = {
 
 
 @pytest.mark.parametrize(
-    ("text", "windows"),
+    ("text", "reaches"),
     [
-        (MistralConfig(**SMALL, sliding_window=20), {"sliding_attention": 20}),
+        (MistralConfig(**SMALL, sliding_window=20), {"sliding_attention": Reach(window=20)}),
         (
             Qwen2Config(**SMALL, use_sliding_window=True, sliding_window=20, max_window_layers=1),
-            {"full_attention": 0, "sliding_attention": 20},
+            {"full_attention": Reach(), "sliding_attention": Reach(window=20)},
         ),
     ],
 )
 def test_windows_are_counted_in_the_own_sequence(
-    text: MistralConfig, windows: dict[str, int], load: Load, tiny: Callable, city: City
+    text: MistralConfig, reaches: dict[str, Reach], load: Load, tiny: Callable, city: City
 ) -> None:
     model, _ = load("llava")
     config = model.config
@@ -49,7 +50,7 @@ def test_windows_are_counted_in_the_own_sequence(
     torch.manual_seed(0)
     model = LlavaForConditionalGeneration(config).eval()
     attention = tree_attention(model, CPU, 100)
-    assert attention.windows == windows
+    assert attention.reaches == reaches
     assert attention.backend == "sdpa"
     assert tree_attention(model, CPU, 20).backend == "cityscribe_tree"
     error = check_tree(model, attention, [city.samples[:5]], city.root, load_processor(tiny("llava")), TrainSettings())

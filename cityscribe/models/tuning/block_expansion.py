@@ -1,7 +1,8 @@
 """Block expansion (LLaMA-Pro; section 3.3 of CityLLaVA): deeper decoders that start out computing what they did.
 
-After chosen decoder layers a copy of the layer is inserted whose `o_proj` and `down_proj` are zero. Both end a branch
-that is added to the residual stream, so that such a layer passes its input on unchanged until it has learned something.
+After chosen decoder layers a copy of the layer is inserted in which the last projection of attention (or of what stands
+in its place, a recurrent layer) and that of the feed-forward part are zero. Both end a branch that is added to the
+residual stream, so that such a layer passes its input on unchanged until it has learned something.
 Only the copies train, what the model knew stays in place.
 
 Layers are found as modules, never by the names of weights, so that a vision tower with a `layers.4` of its own is left
@@ -21,8 +22,12 @@ from cityscribe.files import InputError
 from cityscribe.models.parts import decoder, decoder_layers, text_configs
 from cityscribe.models.settings import ModelSettings
 
-BRANCH_ENDS = ("o_proj", "down_proj")
-"""The last projections of the attention and of the feed-forward branch. Fused experts hold `down_proj` as a weight."""
+BRANCH_ENDS = (("o_proj", "out_proj"), ("down_proj", "w2"))
+"""What families call the last projections of the first branch of a layer (attention, gated delta rule, convolution,
+state space) and of the feed-forward branch. Fused experts hold `down_proj` as a weight."""
+
+ONE_BRANCH = "mixer"
+"""The part of a layer that has one branch only, whichever it is (Nemotron-H)."""
 
 ONE_PER_LAYER = (
     "layer_types",
@@ -37,7 +42,7 @@ ONE_PER_LAYER = (
 )
 """Fields of a configuration that may hold one entry a layer; of another length, or no list, they mean another thing."""
 
-LAYER_NUMBERS = ("mlp_only_layers", "moe_layers", "cross_attention_layers")
+LAYER_NUMBERS = ("mlp_only_layers", "moe_layers", "cross_attention_layers", "full_attn_idxs")
 """Fields that list layers by their numbers."""
 
 FIRST_LAYERS = ("max_window_layers", "first_k_dense_replace")
@@ -107,7 +112,8 @@ def expand(model: PreTrainedModel, positions: tuple[int, ...]) -> list[nn.Module
 
     Changes the model in place and returns the copies in order. The output of the model is identical, bit for bit.
     Raises InputError, with the model unchanged, where a position does not exist or comes twice, where the copies cannot
-    be made silent (a layer without `o_proj` and `down_proj`), or where the layers do more than add to their input.
+    be made silent (a layer whose branches do not end in one of `BRANCH_ENDS`), or where the layers do more than add to
+    their input.
     """
     layers = decoder_layers(model)
     count = len(layers)
@@ -153,12 +159,13 @@ def _silent_copy(layer: nn.Module, place: str, shared: dict[int, PreTrainedConfi
     silent = copy.deepcopy(layer, dict(shared))
     found = set()
     for name, parameter in silent.named_parameters():
-        ends = set(name.split(".")) & set(BRANCH_ENDS)
+        parts = set(name.split("."))
+        ends = [names for names in BRANCH_ENDS if parts & set(names)]
         if ends:
             parameter.zero_()
-            found |= ends
-    missing = [name for name in BRANCH_ENDS if name not in found]
-    if missing:
+            found.update(ends)
+    missing = [" or ".join(names) for names in BRANCH_ENDS if names not in found]
+    if len(missing) == len(BRANCH_ENDS) or (missing and ONE_BRANCH not in dict(layer.named_children())):
         raise InputError(f"{place}: has no {' and no '.join(missing)}; block expansion needs both to silence a copy")
     return silent
 
