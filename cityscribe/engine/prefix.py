@@ -169,7 +169,7 @@ def _computed(model: PreTrainedModel, prompt: Encoded, before: Prefix, length: i
 
 
 def _cache_of(model: PreTrainedModel, before: Prefix) -> DynamicCache:
-    """A cache that holds what is known, with all keys of layers with a window, and the states of those that have one."""
+    """A cache that holds what is known: all keys also where layers have a window, and the states of those with one."""
     cache = DynamicCache(config=model.config) if recurrent_layers(model) else DynamicCache()
     cache.layers = [DynamicLayer() if isinstance(layer, DynamicSlidingWindowLayer) else layer for layer in cache.layers]
     for number, (keys, values) in enumerate(before.layers):

@@ -20,7 +20,7 @@ TAIL = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class TreeStretch:
     """Tokens of a row that are computed together."""
 
     size: int
@@ -32,31 +32,31 @@ class Stretch:
 class TreeFork:
     """The stretches of each row of a micro-batch, which cover it; a stretch comes behind those above it."""
 
-    rows: tuple[tuple[Stretch, ...], ...]
+    rows: tuple[tuple[TreeStretch, ...], ...]
 
     def through(self, layer: int, hidden: Tensor, run: FromState) -> Tensor:
         """A recurrent layer's output for hidden states [rows, length, width]."""
         return torch.cat([_row(stretches, row, run) for stretches, row in zip(self.rows, hidden.split(1), strict=True)])
 
 
-def stretches_of(segments: Sequence[TreeSegment]) -> tuple[Stretch, ...]:
+def stretches_of(segments: Sequence[TreeSegment]) -> tuple[TreeStretch, ...]:
     """The stretches of a row whose segments are given, parents before children."""
     parents = [above[-1] if above else -1 for _, above in segments]
     leads_one = {parent for (size, _), parent in zip(segments, parents, strict=True) if size == 1 and parent >= 0}
     ends: list[int] = []  # of each segment the stretch that ends it
-    stretches: list[Stretch] = []
+    stretches: list[TreeStretch] = []
     for number, ((size, _), parent) in enumerate(zip(segments, parents, strict=True)):
         above = ends[parent] if parent >= 0 else -1
         if size == 1 and parent >= 0:
             tail = stretches[above]
             # A tail of one token was itself computed with what stands before it, and its start is that one's end.
             start = tail.start if not tail.lead else tail.lead[-1]
-            stretches.append(Stretch(1, (above,), start))
+            stretches.append(TreeStretch(1, (above,), start))
         elif number in leads_one and size >= 2 * TAIL:
-            stretches.append(Stretch(size - TAIL, (), above))
-            stretches.append(Stretch(TAIL, (), len(stretches) - 1))
+            stretches.append(TreeStretch(size - TAIL, (), above))
+            stretches.append(TreeStretch(TAIL, (), len(stretches) - 1))
         else:
-            stretches.append(Stretch(size, (), above))
+            stretches.append(TreeStretch(size, (), above))
         ends.append(len(stretches) - 1)
     return tuple(stretches)
 
@@ -70,7 +70,7 @@ def without_padding(segments: Sequence[TreeSegment]) -> list[TreeSegment]:
     return [*segments[:real], *([(padding, ())] if padding else [])]
 
 
-def _row(stretches: Sequence[Stretch], hidden: Tensor, run: FromState) -> Tensor:
+def _row(stretches: Sequence[TreeStretch], hidden: Tensor, run: FromState) -> Tensor:
     # Split once: the gradient of each slice by itself would be as long as the row.
     parts = hidden.split([stretch.size for stretch in stretches], dim=1)
     states: list[LayerState] = []
