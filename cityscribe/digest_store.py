@@ -26,10 +26,12 @@ FileState = list[int]
 
 
 class DigestStore:
-    """Digests (blake2b) by the path of a file, kept in the JSON file `store`, which may be missing or damaged."""
+    """Digests by the path of a file, all of one algorithm of hashlib, kept in the JSON file `store`, which may be
+    missing or damaged."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, algorithm: str = "blake2b") -> None:
         self.store = store
+        self.algorithm = algorithm
         self._known: dict[str, tuple[FileState, str]] = {}
         self._changed = False
         with contextlib.suppress(InputError, AttributeError, TypeError, ValueError):
@@ -45,7 +47,7 @@ class DigestStore:
                 return known[1]
             began = time.time_ns()
             with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "blake2b").hexdigest()
+                digest = hashlib.file_digest(file, self.algorithm).hexdigest()
             if _stamp(path) == stamp and max(stamp[2:]) < began - TICK_NS:
                 self._known[name] = (stamp, digest)
                 self._changed = True

@@ -76,9 +76,9 @@ ROOMS = (
     *("calls", "files", "values", "workers", "progress", "tree"),
     *("plain_yaml", "registry", "digest_store", "records", "letters", "entries"),
     *("settings", "media", "places", "models", "tokens", "engine", "llm", "train"),
-    *("evaluate", "traffic", "sources", "world", "prepare", "predict"),
+    *("evaluate", "traffic", "sources", "world", "redact", "prepare", "predict"),
     *("report", "serve", "browse", "stats", "detect", "describe", "ask"),
-    *("project", "presets", "ablations", "pipeline", "demo", "benchmark", "ablate"),
+    *("project", "cards", "presets", "ablations", "pipeline", "demo", "benchmark", "ablate"),
     *("plan", "notebook", "cli", "__main__"),
 )
 """Each stands on those before it and imports none of those behind it."""
@@ -132,6 +132,7 @@ EDGES = {
         *("records.py", "browse/library.py", "browse/corrections.py", "describe/rows.py"),
         *("prepare/engines.py", "prepare/summary.py"),
     ),
+    "what other programs read about a checkpoint": ("cards/card.py", "cards/bom.py"),
     "bodies and events of HTTP": (
         *("serve/chat_request.py", "serve/jobs.py", "serve/replies.py", "serve/routes.py", "browse/app.py"),
         *("engine/remote.py", "llm/server.py", "evaluate/judge.py"),

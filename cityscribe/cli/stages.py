@@ -67,9 +67,12 @@ def _summary(settings: Any, stages: tuple[str, ...]) -> None:
     page = folder / "report" / "index.html"
     if "report" in stages and page.exists():
         console.print(f"report: {page}")
-    elif stages[-1] in ("predict", "report"):
+    elif "predict" in stages or "report" in stages:
         lines = folder / "predictions.jsonl"  # of conversations
         console.print(f"predictions: {lines if lines.exists() else folder / 'predictions.json'}")
+    model_card = settings.run_dir / "model" / "README.md"
+    if "card" in stages and model_card.exists():
+        console.print(f"model card: {model_card}")
 
 
 def homes_of(settings: Any) -> list[tuple[str, Path]]:
@@ -105,7 +108,7 @@ def print_scores(settings: Any) -> None:
 
 @app.command("run", rich_help_panel=MAIN)
 def run_command(project: ProjectFile, processes: Processes = None, overrides: Overrides = None) -> None:
-    """Run every stage that is not up to date: prepare, train, predict, evaluate, report.
+    """Run every stage that is not up to date: prepare, train, predict, evaluate, report, card.
 
     Reads the project file and the data set; writes runs/NAME. A stopped run goes on where it was.
 
@@ -162,3 +165,12 @@ def report(project: ProjectFile, overrides: Overrides = None) -> None:
     Example: cityscribe report project.yaml
     """
     run_stages(project, overrides, ("report",))
+
+
+@app.command(rich_help_panel=STAGES)
+def card(project: ProjectFile, overrides: Overrides = None) -> None:
+    """Write what a model is made of beside its weights: README.md, a model card, and bom.json, a CycloneDX bill.
+
+    Example: cityscribe card project.yaml --set data.licence=CC-BY-4.0
+    """
+    run_stages(project, overrides, ("card",))

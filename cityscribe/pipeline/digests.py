@@ -17,14 +17,14 @@ class Digests:
     """Digests of files and folders, kept: one object serves all runs of an ablation."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], str] = {}
+        self._known: dict[tuple[str, str, tuple[str, ...]], str] = {}
 
-    def of(self, place: Path, suffix: str = "") -> str:
+    def of(self, place: Path, suffix: str = "", but_not: tuple[str, ...] = ()) -> str:
         """The digest of a file, or of the files below a folder whose names end in `suffix`, through links as readers
-        go. What is not there has a digest of its own."""
-        key = (os.path.abspath(place), suffix)
+        go, without those directly in it that `but_not` names. What is not there has a digest of its own."""
+        key = (os.path.abspath(place), suffix, but_not)
         if key not in self._known:
-            self._known[key] = _digest(place, suffix)
+            self._known[key] = _digest(place, suffix, but_not)
         return self._known[key]
 
     def of_folder(self, folder: Path, suffix: str = "") -> str:
@@ -34,24 +34,26 @@ class Digests:
         return self.of(folder, suffix)
 
     def of_base(self, base: str) -> str:
-        """What a base model is made of. One that is missing matters only to the stages that use it, and they say so."""
+        """What a base model is made of, without what the run that it comes from says about it. One that is missing
+        matters only to the stages that use it, and they say so."""
+        from cityscribe.models.card_files import card_files_of
         from cityscribe.models.load import resolve_base
 
         try:
             place = Path(resolve_base(base))
         except InputError:
             return f"missing {base}"
-        return self.of(place) if place.is_dir() else f"hub {base}"
+        return self.of(place, but_not=card_files_of(place)) if place.is_dir() else f"hub {base}"
 
 
-def _digest(place: Path, suffix: str) -> str:
+def _digest(place: Path, suffix: str, but_not: tuple[str, ...]) -> str:
     if place.is_file():
         return hashlib.sha256(place.read_bytes()).hexdigest()
     if not place.is_dir():
         return f"missing {place}"
     digest = hashlib.sha256()
     for path in files_below(place):
-        if not path.name.endswith(suffix):
+        if not path.name.endswith(suffix) or (path.parent == place and path.name in but_not):
             continue
         status = path.stat()
         content = path.read_bytes() if status.st_size <= SMALL else str(status.st_mtime_ns).encode()

@@ -33,6 +33,8 @@ def check_needs(settings: Settings, stages: Sequence[str]) -> None:
     labeller: Any = settings.prepare.labeller
     if "prepare" in stages and labeller.kind in ("server", "local") and not getattr(labeller, "model", ""):
         lacking.append("prepare.labeller.model: missing; name the language model")
+    if "prepare" in stages:
+        lacking += _redaction(settings)
     if "predict" in stages and settings.predict.engine == "remote" and not settings.predict.remote.model:
         lacking.append("predict.remote.model: missing; name the model on the server predict.remote.base_url")
     if lacking:
@@ -56,6 +58,14 @@ def _extras(settings: Settings, name: str) -> Iterator[str]:
             named = value.kind if isinstance(marker, OneOf) else value
             if isinstance(marker, Named | OneOf) and named in registry(marker.kind):
                 yield from _extra(f"{name}.{field}: {named}", registry(marker.kind).entry(named).extra)
+
+
+def _redaction(settings: Settings) -> list[str]:
+    """What is missing to find what is to be covered."""
+    from cityscribe.redact import REDACTORS
+
+    options = settings.prepare.redaction
+    return [f"prepare.redact: {why}" for kind in options.kinds if (why := REDACTORS[kind].lacking(options))]
 
 
 def _extra(setting: str, extra: str) -> list[str]:

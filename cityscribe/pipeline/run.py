@@ -48,10 +48,11 @@ def run(
         if processes.is_first():
             remove_what_was_being_removed(folder)
             write_text(folder / "project.yaml", dump_settings(settings))
+        read = _read_by(plan, wanted)
         for step in plan.steps.values():
             if step.stage in wanted or step.part_of in wanted:
                 _bring_up_to_date(step, plan, watch, tell, others)
-            elif _comes_first(step, wanted) and not state_of(step, plan.made_from[step.name], folder).fresh:
+            elif step.name in read and not state_of(step, plan.made_from[step.name], folder).fresh:
                 raise InputError(f"{folder}: `{step.stage}` is not up to date; run it first, or `cityscribe run`")
 
 
@@ -67,6 +68,8 @@ def refuse_nothing_to_do(plan: Plan, wanted: Sequence[str]) -> None:
         return
     if tuple(wanted) == ("train",):
         raise InputError("model.method none: nothing trains; `cityscribe predict` asks the base as it is")
+    if tuple(wanted) == ("card",):
+        raise InputError("model.method none: nothing trains, and there is no checkpoint to write a card of")
     if tuple(wanted) == ("reference",):
         raise InputError(f"train.objective {plan.settings.train.objective.name}: no reference is computed for it")
     raise InputError(
@@ -74,12 +77,16 @@ def refuse_nothing_to_do(plan: Plan, wanted: Sequence[str]) -> None:
     )
 
 
-def _comes_first(step: Step, wanted: Sequence[str]) -> bool:
-    """Whether the wanted stages may read what a step makes. A part of another stage is that one's affair."""
-    if step.part_of:
-        return False
-    names = STAGES.names()
-    return names.index(step.stage) < min(names.index(stage) for stage in wanted)
+def _read_by(plan: Plan, wanted: Sequence[str]) -> set[str]:
+    """The steps whose results the wanted stages read, at once or through others. A part of another stage is that one's
+    affair."""
+    read: set[str] = set()
+    left = [step for step in plan.steps.values() if step.stage in wanted]
+    while left:
+        before = [plan.steps[name] for name in left.pop().after if name not in read]
+        read |= {step.name for step in before}
+        left += before
+    return {name for name in read if not plan.steps[name].part_of}
 
 
 def _bring_up_to_date(

@@ -70,6 +70,8 @@ def state_of(step: Step, made_from: str, folder: Path) -> State:
         if not any(name == place or (place.endswith("/") and name.startswith(place)) for name in stamp.files):
             return State(False, f"{folder / place} is missing")
     for name, written in stamp.files.items():
+        if name in step.left_to:
+            continue
         path = folder / name
         if not path.is_file():
             return State(False, f"{path} is missing")
@@ -90,8 +92,8 @@ def write_stamp(step: Step, made_from: str, folder: Path) -> None:
 
 
 def written_by(step: Step, folder: Path) -> Iterator[Path]:
-    """The files of a step that are there, but for what is left over."""
-    passed = tuple(str(folder / place) for place in step.leftovers)
+    """The files of a step that are there, but for what is left over or another step's."""
+    passed = tuple(str(folder / place) for place in (*step.leftovers, *(f"{name}/" for name in step.left_to)))
     for place in (*step.writes, *step.may_write):
         path = folder / place
         if path.is_dir():

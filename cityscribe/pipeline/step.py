@@ -47,6 +47,7 @@ class Step:
     may_write: tuple[str, ...] = ()  # what is there for some data only
     leftovers: tuple[str, ...] = ()  # what it needs to go on when it was stopped, and nobody when it is done
     shared: tuple[str, ...] = ()  # what another run of the same settings and inputs can take, as hard links
+    left_to: tuple[str, ...] = ()  # files in what it writes that are another step's
     part_of: str = ""  # a stage that makes this step too where it is asked for alone
     copied: tuple[str, ...] = ()  # the same, as copies: a later step of this stage may write into it
     settings: Settings | None = None  # of this variant, where they are not those of the run
@@ -146,11 +147,15 @@ class Plan:
 
         return SOURCES[self.settings.data.source].yields == "scenarios"
 
-    def _add(self, step: Step) -> None:
+    def read_by(self, step: Step) -> dict[str, object]:
+        """The settings that decide what a step writes, as JSON values by section or by name."""
         values = (step.settings or self.settings).model_dump(mode="json")
         for name in step.but_not:
             _remove(values, name)
-        read = {name: _value(values, name) for name in step.reads}
+        return {name: _value(values, name) for name in step.reads}
+
+    def _add(self, step: Step) -> None:
+        read = self.read_by(step)
         before = [self.made_from[name] for name in step.after]
         plain = json.dumps([step.stage, read, step.files, before], sort_keys=True)
         self.made_from[step.name] = hashlib.sha256(plain.encode()).hexdigest()
@@ -180,3 +185,4 @@ STAGES.add("train", f"{_HOME}.train:steps", "samples to a tuned model")
 STAGES.add("predict", f"{_HOME}.predict:steps", "the model's answers to the questions of a split")
 STAGES.add("evaluate", f"{_HOME}.evaluate:steps", "answers and references to scores")
 STAGES.add("report", f"{_HOME}.report:steps", "a page that shows the run")
+STAGES.add("card", f"{_HOME}.card:steps", "model card and bill of materials, beside the weights")

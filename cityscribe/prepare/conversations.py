@@ -33,10 +33,13 @@ from cityscribe.media.video import VideoError, frame_at, frame_index, probe, rea
 from cityscribe.prepare.drawing import draw_boxes
 from cityscribe.prepare.geometry import XYWH
 from cityscribe.prepare.pictures import fit, remove_partial
+from cityscribe.prepare.redacting import comment, covered, covered_picture
 from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.prepare.skipped import Skip, write_skipped
 from cityscribe.progress import Progress, silent
 from cityscribe.records import Problem, Sample, text_of, write_samples
+from cityscribe.redact.cover import RedactionError
+from cityscribe.redact.note import write_redacted
 from cityscribe.traffic.meta import TrafficMeta, traffic_meta
 from cityscribe.traffic.scenario import ROLES
 
@@ -146,6 +149,7 @@ def _prepare(
         pairs = any(sample.preference is not None for sample in entries)
         write_samples(out / f"{split}.parquet", entries, TrafficMeta, preferences=pairs)
     write_skipped(out / "skipped.jsonl", skips)
+    write_redacted(out, {image for of in written.values() for one in of for image in one.images}, settings.redact)
     report = ConversationsReport(
         samples={split: len(entries) for split, entries in written.items()},
         groups={split: len({sample.group for sample in entries}) for split, entries in written.items()},
@@ -272,17 +276,23 @@ def _store(
     except ImageError as error:
         return _Failed(str(error))
     noted.shapes[reference] = size
+    if settings.redact:  # the file as it came may hold more than its pixels: where, when and by whom it was taken
+        try:
+            picture, note = covered_picture(picture, settings)
+        except RedactionError as error:
+            return _Failed(f"{origin}: {error}")
+        return _write(out, names[1], _jpeg(picture, settings, note))
     if fit(size, settings.image_size) == size and image_format(content[:HEAD_BYTES]) in KEPT_FORMATS:
         return _write(out, names[0], content)
     return _write(out, names[1], _jpeg(picture, settings))
 
 
-def _jpeg(picture: Image.Image, settings: PrepareSettings) -> bytes:
+def _jpeg(picture: Image.Image, settings: PrepareSettings, note: str = "") -> bytes:
     size = fit(picture.size, settings.image_size)
     if size != picture.size:
         picture = picture.resize(size, Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG", quality=settings.jpeg_quality, subsampling=0)
+    picture.save(buffer, format="JPEG", quality=settings.jpeg_quality, subsampling=0, **comment(note))
     return buffer.getvalue()
 
 
@@ -308,11 +318,15 @@ def _frames(
         if numbers[reference] in unread:
             written[reference] = _Failed(unread[numbers[reference]])
             continue
-        frame = frames[numbers[reference]]
+        boxes = _boxes(references[reference]["boxes"])
+        try:
+            frame, note = covered(frames[numbers[reference]], boxes, settings)
+        except RedactionError as error:
+            written[reference] = _Failed(f"{video}: {error}")
+            continue
         if settings.draw_boxes:
-            boxes = _boxes(references[reference]["boxes"])
             frame = draw_boxes(frame, boxes, box_scale=settings.box_scale, line_width=settings.line_width)
-        _write(out, names[reference], _jpeg(Image.fromarray(frame), settings))
+        _write(out, names[reference], _jpeg(Image.fromarray(frame), settings, note))
     return written
 
 

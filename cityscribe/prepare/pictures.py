@@ -20,9 +20,11 @@ from cityscribe.media.video import VideoError, probe, read_frames, read_good_fra
 from cityscribe.prepare.appearance import APPEARANCE, best_appearances
 from cityscribe.prepare.drawing import draw_boxes, draw_gaze
 from cityscribe.prepare.keyframe import KeyFrame, key_frame
+from cityscribe.prepare.redacting import comment, covered
 from cityscribe.prepare.registries import IMAGES
 from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.prepare.skipped import Skip, What
+from cityscribe.redact.cover import RedactionError
 from cityscribe.traffic.prompts import GAZE
 from cityscribe.traffic.scenario import PHASES, ROLES, Phase, View
 
@@ -93,9 +95,14 @@ def picture_video(
         if number not in done:
             if key.frame not in frames:
                 continue
-            for path, image in zip(paths[number], render(frames[key.frame], key, settings), strict=True):
+            try:
+                images, note = render_noted(frames[key.frame], key, settings)
+            except RedactionError as error:
+                skip("image", str(error), number)
+                continue
+            for path, image in zip(paths[number], images, strict=True):
                 if path != shared:
-                    write_jpeg(out / path, image, settings)
+                    write_jpeg(out / path, image, settings, note)
         drawn = {*key.boxes, *(["pedestrian"] if shared else [])}
         marked = tuple(role for role in ROLES if role in drawn) if settings.draw_boxes else ()
         marked += (GAZE,) if key.gaze is not None else ()
@@ -104,19 +111,33 @@ def picture_video(
 
 
 def render(frame: np.ndarray, key: KeyFrame, settings: PrepareSettings) -> list[np.ndarray]:
-    """The images of a key frame in the order of the settings, RGB uint8: I-hat and its cropped view I-hat-m (Eq. 6)."""
+    """The images of a key frame in the order of the settings, RGB uint8: I-hat and its cropped view I-hat-m (Eq. 6).
+
+    What `settings.redact` names is covered first. Raises RedactionError where it cannot be looked for.
+    """
+    return render_noted(frame, key, settings)[0]
+
+
+def render_noted(frame: np.ndarray, key: KeyFrame, settings: PrepareSettings) -> tuple[list[np.ndarray], str]:
+    """The same, and what was covered in the frame, for the files of the images; empty where nothing was to be."""
     height, width = frame.shape[:2]
+    frame, note = covered(frame, key.boxes, settings)
     if settings.draw_boxes:
         frame = draw_boxes(frame, key.boxes, box_scale=settings.box_scale, line_width=settings.line_width)
     if key.gaze is not None:
         frame = draw_gaze(frame, key.gaze, line_width=settings.line_width)
     parts = [IMAGES[kind](key.boxes, width, height, settings) for kind in settings.images]
-    return [frame[part.top : part.bottom, part.left : part.right] for part in parts]
+    return [frame[part.top : part.bottom, part.left : part.right] for part in parts], note
 
 
 def render_one(frame: np.ndarray, key: KeyFrame, kind: str, settings: PrepareSettings) -> np.ndarray:
     """One image of a key frame, of a kind that `settings.images` can name."""
-    return render(frame, key, settings.model_copy(update={"images": (kind,)}))[0]
+    return render(frame, key, one_of(kind, settings))[0]
+
+
+def one_of(kind: str, settings: PrepareSettings) -> PrepareSettings:
+    """The settings for one kind of image alone."""
+    return settings.model_copy(update={"images": (kind,)})
 
 
 def _paths(job: VideoJob, number: int, shared: str, settings: PrepareSettings) -> tuple[str, ...]:
@@ -140,9 +161,10 @@ def _write_appearance(
         try:
             known = frames.get(key.frame) if view.name == own.name else None
             frame = read_frames(view.video, [key.frame])[key.frame] if known is None else known
-        except VideoError:
+            (image,), note = render_noted(frame, key, one_of(APPEARANCE, settings))
+        except (VideoError, RedactionError):
             continue
-        write_jpeg(path, render_one(frame, key, APPEARANCE, settings), settings)
+        write_jpeg(path, image, settings, note)
         return True
     return False
 
@@ -175,15 +197,16 @@ def fit(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return max(round(width * longest / max(size)), 1), max(round(height * longest / max(size)), 1)
 
 
-def write_jpeg(path: Path, image: np.ndarray, settings: PrepareSettings) -> None:
-    """Write an image (RGB uint8) as the settings have it, whole or not at all. Raises InputError where it cannot be."""
+def write_jpeg(path: Path, image: np.ndarray, settings: PrepareSettings, note: str = "") -> None:
+    """Write an image (RGB uint8) as the settings have it, with a comment in the file where there is a note, whole or
+    not at all. Raises InputError where it cannot be."""
     picture = Image.fromarray(np.ascontiguousarray(image))
     size = fit(picture.size, settings.image_size)
     if size != picture.size:
         picture = picture.resize(size, Image.Resampling.LANCZOS)
     content = io.BytesIO()
     # Without subsampling (4:4:4) a thin coloured line keeps its colour.
-    picture.save(content, format="JPEG", quality=settings.jpeg_quality, subsampling=0)
+    picture.save(content, format="JPEG", quality=settings.jpeg_quality, subsampling=0, **comment(note))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, content.getvalue(), shared=True)

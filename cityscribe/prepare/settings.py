@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
-from cityscribe.settings import Named, OneOf, Positive, Rate, Section
+from cityscribe.redact import RedactOptions
+from cityscribe.settings import Fraction, Named, OneOf, Positive, Rate, Section
 from cityscribe.sources.settings import DataSettings
 
 
@@ -45,9 +46,21 @@ class PrepareSettings(Section):
         "local", description="who works on the videos: processes here, or a Ray cluster (extra [ray])"
     )
     workers: int = Field(0, ge=0, description="processes, or tasks of Ray, at once; 0 takes one a core")
+    redact: tuple[Annotated[str, Named("redactor")], ...] = Field(
+        (), description="what is made unrecognisable before anything is drawn or cropped, such as [faces, plates]"
+    )
+    redact_detector: str | None = Field(
+        None, description="folder or hub id of an object detector that knows number plates, for plates"
+    )
+    redact_threshold: Fraction = Field(0.2, description="score from which a face or a plate counts")
     rotate_options: bool = Field(
         False, description="ask questions with options in all rotations, but for training (circular evaluation)"
     )
+
+    @property
+    def redaction(self) -> RedactOptions:
+        """What is to be covered in every picture."""
+        return RedactOptions(self.redact, self.redact_detector, self.redact_threshold)
 
 
 class Preparing(Protocol):

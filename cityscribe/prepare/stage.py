@@ -46,6 +46,7 @@ from cityscribe.prepare.views import (
 )
 from cityscribe.progress import Progress, silent
 from cityscribe.records import Sample, write_samples
+from cityscribe.redact.note import write_redacted
 from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.traffic.prompts import Prompts, load_prompts
 from cityscribe.traffic.scenario import ROLES, Phase, Scenario, View
@@ -121,6 +122,7 @@ def _prepare(
         written = _samples([g for g in groups if g.scenario.split == split], labels, prompts, settings, short_counts)
         write_samples(out / f"{split}.parquet", _counted(written, of_split), TrafficMeta)
     write_skipped(out / "skipped.jsonl", skips)
+    write_redacted(out, {image for group in groups for image in group.picture.images}, settings.prepare.redact)
     report = PrepareReport(
         scenarios=dict(splits),
         groups=dict(Counter(group.scenario.split for group in groups)),

@@ -6,15 +6,12 @@ knows at best what its base does.
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
-from cityscribe.files import InputError, one_line
-from cityscribe.plain_yaml import parse_yaml
+from cityscribe.files import one_line
+from cityscribe.models.card_files import head_of, shipped
 
 MOST_CHARACTERS = 300
-MOST_HEAD = 20_000
-"""Characters of a card that are read."""
 
 
 def knowledge(checkpoint: str, base: str) -> str:
@@ -28,13 +25,6 @@ def knowledge(checkpoint: str, base: str) -> str:
 
 
 def _of_card(place: str) -> str:
-    shipped = Path(str(resources.files("cityscribe") / "assets")) / place
-    folder = Path(place) if Path(place).is_dir() else shipped
-    try:
-        text = (folder / "README.md").read_text("utf-8")[:MOST_HEAD]
-        begin, head, _ = text.split("---\n", 2)
-        values = None if begin else parse_yaml(head, str(folder / "README.md"))[0]
-    except (OSError, ValueError, InputError):
-        return ""
-    told = values.get("knows") if isinstance(values, dict) else None
+    folder = Path(place)
+    told = head_of(folder if folder.is_dir() else shipped(place)).get("knows")
     return one_line(told.strip())[:MOST_CHARACTERS] if isinstance(told, str) else ""

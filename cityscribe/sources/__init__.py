@@ -44,6 +44,7 @@ class ScenarioSource:
     recognise: Callable[[Listing], Certainty] = never
     looks_for: str = ""  # what `recognise` looks for, in words
     init: Mapping[str, Any] = field(default_factory=dict)  # settings of a project on such data that are no defaults
+    licence: str = ""  # that the data set of this format is published under; empty of a format of anybody's data
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class ConversationSource:
     recognise: Callable[[Listing], Certainty] = never
     looks_for: str = ""  # what `recognise` looks for, in words
     init: Mapping[str, Any] = field(default_factory=dict)  # settings of a project on such data that are no defaults
+    licence: str = ""  # that the data set of this format is published under; empty of a format of anybody's data
 
 
 Source = ScenarioSource | ConversationSource

@@ -130,4 +130,6 @@ def recognise(listing: Listing) -> Certainty:
     return Certainty.CERTAIN if listing.having(r"(?:^|/)(?:split_ids/|video_\d{4}\.xml$)") else Certainty.NO
 
 
-SOURCE = ConversationSource(read_jaad, recognise=recognise, looks_for="annotations/video_NNNN.xml and split_ids/")
+SOURCE = ConversationSource(
+    read_jaad, recognise=recognise, looks_for="annotations/video_NNNN.xml and split_ids/", licence="MIT"
+)

@@ -71,5 +71,8 @@ def recognise(listing: Listing) -> Certainty:
 
 
 SOURCE = ConversationSource(
-    read_lingoqa, recognise=recognise, looks_for="Parquet files with question_id and segment_id"
+    read_lingoqa,
+    recognise=recognise,
+    looks_for="Parquet files with question_id and segment_id",
+    licence="Wayve Dataset Licence Agreement for Non-Commercial Use (February 2024)",
 )

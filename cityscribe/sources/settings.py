@@ -22,6 +22,11 @@ class DataSettings(Section):
     val_share: Fraction = Field(
         0.1, description="share of the images that validates where a data set of conversations names no split for it"
     )
+    licence: str = Field(
+        "",
+        max_length=200,
+        description="of the data set, an SPDX id or words, for the model card; empty: what its format tells",
+    )
     boxes: Literal["annotated", "generated", "both"] = Field(
         "annotated", description="which boxes to use; both: generated ones where a phase has no annotated one"
     )

@@ -22,5 +22,5 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished(city: Path, tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = settings_of(city, tiny("llava"), tmp_path_factory.mktemp("runs"))
-    assert run_stages(settings) == ["prepare", "train", "predict", "evaluate", "report"]
+    assert run_stages(settings) == ["prepare", "train", "predict", "evaluate", "report", "card"]
     return settings

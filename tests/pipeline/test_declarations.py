@@ -25,15 +25,18 @@ from cityscribe.sources.wts import REFERENCE_LIST
 from cityscribe.train.settings import UNRELATED_TO_WEIGHTS
 from tests.pipeline.running import run_stages, settings_of
 
-ALL = ("prepare", "train", "predict", "evaluate", "report")
+ALL = ("prepare", "train", "predict", "evaluate", "report", "card")
 FIRST_STALE = {
-    "name": "report",
+    "name": "report",  # whose name its page and its card tell
     "runs": None,
     "processes": None,
     "seed": "prepare",
     "data": "prepare",
+    "data.licence": "card",
     "prepare": "prepare",
     "prepare.workers": None,
+    "prepare.redact_detector": None,  # where nothing is to be covered
+    "prepare.redact_threshold": None,
     "prepare.engine": None,
     "model": "train",
     "train": "train",
@@ -62,7 +65,19 @@ def _others(value: Any, field: FieldInfo, files: Path) -> list[Any]:
     named = [name for marker in field.metadata if isinstance(marker, Named) for name in marker.names()]
     literals = [option for option in get_args(field.annotation) if isinstance(option, str)]
     numbers = [value * 2, value / 2, value + 1] if isinstance(value, int | float) else []
-    words = ["other", "server", "dpo", ["global"], ["decoder"], ["connector"], ["blind"], ["x"], [0], {"head": 0.5}]
+    words = [
+        "other",
+        "server",
+        "dpo",
+        ["global"],
+        ["heads"],
+        ["decoder"],
+        ["connector"],
+        ["blind"],
+        ["x"],
+        [0],
+        {"head": 0.5},
+    ]
     return [not value if isinstance(value, bool) else None, *numbers, *named, *literals, str(files), *words, 2]
 
 
@@ -88,7 +103,9 @@ def _changed(settings: Settings, name: str, value: Any, field: FieldInfo, files:
 
 def _expected(name: str) -> set[str]:
     first = FIRST_STALE.get(name, FIRST_STALE[name.split(".")[0]])
-    return set() if first is None else set(ALL[ALL.index(first) :])
+    if first is None:
+        return set()
+    return {"report"} if name.startswith("report.") else set(ALL[ALL.index(first) :])
 
 
 def test_every_setting_makes_those_stages_stale_that_read_it(
@@ -195,6 +212,8 @@ def test_each_declared_file_is_missed_and_an_edit_of_it_is_seen(copy: Settings) 
         ("segments.json", "evaluate"),
         ("predictions.json.notes.json", "predict"),
         ("model/model.safetensors", "train"),
+        ("model/README.md", "card"),
+        ("model/bom.json", "card"),
     ],
 )
 def test_what_is_missing_or_edited_is_made_again_and_said(copy: Settings, damage: str, stage: str) -> None:
@@ -204,7 +223,7 @@ def test_what_is_missing_or_edited_is_made_again_and_said(copy: Settings, damage
         path.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
     else:
         path.unlink()
-    assert run_stages(copy, said=said) == [stage]
+    assert run_stages(copy, said=said) == [stage, *(["card"] if stage == "train" else [])]
     assert path.read_bytes() == before or stage == "report"  # which shows where the run lies
     assert any(line.startswith(f"{stage}: {path} ") and line.endswith("; made again") for line in said)
     assert run_stages(copy) == []

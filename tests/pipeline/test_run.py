@@ -45,7 +45,7 @@ def test_a_changed_setting_makes_its_stage_and_those_after_it(
 ) -> None:
     shutil.copytree(finished.run_dir, tmp_path / "small")
     changed = settings_of(city, tiny("llava"), tmp_path, predict={"max_new_tokens": 5})
-    assert run_stages(changed) == ["predict", "evaluate", "report"]
+    assert run_stages(changed) == ["predict", "evaluate", "report", "card"]
     changed = settings_of(city, tiny("llava"), tmp_path, predict={"max_new_tokens": 5}, report={"samples": 1})
     assert run_stages(changed) == ["report"]
 
@@ -141,7 +141,7 @@ def test_a_full_disk_leaves_nothing_that_counts_as_done(
         with pytest.raises(OSError, match="No space left"):
             run_stages(settings)
     assert not (settings.run_dir / "scores.json").exists()
-    assert run_stages(settings) == ["evaluate", "report"]
+    assert run_stages(settings) == ["evaluate", "report", "card"]
 
 
 def test_two_at_a_time_are_refused(finished: Settings) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cityscribe.files import InputError, remove_folder, write_json
 from cityscribe.pipeline.step import Plan, Step, StepProgress, Variant
+from cityscribe.prepare.exclusions import excluded
 
 if TYPE_CHECKING:
     from cityscribe.evaluate.question_scores import QuestionScores
@@ -70,6 +71,8 @@ def _evaluate_captions(variant: Variant, folder: Path, made_from: str, progress:
 
     settings = variant.settings
     references = settings.evaluate.references or settings.data.path
+    forgotten = excluded(settings.runs, settings.data.source)
+    without = {"without": forgotten} if forgotten else {}
     homes = [variant.results]
     if not variant.name:  # what needs no model comes with the model of the run
         homes += _without_a_model(variant, folder, references)
@@ -81,8 +84,9 @@ def _evaluate_captions(variant: Variant, folder: Path, made_from: str, progress:
             split=settings.predict.split,
             official_quirks=settings.evaluate.official_quirks,
             backend=settings.evaluate.backend,
+            **without,
         )
-        attributes = evaluate_attributes(references, predictions, split=settings.predict.split)
+        attributes = evaluate_attributes(references, predictions, split=settings.predict.split, **without)
         write_json(home / "attributes.json", attributes.to_json())
         _write_scores(home, scores)
 
@@ -103,7 +107,8 @@ def _without_a_model(variant: Variant, folder: Path, references: Path) -> list[P
         remove_folder(majority)
         return []
     majority.mkdir(parents=True, exist_ok=True)
-    write_majority(training, references, majority / "predictions.json", split=split)
+    forgotten = excluded(settings.runs, settings.data.source)
+    write_majority(training, references, majority / "predictions.json", split=split, without=forgotten)
     return [majority]
 
 

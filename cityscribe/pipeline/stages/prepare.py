@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cityscribe.files import write_text
 from cityscribe.pipeline.folders import whole
 from cityscribe.pipeline.step import Plan, Step, StepProgress
+from cityscribe.prepare.exclusions import FILE as EXCLUSIONS
+from cityscribe.prepare.exclusions import digest_of, excluded
 from cityscribe.project import Settings
 
 if TYPE_CHECKING:
     from cityscribe.records import Problem
+
+Item = TypeVar("Item")
+
+UNRELATED = ("data.licence", "data.path", "data.tracks", "prepare.prompts", "prepare.workers", "prepare.engine")
+REDACTION = ("prepare.redact", "prepare.redact_detector", "prepare.redact_threshold")
 
 
 def steps(plan: Plan) -> Iterator[Step]:
     settings, digests = plan.settings, plan.digests
     files = [digests.of_folder(settings.data.path), *(digests.of(path) for path in _beside(settings))]
     files += ["" if path is None else digests.of(path) for path in (settings.data.tracks, settings.prepare.prompts)]
+    files += digest_of(excluded(settings.runs, settings.data.source))
+    files += _redactors(plan)
     yield Step(
         "prepare",
         "",
         partial(_prepare_scenarios if plan.yields_scenarios else _prepare_conversations, settings),
         reads=("seed", "data", "prepare"),
-        but_not=("data.path", "data.tracks", "prepare.prompts", "prepare.workers", "prepare.engine"),
+        but_not=(*UNRELATED, *(() if settings.prepare.redact else REDACTION)),
         files=tuple(files),
         writes=("prepared/",),
         shared=("prepared/",),
@@ -41,14 +50,24 @@ def _beside(settings: Settings) -> list[Path]:
     return SOURCES[settings.data.source].beside(settings.data.path)
 
 
+def _redactors(plan: Plan) -> list[str]:
+    """What the models are that find what is to be covered."""
+    from cityscribe.redact import REDACTORS
+
+    options = plan.settings.prepare.redaction
+    models = [REDACTORS[kind].model(options) for kind in options.kinds]
+    return [plan.digests.of(Path(one)) if Path(one).is_file() else plan.digests.of_base(one) for one in models if one]
+
+
 def _prepare_scenarios(settings: Settings, made_from: str, progress: StepProgress) -> None:
     from cityscribe.prepare.stage import prepare
     from cityscribe.sources.reading import read_scenarios
 
     scenarios, problems = read_scenarios(settings.data)
+    scenarios, left_out = _without_excluded(settings, scenarios, lambda scenario: scenario.name)
     with whole(settings.run_dir / "prepared", made_from) as (out, resume):
         prepare(scenarios, settings, out, resume=resume, progress=progress)
-        _write_problems(out, problems)
+        _write_problems(out, [*left_out, *problems])
 
 
 def _prepare_conversations(settings: Settings, made_from: str, progress: StepProgress) -> None:
@@ -59,6 +78,7 @@ def _prepare_conversations(settings: Settings, made_from: str, progress: StepPro
 
     data = settings.data
     samples, problems = read_conversations(data)
+    samples, left_out = _without_excluded(settings, samples, lambda sample: sample.meta.scenario)
     samples = divide(samples, data.val_share, settings.seed)
     if settings.prepare.rotate_options:
         samples = in_all_rotations(samples)
@@ -66,7 +86,22 @@ def _prepare_conversations(settings: Settings, made_from: str, progress: StepPro
         prepare_conversations(
             samples, data.path, settings.prepare, out, resume=resume, progress=progress, problems=problems
         )
-        _write_problems(out, problems)
+        _write_problems(out, [*left_out, *problems])
+
+
+def _without_excluded(
+    settings: Settings, items: Sequence[Item], name_of: Callable[[Item], str]
+) -> tuple[list[Item], list[Problem]]:
+    """What may be used, and a note that counts what may not because it was to be forgotten."""
+    names = excluded(settings.runs, settings.data.source)
+    kept = [item for item in items if name_of(item) not in names]
+    if len(kept) == len(items):
+        return kept, []
+    from cityscribe.records import Problem
+
+    count = len({name_of(item) for item in items} & names)
+    what = f"{count} scenario{'' if count == 1 else 's'} left out, to be forgotten"
+    return kept, [Problem("note", str(settings.runs / EXCLUSIONS), "", what)]
 
 
 def _write_problems(out: Path, problems: list[Problem]) -> None:

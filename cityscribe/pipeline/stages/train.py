@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from cityscribe.files import remove_folder, write_json
+from cityscribe.models.card_files import BOM, CARD
 from cityscribe.pipeline.folders import begun_from
 from cityscribe.pipeline.stages.reference import TOKENS, model_to_train, reference_of, samples_to_train
 from cityscribe.pipeline.step import Plan, Step, StepProgress, Variant
@@ -36,6 +37,7 @@ def steps(plan: Plan) -> Iterator[Step]:
                 f"{variant.prefix}training/{BEST}/",
                 f"{variant.prefix}{TOKENS}/",
             ),
+            left_to=tuple(f"{variant.prefix}model/{name}" for name in (CARD, BOM)),
             shared=(f"{variant.prefix}model/",),
             copied=(f"{variant.prefix}training/",),
             settings=variant.settings,

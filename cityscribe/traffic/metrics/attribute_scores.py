@@ -11,7 +11,7 @@ accuracy stands that of the best constant answer: the value that is most frequen
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -75,12 +75,14 @@ class AttributeScores:
         }
 
 
-def evaluate_attributes(references: Path, predictions: Path, *, split: str | None = None) -> AttributeScores:
+def evaluate_attributes(
+    references: Path, predictions: Path, *, split: str | None = None, without: Collection[str] = ()
+) -> AttributeScores:
     """Compare a file of predictions in the submission format with the captions of a WTS data set, by attribute.
 
     Files are read, and InputError is raised, as by the profile `wts`.
     """
-    expected = read_references(references, split, False, [])
+    expected = read_references(references, split, False, [], without)
     predicted = read_predictions(predictions)
     pairs: dict[str, tuple[str, str | None]] = {}
     for scenarios in expected.values():

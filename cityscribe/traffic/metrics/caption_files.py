@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,18 +24,21 @@ NAMED = 5  # names that one warning lists
 
 
 def read_references(
-    root: Path, split: str | None, official_quirks: bool, warnings: list[str]
+    root: Path, split: str | None, official_quirks: bool, warnings: list[str], without: Collection[str] = ()
 ) -> dict[Domain, dict[str, Segments]]:
     """The reference captions by domain and scenario; a domain without any is left out. Adds to the warnings.
 
     Reads the files `*_caption.json` below any folder `annotations` under the root. With `split`, those in the folder of
-    that split and those in the folder of none. Raises InputError where none can be used.
+    that split and those in the folder of none; scenarios `without` are left out. Raises InputError where none can be
+    used.
     """
     references: dict[Domain, dict[str, Segments]] = {}
     read: dict[str, Path] = {}
     for file in _reference_files(root, split, official_quirks, warnings):
         # The quirk: this takes off a set of characters, not a suffix.
         scenario = file.name.strip(SUFFIX) if official_quirks else file.name.removesuffix(SUFFIX)
+        if scenario in without:
+            continue
         if scenario in read:
             # The captions of the vehicle view repeat those of the overhead view.
             if _is_vehicle_view(read[scenario]) == _is_vehicle_view(file):

@@ -8,6 +8,7 @@ and those of the profile `wts` are not comparable.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from math import fsum
 from pathlib import Path
@@ -32,6 +33,7 @@ def evaluate_coco(
     split: str | None = None,
     official_quirks: bool = False,
     backend: MetricBackend = "python",
+    without: Collection[str] = (),
 ) -> CaptionScores:
     """Score a file of predictions in the submission format against the captions of a WTS data set.
 
@@ -43,7 +45,7 @@ def evaluate_coco(
         raise InputError("evaluate.official_quirks: these are of the profile wts; the profile coco has none")
     made_with = corpus_provenance(backend)  # before anything else, because it finds out what is missing
     warnings: list[str] = []
-    expected = read_references(references, split, False, warnings)
+    expected = read_references(references, split, False, warnings, without)
     predicted = read_predictions(predictions)
     warn_about_unknown(warnings, predictions, expected, predicted)
     domains, segments = score_domains(

@@ -10,7 +10,7 @@ captions sound and nothing about the picture.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from math import fsum, sqrt
 from pathlib import Path
 
@@ -24,13 +24,16 @@ Asked = tuple[int, str]
 """Phase (an index into PHASES), road user."""
 
 
-def write_majority(samples: Iterable[Sample], references: Path, out: Path, *, split: str | None = None) -> None:
-    """Write predictions in the submission format for every reference phase, from the captions of training samples.
+def write_majority(
+    samples: Iterable[Sample], references: Path, out: Path, *, split: str | None = None, without: Collection[str] = ()
+) -> None:
+    """Write predictions in the submission format for every reference phase, from the captions of training samples, but
+    for the scenarios `without`.
 
     A road user that no training sample describes in a phase is described as in any phase, or not at all.
     """
     typical = typical_captions(samples)
-    expected = read_references(references, split, False, [])
+    expected = read_references(references, split, False, [], without)
     write_json(
         out,
         {

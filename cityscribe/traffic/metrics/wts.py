@@ -23,6 +23,7 @@ scenario.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from math import fsum
 from pathlib import Path
 
@@ -53,17 +54,19 @@ def evaluate_wts(
     split: str | None = None,
     official_quirks: bool = False,
     backend: MetricBackend = "python",
+    without: Collection[str] = (),
 ) -> CaptionScores:
     """Score a file of predictions in the submission format against the captions of a WTS data set.
 
     References are the files `*_caption.json` below any folder `annotations` of the data set, external ones below a
-    folder BDD_PC_5K or BDD_TC_5K, in any case. `split` takes those of one split, and those in no split's folder.
+    folder BDD_PC_5K or BDD_TC_5K, in any case. `split` takes those of one split, and those in no split's folder;
+    `without` leaves scenarios out.
     Raises InputError where the predictions are missing or malformed, or the references hold nothing to score.
     """
     if backend != "python":
         raise InputError(f"evaluate.backend={backend}: the profile wts has one backend, python")
     warnings: list[str] = []
-    expected = read_references(references, split, official_quirks, warnings)
+    expected = read_references(references, split, official_quirks, warnings, without)
     predicted = read_predictions(predictions)
     warn_about_unknown(warnings, predictions, expected, predicted)
     if official_quirks:
