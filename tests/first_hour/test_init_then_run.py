@@ -39,6 +39,7 @@ SMALL = {
     "prepare.image_size": "128",
     "prepare.workers": "1",
     "train.max_steps": "1",
+    "train.batch_groups": "1",
     "predict.max_new_tokens": "4",
     "report.samples": "1",
 }
