@@ -54,6 +54,7 @@ KINDS: dict[str, str] = {
     "preset": "cityscribe.presets:PRESETS",
     "ablation": "cityscribe.ablations:ABLATIONS",
     "engine": "cityscribe.engine.members:ENGINES",
+    "quantiser": "cityscribe.models.seams:QUANTISERS",
 }
 """Kind -> `"module:attribute"` of its registry, for those who look for a kind before its room is imported."""
 

@@ -75,7 +75,7 @@ def test_a_second_meaning_is_found() -> None:
 ROOMS = (
     *("calls", "files", "values", "workers", "progress", "tree"),
     *("plain_yaml", "registry", "digest_store", "records", "letters", "entries"),
-    *("settings", "media", "places", "models", "tokens", "engine", "llm", "train"),
+    *("settings", "media", "places", "models", "tokens", "engine", "llm", "train", "quantise"),
     *("evaluate", "traffic", "sources", "world", "redact", "prepare", "predict"),
     *("report", "serve", "browse", "stats", "detect", "describe", "ask"),
     *("project", "cards", "presets", "ablations", "pipeline", "demo", "benchmark", "ablate"),
@@ -145,7 +145,7 @@ EDGES = {
         *("models/images_only.py", "models/load.py", "models/old_processors.py", "models/parts.py", "models/saved.py"),
         *("models/vlm/build.py", "models/vlm/card.py", "models/vlm/config.py", "models/vlm/processor.py"),
         *("models/vlm/towers/hidden.py", "models/vlm/towers/siglip.py", "train/sharing.py", "predict/lmms_eval.py"),
-        *("llm/gguf_file.py", "notebook.py", "plan/base.py", "plan/estimate.py"),
+        *("models/quantise/loading.py", "llm/gguf_file.py", "notebook.py", "plan/base.py", "plan/estimate.py"),
     ),
 }
 """Where JSON or its like comes in or goes out, with the reason: only there a value may be a `dict[str, Any]`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -138,6 +139,29 @@ def train(project: ProjectFile, processes: Processes = None, overrides: Override
     On several machines: torchrun ... -m cityscribe train project.yaml. Example: cityscribe train project.yaml
     """
     run_stages(project, overrides, ("train",), processes)
+
+
+@app.command(rich_help_panel=STAGES)
+def distil(
+    project: ProjectFile,
+    teacher: Annotated[str, typer.Option(help="folder or hub id of the model to learn from", metavar="MODEL")],
+    alpha: Annotated[float | None, typer.Option(help="how much the teacher counts, from 0 to 1")] = None,
+    temperature: Annotated[float | None, typer.Option(help="what the logits of both models are divided by")] = None,
+    divergence: Annotated[
+        str | None, typer.Option(help="forward, reverse, symmetric, js, skewed or skewed-reverse")
+    ] = None,
+    processes: Processes = None,
+    overrides: Overrides = None,
+) -> None:
+    """Tune the model on what a teacher says: `train` with train.objective {kind: distil, teacher: MODEL}.
+
+    What the teacher says of each sample is computed once, and kept in runs/NAME/teacher.
+
+    Example: cityscribe distil project.yaml --teacher runs/large/model --alpha 0.7 --temperature 2
+    """
+    given = {"kind": "distil", "teacher": teacher, "alpha": alpha, "temperature": temperature, "divergence": divergence}
+    chosen = [f"train.objective.{name}={json.dumps(value)}" for name, value in given.items() if value is not None]
+    run_stages(project, [*chosen, *(overrides or [])], ("train",), processes)
 
 
 @app.command(rich_help_panel=STAGES)

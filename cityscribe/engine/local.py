@@ -32,6 +32,7 @@ from cityscribe.engine.request import Answer, Listener, Request, Score
 from cityscribe.engine.score import ScoredText, score_alone, score_together
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.precision import ROUNDING_BF16, ROUNDING_FLOAT32, resolve_dtype
+from cityscribe.models.quantise.loading import use_kernels
 from cityscribe.tokens.encode import Encoded
 
 log = logging.getLogger(__name__)
@@ -192,11 +193,15 @@ def load(checkpoint: Path | str, setup: Setup, texts: Iterable[str] = ()) -> Loc
     """The engine of a checkpoint, a folder or hub id, on the GPU where there is one.
 
     Drafts are taken from `texts`, such as the answers of the training. Raises InputError for a checkpoint that cannot
-    be used.
+    be used. A checkpoint with packed weights is computed by torch's kernels for them; with precision fp32 exactly as
+    plain transformers computes it.
     """
-    model = load_model(checkpoint, dtype=resolve_dtype(setup.precision), tiles=setup.tiles)
+    dtype, packed = resolve_dtype(setup.precision), setup.precision != "fp32"
+    model = load_model(checkpoint, dtype=dtype, tiles=setup.tiles)
     if torch.cuda.is_available():
         model = model.to("cuda")  # type: ignore[arg-type]
+    if packed and (unfit := use_kernels(model)):
+        log.warning("%s: %d of its packed layers fit no kernel and are unpacked when used", checkpoint, len(unfit))
     processor = load_processor(checkpoint, tiles=setup.tiles)
     engine = LocalEngine(model, processor, batch_size=setup.batch_size)
     if setup.drafts:

@@ -49,6 +49,7 @@ from cityscribe.models.four_bit import (
 from cityscribe.models.images_only import images_only
 from cityscribe.models.old_processors import complete, own_class
 from cityscribe.models.parts import decoder
+from cityscribe.models.quantise.loading import keep_packed, packed_scheme
 from cityscribe.models.saved import check_finite, check_saved
 from cityscribe.models.templates import check_template
 from cityscribe.models.tuning.lora import adapter_weights, is_adapter, is_lora, merged_state_dict
@@ -109,11 +110,18 @@ def load_config(base: str | Path) -> PreTrainedConfig:
     return config
 
 
-def load_model(base: str | Path, *, dtype: torch.dtype, tiles: bool = True, four_bit: bool = False) -> PreTrainedModel:
+def load_model(
+    base: str | Path,
+    *,
+    dtype: torch.dtype,
+    tiles: bool = True,
+    four_bit: bool = False,
+) -> PreTrainedModel:
     """Load a model for inference (`eval` mode) in the given type.
 
     `tiles=False` makes a plain LLaVA of a LLaVA-NeXT and leaves one that is plain as it is. `four_bit=True` quantises
-    the linear layers of the decoder to NF4, to compute in `dtype` (QLoRA, Dettmers et al. 2023).
+    the linear layers of the decoder to NF4, to compute in `dtype` (QLoRA, Dettmers et al. 2023). The weights of a
+    checkpoint that `cityscribe quantise` wrote stay packed, and are unpacked where they are used (`quantise.linear`).
 
     The weights are used as they are: an adapter in the same folder, which merging in place leaves there, is passed over
     with a warning. Raises InputError where the folder, a file in it or a weight is missing, torn, of an unknown
@@ -129,12 +137,15 @@ def load_model(base: str | Path, *, dtype: torch.dtype, tiles: bool = True, four
         _check_safetensors(Path(place))
         if (Path(place) / ADAPTER_CONFIG).is_file():
             log.warning("%s: an adapter lies beside the weights; the weights are used without it", place)
+    scheme = packed_scheme(config)
+    if scheme is not None:
+        keep_packed(config, scheme)
     quantised = {}
     if four_bit:
         with torch.device("meta"):
             skipped = linears_outside_decoder(AutoModelForImageTextToText.from_config(config))
         quantised["quantization_config"] = four_bit_config(skipped, dtype)
-    with named_errors(place, "its weights"), _quiet():
+    with named_errors(place, "its weights"), quiet():
         model: PreTrainedModel
         loading: dict[str, Any]
         model, loading = AutoModelForImageTextToText.from_pretrained(  # type: ignore[misc]
@@ -179,7 +190,7 @@ def load_processor(base: str | Path, *, tiles: bool = True) -> ProcessorMixin:
         for what, files in PROCESSOR_FILES.items():
             if not any((Path(place) / file).is_file() for file in files):
                 raise InputError(f"{place}: has no {what}; expected {' or '.join(files)} from the model's page")
-    with named_errors(place, "its processor"), _quiet():
+    with named_errors(place, "its processor"), quiet():
         chosen: Any = own_class(place)
         if chosen is None and type(config) in PROCESSOR_MAPPING:
             chosen = PROCESSOR_MAPPING[type(config)]
@@ -212,7 +223,7 @@ def save_model(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) 
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         weights = merged_state_dict(model, whole) if adapted else whole.state_dict()
-        with _quiet():
+        with quiet():
             whole.save_pretrained(partial, state_dict=dict(weights) if adapted else None)
             check_saved(partial, folder, whole, weights)
         processor.save_pretrained(partial)
@@ -286,7 +297,7 @@ def named_errors(place: str, what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bars and advice of the library about things that are checked here and reported as errors."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()

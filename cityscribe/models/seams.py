@@ -1,4 +1,5 @@
-"""What is exchangeable in a model, by name: the parts that one is composed of, and the methods that tune it.
+"""What is exchangeable in a model, by name: the parts that one is composed of, the methods that tune it, and
+those that round its weights to a few bits.
 
 Nothing heavy is imported here: a member is loaded when it is first asked for. `cityscribe.models.vlm` says what towers,
 tilings and connectors are, `cityscribe.models.tuning` what a method is.
@@ -75,3 +76,16 @@ TUNING.add(
     paper="Liu et al. 2023 (LLaVA), its first stage",
 )
 TUNING.add("none", _TUNING + "whole:train_nothing", "nothing trains: the base answers as it is")
+
+QUANTISERS: Registry[Any] = Registry("quantiser", "how the weights of a decoder are rounded to four or eight bits")
+_QUANTISE = "cityscribe.models.quantise."
+QUANTISERS.add("rtn", _QUANTISE + "rtn:Rtn", "each weight to the nearest code")
+QUANTISERS.add(
+    "awq", _QUANTISE + "awq:Awq", "weights that meet large inputs are scaled up before", paper="Lin et al. 2024 (AWQ)"
+)
+QUANTISERS.add(
+    "q-vlm",
+    _QUANTISE + "q_vlm:QVlm",
+    "AWQ, then grids searched for layers that depend on each other together",
+    paper="Wang et al. 2024 (Q-VLM)",
+)

@@ -1,8 +1,10 @@
 """The stages of a run in order: what each reads and writes, what is up to date, and how a run goes on where it stopped.
 
     prepare ──> train ──> predict ──> evaluate ──> report         and for each baseline train, predict, evaluate
-        └─> reference ─┘                    └────> card           of each model that was trained
-            where the objective compares with the model before the training
+        ├─> reference ─┤                    └────> card           of each model that was trained
+        │   where the objective compares with the model before the training
+        └─> teacher ───┘
+            where it learns from another model
 
 A stage is a declaration (`stages/`, one file each): which settings and files it reads, whose results it needs, which
 files it writes, and the function that makes them. From that follow the hash of what it is made from and the list of

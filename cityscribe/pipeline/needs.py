@@ -12,6 +12,7 @@ from cityscribe.files import InputError
 from cityscribe.project import Settings
 from cityscribe.registry import is_installed, registry
 from cityscribe.settings.members import Named, OneOf
+from cityscribe.train.objectives.objective import Taught
 
 SECTIONS = {
     "prepare": ("data", "prepare"),
@@ -30,6 +31,8 @@ def check_needs(settings: Settings, stages: Sequence[str]) -> None:
         lacking += _extra("train.distributed: deepspeed", "deepspeed")
     if "predict" in stages and settings.predict.choices == "letters":
         lacking += _extra("predict.choices: letters", "serve")
+    if "train" in stages and isinstance(settings.train.objective, Taught):
+        lacking += _teacher(settings.train.objective)
     labeller: Any = settings.prepare.labeller
     if "prepare" in stages and labeller.kind in ("server", "local") and not getattr(labeller, "model", ""):
         lacking.append("prepare.labeller.model: missing; name the language model")
@@ -43,6 +46,13 @@ def check_needs(settings: Settings, stages: Sequence[str]) -> None:
         from cityscribe.models.load import load_config
 
         load_config(settings.model.base)
+
+
+def _teacher(objective: Taught) -> list[str]:
+    """What an objective lacks that learns from a teacher."""
+    if objective.teacher or objective.outputs is not None:
+        return []
+    return [f"train.objective.teacher: missing; objective {objective.name} needs a model to learn from"]
 
 
 def _asks_base(settings: Settings, stages: Sequence[str]) -> bool:

@@ -72,6 +72,8 @@ def refuse_nothing_to_do(plan: Plan, wanted: Sequence[str]) -> None:
         raise InputError("model.method none: nothing trains, and there is no checkpoint to write a card of")
     if tuple(wanted) == ("reference",):
         raise InputError(f"train.objective {plan.settings.train.objective.name}: no reference is computed for it")
+    if tuple(wanted) == ("teacher",):
+        raise InputError(f"train.objective {plan.settings.train.objective.name}: has no teacher to be asked")
     raise InputError(
         f"predict.split {plan.settings.predict.split}: has no stage {wanted[0]}; its captions are withheld"
     )

@@ -181,6 +181,9 @@ STAGES.add("prepare", f"{_HOME}.prepare:steps", "data set to samples: views, box
 STAGES.add(
     "reference", f"{_HOME}.reference:steps", "what the model says before the training, for objectives that compare"
 )
+STAGES.add(
+    "teacher", f"{_HOME}.teacher:steps", "what the teacher says of the samples, for objectives that learn from it"
+)
 STAGES.add("train", f"{_HOME}.train:steps", "samples to a tuned model")
 STAGES.add("predict", f"{_HOME}.predict:steps", "the model's answers to the questions of a split")
 STAGES.add("evaluate", f"{_HOME}.evaluate:steps", "answers and references to scores")

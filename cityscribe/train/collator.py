@@ -20,6 +20,7 @@ from torch import Tensor
 from cityscribe.tokens.encode import Encoder
 from cityscribe.tokens.features import distinct_media
 from cityscribe.tokens.media import join_media
+from cityscribe.train.events import Outcomes, TaughtTokens, TeacherRows, teacher_rows
 from cityscribe.train.groups import Group, Groups, media_inputs, sample_name
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.tree_attention import TreeAttention
@@ -38,6 +39,7 @@ class MicroBatch:
     branches: tuple[tuple[int, int], ...] = ()  # whose branches they are: number of the group, number in its samples
     units: tuple[tuple[int, ...], ...] = ()  # branches that the objective takes together
     reference: Tensor | None = None  # [edges], log-probabilities before the training, where the objective needs them
+    teacher: TeacherRows | None = None  # of the targets, where the objective needs a teacher
     copies: tuple[int, ...] = ()  # for each place that shows an image its number in `image_inputs`; empty: its own
     counts: bool = True  # false: computed for company, while other processes compute theirs
 
@@ -48,6 +50,7 @@ class MicroBatch:
             image_inputs=_to(self.image_inputs, device),
             alone=None if self.alone is None else _to(self.alone, device),
             reference=None if self.reference is None else self.reference.to(device),
+            teacher=None if self.teacher is None else self.teacher.to(device),
         )
 
 
@@ -89,8 +92,12 @@ class Single:
 class Collator:
     """Lays out the groups of one step. The data loader calls it, in its worker processes where there are some.
 
-    `reference` has the log-probabilities of the trained tokens of each sample of each group before the training.
+    `reference` has the log-probabilities of the trained tokens of each sample of each group before the training, and
+    `taught` what a teacher says there, in the form that `outcomes` says.
     """
+
+    outcomes: Outcomes | None = None
+    taught: Sequence[Sequence[TaughtTokens]] = ()
 
     def __init__(
         self,
@@ -179,14 +186,16 @@ class Collator:
     def _micro_batch(self, rows: Sequence[Tree], attention: TreeAttention) -> MicroBatch:
         whole = _side_by_side(rows)
         media, copies = distinct_media(whole.keys, whole.media) if self.encoder.computes_once else (whole.media, ())
+        laid_out = lay_out([row.forest for row in rows], multiple=attention.multiple)
         return MicroBatch(
-            rows=lay_out([row.forest for row in rows], multiple=attention.multiple),
+            rows=laid_out,
             image_inputs=join_media(media),
             alone=None,
             copies=copies,
             branches=tuple(whole.branches),
             units=tuple(whole.units),
             reference=self._reference(whole.branches),
+            teacher=self._teacher(whole.branches, laid_out),
         )
 
     def _singles(self, numbers: Sequence[int], media: Sequence[list[list[dict[str, Tensor]]]]) -> list[MicroBatch]:
@@ -204,12 +213,14 @@ class Collator:
         for part in chunk_rows(lengths, self.settings.budget_tokens, sizes):
             branches = [branch for _, members in units[part] for branch in members]
             ends = np.cumsum([0, *sizes[part]]).tolist()
+            singles = lay_out_singles([single for alone, _ in units[part] for single in alone])
             micro_batches.append(
                 replace(
-                    lay_out_singles([single for alone, _ in units[part] for single in alone]),
+                    singles,
                     branches=tuple(branches),
                     units=tuple(tuple(range(*ends)) for ends in pairwise(ends)),
                     reference=self._reference(branches),
+                    teacher=self._teacher(branches, singles.rows),
                 )
             )
         return micro_batches
@@ -219,6 +230,13 @@ class Collator:
         if self.reference is None:
             return None
         return torch.from_numpy(np.concatenate([self.reference[group][number] for group, number in branches]))
+
+    def _teacher(self, branches: Sequence[tuple[int, int]], rows: Rows) -> TeacherRows | None:
+        """What a teacher says at the targets of some branches."""
+        if self.outcomes is None:
+            return None
+        samples = [self.taught[group][number] for group, number in branches]
+        return teacher_rows(self.outcomes, samples, rows.edge_target.numpy())
 
 
 def _side_by_side(trees: Sequence[Tree]) -> Tree:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from cityscribe.files import InputError, remove_folder, whole_file
@@ -25,16 +26,11 @@ from cityscribe.models.tuning.lora import is_adapter
 from cityscribe.progress import Progress
 from cityscribe.records import Sample
 from cityscribe.train import processes
-from cityscribe.train.collator import Collator
+from cityscribe.train.collator import Collator, MicroBatch
+from cityscribe.train.computed import Parts, SampleValues, compute_values
 from cityscribe.train.groups import Group
 from cityscribe.train.score import score
 from cityscribe.train.tokenised import shown_files, shown_messages
-
-PART = 64
-"""Groups whose log-probabilities are put on disk together while they are computed."""
-
-Logprobs = list[list[np.ndarray]]
-"""Of each group, of each of its samples: the log-probabilities of its trained tokens, [tokens] float64."""
 
 
 def reference_of(
@@ -44,7 +40,7 @@ def reference_of(
     own: Path,
     given: Path | None = None,
     on_group: Progress | None = None,
-) -> Logprobs:
+) -> SampleValues:
     """The reference of a training: read from the file `given`, or from `own`, or computed and put there.
 
     Within `attention_backend`; all processes have to call it. Raises InputError where the file `given` is of other
@@ -55,12 +51,18 @@ def reference_of(
     if given is not None:
         return _picked(given, keys, groups, name, digest)
     parts = own.with_name(own.name + ".parts")
-    found: Logprobs | None = None
+    found: SampleValues | None = None
     if own.is_file():
         with contextlib.suppress(InputError):  # of samples or weights that were others: computed again
             found = _picked(own, keys, groups, name, digest)
     if found is None:
-        found = compute(collator, model, dtype, _Parts(parts, keys, name, digest), on_group)
+        known = Parts(
+            parts,
+            keys,
+            lambda path, names, values: write_reference(path, names, values, name, digest),
+            lambda path: read_reference(path, name, digest),
+        )
+        found = compute(collator, model, dtype, known, on_group)
         if processes.is_first():
             write_reference(own, keys, found, name, digest)
     processes.wait()
@@ -69,72 +71,20 @@ def reference_of(
     return found
 
 
-class _Parts:
-    """What was computed of a reference so far, in files of some groups each: a killed computation goes on from them."""
-
-    def __init__(self, folder: Path, keys: Sequence[Sequence[str]], model: str, digest: str) -> None:
-        self._folder, self._keys, self._model, self._digest = folder, keys, model, digest
-        self._unwritten: dict[str, np.ndarray] = {}
-        self._groups = 0
-        self._known: dict[str, np.ndarray] = {}  # by the key of the sample
-        for path in sorted(folder.glob("*.parquet")):
-            with contextlib.suppress(InputError):  # of other weights
-                self._known |= read_reference(path, model, digest)
-
-    def of(self, group: int) -> list[np.ndarray] | None:
-        """The log-probabilities of a group, None where they are not known."""
-        keys = self._keys[group]
-        return [self._known[key] for key in keys] if all(key in self._known for key in keys) else None
-
-    def add(self, group: int, values: Sequence[np.ndarray]) -> None:
-        self._unwritten |= zip(self._keys[group], values, strict=True)
-        self._groups += 1
-        if self._groups == PART:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            file = self._folder / f"{processes.rank()}-{group}.parquet"
-            write_reference(file, [list(self._unwritten)], [list(self._unwritten.values())], self._model, self._digest)
-            self._unwritten, self._groups = {}, 0
-
-
-@torch.no_grad()
 def compute(
     collator: Collator,
     model: PreTrainedModel,
     dtype: torch.dtype,
-    parts: _Parts | None = None,
+    parts: Parts | None = None,
     on_group: Progress | None = None,
-) -> Logprobs:
-    """The log-probabilities of all trained tokens, each process a share of the groups. `parts` has some of them, and
-    takes the others."""
-    groups = collator.groups
-    mine = range(processes.rank(), len(groups), processes.count())
-    found: dict[int, list[np.ndarray]] = {}
-    training = model.training
-    model.eval()
-    try:
-        for done, number in enumerate(mine, start=1):
-            known = None if parts is None else parts.of(number)
-            found[number] = _of_group(number, collator, model, dtype) if known is None else known
-            if parts is not None and known is None:
-                parts.add(number, found[number])
-            if on_group is not None:
-                on_group(done, len(mine))
-    finally:
-        model.train(training)
-    everybody = {number: values for part in processes.from_all(found) for number, values in part.items()}
-    return [everybody[number] for number in range(len(groups))]
+) -> SampleValues:
+    """The log-probabilities of all trained tokens, [tokens] float64 of each sample. `parts` has some of them, and takes
+    the others."""
 
+    def logprobs(micro: MicroBatch) -> Tensor:
+        return score(model, micro, collator.groups, collator.attention, dtype, bare=model).edges().double()
 
-def _of_group(number: int, collator: Collator, model: PreTrainedModel, dtype: torch.dtype) -> list[np.ndarray]:
-    """The log-probabilities of the trained tokens of each sample of a group, [tokens] float64 each."""
-    groups = collator.groups
-    found: dict[int, np.ndarray] = {}
-    for micro in (micro.to(model.device) for micro in collator([number]).micro_batches):
-        edges = score(model, micro, groups, collator.attention, dtype, bare=model).edges()
-        tokens = torch.bincount(micro.rows.edge_branch, minlength=micro.rows.branches)
-        values = edges.double().cpu().split(tokens.tolist())
-        found |= {place: part.numpy() for (_, place), part in zip(micro.branches, values, strict=True)}
-    return [found[place] for place in range(len(groups[number].samples))]
+    return compute_values(collator, model, logprobs, parts, on_group)
 
 
 def weights_digest(model: PreTrainedModel) -> str:
@@ -166,7 +116,7 @@ def sample_key(sample: Sample, collator: Collator) -> str:
     return digest.hexdigest()
 
 
-def write_reference(path: Path, keys: Sequence[Sequence[str]], found: Logprobs, model: str, digest: str) -> None:
+def write_reference(path: Path, keys: Sequence[Sequence[str]], found: SampleValues, model: str, digest: str) -> None:
     """Write log-probabilities whole or not at all; equal ones give equal bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -202,7 +152,9 @@ def read_reference(path: Path, model: str, digest: str) -> dict[str, np.ndarray]
     return found
 
 
-def _picked(path: Path, keys: Sequence[Sequence[str]], groups: Sequence[Group], model: str, digest: str) -> Logprobs:
+def _picked(
+    path: Path, keys: Sequence[Sequence[str]], groups: Sequence[Group], model: str, digest: str
+) -> SampleValues:
     found = read_reference(path, model, digest)
     for names, group in zip(keys, groups, strict=True):
         tokens = np.zeros(len(group.samples), dtype=np.int64)

@@ -15,9 +15,10 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from cityscribe.train.collator import MicroBatch
+from cityscribe.train.events import outcome_logprobs
 from cityscribe.train.exact import kept_logits
 from cityscribe.train.groups import Group
-from cityscribe.train.objectives.objective import Objective, Scored
+from cityscribe.train.objectives.objective import Compared, Objective, Scored
 from cityscribe.train.tree_attention import TreeAttention
 from cityscribe.tree import Rows, target_logprobs
 
@@ -57,29 +58,86 @@ def score(
 
     `bare` is the model itself where `model` is something around it.
     """
+    logprobs, compared = trained_logprobs(model, micro, attention, dtype, bare=bare), None
+    if micro.teacher is not None:
+        teacher = micro.teacher
+        compared = Compared(logprobs[:, 1:], teacher.logprobs.to(logprobs), teacher.own.to(logprobs))
+        logprobs = logprobs[:, 0]
     return Scored(
-        logprobs=trained_logprobs(model, micro, attention, dtype, bare=bare),
+        logprobs=logprobs,
         rows=micro.rows,
         samples=tuple(groups[group].samples[number] for group, number in micro.branches),
         units=micro.units,
         reference=micro.reference,
+        compared=compared,
     )
 
 
 def trained_logprobs(
     model: nn.Module, micro: MicroBatch, attention: TreeAttention | None, dtype: torch.dtype, *, bare: PreTrainedModel
 ) -> Tensor:
-    """The log-probability of each distinct trained token, [targets], float32 or wider."""
-    rows = micro.rows
-    # Here and not by the accelerator, which would wrap the model's `forward` and leave it wrapped.
-    autocast = torch.autocast(rows.input_ids.device.type, dtype, enabled=dtype == torch.bfloat16)
-    size = max(CHUNK // bare.config.get_text_config().vocab_size, 1)
-    if len(rows.target) <= size or not can_be_chunked(bare):
-        with autocast:
-            logits = kept_logits(model, micro, attention)
-        return target_logprobs(logits, rows)
-    with autocast, head_in_chunks(bare, rows, size):
-        return kept_logits(model, micro, attention).squeeze(-1)
+    """The log-probability of each distinct trained token, [targets], float32 or wider; where there is a teacher, with
+    those of its outcomes behind it, [targets, 1 + outcomes]."""
+    rows, teacher = micro.rows, micro.teacher
+
+    def own(logits: Tensor, targets: slice) -> Tensor:
+        return token_logprobs(logits, rows.target[targets])
+
+    if teacher is not None:
+        ids, outcomes = teacher.ids, teacher.outcomes
+
+        def compared(logits: Tensor, targets: slice) -> Tensor:
+            others = outcome_logprobs(logits, None if ids is None else ids[targets], outcomes)
+            return torch.cat([own(logits, targets).to(others), others], dim=1)
+
+        return of_targets(model, micro, attention, dtype, compared, bare=bare)
+    if len(rows.target) > chunk_of(bare) and can_be_chunked(bare):
+        return of_targets(model, micro, attention, dtype, own, bare=bare).squeeze(-1)
+    with computing_in(dtype, rows):
+        logits = kept_logits(model, micro, attention)
+    return target_logprobs(logits, rows)
+
+
+def token_logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
+    """The log-probabilities of tokens [n], [n, 1], by logits [n, vocabulary]; float32 or wider."""
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return wide.gather(1, tokens[:, None]) - torch.logsumexp(wide, dim=1, keepdim=True)
+
+
+OfTargets = Callable[[Tensor, slice], Tensor]
+"""From the logits that predict some targets, [n, vocabulary], and which these are, to [n, columns]."""
+
+
+def of_targets(
+    model: nn.Module,
+    micro: MicroBatch,
+    attention: TreeAttention | None,
+    dtype: torch.dtype,
+    outputs: OfTargets,
+    *,
+    bare: PreTrainedModel,
+) -> Tensor:
+    """What `outputs` makes of the logits of each target, [targets, columns], some targets at a time where they are
+    many."""
+    rows, size = micro.rows, chunk_of(bare)
+    with computing_in(dtype, rows):
+        if len(rows.target) <= size or not can_be_chunked(bare):
+            return outputs(kept_logits(model, micro, attention).index_select(0, rows.source), slice(None))
+        with head_in_chunks(bare, rows, size, outputs):
+            return kept_logits(model, micro, attention)
+
+
+def computing_in(dtype: torch.dtype, rows: Rows) -> torch.autocast:
+    """Within it a model computes in `dtype` as far as autocast goes.
+
+    Here and not by the accelerator, which would wrap the model's `forward` and leave it wrapped.
+    """
+    return torch.autocast(rows.input_ids.device.type, dtype, enabled=dtype == torch.bfloat16)
+
+
+def chunk_of(model: PreTrainedModel) -> int:
+    """For how many targets the head is computed at once."""
+    return max(CHUNK // model.config.get_text_config().vocab_size, 1)
 
 
 def can_be_chunked(model: PreTrainedModel) -> bool:
@@ -95,23 +153,26 @@ def can_be_chunked(model: PreTrainedModel) -> bool:
 
 
 @contextmanager
-def head_in_chunks(model: PreTrainedModel, rows: Rows, size: int) -> Iterator[None]:
-    """Within it the head gives, in the place of logits [kept, vocabulary], the log-probability of each target of `rows`
-    in one column, [targets, 1], computed for `size` targets at a time."""
+def head_in_chunks(model: PreTrainedModel, rows: Rows, size: int, outputs: OfTargets) -> Iterator[None]:
+    """Within it the head gives, in the place of logits [kept, vocabulary], what `outputs` makes of those of each target
+    of `rows`, [targets, columns], computed for `size` targets at a time."""
     head = model.get_output_embeddings()
     compute: Callable[[Tensor], Tensor] = head.forward
 
-    def logprobs(hidden: Tensor, target: Tensor) -> Tensor:
-        logits = compute(hidden)
-        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return wide.gather(1, target[:, None]) - torch.logsumexp(wide, dim=1, keepdim=True)
+    def part(hidden: Tensor, targets: slice) -> Tensor:
+        return outputs(compute(hidden), targets)
 
     def forward(hidden: Tensor) -> Tensor:
-        parts = zip(rows.source.split(size), rows.target.split(size), strict=True)
+        starts = range(0, len(rows.target), size)
         return torch.cat(
             [
-                checkpoint(logprobs, hidden.index_select(0, source), target, use_reentrant=False)
-                for source, target in parts
+                checkpoint(
+                    part,
+                    hidden.index_select(0, rows.source[start : start + size]),
+                    slice(start, start + size),
+                    use_reentrant=False,
+                )
+                for start in starts
             ]
         )
 

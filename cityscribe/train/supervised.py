@@ -31,13 +31,14 @@ from cityscribe.records import Sample
 from cityscribe.train import processes
 from cityscribe.train.checkpoints import check_run, latest_checkpoint, load_weights, step_of
 from cityscribe.train.collator import Collator
-from cityscribe.train.objectives.objective import SkippedSample
+from cityscribe.train.objectives.objective import SkippedSample, Taught
 from cityscribe.train.ready import Ready, get_ready
 from cityscribe.train.reference import reference_of
 from cityscribe.train.reporters import reporters
 from cityscribe.train.sampler import GroupSampler
 from cityscribe.train.settings import BEST, UNRELATED_TO_WEIGHTS, TrainSettings
 from cityscribe.train.sharing import Sharing, give_back, sharing_arguments, twin
+from cityscribe.train.teacher import Student, logits_width, store_teacher, taught_of
 from cityscribe.train.trainer import TrainingProgress, TreeTrainer, cut_curve, looks_of, read_curve
 from cityscribe.train.tree_attention import attention_backend
 from cityscribe.train.validation import (
@@ -85,6 +86,7 @@ def train(
     progress: TrainingProgress | None = None,
     on_group: Progress | None = None,
     reference: Path | None = None,
+    teacher: Path | None = None,
     tokens: Path | None = None,
     validation: Sequence[Sample] = (),
 ) -> TrainReport:
@@ -92,12 +94,12 @@ def train(
 
     `progress(step, steps, loss, distinct_per_s, effective_per_s)` is called after each step, with the tokens a second
     of all processes, and `on_group(done, groups)` while the samples are tokenised before the first. `reference` is the
-    file of `store_reference` for an objective that needs one; without it, that is computed here and kept in `out`.
-    `tokens` is the folder of what is tokenised, by default in `out`. `validation` are the samples that
-    `settings.validation` looks at; it may end the training early. Parameters that train are held in float32, also
-    where the model computes in bf16. Raises InputError where nothing trains, a sample
-    cannot be used, the model cannot take trees, the loss is not finite, processes cannot share the model as they are
-    to, or `out` holds checkpoints of another training.
+    file of `store_reference` for an objective that needs one; without it, that is computed here and kept in `out`;
+    `teacher` is that of `store_teacher` in the same way. `tokens` is the folder of what is tokenised, by default in
+    `out`. `validation` are the samples that `settings.validation` looks at; it may end the training early. Parameters
+    that train are held in float32, also where the model computes in bf16. Raises InputError where nothing trains, a
+    sample cannot be used, the model cannot take trees, the loss is not finite, processes cannot share the model as they
+    are to, or `out` holds checkpoints of another training.
     """
     check_validation(settings.validation, validation)
     ready = get_ready(samples, image_root, model, processor, settings, tokens or out / "tokens", on_group)
@@ -116,6 +118,7 @@ def train(
         dtype=ready.dtype,
         sharing=ready.sharing,
         reference=settings.objective.reference_file or reference,
+        teacher=teacher,
     )
     if processes.is_first():
         out.mkdir(parents=True, exist_ok=True)
@@ -175,6 +178,7 @@ class _Run:
     dtype: torch.dtype
     sharing: Sharing
     reference: Path | None  # a file of log-probabilities before the training; None computes them where they are needed
+    teacher: Path | None  # a file of a teacher's outputs, likewise
 
 
 def _update(
@@ -188,6 +192,8 @@ def _update(
 ) -> None:
     """All updates of a training that are still to be done, those after `checkpoint`."""
     settings, attention = run.settings, collator.attention
+    if isinstance(settings.objective, Taught):
+        _teach(run, settings.objective, model, collator, on_group)
     if checkpoint is not None and run.sharing == "deepspeed":
         raise InputError(
             f"{checkpoint}: DeepSpeed cannot go on from it; set train.distributed to fsdp2, or remove the folder"
@@ -205,6 +211,17 @@ def _update(
         if working is not model:
             give_back(working, model, run.sharing)
         trainer.accelerator.free_memory()  # it holds the optimizer, and lives in a cycle of references
+
+
+def _teach(run: _Run, objective: Taught, model: PreTrainedModel, collator: Collator, on_group: Progress | None) -> None:
+    """Give a collator what the teacher says of its samples, which is computed here where no file has it."""
+    file = objective.outputs or run.teacher
+    if file is None:
+        file = run.out / "teacher.parquet"
+        samples = [sample for number in range(len(collator.groups)) for sample in collator.groups.samples_of(number)]
+        student = Student.of(collator.encoder.processor, logits_width(model))
+        store_teacher(samples, collator.image_root, student, run.settings, file, on_group=on_group)
+    collator.outcomes, collator.taught = taught_of(file, collator, objective)
 
 
 def _trainer(

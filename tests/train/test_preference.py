@@ -143,7 +143,7 @@ def test_a_run_goes_from_rows_with_rejected_answers_to_scores_and_can_be_stopped
             }
         )
 
-    monkeypatch.setattr("cityscribe.train.reference.PART", 1)
+    monkeypatch.setattr("cityscribe.train.computed.PART", 1)
     made: list[str] = []
 
     @contextmanager

@@ -24,6 +24,7 @@ from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.parts import named_parts, parameters_of
 from cityscribe.models.positions import stretch_positions
 from cityscribe.models.precision import resolve_dtype
+from cityscribe.models.quantise.loading import is_packed
 from cityscribe.models.seams import TUNING
 from cityscribe.models.settings import ModelSettings
 from cityscribe.models.vlm.model import Vlm
@@ -72,6 +73,8 @@ def load_for_tuning(settings: ModelSettings, *, dtype: torch.dtype) -> tuple[Pre
     Raises InputError as `load_model` and `load_processor` do.
     """
     model = load_model(settings.base, dtype=dtype, tiles=settings.tiles, four_bit=settings.method == "qlora")
+    if is_packed(model):
+        raise InputError(f"model.base {settings.base}: its weights are packed; tune the checkpoint that it was made of")
     if settings.stretch is not None:
         stretch_positions(model, settings.stretch)
     if settings.keep_features is not None:

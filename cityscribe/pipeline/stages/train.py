@@ -11,8 +11,10 @@ from cityscribe.files import remove_folder, write_json
 from cityscribe.models.card_files import BOM, CARD
 from cityscribe.pipeline.folders import begun_from
 from cityscribe.pipeline.stages.reference import TOKENS, model_to_train, reference_of, samples_to_train
+from cityscribe.pipeline.stages.teacher import teacher_of
 from cityscribe.pipeline.step import Plan, Step, StepProgress, Variant
 from cityscribe.train import processes
+from cityscribe.train.objectives.objective import Taught
 from cityscribe.train.settings import BEST, UNRELATED_TO_WEIGHTS
 
 
@@ -22,7 +24,9 @@ def steps(plan: Plan) -> Iterator[Step]:
             continue
         objective = variant.settings.train.objective
         named = objective.reference_file if objective.needs_reference else None
-        compared = (variant.step("reference"),) if variant.step("reference") in plan.steps else ()
+        if isinstance(objective, Taught):
+            named = objective.outputs
+        compared = [name for name in map(variant.step, ("reference", "teacher")) if name in plan.steps]
         yield Step(
             "train",
             variant.name,
@@ -59,7 +63,7 @@ def _train(variant: Variant, prepared: Path, made_from: str, progress: StepProgr
     processes.wait()
     samples = samples_to_train(prepared)
     model, processor, tuning = model_to_train(settings)
-    compared = reference_of(variant)
+    compared, taught = reference_of(variant), teacher_of(variant)
     report = train(
         samples,
         prepared,
@@ -71,6 +75,7 @@ def _train(variant: Variant, prepared: Path, made_from: str, progress: StepProgr
         progress=progress,
         on_group=progress,
         reference=compared if compared.is_file() else None,
+        teacher=taught if taught.is_file() else None,
         tokens=variant.home / TOKENS,
         validation=read_samples(prepared / "val.parquet") if settings.train.validation.every else (),
     )

@@ -19,3 +19,15 @@ def _add(name: str, target: str, summary: str, paper: str = "") -> None:
 
 _add("supervised", "supervised:Supervised", "the likelihood of the answers")
 _add("dpo", "dpo:Dpo", "the chosen answer of a pair above the rejected one, against the base", "Rafailov et al. 2023")
+_add(
+    "distil",
+    "distil:Distil",
+    "what a teacher gives each token of the answers, beside the answers",
+    "Hinton et al. 2015",
+)
+_add(
+    "teacher-preference",
+    "teacher_preference:TeacherPreference",
+    "the chosen answer of a pair above the rejected one, against a teacher",
+    "Shu et al. 2024 (LLaVA-MoD)",
+)

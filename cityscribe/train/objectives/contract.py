@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cityscribe.files import InputError
 from cityscribe.records import Sample
-from cityscribe.train.objectives.objective import Objective, Scored
+from cityscribe.train.objectives.objective import Compared, Objective, Scored
 from cityscribe.tree import Branch, build_forest, lay_out
 
 TOKENS = 3
@@ -55,8 +56,16 @@ def _loss(objective: Objective, units: Sequence[Sequence[Sample]], start: int) -
             samples=tuple(samples),
             units=tuple(tuple(range(*ends[n : n + 2])) for n in range(len(units))),
             reference=-1 - numbers.cos().abs() if objective.needs_reference else None,
+            compared=_compared(logprobs, numbers) if objective.needs_teacher else None,
         )
     )
     if loss.numel() != 1 or loss.grad_fn is None:
         raise InputError(f"objective {objective.name}: its loss is not one number with a gradient")
     return float(loss.detach())
+
+
+def _compared(logprobs: Tensor, numbers: Tensor) -> Compared:
+    """Made-up distributions of two outcomes, one of them the trained token."""
+    teacher = (-1 - numbers.cos().abs())[:, None]
+    pairs = [torch.cat([own, torch.log1p(-own.exp())], dim=1) for own in (logprobs[:, None], teacher)]
+    return Compared(student=pairs[0], teacher=pairs[1], own=teacher[:, 0])

@@ -21,9 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pydantic import Field
+
 from cityscribe.files import InputError
 from cityscribe.records import Sample
-from cityscribe.settings import Section
+from cityscribe.settings import Rate, Section
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,6 +51,15 @@ class Arrangement:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """What student and teacher give the outcomes that the teacher's distributions are kept as (`train.events`)."""
+
+    student: Tensor  # [targets, outcomes], log-probabilities at the temperature of the objective
+    teacher: Tensor  # [targets, outcomes]
+    own: Tensor  # [targets], the teacher's log-probabilities of the trained tokens themselves, at temperature 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Scored:
     """What a model gives the trained tokens of some samples."""
 
@@ -57,6 +68,7 @@ class Scored:
     samples: tuple[Sample, ...]  # [branches]
     units: tuple[tuple[int, ...], ...]  # branches, each unit in the order in which `arrange` gave its samples
     reference: Tensor | None  # [edges], the same of the model as it was before the training; None: not asked for
+    compared: Compared | None = None  # with a teacher, where the objective needs one
 
     def edges(self) -> Tensor:
         """The log-probability of each trained token in each sample that has it, [edges], in the order of samples."""
@@ -71,6 +83,16 @@ class Scored:
         if self.reference is None:
             raise ValueError("the objective does not say that it needs a reference")
         return self.by_sample(self.reference.to(self.logprobs.dtype))
+
+    def of_teacher(self) -> Compared:
+        """What student and teacher give at the trained tokens."""
+        if self.compared is None:
+            raise ValueError("the objective does not say that it needs a teacher")
+        return self.compared
+
+    def teacher_sums(self) -> Tensor:
+        """The teacher's log-probabilities of the trained tokens of each sample, [branches]."""
+        return self.by_sample(self.of_teacher().own.index_select(0, self.rows.edge_target))
 
     def by_sample(self, values: Tensor) -> Tensor:
         """Values of trained tokens, [edges], summed for each sample: [branches]."""
@@ -88,6 +110,7 @@ class Objective(Section):
     answers: ClassVar[Literal["all", "last"]] = "all"  # which answers of a conversation are trained tokens
     needs_reference: ClassVar[bool] = False  # log-probabilities of the trained tokens before the training; then the
     # objective has a field `reference: Path | None`, the file of another training that has them
+    needs_teacher: ClassVar[bool] = False  # what another model says at the trained tokens; then it is a `Taught`
 
     @property
     def name(self) -> str:
@@ -115,6 +138,21 @@ class Objective(Section):
         raise NotImplementedError
 
 
+class Taught(Objective):
+    """An objective that compares with a teacher, whose outputs are computed once and stored."""
+
+    needs_teacher: ClassVar[bool] = True
+
+    teacher: str = Field("", description="folder or hub id of the model that is learned from; also a run's model")
+    outputs: Path | None = Field(
+        None, description="teacher.parquet of another training with the same teacher and samples; null computes it"
+    )
+    likeliest: int = Field(64, ge=0, description="tokens whose shares are stored one by one, all others as one; 0: all")
+    temperature: Rate = Field(
+        1.0, description="what logits of both are divided by; gradients are multiplied by its square"
+    )
+
+
 def check_objective(name: str, member: Any) -> None:
     """Raises InputError where a member of the registry is no objective: what can be told before it is used."""
     if not (isinstance(member, type) and issubclass(member, Objective)):
@@ -124,6 +162,8 @@ def check_objective(name: str, member: Any) -> None:
         raise InputError(f"objective {name}: has no {', '.join(lacking)}")
     if member.needs_reference and "reference" not in member.model_fields:
         raise InputError(f"objective {name}: needs a reference and has no setting `reference` for a file of it")
+    if member.needs_teacher and not issubclass(member, Taught):
+        raise InputError(f"objective {name}: needs a teacher and is no class derived from Taught")
     field = member.model_fields.get("kind")
     if field is None or field.default != name:
         raise InputError(f"objective {name}: its setting `kind` has to have the default {name!r}")

@@ -1,0 +1,118 @@
+"""How much memory and time the local engine needs with 16, 8 and 4 bits of the decoder's weights.
+
+    python -m benchmarks.quantise                     # a LLaVA whose decoder has 130 M parameters, on a CPU
+    python -m benchmarks.quantise --model FOLDER      # any checkpoint
+
+Ten questions a scene, two images of 576 tokens each, answered greedily by the local engine. Each way is a process of
+its own, and they take turns; the fastest round counts. Weights are stored in bf16. `fp32` computes them in float32,
+the fastest way without packing on a processor that has no bf16; `bf16` computes in bf16; `int8` and `int4` keep the
+decoder's weights packed and compute them by torch's kernels, everything else in what `precision: auto` takes here.
+
+The weights are random unless a checkpoint is named: what they say is noise, which changes no time. What rounding costs
+in quality, `benchmarks.perplexity` measures on a trained model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import typer
+
+from benchmarks.in_turns import peak_bytes, take_turns
+from benchmarks.predict import LONG, SHAPES, SHORT, make_model, make_questions
+from cityscribe.engine.local import load
+from cityscribe.engine.members import Setup
+from cityscribe.models.load import save_model
+from cityscribe.quantise import quantise
+
+WAYS = ("fp32", "bf16", "int8", "int4")
+TEXT = {"hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 10, "num_attention_heads": 16}
+
+
+def save_base(folder: Path) -> None:
+    """A LLaVA of random weights in bf16."""
+    SHAPES["cpu"]["text"] = TEXT
+    model, processor = make_model("cpu")
+    save_model(model.to(torch.bfloat16), processor, folder)  # type: ignore[arg-type]
+
+
+def measure(way: str, base: Path, scenes: int, tokens: int, folder: Path) -> dict[str, Any]:
+    """Answers of one way."""
+    precision: dict[str, Literal["fp32", "bf16", "auto"]] = {"fp32": "fp32", "bf16": "bf16"}
+    checkpoint = base if way in precision else base.with_name(f"{base.name}-{way}")
+    before = resident_bytes()
+    engine = load(checkpoint, Setup(precision=precision.get(way, "auto"), drafts=False))
+    loaded = resident_bytes()
+    questions = make_questions(folder, scenes, tokens, tokens)
+    seconds = []
+    for _ in range(2):
+        engine.forget()
+        began = time.perf_counter()
+        found = engine.answer(questions)
+        seconds.append(time.perf_counter() - began)
+    return {
+        "seconds": seconds,
+        "peak_bytes": peak_bytes("cpu"),
+        "weights": sum(value.nbytes for value in engine.model.parameters()),
+        "loaded": loaded - before,
+        "answers": len(found),
+        "said": [list(answer.token_ids) for (answer,) in found],
+    }
+
+
+def resident_bytes() -> int:
+    """The memory that this process has now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def agreement(first: list[list[int]], second: list[list[int]]) -> float:
+    """The share of answers that begin with the same token; behind it greedy answers of noise go their own ways."""
+    return sum(a[:1] == b[:1] for a, b in zip(first, second, strict=True)) / len(first)
+
+
+def main(
+    scenes: Annotated[int, typer.Option(help="of ten questions each")] = 1,
+    tokens: Annotated[int, typer.Option(help="of each answer")] = 24,
+    repeats: Annotated[int, typer.Option(help="rounds, each way in turn")] = 2,
+    model: Annotated[Path | None, typer.Option(help="a checkpoint in the place of random weights")] = None,
+    way: Annotated[str | None, typer.Option(hidden=True)] = None,
+    folder: Annotated[Path | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Compare the ways, or measure one."""
+    if way is not None and folder is not None and model is not None:
+        (folder / "result.json").write_text(json.dumps(measure(way, model, scenes, tokens, folder)))
+        return
+    with tempfile.TemporaryDirectory() as work:
+        base = Path(work) / "base"
+        if model is None:
+            save_base(base)
+        else:
+            base.symlink_to(model.resolve())
+        for bits in (8, 4):
+            quantise(base, base.with_name(f"base-int{bits}"), method="rtn", bits=bits)  # type: ignore[arg-type]
+        results = take_turns("benchmarks.quantise", WAYS, repeats, {"model": base, "scenes": scenes, "tokens": tokens})
+    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {version('torch')}, ", end="")
+    print(
+        f"{torch.backends.cpu.get_cpu_capability()}; {len(LONG) + len(SHORT)} questions a scene, {tokens} tokens each"
+    )
+    print(f"{'':6}{'weights MB':>12}{'loaded MB':>11}{'peak MB':>9}{'answers/s':>11}{'of bf16':>9}{'first token':>13}")
+    small = results["bf16"]
+    for name, result in results.items():
+        rate = result["answers"] / result["seconds"][0]
+        print(
+            f"{name:6}{result['weights'] / 1e6:12.1f}{result['loaded'] / 1e6:11.1f}{result['peak_bytes'] / 1e6:9.0f}"
+            f"{rate:11.2f}{result['weights'] / small['weights']:9.2f}"
+            f"{agreement(result['said'], results['fp32']['said']):13.0%}"
+        )
+
+
+if __name__ == "__main__":
+    typer.run(main)
