@@ -2,13 +2,15 @@
 
     pip install trl==1.16.0
     python -m benchmarks.preference                       # a small LLaVA on a CPU
+    python -m benchmarks.preference --negatives 8         # eight rejected answers to each chosen one
     python -m benchmarks.preference --device cuda         # random weights of the shape of LLaVA-1.5-7B, LoRA
 
-The same model (vision tower frozen), the same pairs (two images of 576 tokens, two answers of 60 tokens), one pair an
-update, in processes of their own that take turns; the fastest update counts. Both count from the model before the
-training: this package computes that once, before the first update, and its time for a pair is added to that of each
-update, as if there were one epoch; TRL, which stores nothing for images, computes it within each update. The bound is
-what TRL would reach if each distinct token were computed once.
+The same model (vision tower frozen), the same pairs (two images of 576 tokens, two answers of 60 tokens), one
+question an update (TRL accumulates its pairs one by one), in processes of their own that take turns; the fastest
+update counts. Both count from the model before the training: this package computes that once, before the first
+update, and its time for a pair is added to that of each update, as if there were one epoch; TRL, which stores nothing
+for images, computes it within each update. The bound is what TRL would reach if each distinct token were computed
+once.
 """
 
 from __future__ import annotations
@@ -36,16 +38,19 @@ CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 LR = 2e-5  # enough that the loss leaves log 2 within a few updates, not so much that rounding shows
 
 
-def make_pairs(folder: Path, scenes: int, words: int) -> list[Sample]:
-    """A pair a scene: the first words of its caption of the pedestrian, and those of that of the vehicle."""
+def make_pairs(folder: Path, scenes: int, words: int, negatives: int) -> list[Sample]:
+    """So many pairs a scene: the first words of its caption of the pedestrian, and words of that of the vehicle."""
     samples = []
     captions = make_samples(folder, scenes)
     for scene in range(scenes):
         chosen, other = captions[10 * scene : 10 * scene + 2]
-        for wanted, said in ((True, chosen), (False, other)):
-            answer = message("assistant", text_block(" ".join(text_of(said.messages[-1]).split()[:words])))
-            messages = (*chosen.messages[:-1], answer)
-            samples.append(replace(chosen, messages=messages, preference=Preference(str(scene), wanted)))
+        for number in range(negatives):
+            rejected = " ".join((2 * text_of(other.messages[-1]).split())[number : number + words])
+            right = " ".join(text_of(chosen.messages[-1]).split()[:words])
+            for wanted, said in ((True, right), (False, rejected)):
+                messages = (*chosen.messages[:-1], message("assistant", text_block(said)))
+                preference = Preference(f"{scene}/{number}", wanted)
+                samples.append(replace(chosen, messages=messages, preference=preference))
     return samples
 
 
@@ -90,7 +95,7 @@ def train_here(
 
 
 def train_trl(
-    samples: list[Sample], folder: Path, model: Any, processor: Any, precision: str, now: Clock
+    samples: list[Sample], folder: Path, model: Any, processor: Any, precision: str, negatives: int, now: Clock
 ) -> tuple[list[float], list[float], list[float]]:
     """The same pairs in TRL's form, in the same order."""
     from datasets import Dataset
@@ -119,7 +124,8 @@ def train_trl(
         output_dir=str(folder / "trl"),
         beta=BETA,
         per_device_train_batch_size=1,
-        max_steps=len(rows),
+        gradient_accumulation_steps=negatives,
+        max_steps=len(rows) // negatives,
         train_sampling_strategy="sequential",
         learning_rate=LR,
         lr_scheduler_type="constant",
@@ -146,26 +152,30 @@ def train_trl(
     return clock, losses, []
 
 
-def measure(way: str, folder: Path, scenes: int, device: str, precision: str, words: int, now: Clock) -> dict[str, Any]:
+def measure(
+    way: str, folder: Path, scenes: int, device: str, precision: str, words: int, negatives: int, now: Clock
+) -> dict[str, Any]:
     """Train in one way in this process: seconds of each update after the first, losses, tokens, peak memory."""
     from cityscribe.tokens.encode import Encoder
     from cityscribe.train.groups import plan_groups
     from cityscribe.train.sampler import GroupSampler
     from cityscribe.train.settings import TrainSettings
 
-    samples = make_pairs(folder, scenes, words)
+    samples = make_pairs(folder, scenes, words, negatives)
+    size = 2 * negatives  # samples of a scene
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     model, processor = make_model(samples, device, dtype)
     before = peak_bytes(device)
     if way == "trl":
         order = [number for batch in GroupSampler([1] * scenes, 1, 0).batches() for number in batch]
-        shuffled = [sample for number in order for sample in samples[2 * number : 2 * number + 2]]
-        clock, losses, reference = train_trl(shuffled, folder, model, processor, precision, now)
+        shuffled = [sample for number in order for sample in samples[size * number : size * (number + 1)]]
+        clock, losses, reference = train_trl(shuffled, folder, model, processor, precision, negatives, now)
     else:
         clock, losses, reference = train_here(samples, folder, model, processor, precision, way == "tree", now)
     peak = peak_bytes(device) - before
     settings = TrainSettings(objective={"kind": "dpo"})
-    (group, *_), _ = plan_groups(samples[:2], folder, Encoder(model, processor), settings, units=[(0, 1)])
+    units = settings.objective.arrange(samples[:size]).units
+    (group, *_), _ = plan_groups(samples[:size], folder, Encoder(model, processor), settings, units=units)
     (forest,) = group.forests
     return {
         "seconds": update_seconds(clock),
@@ -185,6 +195,7 @@ def main(
     precision: Annotated[str, typer.Option(help="fp32 or bf16")] = "",
     threads: Annotated[int, typer.Option(help="of a CPU; 0 takes one a core")] = 0,
     words: Annotated[int, typer.Option(help="of each answer")] = 50,
+    negatives: Annotated[int, typer.Option(help="rejected answers to each chosen one, a pair each")] = 1,
     clock: Annotated[str, typer.Option(help="wall, or cpu where others use the machine as well")] = "wall",
     ways: Annotated[str, typer.Option(help="what to compare")] = ",".join(WAYS),
     way: Annotated[str, typer.Option(hidden=True)] = "",
@@ -196,7 +207,7 @@ def main(
     torch.set_num_threads(threads)
     if way:
         (folder / "result.json").write_text(
-            json.dumps(measure(way, folder, scenes, device, precision, words, CLOCKS[clock]))
+            json.dumps(measure(way, folder, scenes, device, precision, words, negatives, CLOCKS[clock]))
         )
         return
     options = {
@@ -205,28 +216,32 @@ def main(
         "precision": precision,
         "threads": threads,
         "words": words,
+        "negatives": negatives,
         "clock": clock,
     }
     results = take_turns("benchmarks.preference", ways.split(","), repeats, options, ("seconds", "reference"))
-    _print(results, device, precision, threads, clock)
+    _print(results, device, precision, threads, clock, negatives)
 
 
-def _print(results: dict[str, dict[str, Any]], device: str, precision: str, threads: int, clock: str) -> None:
+def _print(
+    results: dict[str, dict[str, Any]], device: str, precision: str, threads: int, clock: str, negatives: int
+) -> None:
     first = next(iter(results.values()))
     ratio = first["effective"] / first["distinct"]
     print(f"{where_it_ran(device, precision, threads, results)}, {clock} time")
     print(
-        f"a pair: {first['effective']:,} tokens, {first['distinct']:,} distinct ({ratio:.2f} times), "
+        f"a question with {negatives + 1} answers: {first['effective']:,} tokens, "
+        f"{first['distinct']:,} distinct ({ratio:.2f} times), "
         f"{first['answers']} of its answers; best and median update"
     )
     speeds = {}
     for name, result in results.items():
         reference = result["reference"][0]
-        speeds[name] = 1 / (result["seconds"][0] + reference)
-        median = 1 / (result["seconds"][len(result["seconds"]) // 2] + reference)
+        speeds[name] = negatives / (result["seconds"][0] + reference)
+        median = negatives / (result["seconds"][len(result["seconds"]) // 2] + reference)
         losses = " ".join(f"{loss:.5f}" for loss in result["losses"])
         print(
-            f"{name:5} {speeds[name]:7.4f} pairs/s (median {median:.4f}; {reference:.2f} s of each pair for the "
+            f"{name:5} {speeds[name]:7.4f} pairs/s (median {median:.4f}; {reference:.2f} s of each question for the "
             f"reference), peak {result['peak_bytes'] / 2**30:.2f} GiB above the model, losses {losses}"
         )
     for peer in ("rows", "trl"):

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from cityscribe.curate.pairs.settings import PairSettings
 from cityscribe.evaluate.settings import EvaluateSettings
 from cityscribe.files import InputError, at_home
 from cityscribe.models.settings import ModelSettings
@@ -44,6 +45,7 @@ class Settings(Section):
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()
     model: ModelSettings = ModelSettings()
+    pairs: PairSettings = PairSettings()
     train: TrainSettings = TrainSettings()
     predict: PredictSettings = PredictSettings()
     evaluate: EvaluateSettings = EvaluateSettings()

@@ -107,7 +107,7 @@ class Preference:
     """How the last answer of a sample compares with others to the same question."""
 
     pair: str  # the two samples of a pair have the same name here, which no others have
-    chosen: bool  # false: the answer is rejected, to be learned from by comparison only
+    chosen: bool | None  # false: the answer is rejected, to be learned from by comparison only; None: neither
 
 
 class MessageBlock(TypedDict, total=False):

@@ -24,7 +24,7 @@ from tests.models.vlm.composed import parts, tiny
 DOCS = Path(__file__).parents[1] / "docs" / "extending.md"
 
 ADDED = {
-    "objective": "ipo",
+    "objective": "hinge",
     "vision-tower": "patches",
     "connector": "rows",
     "tiling": "halves",
@@ -54,10 +54,10 @@ def test_each_is_a_member_that_settings_take(added: dict[str, Any]) -> None:
     values = {
         "data": {"path": ".", "source": "notes"},
         "model": {"method": "norms"},
-        "train": {"objective": {"kind": "ipo", "beta": 0.2}},
+        "train": {"objective": {"kind": "hinge", "margin": 0.5}},
         "predict": {"engine": "echo"},
     }
-    assert resolve(values).train.objective.beta == 0.2
+    assert resolve(values).train.objective.margin == 0.5
 
 
 def test_the_parts_make_a_model_whose_norms_train(added: dict[str, Any]) -> None:

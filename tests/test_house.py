@@ -75,8 +75,8 @@ def test_a_second_meaning_is_found() -> None:
 ROOMS = (
     *("calls", "files", "values", "workers", "progress", "tree"),
     *("plain_yaml", "registry", "digest_store", "records", "letters", "entries"),
-    *("settings", "media", "places", "models", "tokens", "engine", "llm", "train", "quantise"),
-    *("evaluate", "traffic", "sources", "world", "redact", "prepare", "predict"),
+    *("settings", "media", "places", "models", "tokens", "engine", "llm", "rewards", "train", "quantise"),
+    *("evaluate", "traffic", "sources", "world", "redact", "prepare", "predict", "curate"),
     *("report", "serve", "browse", "stats", "detect", "describe", "ask"),
     *("project", "cards", "presets", "ablations", "pipeline", "demo", "benchmark", "ablate"),
     *("plan", "notebook", "cli", "__main__"),

@@ -32,6 +32,10 @@ WANTED = {
     "llama-vid-1",
     "llama-vid-2",
     "llama-vid-3",
+    "cityllava-dpo",
+    "opa-align",
+    "opa-dpo",
+    "grpo-attributes",
 }
 
 

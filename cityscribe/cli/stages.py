@@ -61,8 +61,15 @@ def _summary(settings: Any, stages: tuple[str, ...]) -> None:
 
     folder = settings.results_dir
     table_of_tuning = settings.run_dir / "training" / "report.json"
+    if "pairs" in stages and (made := settings.run_dir / "pairs" / "pairs.json").exists():
+        counts = read_json(made)
+        left = "".join(f"; {count} left out: {escape(why)}" for why, count in counts["left_out"].items())
+        console.print(f"pairs: {counts['pairs']} in {made.parent}{left}")
     if "train" in stages and table_of_tuning.exists():
-        console.print(escape(read_json(table_of_tuning)["table"]))
+        trained = read_json(table_of_tuning)
+        console.print(escape(trained["table"]))
+        for note in trained.get("notes", ()):
+            console.print(escape(note))
     if "evaluate" in stages and (folder / "scores.json").exists():
         print_scores(settings)
     page = folder / "report" / "index.html"
@@ -130,6 +137,15 @@ def prepare(
     """
     chosen = [] if engine is None else [f"prepare.engine={engine}"]
     run_stages(project, [*(overrides or []), *chosen], ("prepare",))
+
+
+@app.command(rich_help_panel=STAGES)
+def pairs(project: ProjectFile, overrides: Overrides = None) -> None:
+    """Make chosen and rejected answers by pairs.builder: runs/NAME/prepared → runs/NAME/pairs.
+
+    Example: cityscribe pairs project.yaml --set pairs.builder.kind=own-output
+    """
+    run_stages(project, overrides, ("pairs",))
 
 
 @app.command(rich_help_panel=STAGES)

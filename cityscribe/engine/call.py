@@ -5,10 +5,11 @@ Equal requests share a generation, and so do the samples of a request that draws
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from cityscribe.engine.decode import Generation
+from cityscribe.engine.decoding import Contrast
 from cityscribe.engine.failure import Failure, failure_of
 from cityscribe.engine.request import Answer, AnswerProblem, Listener, Request, Sampling
 from cityscribe.engine.sampling import Sampler
@@ -21,19 +22,21 @@ if TYPE_CHECKING:
 SamplePlace = tuple[int, int]
 """Request and sample."""
 
-GenerationKey = tuple[bytes, int, Sampling, tuple[str, ...], str, bool, int]
+GenerationKey = tuple[bytes, int, Sampling, tuple[str, ...], str, bool, Contrast | None, int]
 """What two requests agree in that share a generation."""
 
 
 class Call:
-    """The state of one call. `finish` is told of each generation that is done; nothing here refers to `Call`, so that
-    what it holds is free as soon as it is over."""
+    """The state of one call. `blind` are the prompts without media of those requests that are compared with them, by
+    number. `finish` is told of each generation that is done; nothing here refers to `Call`, so that what it holds is
+    free as soon as it is over."""
 
     def __init__(
         self,
         engine: LocalEngine,
         requests: Sequence[Request],
         prompts: Sequence[Encoded | Failure],
+        blind: Mapping[int, Encoded | Failure],
         listener: Listener | None,
     ) -> None:
         self.generations: list[Generation] = []
@@ -42,7 +45,7 @@ class Call:
         self._places: dict[int, list[SamplePlace]] = {}  # of a generation, by its id: whose answers it makes
         known: dict[GenerationKey, Generation] = {}
         for n, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
-            failure = self._begin(n, request, prompt, known)
+            failure = self._begin(n, request, prompt, blind.get(n), known)
             if failure is not None:
                 tokens = prompt.length if isinstance(prompt, Encoded) else 0
                 self._answer([(n, sample) for sample in range(request.samples)], _no_answer(failure, tokens))
@@ -62,11 +65,18 @@ class Call:
         self._answer(self._places[id(generation)], answer)
 
     def _begin(
-        self, n: int, request: Request, prompt: Encoded | Failure, known: dict[GenerationKey, Generation]
+        self,
+        n: int,
+        request: Request,
+        prompt: Encoded | Failure,
+        blind: Encoded | Failure | None,
+        known: dict[GenerationKey, Generation],
     ) -> Failure | None:
         """Add the generations of a request. Returns why it cannot be answered, if so."""
         if isinstance(prompt, Failure):
             return prompt
+        if isinstance(blind, Failure):
+            return blind
         if request.max_tokens < 1:
             return Failure("refused", f"max_tokens {request.max_tokens}: expected one or more")
         engine = self._engine
@@ -83,6 +93,7 @@ class Call:
                     request.stop,
                     request.grammar,
                     request.logprobs,
+                    request.contrast,
                     sample,
                 )
                 generation = known.get(key) or Generation(
@@ -91,6 +102,8 @@ class Call:
                     Sampler(request.sampling, prompt, engine.penalty, sample),
                     guide=engine.guide(request.grammar),
                     wants_logprobs=request.logprobs,
+                    contrast=request.contrast,
+                    blind=blind,
                 )
                 begun.append((key, generation))
         except Exception as error:

@@ -21,6 +21,7 @@ from transformers import PreTrainedModel
 
 from cityscribe.engine.attention import NAME
 from cityscribe.engine.constrain import Guide
+from cityscribe.engine.decoding import Contrast
 from cityscribe.engine.drafts import Drafts
 from cityscribe.engine.failure import Failure, apart, failure_of, shared_step
 from cityscribe.engine.prefix import Memory, Past, Prefix, begin, feed, positions_from
@@ -59,6 +60,9 @@ class Generation:
     guide: Guide | None = None  # where its grammar allows only some tokens
     watcher: Watcher | None = None
     wants_logprobs: bool = False
+    contrast: Contrast | None = None  # how its logits are corrected by those of `blind`
+    blind: Encoded | None = None  # its prompt without media, where it is compared with that
+    follows: bool = False  # it takes the tokens of another one, beside whose logits its own are read
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)  # of `token_ids`, where they are wanted
     steps: int = 0  # passes of the model in which tokens were chosen
@@ -142,9 +146,13 @@ class _Batch:
         finished: Callable[[Generation], None],
     ) -> None:
         self.model, self.ends, self.drafts, self.began, self.finished = model, ends, drafts, began, finished
-        self.alive = list(generations)
+        # A prompt without media is a row as well, behind all others; it follows the tokens of the one that it is for.
+        compared = [each for each in generations if each.blind is not None]
+        blind = [_without_media(each) for each in compared]
+        self.blind_of = {id(generation): one for generation, one in zip(compared, blind, strict=True)}
+        self.alive = [*generations, *blind]
         with shared_step():
-            begun = begin(model, [generation.prompt for generation in generations], memory)
+            begun = begin(model, [generation.prompt for generation in self.alive], memory)
         self.cache, self.fed = begun.cache, begun.fed
         prefixes = [
             Prefix(prefix.tokens, self.cache.prefix(number), prefix.marks)
@@ -177,21 +185,33 @@ class _Batch:
             finite = (logits < float("inf")).all(dim=1).tolist()
             likeliest = logits.argmax(dim=1).tolist()
         stays = [True] * len(self.alive)
-        place = 0
-        for row, (generation, draft) in enumerate(zip(self.alive, drafts, strict=True)):
+        starts = np.cumsum([0, *(1 + len(draft) for draft in drafts)]).tolist()
+        place_of = {id(generation): start for generation, start in zip(self.alive, starts, strict=False)}
+        for row, (generation, draft, place) in enumerate(zip(self.alive, drafts, starts, strict=False)):
+            if generation.follows:
+                self.cache.lengths[row] += len(tokens[row])
+                self.fed[row] += len(tokens[row])
+                continue
             until = place + 1 + len(draft)
+            blind = self.blind_of.get(id(generation))
             if generation.watcher is not None and not generation.watcher.wanted():
                 generation.done = True
                 accepted = 0
             else:
                 try:
                     accepted = self._choose(
-                        generation, draft, logits[place:until], finite[place:until], likeliest[place:until]
+                        generation,
+                        draft,
+                        logits[place:until],
+                        finite[place:until],
+                        likeliest[place:until],
+                        None if blind is None else logits[place_of[id(blind)]],
                     )
                 except Exception as error:
                     generation.fail(failure_of(error))
                     accepted = 0
-            place = until
+            if blind is not None:
+                blind.done, blind.failure = generation.done, generation.failure
             generation.steps += 1
             generation.seconds = time.perf_counter() - self.began
             generation.first_s = generation.first_s or generation.seconds
@@ -214,9 +234,9 @@ class _Batch:
             try:
                 if self.cache.states and len(generation.tokens_from(start)) > 1:
                     proposed.append([])  # first what is known, so that no wrong draft makes it longer and longer
-                elif generation.guide is not None:
+                elif generation.guide is not None and generation.blind is None:
                     proposed.append(generation.guide.forced(longest))
-                elif self.drafts is not None:
+                elif self.drafts is not None and generation.blind is None and not generation.follows:
                     proposed.append(self.drafts.propose(generation.token_ids, longest))
                 else:
                     proposed.append([])
@@ -226,19 +246,30 @@ class _Batch:
         return proposed
 
     def _choose(
-        self, generation: Generation, draft: Sequence[int], logits: Tensor, finite: list[bool], likeliest: list[int]
+        self,
+        generation: Generation,
+        draft: Sequence[int],
+        logits: Tensor,
+        finite: list[bool],
+        likeliest: list[int],
+        blind: Tensor | None,
     ) -> int:
         """Take the tokens that the logits [1 + draft, vocabulary] give: one, and more while the draft agrees with them.
-        Returns how many tokens of the draft were right."""
+        `blind` are the logits [vocabulary] without media, where there are such; then there is no draft. Returns how
+        many tokens of the draft were right."""
         sampler, guide = generation.sampler, generation.guide
         for n in range(1 + len(draft)):
             if not finite[n]:
                 generation.give_up_numbers(self.ends[0])
                 return n
+            own = corrected = logits[n]
+            if blind is not None and generation.contrast is not None:
+                corrected = generation.contrast.correct(own, blind, len(generation.token_ids))
             if guide is None:
-                token = likeliest[n] if sampler.takes_likeliest else sampler.choose(logits[n])
+                plain = corrected is own and sampler.takes_likeliest
+                token = likeliest[n] if plain else sampler.choose(corrected)
             else:
-                masked = guide.mask(logits[n])
+                masked = guide.mask(corrected)
                 if masked is None:
                     generation.done = True
                     return n
@@ -256,12 +287,21 @@ class _Batch:
         for row, generation in enumerate(self.alive):
             if not generation.done:
                 continue
-            if generation.failure is None:
+            if generation.failure is None and not generation.follows:
                 sequence = generation.tokens_from(0)[: self.fed[row]]
                 past = Past(np.array(sequence), self.prefix_of[row], self.cache.row(row), self.cache.states_of(row))
                 computed.setdefault(generation.prompt.scene, []).append(past)
-            self.finished(generation)
+            if not generation.follows:
+                self.finished(generation)
         self.alive, self.fed = [self.alive[row] for row in going], [self.fed[row] for row in going]
         self.prefix_of = [self.prefix_of[row] for row in going]
         if going:
             self.cache.keep(going)
+
+
+def _without_media(generation: Generation) -> Generation:
+    """The row that says what the model would say without the media of a generation; their tokens are one list."""
+    assert generation.blind is not None
+    follower = Generation(generation.blind, generation.max_tokens, generation.sampler, follows=True)
+    follower.token_ids = generation.token_ids
+    return follower

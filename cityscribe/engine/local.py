@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -34,6 +35,7 @@ from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.precision import ROUNDING_BF16, ROUNDING_FLOAT32, resolve_dtype
 from cityscribe.models.quantise.loading import use_kernels
 from cityscribe.tokens.encode import Encoded
+from cityscribe.tokens.shown import without_media
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +80,15 @@ class LocalEngine:
 
     def answer(self, requests: Sequence[Request], listener: Listener | None = None) -> list[list[Answer]]:
         """For each request, in their order, as many answers as it wants samples."""
-        call = Call(self, requests, self.read(requests), listener)
+        return self.answer_prompts(requests, self.read(requests), listener)
+
+    def answer_prompts(
+        self, requests: Sequence[Request], prompts: Sequence[Encoded | Failure], listener: Listener | None = None
+    ) -> list[list[Answer]]:
+        """The same for requests that `read` has read."""
+        contrasted = [n for n, request in enumerate(requests) if request.contrast is not None and request.media]
+        blind = self.read([_blind(requests[n]) for n in contrasted])
+        call = Call(self, requests, prompts, dict(zip(contrasted, blind, strict=True)), listener)
         with torch.inference_mode():
             for batch in whole_groups(call.generations, lambda each: each.prompt.scene, self.batch_size):
                 if self.shares([generation.prompt for generation in batch]):
@@ -179,6 +189,10 @@ class LocalEngine:
         if not token_ids:
             return Failure("refused", f"continuation `{text}`: has no tokens")
         return ScoredText(prompt, [*token_ids, self.ends[0]] if ended else token_ids)
+
+
+def _blind(request: Request) -> Request:
+    return replace(request, messages=tuple(without_media(request.messages)), media=())
 
 
 def _score(branch: ScoredText | Failure) -> Score:

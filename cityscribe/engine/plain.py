@@ -16,7 +16,7 @@ from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
 from cityscribe.engine.attention import NAME
 from cityscribe.engine.decode import Generation
-from cityscribe.engine.failure import failure_of
+from cityscribe.engine.failure import Failure, failure_of
 from cityscribe.engine.prefix import feed, fork, media_inputs_of, positions_from, prefill, token_inputs_of
 from cityscribe.models.attention import decoder_attention, reaches
 from cityscribe.tokens.encode import Encoded
@@ -99,6 +99,9 @@ def _as_rows(model: PreTrainedModel, prompt: Encoded, start: int) -> Tensor:
 
 def generate_alone(model: PreTrainedModel, generation: Generation, *, ends: Sequence[int], pad: int) -> None:
     """Fill in the tokens of one generation by `generate` of transformers. An exception becomes its failure."""
+    if generation.blind is not None:
+        generation.fail(Failure("refused", "this model decodes without shared prefixes, and so without a contrast"))
+        return
     began = time.perf_counter()
     check = _Check(generation, ends, began)
     try:

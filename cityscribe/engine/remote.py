@@ -121,9 +121,13 @@ class RemoteEngine:
         return InputError(f"{self.place}: no answer after {self.server.tries} tries; the last said: {words}")
 
     def _body(self, request: Request) -> dict[str, Any]:
-        """Raises InputError for media that cannot be read, and for a grammar."""
+        """Raises InputError for media that cannot be read, for a grammar, and for a contrast with the model blind."""
         if request.grammar:
             raise InputError("a server is asked for free text only, without a grammar")
+        if request.contrast is not None:
+            raise InputError(
+                "a server is asked for the answers of its model as it is; predict.decoding has to be plain"
+            )
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self.server.model,
@@ -244,6 +248,7 @@ def _key(request: Request) -> str:
             request.samples,
             request.logprobs,
             request.grammar,
+            request.contrast,
         )
     )
 

@@ -19,6 +19,8 @@ from cityscribe.records import SampleMessage
 if TYPE_CHECKING:
     from PIL import Image
 
+    from cityscribe.engine.decoding import Contrast
+
 AnswerProblem = Literal["", "empty", "cut", "non-finite", "refused", "grammar", "too-long", "out-of-memory", "failed"]
 
 UNANSWERED: tuple[AnswerProblem, ...] = ("refused", "grammar", "too-long", "out-of-memory", "failed")
@@ -52,6 +54,7 @@ class Request:
     grammar: str = ""  # what an answer can be; empty: anything
     samples: int = 1  # how many answers are wanted; without a temperature they are all equal
     logprobs: bool = False  # whether the log-probability of each token is wanted
+    contrast: Contrast | None = None  # how the logits are corrected by those without media; None: not at all
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,11 @@ def refuse_nothing_to_do(plan: Plan, wanted: Sequence[str]) -> None:
         raise InputError(f"train.objective {plan.settings.train.objective.name}: no reference is computed for it")
     if tuple(wanted) == ("teacher",):
         raise InputError(f"train.objective {plan.settings.train.objective.name}: has no teacher to be asked")
+    if tuple(wanted) == ("pairs",):
+        raise InputError(
+            f"pairs.builder {plan.settings.pairs.builder.name}: no pairs are made; set pairs.builder, such as "
+            "{kind: own-output}"
+        )
     raise InputError(
         f"predict.split {plan.settings.predict.split}: has no stage {wanted[0]}; its captions are withheld"
     )

@@ -178,6 +178,7 @@ def _remove(values: Any, name: str) -> None:
 STAGES: Registry[Callable[[Plan], Iterator[Step]]] = Registry("stage", "the stages of a run, in order")
 _HOME = "cityscribe.pipeline.stages"
 STAGES.add("prepare", f"{_HOME}.prepare:steps", "data set to samples: views, boxes, images, questions")
+STAGES.add("pairs", f"{_HOME}.pairs:steps", "chosen and rejected answers for a training by comparison")
 STAGES.add(
     "reference", f"{_HOME}.reference:steps", "what the model says before the training, for objectives that compare"
 )

@@ -24,6 +24,7 @@ from cityscribe.files import InputError, write_text
 from cityscribe.letters import LETTERS, read_choice
 from cityscribe.predict.answers import answer_of, entry_of, tell_unanswered
 from cityscribe.predict.batches import answer_batches
+from cityscribe.predict.choosers import given
 from cityscribe.predict.fingerprint import fingerprint
 from cityscribe.predict.journal import SharedJournal
 from cityscribe.predict.settings import Predicting
@@ -71,7 +72,8 @@ def predict_conversations(
         free = [n for n in batch if n not in scored]
         answers = engine.answer([asked[n] for n in free])
         entries: dict[int, _Entry] = {
-            n: {"answer": entry_of(answer), "scores": []} for n, (answer,) in zip(free, answers, strict=True)
+            n: {"answer": entry_of(given(settings.predict.choose, samples[n], found)), "scores": []}
+            for n, found in zip(free, answers, strict=True)
         }
         if scored:  # behind the answers, whose images are still known
             likeliest = _likeliest(engine, [asked[n] for n in scored], [samples[n] for n in scored])

@@ -6,7 +6,7 @@ are not shown a second time. Other orders are entries of `orders.ORDERS`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,10 +23,20 @@ class AskedScene:
     questions: Mapping[str, str]  # role -> question
 
 
-def ask(engine: Engine, scenes: Sequence[AskedScene], order: str, asking: Request) -> list[dict[str, Answer]]:
+Choose = Callable[[int, str, tuple[SampleMessage, ...], Sequence[Answer]], Answer]
+"""Which of the answers to a question is given: by the number of the scene, the role, and the conversation so far."""
+
+
+def first_of(scene: int, role: str, messages: tuple[SampleMessage, ...], answers: Sequence[Answer]) -> Answer:
+    return answers[0]
+
+
+def ask(
+    engine: Engine, scenes: Sequence[AskedScene], order: str, asking: Request, choose: Choose = first_of
+) -> list[dict[str, Answer]]:
     """Every question of every scene, in an order of `ORDERS`. Returns role -> answer for each scene.
 
-    `asking` says how answers are to be made; its messages and media are replaced.
+    `asking` says how answers are to be made; its messages and media are replaced. `choose` gives one of several.
 
     A role that a scene has no question about is passed over; the images stand before the first question asked. The
     first questions of all conversations go to the engine together, then the second ones, so that it sees at once all
@@ -34,25 +44,30 @@ def ask(engine: Engine, scenes: Sequence[AskedScene], order: str, asking: Reques
     """
     answers: list[dict[str, Answer]] = [{} for _ in scenes]
     conversations = [
-        _Conversation(scene, roles, answers[n]) for n, scene in enumerate(scenes) for roles in ORDERS[order]
+        _Conversation(n, scene, roles, answers[n]) for n, scene in enumerate(scenes) for roles in ORDERS[order]
     ]
     while True:
         open_ = [conversation for conversation in conversations if conversation.ask()]
         if not open_:
             return answers
         asked = [replace(asking, messages=each.messages, media=each.scene.images) for each in open_]
-        for conversation, (answer,) in zip(open_, engine.answer(asked), strict=True):
-            conversation.take(answer)
+        for conversation, found in zip(open_, engine.answer(asked), strict=True):
+            conversation.take(choose(conversation.number, conversation.role, conversation.messages, found))
 
 
 class _Conversation:
     """One conversation of an order about one scene."""
 
-    def __init__(self, scene: AskedScene, roles: Sequence[str], answers: dict[str, Answer]) -> None:
-        self.scene = scene
+    def __init__(self, number: int, scene: AskedScene, roles: Sequence[str], answers: dict[str, Answer]) -> None:
+        self.number, self.scene = number, scene
         self.messages: tuple[SampleMessage, ...] = ()
         self._answers = answers
         self._waiting = [role for role in roles if role in scene.questions]
+
+    @property
+    def role(self) -> str:
+        """Who is asked about."""
+        return self._waiting[0]
 
     def ask(self) -> bool:
         """Put the next question, if there is one."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, cast
 
 from pydantic import Field, model_validator
 
+from cityscribe.engine.decoding import Decoding
 from cityscribe.models.settings import ModelSettings
-from cityscribe.settings import Named, Positive, Rate, Section, conflict
+from cityscribe.predict.choosers import Chooser, First
+from cityscribe.settings import Named, OneOf, Positive, Rate, Section, conflict
 
 
 class RemoteSettings(Section):
@@ -40,6 +42,15 @@ class PredictSettings(Section):
         "(extra [serve]), or the likeliest letter",
     )
     temperature: float = Field(0.0, ge=0, description="0 is greedy")
+    samples: Positive = Field(1, description="answers that are drawn to each question, of which one is given")
+    choose: Annotated[Chooser, OneOf("chooser")] = Field(
+        cast(Chooser, {}),  # the first member
+        description="which of them is given",
+    )
+    decoding: Annotated[Decoding, OneOf("decoding")] = Field(
+        cast(Decoding, {}),  # the first member
+        description="how the next token is found: by the model as it is, or corrected by what it would say blind",
+    )
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     baselines: tuple[Literal["untuned", "blind"], ...] = Field(
         (), description="also predicted and scored: the model before tuning; the same training without images"
@@ -51,6 +62,16 @@ class PredictSettings(Section):
             raise conflict("baselines are other models than the one on the server: ask them with engine local")
         if self.engine == "remote" and self.choices != "text":
             raise conflict("a server is asked for text only: choices must be text")
+        if self.engine == "remote" and self.decoding.contrast() is not None:
+            raise conflict("a server answers as its model does: decoding must be plain")
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_choose_from(self) -> PredictSettings:
+        if self.samples > 1 and self.temperature == 0:
+            raise conflict("samples above 1 are all the same at temperature 0: set temperature, such as 1.0")
+        if self.samples == 1 and not isinstance(self.choose, First):
+            raise conflict("choose chooses among several answers: set samples above 1")
         return self
 
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from cityscribe.engine.members import open_engine
@@ -20,13 +21,14 @@ from cityscribe.engine.request import UNANSWERED, Answer, Engine, Request, Sampl
 from cityscribe.files import InputError, write_json
 from cityscribe.predict.answers import answer_of, entry_of, tell_unanswered
 from cityscribe.predict.batches import answer_batches
+from cityscribe.predict.choosers import given
 from cityscribe.predict.fingerprint import TRAINED, fingerprint
 from cityscribe.predict.journal import SharedJournal
 from cityscribe.predict.sequential import AskedScene, ask
 from cityscribe.predict.settings import Predicting
 from cityscribe.predict.setup import setup_of
 from cityscribe.progress import Progress, silent
-from cityscribe.records import Sample, read_samples, text_of
+from cityscribe.records import Sample, SampleMessage, read_samples, text_of
 from cityscribe.traffic.meta import traffic_meta
 from cityscribe.traffic.scenario import ROLES
 from cityscribe.train import processes
@@ -87,7 +89,8 @@ def predict(
 
         def ask_batch(engine: Engine, batch: Sequence[_Phase]) -> list[dict[str, dict[str, object]]]:
             scenes = [_scene(phase, image_root, images) for phase in batch]
-            answered = ask(engine, scenes, settings.predict.order, asking(settings))
+            choose = partial(_choose, batch, settings)
+            answered = ask(engine, scenes, settings.predict.order, asking(settings), choose)
             return [{role: entry_of(answer) for role, answer in entry.items()} for entry in answered]
 
         entries, resumed = answer_batches(
@@ -158,7 +161,28 @@ def training_answers(image_root: Path) -> Iterator[str]:
 def asking(settings: Predicting) -> Request:
     """How these settings ask; what is asked is filled in."""
     sampling = Sampling(temperature=settings.predict.temperature, seed=settings.seed)
-    return Request((), max_tokens=settings.predict.max_new_tokens, sampling=sampling)
+    return Request(
+        (),
+        max_tokens=settings.predict.max_new_tokens,
+        sampling=sampling,
+        samples=settings.predict.samples,
+        logprobs=settings.predict.choose.needs_logprobs,
+        contrast=settings.predict.decoding.contrast(),
+    )
+
+
+def _choose(
+    batch: Sequence[_Phase],
+    settings: Predicting,
+    number: int,
+    role: str,
+    messages: tuple[SampleMessage, ...],
+    answers: Sequence[Answer],
+) -> Answer:
+    """The answer that is given, of those about a road user of a phase of a batch."""
+    sample = batch[number].samples[role]
+    known = sample.messages[-1:] if sample.messages[-1]["role"] == "assistant" else ()
+    return given(settings.predict.choose, replace(sample, messages=(*messages, *known)), answers)
 
 
 def _scene(phase: _Phase, image_root: Path, images: bool) -> AskedScene:

@@ -46,7 +46,7 @@ def own_preference(row: dict[str, Any]) -> Preference | None:
     if not isinstance(value, dict) or set(value) != {"pair", "chosen"}:
         return None
     pair, chosen = plain_text(value["pair"]), value["chosen"]
-    return Preference(pair, chosen) if pair is not None and isinstance(chosen, bool) else None
+    return Preference(pair, chosen) if pair is not None and isinstance(chosen, bool | None) else None
 
 
 def preference_to_write(sample: Sample) -> dict[str, object]:

@@ -110,6 +110,19 @@ class Encoded:
         """The same without what the model takes for media; their keys stay."""
         return replace(self, media=tuple(MediaItem(item.key, {}) for item in self.media))
 
+    def answered(self, token_ids: Sequence[int]) -> Encoded:
+        """The conversation that goes on with these tokens, which are trained."""
+        count = len(token_ids)
+        later = np.broadcast_to(self.next_position + np.arange(count), (len(self.position_ids), count))
+        return replace(
+            self,
+            input_ids=np.append(self.input_ids, np.asarray(token_ids, dtype=np.int64)),
+            position_ids=np.concatenate([self.position_ids, later], axis=1),
+            token_inputs={name: np.append(v, np.zeros(count, v.dtype)) for name, v in self.token_inputs.items()},
+            media_ids=np.append(self.media_ids, np.full(count, -1, dtype=np.int64)),
+            trained=np.append(np.zeros_like(self.trained), np.ones(count, dtype=bool)),
+        )
+
     def tensors(self) -> dict[str, Tensor]:
         """Tokens and what stands beside them, [1, length] each, as the model's `forward` takes them."""
         values = {"input_ids": self.input_ids, **self.token_inputs}

@@ -40,6 +40,8 @@ class MicroBatch:
     units: tuple[tuple[int, ...], ...] = ()  # branches that the objective takes together
     reference: Tensor | None = None  # [edges], log-probabilities before the training, where the objective needs them
     teacher: TeacherRows | None = None  # of the targets, where the objective needs a teacher
+    old: Tensor | None = None  # [edges], the same of the model that sampled the answers; None: it is this one
+    advantages: Tensor | None = None  # [branches], of answers that were sampled
     copies: tuple[int, ...] = ()  # for each place that shows an image its number in `image_inputs`; empty: its own
     counts: bool = True  # false: computed for company, while other processes compute theirs
 
@@ -51,6 +53,8 @@ class MicroBatch:
             alone=None if self.alone is None else _to(self.alone, device),
             reference=None if self.reference is None else self.reference.to(device),
             teacher=None if self.teacher is None else self.teacher.to(device),
+            old=None if self.old is None else self.old.to(device),
+            advantages=None if self.advantages is None else self.advantages.to(device),
         )
 
 

@@ -70,6 +70,8 @@ def score(
         units=micro.units,
         reference=micro.reference,
         compared=compared,
+        old=micro.old,
+        advantages=micro.advantages,
     )
 
 

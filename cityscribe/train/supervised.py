@@ -25,12 +25,13 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 
-from cityscribe.files import InputError, remove_folder
+from cityscribe.files import InputError, read_json, remove_folder, write_json
 from cityscribe.progress import Progress
 from cityscribe.records import Sample
 from cityscribe.train import processes
 from cityscribe.train.checkpoints import check_run, latest_checkpoint, load_weights, step_of
 from cityscribe.train.collator import Collator
+from cityscribe.train.gauge import Gauge, gauge_of
 from cityscribe.train.objectives.objective import SkippedSample, Taught
 from cityscribe.train.ready import Ready, get_ready
 from cityscribe.train.reference import reference_of
@@ -51,6 +52,9 @@ from cityscribe.train.validation import (
 )
 
 log = logging.getLogger(__name__)
+
+GAUGE = "gauge.json"
+"""The file of how far the pairs of a training are from what its model would say."""
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
 """Our names of the schedules and those of transformers."""
@@ -204,6 +208,10 @@ def _update(
             collator.reference = reference_of(
                 collator, model, run.dtype, run.out / "reference.parquet", run.reference, on_group
             )
+            gauge = gauge_of(collator.groups, collator.reference)
+            if gauge is not None and processes.is_first():
+                write_json(run.out / GAUGE, gauge.to_json())
+                log.info(str(gauge))
         # Parameters that are shared out do not become whole again in the same model.
         working = twin(model) if run.sharing in ("fsdp2", "deepspeed") else model
         trainer = _trainer(run, working, collator, validation, progress)
@@ -311,6 +319,7 @@ def _looks(out: Path) -> list[Look]:
 def _report(run: _Run, ready: Ready, tree_error: float) -> TrainReport:
     curve, groups = read_curve(run.out / "curve.jsonl"), ready.groups
     best = best_of(looks_of(curve)) if run.settings.validation.keep == "best" else None
+    gauge = (str(Gauge(**read_json(run.out / GAUGE))),) if (run.out / GAUGE).is_file() else ()
     return TrainReport(
         steps=int(curve[-1]["step"]),
         resumed_from=run.resumed_from,
@@ -323,7 +332,7 @@ def _report(run: _Run, ready: Ready, tree_error: float) -> TrainReport:
         last_loss=curve[-1]["loss"],
         val_loss=best.loss if best is not None else curve[-1].get("val_loss"),
         tree_error=tree_error,
-        notes=ready.notes,
+        notes=(*ready.notes, *gauge),
     )
 
 

@@ -30,6 +30,21 @@ FAMILY_OF = {
     "llama-vid-3": "llama-vid",
 }
 
+FOLLOWING = {
+    "cityllava-dpo": {"pairs.max_new_tokens": "4", "model.block_expansion.blocks": "1"},
+    "opa-align": {
+        "pairs.max_new_tokens": "4",
+        "pairs.builder.kind": "own-output",
+    },  # a tiny model says nothing to correct
+    "opa-dpo": {},
+    "grpo-attributes": {
+        "train.objective.num_generations": "2",
+        "train.objective.max_completion_length": "4",
+        "train.batch_groups": "1",
+    },
+}
+"""Presets that go on from a tuned model: tried up to their training, with what is smaller."""
+
 SAME_RUN = {"cityllava-34b": "cityllava-7b", "qwen2.5-vl-3b": "qwen2.5-vl-7b", "smolvlm-500m": "smolvlm-256m"}
 """Presets that are another one for a model of another size: on a tiny checkpoint their runs are the same run."""
 
@@ -96,8 +111,35 @@ def test_a_preset_runs_on_its_family(preset: str, city: Path, tiny: Callable[[st
     assert (run / "report" / "index.html").is_file()
 
 
+def test_presets_that_go_on_from_a_tuned_model_train(city: Path, tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    aligned = {
+        "model.base": str(runs / "opa-align" / "model"),
+        "pairs.builder.path": str(runs / "opa-align" / "pairs" / "train.parquet"),
+    }
+    prepared = None
+    for preset, smaller in FOLLOWING.items():
+        project = tmp_path / f"{preset}.yaml"
+        written = CliRunner().invoke(app, ["init", str(project), "--preset", preset, "--data", str(city)])
+        assert written.exit_code == 0, written.output
+        base = aligned if preset == "opa-dpo" else {"model.base": str(tiny("llava"))}
+        changed = {**SMALL, "model.lora.rank": "2", "train.precision": "fp32", "runs": str(runs), **base, **smaller}
+        options = [part for name, value in changed.items() for part in ("--set", f"{name}={value}")]
+        run = runs / preset
+        if prepared is not None:
+            shutil.copytree(prepared / "prepared", run / "prepared")
+            (run / "state").mkdir()
+            shutil.copy2(prepared / "state" / "prepare.json", run / "state")
+        for command in ("prepare", *(("pairs",) if preset != "grpo-attributes" else ()), "train"):
+            done = CliRunner().invoke(app, [command, str(project), *options])
+            assert done.exit_code == 0, done.output
+        prepared = run
+        assert (run / "model" / "model.safetensors").is_file()
+    assert "chosen answers cost the model" in (runs / "opa-dpo" / "training" / "report.json").read_text()
+
+
 def test_every_preset_is_tried() -> None:
-    assert set(FAMILY_OF) | set(SAME_RUN) == set(PRESETS)
+    assert set(FAMILY_OF) | set(SAME_RUN) | set(FOLLOWING) == set(PRESETS)
 
 
 @pytest.mark.parametrize("preset", sorted(SAME_RUN))

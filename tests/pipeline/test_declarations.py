@@ -39,6 +39,8 @@ FIRST_STALE = {
     "prepare.redact_threshold": None,
     "prepare.engine": None,
     "model": "train",
+    "pairs": None,  # where none are made
+    "pairs.builder.kind": "train",
     "train": "train",
     **{f"train.{name}": None for name in UNRELATED_TO_WEIGHTS},
     "predict": "predict",
@@ -71,6 +73,9 @@ def _others(value: Any, field: FieldInfo, files: Path) -> list[Any]:
         "dpo",
         ["global"],
         ["heads"],
+        "own-output",
+        "likeliest",
+        "m3id",
         ["decoder"],
         ["connector"],
         ["blind"],
@@ -111,7 +116,7 @@ def _expected(name: str) -> set[str]:
 def test_every_setting_makes_those_stages_stale_that_read_it(
     city: Path, tiny: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    settings = settings_of(city, tiny("llava"), tmp_path)
+    settings = settings_of(city, tiny("llava"), tmp_path, predict={"samples": 2, "temperature": 0.5})
     other_files = tmp_path / "other"
     write_json(other_files.parent / "made.json", {})
     other_files.mkdir()

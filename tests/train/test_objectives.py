@@ -126,10 +126,75 @@ def alone(model: PreTrainedModel, processor: ProcessorMixin, sample: Sample, roo
     return log_softmax(logits, dim=-1)[torch.arange(len(ids)), ids][trained]
 
 
-def plain_dpo(chosen: Tensor, rejected: Tensor, beta: float, smoothing: float) -> Tensor:
-    margin = beta * (chosen - rejected)
+def with_other_images(city: City) -> list[Sample]:
+    """The pairs, and each chosen answer rejected behind the pictures of another group."""
+    samples = pairs(city)
+    shown = {sample.group: sample.images for sample in city.samples}
+    groups = list(shown)
+    found = []
+    for chosen, rejected in zip(samples[::2], samples[1::2], strict=True):
+        other = shown[groups[(groups.index(chosen.group) + 1) % len(groups)]]
+        found += [chosen, rejected, replace(chosen, images=other, preference=rejected.preference)]
+    return found
+
+
+def stretches(city: City) -> list[Sample]:
+    """Answers of three stretches: right, neither, wrong; and one of one stretch."""
+    found = []
+    for number, sample in enumerate(city.samples[::5]):
+        said = ["On the left side,", "On the left side, far away,", "On the left side, far away, moving straight."]
+        labels: list[bool | None] = [True, None, False]
+        for text, label in [*zip(said, labels, strict=True)][: 1 if number == 2 else 3]:
+            messages = (*sample.messages[:1], message("assistant", text_block(text)))
+            found.append(replace(sample, messages=messages, preference=Preference(str(number), label)))
+    return found
+
+
+def plain_dpo(margin: Tensor, smoothing: float = 0.0) -> Tensor:
     right, wrong = torch.sigmoid(margin), torch.sigmoid(-margin)
     return -(1 - smoothing) * torch.log(right) - smoothing * torch.log(wrong)
+
+
+def plain_loss(objective: dict[str, Any], samples: Sequence[Sample], now: list[Tensor], before: list[Tensor]) -> Tensor:
+    """The loss by the formula of each paper, of the log-probabilities of the trained tokens of each sample."""
+    kind, beta = objective["kind"], objective.get("beta", 0.1)
+    sums = [each.sum() for each in now]
+    means = [each.mean() for each in now]
+    raised = [(each - old).sum() for each, old in zip(now, before, strict=True)]
+    if kind == "kto":
+        losses = []
+        for group in {sample.group: None for sample in samples}:
+            own = [n for n, sample in enumerate(samples) if sample.group == group]
+            point = max(float(sum(raised[n].detach() for n in own) / len(own)), 0.0)
+            for n in own:
+                value = torch.sigmoid(beta * (raised[n] - point) * (-1 if samples[n].rejected else 1))
+                losses.append((objective["undesirable_weight"] if samples[n].rejected else 1.0) * (1 - value))
+        return torch.stack(losses).mean()
+    if kind == "fdpo":
+        change = [each - old for each, old in zip(now, before, strict=True)]
+        one, three = len(now[0]) - 1, len(now[2]) - 1  # without the end token
+        two = len(now[1]) - 1
+        stretch = [change[n][:one].sum() for n in (0, 3)], [change[n][two:three].sum() for n in (2, 5)]
+        last = change[6][:one].sum()
+        losses = [plain_dpo(beta * good) + plain_dpo(-beta * bad) for good, bad in zip(*stretch, strict=True)]
+        return torch.stack([*losses, plain_dpo(beta * last)]).mean()
+    if kind == "image-preference":
+        chosen, rejected, other = (torch.stack(raised[n::3]) for n in range(3))
+        anchored = plain_dpo(beta * chosen - 0.2)
+        return (plain_dpo(beta * (chosen - rejected)) + 0.5 * plain_dpo(beta * (chosen - other)) + anchored).mean()
+    chosen, rejected = torch.stack(raised[::2]), torch.stack(raised[1::2])
+    if kind == "dpo":
+        return plain_dpo(beta * (chosen - rejected), objective.get("label_smoothing", 0.0)).mean()
+    if kind == "ipo":
+        return ((chosen - rejected - 1 / (2 * beta)) ** 2).mean()
+    if kind == "simpo":
+        return plain_dpo(beta * (torch.stack(means[::2]) - torch.stack(means[1::2])) - objective["gamma"]).mean()
+    if kind == "dpo-sft":
+        likelihood = torch.stack(sums[::2]) / torch.tensor([len(each) for each in now[::2]])
+        return (plain_dpo(beta * (chosen - rejected)) - objective["sft_weight"] * likelihood).mean()
+    assert kind == "length-normalised-dpo"
+    lengths = torch.tensor([len(each) for each in now])
+    return plain_dpo(beta * (chosen / lengths[::2] - rejected / lengths[1::2])).mean()
 
 
 def plainly(
@@ -140,14 +205,13 @@ def plainly(
         logprobs = torch.cat([alone(model, processor, sample, city.root, "all") for sample in samples])
         loss = -logprobs.mean()
     else:
-        with torch.no_grad():
-            before = [alone(model, processor, sample, city.root, "last").sum() for sample in samples]
-        moved(model)
-        raised = [alone(model, processor, s, city.root, "last").sum() - b for s, b in zip(samples, before, strict=True)]
-        each = zip(raised[::2], raised[1::2], strict=True)
-        loss = torch.stack(
-            [plain_dpo(*pair, objective["beta"], objective.get("label_smoothing", 0.0)) for pair in each]
-        ).mean()
+        before = [torch.zeros(())] * len(samples)
+        if OBJECTIVES[objective["kind"]].needs_reference:
+            with torch.no_grad():
+                before = [alone(model, processor, sample, city.root, "last") for sample in samples]
+            moved(model)
+        now = [alone(model, processor, sample, city.root, "last") for sample in samples]
+        loss = plain_loss(objective, samples, now, before)
     loss.backward()
     return float(loss.detach()), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
@@ -160,30 +224,35 @@ def assert_equal(expected: tuple[float, Gradients], found: tuple[float, Gradient
 
 
 @pytest.mark.parametrize(
-    ("family", "objective"),
+    ("family", "objective", "make"),
     [
-        ("llava", {"kind": "supervised"}),
-        ("llava", {"kind": "dpo", "beta": 0.1, "label_smoothing": 0.2}),
-        ("qwen2.5-vl", {"kind": "dpo", "beta": 0.5}),
+        ("llava", {"kind": "supervised"}, lambda city: list(city.samples)),
+        ("llava", {"kind": "dpo", "beta": 0.1, "label_smoothing": 0.2}, pairs),
+        ("qwen2.5-vl", {"kind": "dpo", "beta": 0.5}, pairs),
+        ("llava", {"kind": "ipo", "beta": 0.3}, pairs),
+        ("llava", {"kind": "simpo", "beta": 2.0, "gamma": 0.5}, pairs),
+        ("llava", {"kind": "length-normalised-dpo", "beta": 3.0}, pairs),
+        ("llava", {"kind": "dpo-sft", "beta": 0.2, "sft_weight": 0.3}, pairs),
+        ("llava", {"kind": "kto", "beta": 0.3, "undesirable_weight": 1.5}, lambda c: [*pairs(c), *c.samples[::4]]),
+        ("llava", {"kind": "fdpo", "beta": 0.4}, stretches),
+        ("llava", {"kind": "image-preference", "beta": 0.3, "image_weight": 0.5, "anchor": 0.2}, with_other_images),
     ],
-    ids=["supervised", "smoothed", "dpo"],
+    ids=lambda value: value["kind"] if isinstance(value, dict) else "",
 )
 def test_value_and_gradient_are_those_of_the_plain_formula(
-    family: str, objective: dict[str, Any], load: Load, city: City
+    family: str, objective: dict[str, Any], make: Callable[[City], list[Sample]], load: Load, city: City
 ) -> None:
-    samples = pairs(city) if objective["kind"] == "dpo" else list(city.samples)
+    samples = make(city)
     expected = plainly(load, family, city, samples, objective)
     assert expected[0] > 0.1
-    changes: dict[str, dict[str, Any]] = {
-        "trees": {},
-        "rows": {"share_prefix": False},
-        "small rows": {"budget_tokens": 150},
-    }
-    for change in changes.values():
-        settings = TrainSettings(objective=objective, **change)
-        assert_equal(expected, on_trees(*prepared(load, family), samples, city.root, settings))
-    turned = [samples[n] for unit in reversed(range(0, len(samples), 2)) for n in (unit + 1, unit) if n < len(samples)]
-    settings = TrainSettings(objective=objective)
+    turned = samples[::-1]
+    budget = 400 if objective["kind"] in ("kto", "image-preference") else 150
+    if objective["kind"] in ("supervised", "dpo"):  # how the work is cut up is no affair of an objective
+        for change in ({}, {"share_prefix": False}, {"budget_tokens": budget}):
+            settings = TrainSettings(objective=objective, **change)
+            assert_equal(expected, on_trees(*prepared(load, family), samples, city.root, settings))
+        budget = 4096
+    settings = TrainSettings(objective=objective, budget_tokens=budget)
     assert_equal(expected, on_trees(*prepared(load, family), turned, city.root, settings, [2, 0, 1]))
 
 
@@ -240,3 +309,16 @@ def test_pairs(city: City) -> None:
     supervised = OBJECTIVES["supervised"]().arrange(samples)
     assert supervised.units == tuple((n,) for n in range(0, len(samples), 2))
     assert supervised.left_out == tuple((n, "a rejected answer") for n in range(1, len(samples), 2))
+
+
+def test_what_no_unit_can_be_made_of_is_said(city: City) -> None:
+    samples = pairs(city)
+    with pytest.raises(InputError, match=r"train.objective kto: none of 15 samples has a rejected answer"):
+        OBJECTIVES["kto"]().arrange(city.samples)
+    with pytest.raises(InputError, match=r"pair 0/0: `.*pedestrian.` does not go on from `.*far away.`"):
+        OBJECTIVES["fdpo"]().arrange([samples[1], samples[0]])
+    with pytest.raises(InputError, match=r"pair 0/0: has 0 chosen and 1 rejected answers; .* one with one or more"):
+        OBJECTIVES["image-preference"]().arrange(samples[1:2])
+    same = replace(samples[0], preference=samples[1].preference)
+    arrangement = OBJECTIVES["image-preference"]().arrange([*samples[:2], same])
+    assert (arrangement.units, arrangement.left_out) == (((0, 1),), ((2, "its pair says the same twice"),))

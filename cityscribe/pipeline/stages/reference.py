@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from cityscribe.files import InputError
 from cityscribe.pipeline.folders import whole
+from cityscribe.pipeline.stages.pairs import pairs_of
 from cityscribe.pipeline.step import Plan, Step, StepProgress, Variant
 from cityscribe.project import Settings
 from cityscribe.train import processes
@@ -41,11 +42,11 @@ def steps(plan: Plan) -> Iterator[Step]:
         yield Step(
             "reference",
             variant.name,
-            partial(_reference, variant, plan.folder / "prepared"),
+            partial(_reference, variant, plan),
             reads=("model", *(f"train.{name}" for name in DECIDING)),
             but_not=("model.base",),
             files=(plan.digests.of_base(plan.settings.model.base),),
-            after=("prepare",),
+            after=("prepare", *(("pairs",) if "pairs" in plan.steps else ())),
             writes=(f"{variant.prefix}{FOLDER}/",),
             part_of="train",
             shared=(f"{variant.prefix}{FOLDER}/",),
@@ -58,13 +59,14 @@ def reference_of(variant: Variant) -> Path:
     return variant.home / FOLDER / FILE
 
 
-def _reference(variant: Variant, prepared: Path, made_from: str, progress: StepProgress) -> None:
+def _reference(variant: Variant, plan: Plan, made_from: str, progress: StepProgress) -> None:
     from cityscribe.train.ready import store_reference
 
+    prepared = plan.folder / "prepared"
     folder = variant.home / FOLDER
     with whole(folder, made_from) if processes.is_first() else nullcontext():
         processes.wait()
-        samples = samples_to_train(prepared)
+        samples = samples_to_train(plan)
         model, processor, _ = model_to_train(variant.settings)
         store_reference(
             samples,
@@ -79,11 +81,12 @@ def _reference(variant: Variant, prepared: Path, made_from: str, progress: StepP
         processes.wait()
 
 
-def samples_to_train(prepared: Path) -> list[Sample]:
-    """The training samples of a run. Raises InputError where there are none."""
+def samples_to_train(plan: Plan) -> list[Sample]:
+    """The training samples of a run, or the pairs that it made of them. Raises InputError where there are none."""
     from cityscribe.records import read_samples
 
-    samples = read_samples(prepared / "train.parquet", rejected=True)
+    prepared = plan.folder / "prepared"
+    samples = read_samples(pairs_of(plan.settings) or prepared / "train.parquet", rejected=True)
     if not samples:
         raise InputError(f"{prepared / 'skipped.jsonl'}: no training sample is left; see there why")
     return samples

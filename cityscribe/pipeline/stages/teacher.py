@@ -34,7 +34,7 @@ def steps(plan: Plan) -> Iterator[Step]:
         yield Step(
             "teacher",
             variant.name,
-            partial(_teacher, variant, plan.folder / "prepared"),
+            partial(_teacher, variant, plan),
             reads=tuple(f"train.{name}" for name in DECIDING),
             files=(plan.digests.of_base(objective.teacher), plan.digests.of_base(plan.settings.model.base)),
             after=("prepare",),
@@ -50,7 +50,7 @@ def teacher_of(variant: Variant) -> Path:
     return variant.home / FOLDER / FILE
 
 
-def _teacher(variant: Variant, prepared: Path, made_from: str, progress: StepProgress) -> None:
+def _teacher(variant: Variant, plan: Plan, made_from: str, progress: StepProgress) -> None:
     from cityscribe.models.load import load_processor
     from cityscribe.train.teacher import Student, configured_width, store_teacher
 
@@ -59,8 +59,8 @@ def _teacher(variant: Variant, prepared: Path, made_from: str, progress: StepPro
         processes.wait()
         processor = load_processor(settings.model.base, tiles=settings.model.tiles)
         store_teacher(
-            samples_to_train(prepared),
-            prepared,
+            samples_to_train(plan),
+            plan.folder / "prepared",
             Student.of(processor, configured_width(settings.model.base)),
             settings.train,
             folder.with_name(f"{FOLDER}.partial") / FILE,

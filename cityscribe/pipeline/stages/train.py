@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cityscribe.files import remove_folder, write_json
 from cityscribe.models.card_files import BOM, CARD
@@ -16,6 +17,12 @@ from cityscribe.pipeline.step import Plan, Step, StepProgress, Variant
 from cityscribe.train import processes
 from cityscribe.train.objectives.objective import Taught
 from cityscribe.train.settings import BEST, UNRELATED_TO_WEIGHTS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
+
+    from cityscribe.records import Sample
+    from cityscribe.train.supervised import TrainReport
 
 
 def steps(plan: Plan) -> Iterator[Step]:
@@ -30,11 +37,11 @@ def steps(plan: Plan) -> Iterator[Step]:
         yield Step(
             "train",
             variant.name,
-            partial(_train, variant, plan.folder / "prepared"),
+            partial(_train, variant, plan),
             reads=("seed", "model", "train"),
             but_not=("model.base", *(f"train.{name}" for name in UNRELATED_TO_WEIGHTS)),
             files=(plan.digests.of_base(plan.settings.model.base), *([plan.digests.of(named)] if named else [])),
-            after=("prepare", *compared),
+            after=("prepare", *(("pairs",) if "pairs" in plan.steps else ()), *compared),
             writes=(f"{variant.prefix}model/", f"{variant.prefix}training/"),
             leftovers=(
                 f"{variant.prefix}training/checkpoints/",
@@ -48,12 +55,10 @@ def steps(plan: Plan) -> Iterator[Step]:
         )
 
 
-def _train(variant: Variant, prepared: Path, made_from: str, progress: StepProgress) -> None:
+def _train(variant: Variant, plan: Plan, made_from: str, progress: StepProgress) -> None:
     import torch
 
     from cityscribe.models.load import load_config, round_weights, save_model
-    from cityscribe.records import read_samples
-    from cityscribe.train.supervised import train
 
     settings, training = variant.settings, variant.home / "training"
     if processes.is_first() and begun_from(training / "run.json") != made_from:
@@ -61,10 +66,47 @@ def _train(variant: Variant, prepared: Path, made_from: str, progress: StepProgr
         training.mkdir(parents=True)
         write_json(training / "run.json", {"made_from": made_from})
     processes.wait()
-    samples = samples_to_train(prepared)
+    samples = samples_to_train(plan)
     model, processor, tuning = model_to_train(settings)
+    report = _trained(variant, samples, plan.folder / "prepared", model, processor, progress)
+    if not processes.is_first():
+        return
+    write_json(training / "report.json", {**asdict(report), "tuning": asdict(tuning), "table": str(tuning)})
+    stored = load_config(settings.model.base).dtype  # the checkpoint keeps the precision of the one that it came from
+    if isinstance(stored, torch.dtype):
+        round_weights(model, stored)
+    save_model(model, processor, variant.home / "model")
+
+
+def _trained(
+    variant: Variant,
+    samples: list[Sample],
+    prepared: Path,
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    progress: StepProgress,
+) -> TrainReport:
+    """Train the model as its objective learns: on the answers of the samples, or on answers of its own."""
+    from cityscribe.records import read_samples
+    from cityscribe.train.reinforce.loop import reinforce
+    from cityscribe.train.supervised import train
+
+    settings, training, tokens = variant.settings, variant.home / "training", variant.home / TOKENS
+    if settings.train.objective.samples_answers:
+        return reinforce(
+            samples,
+            prepared,
+            model,
+            processor,
+            settings.train,
+            training,
+            seed=settings.seed,
+            progress=progress,
+            on_group=progress,
+            tokens=tokens,
+        )
     compared, taught = reference_of(variant), teacher_of(variant)
-    report = train(
+    return train(
         samples,
         prepared,
         model,
@@ -76,13 +118,6 @@ def _train(variant: Variant, prepared: Path, made_from: str, progress: StepProgr
         on_group=progress,
         reference=compared if compared.is_file() else None,
         teacher=taught if taught.is_file() else None,
-        tokens=variant.home / TOKENS,
+        tokens=tokens,
         validation=read_samples(prepared / "val.parquet") if settings.train.validation.every else (),
     )
-    if not processes.is_first():
-        return
-    write_json(training / "report.json", {**asdict(report), "tuning": asdict(tuning), "table": str(tuning)})
-    stored = load_config(settings.model.base).dtype  # the checkpoint keeps the precision of the one that it came from
-    if isinstance(stored, torch.dtype):
-        round_weights(model, stored)
-    save_model(model, processor, variant.home / "model")

@@ -50,6 +50,17 @@ class Attribute:
     says: tuple[tuple[str | None, re.Pattern[str]], ...]  # value with {1} for groups; None: says nothing
 
 
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A stretch of a caption that states a value of an attribute. Places are in the caption as `tidy` makes it."""
+
+    attribute: str
+    value: str
+    start: int
+    end: int
+    sentence: tuple[int, int]  # start and end of the sentence that it stands in, the stop not counted
+
+
 @cache
 def attributes() -> dict[str, Attribute]:
     """All attributes by name, in the order of the rules."""
@@ -79,6 +90,29 @@ def read_attributes(caption: str) -> dict[str, str]:
             found.setdefault(name, set()).add(value)
     known = attributes()
     return {name: _one_value(found[name], known[name].covers) for name in known if name in found}
+
+
+def statements(caption: str) -> list[Statement]:
+    """Where a caption states what `read_attributes` reads in it, in the order of sentences and rules."""
+    whole = tidy(caption)
+    found = []
+    start = 0
+    for end in [*(match.start() for match in SENTENCE_END.finditer(whole)), len(whole)]:
+        piece = whole[start:end].rstrip(".!? ")
+        lowered = piece.lower()
+        if len(lowered) == len(piece):  # a few letters of other languages grow when they are lowered
+            found += [
+                Statement(name, value, start + first, start + last, (start, start + len(piece)))
+                for name, value, first, last in _stated(lowered)
+            ]
+        space = SENTENCE_END.match(whole, end)
+        start = space.end() if space is not None else end
+    return found
+
+
+def tidy(caption: str) -> str:
+    """A caption with plain quotes and single spaces."""
+    return " ".join(caption.translate(QUOTES).split())
 
 
 def unread_sentences(caption: str) -> tuple[str, ...]:
@@ -114,32 +148,35 @@ def _one_value(values: set[str], covers: Mapping[str, tuple[str, ...]]) -> str:
 
 @lru_cache(maxsize=1 << 14)
 def _sentences(caption: str) -> tuple[str, ...]:
-    tidy = " ".join(caption.translate(QUOTES).split())
-    return tuple(sentence.rstrip(".!? ").lower() for sentence in SENTENCE_END.split(tidy) if sentence.strip(".!? "))
+    pieces = SENTENCE_END.split(tidy(caption))
+    return tuple(sentence.rstrip(".!? ").lower() for sentence in pieces if sentence.strip(".!? "))
 
 
 @lru_cache(maxsize=1 << 16)  # annotators repeat themselves, and models more so
 def _read_sentence(sentence: str) -> tuple[tuple[str, str], ...]:
     """The attributes that one sentence states, each with every value that it gives."""
+    return tuple(dict.fromkeys((name, value) for name, value, _, _ in _stated(sentence)))
+
+
+def _stated(sentence: str) -> Iterator[tuple[str, str, int, int]]:
+    """The attributes that one sentence states, each value with the places where its words begin and end."""
     same: Mapping[str, str] = _rules()["same"]
     clauses = list(_clauses(sentence))
-    found: dict[tuple[str, str], None] = {}
     for attribute in attributes().values():
-        for subject, clause in clauses if attribute.of else [("", sentence)]:
+        for subject, start, clause in clauses if attribute.of else [("", 0, sentence)]:
             if subject != attribute.of:
                 continue
             for value, pattern in attribute.says:
                 for match in pattern.finditer(clause):
                     if value is not None:
                         stated = value.format(match[0], *(same.get(group, group) for group in match.groups()))
-                        found[attribute.name, same.get(stated, stated)] = None
+                        yield attribute.name, same.get(stated, stated), start + match.start(), start + match.end()
                 clause = pattern.sub(_blank, clause)
-    return tuple(found)
 
 
-def _clauses(sentence: str) -> Iterator[tuple[str, str]]:
-    """The clauses of a sentence, each with the road user that it is about: the first that it names, for "which" the
-    last of the clause before, and where it names none the one of the clause before."""
+def _clauses(sentence: str) -> Iterator[tuple[str, int, str]]:
+    """The clauses of a sentence, each with its place and the road user that it is about: the first that it names, for
+    "which" the last of the clause before, and where it names none the one of the clause before."""
     subject = last = ""
     start = 0
     for end in [*(match.end() for match in CLAUSE_START.finditer(sentence)), len(sentence)]:
@@ -150,7 +187,7 @@ def _clauses(sentence: str) -> Iterator[tuple[str, str]]:
         elif mentions:
             subject = mentions[0]
         last = mentions[-1] if mentions else last
-        yield subject, clause.removesuffix(" ")
+        yield subject, start, clause.removesuffix(" ")
         start = end
 
 

@@ -31,3 +31,24 @@ _add(
     "the chosen answer of a pair above the rejected one, against a teacher",
     "Shu et al. 2024 (LLaVA-MoD)",
 )
+_add(
+    "length-normalised-dpo",
+    "length_normalised_dpo:LengthNormalisedDpo",
+    "DPO by the mean of the tokens of each answer",
+    "Lambert et al. 2024",
+)
+_add("dpo-sft", "dpo_sft:DpoSft", "DPO, and the chosen answer stays likely", "Pang et al. 2024, Wang et al. 2024")
+_add("ipo", "ipo:Ipo", "the margin of a pair is drawn to a fixed distance", "Azar et al. 2023")
+_add(
+    "simpo", "simpo:SimPo", "the chosen answer by a margin a token above the rejected one, no base", "Meng et al. 2024"
+)
+_add("kto", "kto:Kto", "wanted answers up, unwanted ones down, without pairs", "Ethayarajh et al. 2024")
+_add("fdpo", "fdpo:Fdpo", "right stretches of an answer up, wrong ones down, without pairs", "Gunjal et al. 2023")
+_add(
+    "image-preference",
+    "image_preference:ImagePreference",
+    "the chosen answer also above itself behind another image",
+    "Wang et al. 2024 (mDPO)",
+)
+_add("grpo", "grpo:Grpo", "sampled answers by their rewards, against those beside them", "Shao et al. 2024")
+_add("rloo", "rloo:Rloo", "sampled answers by their rewards, against the mean of the others", "Ahmadian et al. 2024")

@@ -55,8 +55,10 @@ def _loss(objective: Objective, units: Sequence[Sequence[Sample]], start: int) -
             rows=rows,
             samples=tuple(samples),
             units=tuple(tuple(range(*ends[n : n + 2])) for n in range(len(units))),
-            reference=-1 - numbers.cos().abs() if objective.needs_reference else None,
+            reference=-1 - numbers.cos().abs() if objective.needs_reference or objective.samples_answers else None,
             compared=_compared(logprobs, numbers) if objective.needs_teacher else None,
+            old=-1 - (2 * numbers).sin().abs() if objective.samples_answers else None,
+            advantages=numbers[::TOKENS].cos() if objective.samples_answers else None,
         )
     )
     if loss.numel() != 1 or loss.grad_fn is None:

@@ -69,6 +69,8 @@ class Scored:
     units: tuple[tuple[int, ...], ...]  # branches, each unit in the order in which `arrange` gave its samples
     reference: Tensor | None  # [edges], the same of the model as it was before the training; None: not asked for
     compared: Compared | None = None  # with a teacher, where the objective needs one
+    old: Tensor | None = None  # [edges], the same of the model that sampled the answers; None: it is this one
+    advantages: Tensor | None = None  # [branches], of answers that were sampled and rewarded
 
     def edges(self) -> Tensor:
         """The log-probability of each trained token in each sample that has it, [edges], in the order of samples."""
@@ -94,6 +96,19 @@ class Scored:
         """The teacher's log-probabilities of the trained tokens of each sample, [branches]."""
         return self.by_sample(self.of_teacher().own.index_select(0, self.rows.edge_target))
 
+    def lengths(self) -> Tensor:
+        """How many trained tokens each sample has, [branches], as numbers of the type of log-probabilities."""
+        return self.by_sample(self.logprobs.new_ones(len(self.rows.edge_branch)))
+
+    def token_counts(self) -> list[int]:
+        """The same as a list; `edges` and `tokens` of the samples follow each other in these numbers."""
+        counts: list[int] = self.rows.edge_branch.bincount(minlength=self.rows.branches).tolist()
+        return counts
+
+    def tokens(self) -> Tensor:
+        """The ids of the trained tokens, [edges], in the order of `edges`."""
+        return self.rows.target.index_select(0, self.rows.edge_target)
+
     def by_sample(self, values: Tensor) -> Tensor:
         """Values of trained tokens, [edges], summed for each sample: [branches]."""
         return values.new_zeros(self.rows.branches).index_add(0, self.rows.edge_branch, values)
@@ -111,6 +126,7 @@ class Objective(Section):
     needs_reference: ClassVar[bool] = False  # log-probabilities of the trained tokens before the training; then the
     # objective has a field `reference: Path | None`, the file of another training that has them
     needs_teacher: ClassVar[bool] = False  # what another model says at the trained tokens; then it is a `Taught`
+    samples_answers: ClassVar[bool] = False  # it is a `SampledObjective`, which learns from answers of the model itself
 
     @property
     def name(self) -> str:

@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cityscribe.files import InputError
 from cityscribe.records import Sample
-from cityscribe.train.objectives.objective import Arrangement
+from cityscribe.train.objectives.objective import Arrangement, Objective, Scored
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cityscribe.tree import Forest
+
+
+class PairObjective(Objective):
+    """The two answers of a pair are one unit; the loss is the mean over pairs. Only the last answer of each counts."""
+
+    answers: ClassVar[Literal["all", "last"]] = "last"
+
+    def arrange(self, samples: Sequence[Sample]) -> Arrangement:
+        return arrange_pairs(samples, self.name)
+
+    def denominator(self, forests: Sequence[Forest], units: int) -> float:
+        return float(units)
+
+
+def raised(scored: Scored) -> tuple[Tensor, Tensor]:
+    """How far the training has raised the chosen and the rejected answers above the reference, nats, [units] each."""
+    chosen, rejected = scored.of_units(scored.sums() - scored.reference_sums()).unbind(1)
+    return chosen, rejected
 
 
 def arrange_pairs(samples: Sequence[Sample], objective: str) -> Arrangement:

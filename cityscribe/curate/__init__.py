@@ -1,0 +1,1 @@
+"""Data made better before it is learned from."""

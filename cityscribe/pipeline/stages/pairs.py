@@ -1,0 +1,71 @@
+"""pairs: chosen and rejected answers for a training by comparison, made by `pairs.builder`.
+
+The model that is asked is that of `model.base`, which the training begins with. There is no such step where the builder
+makes none; the baselines of a run train on its pairs too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from cityscribe.pipeline.folders import whole
+from cityscribe.pipeline.step import Plan, Step, StepProgress
+from cityscribe.project import Settings
+
+FOLDER = "pairs"
+
+
+def steps(plan: Plan) -> Iterator[Step]:
+    settings = plan.settings
+    builder = settings.pairs.builder
+    if not builder.builds or not settings.model.tunes:
+        return
+    given = getattr(builder, "path", None) or getattr(builder, "file", None)
+    yield Step(
+        "pairs",
+        "",
+        partial(_make, settings),
+        reads=("seed", "pairs", *(("model.tiles", "predict.precision") if builder.asks else ())),
+        files=(
+            *((plan.digests.of_base(settings.model.base),) if builder.asks else ()),
+            *((plan.digests.of(given),) if isinstance(given, Path) else ()),
+        ),
+        after=("prepare",),
+        writes=(f"{FOLDER}/",),
+        shared=(f"{FOLDER}/",),
+    )
+
+
+def pairs_of(settings: Settings) -> Path | None:
+    """The file of the samples that a run trains on, where it makes pairs."""
+    builds = settings.pairs.builder.builds and settings.model.tunes
+    return settings.run_dir / FOLDER / "train.parquet" if builds else None
+
+
+def _make(settings: Settings, made_from: str, progress: StepProgress) -> None:
+    from cityscribe.curate.pairs.asking import EngineAnswering
+    from cityscribe.curate.pairs.make import make_pairs, write_pairs
+    from cityscribe.engine.members import open_engine
+    from cityscribe.predict.setup import setup_of
+    from cityscribe.records import read_samples
+
+    prepared = settings.run_dir / "prepared"
+    samples = read_samples(prepared / "train.parquet", rejected=True)
+    setup = replace(setup_of(settings), batch_size=settings.pairs.batch_size, drafts=False)
+    with whole(settings.run_dir / FOLDER, made_from) as (out, _):
+        answering = EngineAnswering(
+            lambda: open_engine("local", settings.model.base, setup),
+            prepared,
+            out,
+            made_from,
+            seed=settings.seed,
+            max_tokens=settings.pairs.max_new_tokens,
+            batch_size=settings.pairs.batch_size,
+            progress=progress,
+        )
+        made = make_pairs(samples, answering, settings.pairs, settings.seed)
+        write_pairs(made, out, settings.pairs, settings.model.base)
+        answering.discard()
