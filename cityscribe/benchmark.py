@@ -23,7 +23,7 @@ from cityscribe.prepare.conversations import prepare_conversations
 from cityscribe.progress import Progress
 from cityscribe.project import Settings
 from cityscribe.records import Sample, SampleMeta, image_block, message, read_samples, text_block
-from cityscribe.sources.conversation import frames_of
+from cityscribe.sources.video_blocks import frames_of
 from cityscribe.sources.video_qa import video_named
 from cityscribe.sources.videos import files_by_stem
 

@@ -8,7 +8,9 @@ wrong with somebody's data, with the file and the place in it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Required, TypedDict, cast
@@ -85,16 +87,19 @@ class Video:
     end_s: float | None = None  # None: to the end of the file
     fps: float | None = None  # frames a second, the first one at the start
     frames: int | None = None  # frames in all, spread evenly
+    max_frames: int | None = None  # a rate that gives more is a count of so many
     max_pixels: int | None = None  # of a frame; None: as many as it has
+    max_total_pixels: int | None = None  # of all frames together
+    times: bool = True  # whether a model that is shown the frames as images is told the time of each
 
     def __post_init__(self) -> None:
         if (self.fps is None) is (self.frames is None):
             raise InputError(f"{self.file}: a video block gives either fps or frames")
         if self.start_s < 0 or (self.end_s is not None and self.end_s <= self.start_s):
             raise InputError(f"{self.file}: a video block ends behind its start, which is not before 0 s")
-        for name in ("fps", "frames", "max_pixels"):
+        for name in ("fps", "frames", "max_frames", "max_pixels", "max_total_pixels"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < math.inf:
                 raise InputError(f"{self.file}: {name} of a video block: {value} is not above 0")
 
 
@@ -120,9 +125,13 @@ class MessageBlock(TypedDict, total=False):
     end: float  # s
     fps: float
     frames: int
+    max_frames: int
     max_pixels: int
+    max_total_pixels: int
+    times: bool
     image: object  # the picture itself, as processors take it
     file: object  # what a format names in the block, before it is looked up
+    how: dict[str, float]  # how a format wants a video shown, before it is looked up
 
 
 class SampleMessage(TypedDict):
@@ -174,10 +183,10 @@ def image_block() -> MessageBlock:
 
 
 def video_block(video: Video) -> MessageBlock:
-    """`{"type": "video", "video": FILE, "start": s, "end": s, "fps": ... | "frames": ..., "max_pixels": ...}`; what is
-    not said is not in it."""
+    """`{"type": "video", "video": FILE, "start": s, "end": s, "fps": ... | "frames": ..., "max_frames": ...,
+    "max_pixels": ..., "max_total_pixels": ..., "times": false}`; what is not said is not in it."""
     values = {VIDEO_FIELDS.get(name, name): value for name, value in asdict(video).items()}
-    said = {name: value for name, value in values.items() if value is not None}
+    said = {name: value for name, value in values.items() if value is not None and not (name == "times" and value)}
     return cast(MessageBlock, {"type": "video", **said})
 
 
@@ -200,6 +209,44 @@ def text_of(entry: SampleMessage) -> str:
     return "".join(block["text"] for block in entry["content"] if block["type"] == "text")
 
 
+MEDIA_BLOCKS = ("image", "video")
+
+Messages = Sequence[SampleMessage]
+
+
+def media_blocks(messages: Messages) -> list[MessageBlock]:
+    """The image and video blocks of a conversation, in their order."""
+    return [block for entry in messages for block in entry["content"] if block["type"] in MEDIA_BLOCKS]
+
+
+def video_files(sample: Sample) -> list[str]:
+    """The files of the video blocks of a sample, relative to where its images are."""
+    return [block["video"] for block in media_blocks(sample.messages) if block["type"] == "video"]
+
+
+def placed(messages: Messages, root: Path) -> list[SampleMessage]:
+    """A conversation whose videos, named relative to `root`, are named by their whole paths."""
+    return _renamed(messages, lambda file: str(root / file))
+
+
+def placed_from(messages: Messages, root: Path, folder: Path) -> tuple[SampleMessage, ...]:
+    """A conversation whose videos, named relative to `root`, are named relative to a folder."""
+    return tuple(_renamed(messages, lambda file: os.path.relpath(root / file, folder).replace(os.sep, "/")))
+
+
+def _renamed(messages: Messages, name: Callable[[str], str]) -> list[SampleMessage]:
+    return [
+        {
+            **entry,
+            "content": [
+                {**block, "video": name(block["video"])} if block["type"] == "video" else block
+                for block in entry["content"]
+            ],
+        }
+        for entry in messages
+    ]
+
+
 def preference_type() -> pa.DataType:
     """The type of the column `preference`, which a file of samples has where one of them is of a pair."""
     import pyarrow as pa
@@ -215,7 +262,8 @@ def sample_schema(meta: type[SampleMeta] = SampleMeta, *, videos: bool = False) 
     import pyarrow as pa  # which takes longer to import than a hundred captions to score
 
     of_video = [("video", pa.string()), ("start", pa.float64()), ("end", pa.float64()), ("fps", pa.float64())]
-    of_video += [("frames", pa.int32()), ("max_pixels", pa.int64())]
+    of_video += [("frames", pa.int32()), ("max_frames", pa.int32()), ("max_pixels", pa.int64())]
+    of_video += [("max_total_pixels", pa.int64()), ("times", pa.bool_())]
     block = pa.struct([("type", pa.string()), ("text", pa.string()), *(of_video if videos else ())])
     kinds = {str: pa.string(), int: pa.int32(), tuple: pa.list_(pa.string())}
     defaults = {field.name: field.default for field in fields(meta)}

@@ -50,9 +50,9 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
 from cityscribe.models.build import build_tiny_llava
-from cityscribe.models.images_only import VideoSettings, images_only
 from cityscribe.models.load import save_model
 from cityscribe.models.tokenizer import CHAT_TEMPLATE, IMAGE, train_tokenizer
+from cityscribe.models.without_torchvision import VideoSettings, without_torchvision
 
 TEXTS = (
     "The pedestrian is a male in his 30s, about 170 cm tall, wearing a black jacket and gray pants.",
@@ -134,7 +134,7 @@ def llava_onevision() -> tuple[PreTrainedModel, ProcessorMixin]:
         video_token_index=tokenizer.video_token_id,
         image_grid_pinpoints=TILES,
     )
-    processor = images_only(LlavaOnevisionProcessor)(
+    processor = without_torchvision(LlavaOnevisionProcessor)(
         image_processor=LlavaOnevisionImageProcessorPil(size={"height": 16, "width": 16}, image_grid_pinpoints=TILES),
         tokenizer=tokenizer,
         video_processor=VideoSettings({"video_processor_type": "LlavaOnevisionVideoProcessor"}),
@@ -160,7 +160,7 @@ def qwen2_5_vl() -> tuple[PreTrainedModel, ProcessorMixin]:
         },
         **tokens,
     )
-    processor = images_only(Qwen2_5_VLProcessor)(
+    processor = without_torchvision(Qwen2_5_VLProcessor)(
         image_processor=qwen_images(4),
         tokenizer=tokenizer,
         video_processor=VideoSettings({"video_processor_type": "Qwen2VLVideoProcessor", "patch_size": 4}),
@@ -190,7 +190,7 @@ def qwen3_vl() -> tuple[PreTrainedModel, ProcessorMixin]:
         },
         **tokens,
     )
-    processor = images_only(Qwen3VLProcessor)(
+    processor = without_torchvision(Qwen3VLProcessor)(
         image_processor=qwen_images(4),
         tokenizer=tokenizer,
         video_processor=VideoSettings({"video_processor_type": "Qwen3VLVideoProcessor", "patch_size": 4}),
@@ -216,7 +216,7 @@ def internvl() -> tuple[PreTrainedModel, ProcessorMixin]:
         image_token_id=tokenizer.context_image_token_id,
         image_seq_length=4,
     )
-    processor = images_only(InternVLProcessor)(
+    processor = without_torchvision(InternVLProcessor)(
         image_processor=GotOcr2ImageProcessorPil(
             size={"height": 16, "width": 16}, crop_to_patches=True, min_patches=1, max_patches=4
         ),
@@ -245,7 +245,7 @@ def smolvlm() -> tuple[PreTrainedModel, ProcessorMixin]:
         image_token_id=tokenizer.image_token_id,
         scale_factor=2,
     )
-    processor = images_only(SmolVLMProcessor)(
+    processor = without_torchvision(SmolVLMProcessor)(
         image_processor=SmolVLMImageProcessorPil(size={"longest_edge": 32}, max_image_size={"longest_edge": 16}),
         tokenizer=tokenizer,
         video_processor=VideoSettings({"video_processor_type": "SmolVLMVideoProcessor", "num_frames": 8, "fps": 1}),

@@ -194,27 +194,41 @@ def browse(
 
 @data_group.command("stats")
 def stats(
-    data: Annotated[Path, typer.Argument(help="folder of a data set of scenarios")],
+    data: Annotated[Path, typer.Argument(help="folder of a data set")],
     output: Annotated[Path, typer.Option(help="folder for stats.json and the page")] = Path("stats"),
     source: Annotated[str | None, typer.Option(help="its format; by default, as recognised")] = None,
     videos: Annotated[bool, typer.Option(help="also compare video files and their first frames")] = True,
 ) -> None:
-    """Counts, sizes, lengths, words, near-duplicates and leaks between splits: stats.json and a page with plots.
+    """Counts, sizes, lengths, words, near-duplicates and leaks between splits: stats.json and a page with plots. Of a
+    data set of conversations, and of both kinds: what sharing images and videos between questions would save.
 
     Example: cityscribe data stats data/WTS --output stats
     """
+    from cityscribe.plan.sharing import in_words, savings, sizes_of_samples, sizes_of_scenarios
+    from cityscribe.sources import SOURCES
+    from cityscribe.sources.reading import read_conversations
     from cityscribe.sources.recognise import recognise
-    from cityscribe.stats.page import write_stats
+    from cityscribe.sources.settings import DataSettings
+    from cityscribe.stats.page import read_splits, write_stats
 
     data = folder_of_data(data)
     named = source or recognise(data)
-    with watch("stats") as progress:
-        found = write_stats(data, named, output, videos=videos, progress=progress)
-    console.print(f"{escape(str(data))}: {found['read']}")
-    for kind, count in found["leaks"].items():
-        if count:
-            console.print(f"[yellow]warning:[/] {count} {kind} in several splits")
-    console.print(f"page: {output / 'index.html'}")
+    if SOURCES[named].yields == "conversations":
+        samples, problems = read_conversations(DataSettings(source=named, path=data))
+        console.print(f"{escape(str(data))}: {problems[-1].message}")
+        groups = sizes_of_samples(samples)
+    else:
+        with watch("stats") as progress:
+            found = write_stats(data, named, output, videos=videos, progress=progress)
+        console.print(f"{escape(str(data))}: {found['read']}")
+        for kind, count in found["leaks"].items():
+            if count:
+                console.print(f"[yellow]warning:[/] {count} {kind} in several splits")
+        console.print(f"page: {output / 'index.html'}")
+        groups = sizes_of_scenarios(read_splits(data, named)[0], images=2, short=1.0)
+    console.print("what sharing saves where the questions of a group are trained or asked together:")
+    for line in in_words(savings(groups)):
+        console.print(f"  {escape(line)}")
 
 
 @data_group.command("detect")

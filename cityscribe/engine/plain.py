@@ -19,6 +19,7 @@ from cityscribe.engine.decode import Generation
 from cityscribe.engine.failure import Failure, failure_of
 from cityscribe.engine.prefix import feed, fork, media_inputs_of, positions_from, prefill, token_inputs_of
 from cityscribe.models.attention import decoder_attention, reaches
+from cityscribe.models.inputs import only_kept
 from cityscribe.tokens.encode import Encoded
 
 PROCESSED = (
@@ -75,7 +76,8 @@ def difference(model: PreTrainedModel, prompt: Encoded) -> float | None:
         logits_to_keep=2,
         **token_inputs_of(model, prompt),
         **media_inputs_of(model, prompt),
-    ).logits[0]
+    ).logits
+    expected = only_kept(expected, 2)
     start = min(max(prompt.media_end, length // 2, 1), length - 2)
     if start < max(prompt.media_end, 1) or not expected.isfinite().all():
         return None

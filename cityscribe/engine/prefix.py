@@ -19,9 +19,10 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from cityscribe.engine.attention import next_step
 from cityscribe.engine.cache import KeyValues, SharedCache, States
 from cityscribe.models.attention import Reach, layer_types, reaches
+from cityscribe.models.inputs import only_kept
 from cityscribe.models.recurrent import recurrent_layers
 from cityscribe.tokens.encode import Encoded
-from cityscribe.tokens.media import join_media
+from cityscribe.tokens.media import POSITION_INPUTS, join_media
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -230,7 +231,7 @@ def feed(
         shared=step,
         **({"forked": step} if cache.states else {}),
     ).logits
-    return logits.flatten(0, -2)
+    return only_kept(logits, torch.tensor([keep], device=device))
 
 
 def positions_from(prompt: Encoded, start: int, count: int) -> np.ndarray:
@@ -249,9 +250,13 @@ def media_inputs_of(model: PreTrainedModel, prompt: Encoded) -> dict[str, Tensor
 def on_device(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Media inputs where the model is and in its type."""
     return {
-        name: value.to(model.device, model.dtype if value.is_floating_point() else value.dtype)
+        name: value.to(model.device, model.dtype if _is_cast(name, value) else value.dtype)
         for name, value in inputs.items()
     }
+
+
+def _is_cast(name: str, value: Tensor) -> bool:
+    return value.is_floating_point() and name not in POSITION_INPUTS
 
 
 def token_inputs_of(model: PreTrainedModel, prompt: Encoded) -> dict[str, Tensor]:

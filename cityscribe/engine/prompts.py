@@ -12,9 +12,9 @@ from cityscribe.engine.request import Request
 from cityscribe.files import InputError
 from cityscribe.media.clips import read_clip
 from cityscribe.media.images import as_shown, open_image
-from cityscribe.records import text_of, video_of
+from cityscribe.records import media_blocks, text_of, video_of
 from cityscribe.tokens.encode import Encoded, Encoder
-from cityscribe.tokens.shown import Media, media_blocks
+from cityscribe.tokens.shown import Media
 
 
 def read_prompts(

@@ -18,6 +18,7 @@ from cityscribe.engine.attention import NAME
 from cityscribe.engine.failure import Failure, apart, failure_of, shared_step
 from cityscribe.engine.prefix import Memory, begin, feed, media_inputs_of, positions_from, token_inputs_of
 from cityscribe.models.attention import decoder_attention
+from cityscribe.models.inputs import only_kept
 from cityscribe.tokens.encode import Encoded
 
 
@@ -76,7 +77,7 @@ def score_alone(model: PreTrainedModel, branch: ScoredText) -> None:
             logits_to_keep=len(ids),
             **media_inputs_of(model, prompt),
             **token_inputs,
-        ).logits[0]
-        branch.read(logits)
+        ).logits
+        branch.read(only_kept(logits, len(ids)))
     except Exception as error:
         branch.fail(failure_of(error))

@@ -45,6 +45,14 @@ def arranges_images(processor: ProcessorMixin) -> bool:
     return bool(getattr(processor, "arranges_images", False))
 
 
+def only_kept(logits: Tensor, keep: Tensor | int) -> Tensor:
+    """The logits [kept, vocabulary] that were asked for by `logits_to_keep`: a mask [rows, length], or so many of the
+    last of one row. VideoLLaMA 3 passes it over and gives those of all tokens."""
+    if isinstance(keep, int):
+        return logits[0, -keep:]
+    return logits[keep] if logits.shape[:-1] == keep.shape else logits.flatten(0, -2)
+
+
 def vision_reads_text(model: PreTrainedModel) -> bool:
     """Whether the vision path of a model reads the tokens of the conversation by itself, as its configuration declares.
 

@@ -46,7 +46,6 @@ from cityscribe.models.four_bit import (
     keep_trainable,
     linears_outside_decoder,
 )
-from cityscribe.models.images_only import images_only
 from cityscribe.models.old_processors import complete, own_class
 from cityscribe.models.parts import decoder
 from cityscribe.models.quantise.loading import keep_packed, packed_scheme
@@ -55,6 +54,7 @@ from cityscribe.models.templates import check_template
 from cityscribe.models.tuning.lora import adapter_weights, is_adapter, is_lora, merged_state_dict
 from cityscribe.models.vlm import model as models_from_parts
 from cityscribe.models.whole_images import plain_config, plain_processor
+from cityscribe.models.without_torchvision import without_torchvision
 
 log = logging.getLogger(__name__)
 
@@ -196,7 +196,7 @@ def load_processor(base: str | Path, *, tiles: bool = True) -> ProcessorMixin:
             chosen = PROCESSOR_MAPPING[type(config)]
         if chosen is None:
             raise ValueError(f"transformers has none for a model of type `{config.model_type}`")
-        processor = images_only(chosen).from_pretrained(place)
+        processor = without_torchvision(chosen).from_pretrained(place)
         complete(processor, place, config)
     if processor.chat_template is None:
         processor.chat_template = processor.tokenizer.chat_template

@@ -50,6 +50,27 @@ def image_tokens(config: PreTrainedConfig, size: ImageSize, *, alone: bool) -> i
     return square
 
 
+QWEN_VIDEO_PIXELS = {"qwen2_5_vl": (128 * 28 * 28, 768 * 28 * 28), "qwen3_vl": (128 * 32 * 32, 768 * 32 * 32)}
+"""The same of a frame of a video; of Qwen3-VL of all frames together."""
+
+
+def video_tokens(config: PreTrainedConfig, frames: int, size: ImageSize) -> int:
+    """Of a video by the rule of its family; of one that shows frames as images, of those."""
+    kind, vision = config.model_type, config.vision_config
+    if kind in QWEN_PIXELS:
+        fewest, most = QWEN_VIDEO_PIXELS[kind]
+        pairs = math.ceil(frames / 2)  # two frames become one step in time
+        if kind == "qwen3_vl":
+            fewest, most = max(fewest // frames, 1), max(most // frames, 1)
+        return pairs * _qwen(size, vision.patch_size * vision.spatial_merge_size, fewest, most)
+    side = vision.image_size // vision.patch_size
+    if kind == "llava_onevision":
+        return frames * math.ceil(side / 2) ** 2 + 1
+    if kind == "smolvlm":
+        return frames * (side**2 // config.scale_factor**2 + 2)
+    return frames * image_tokens(config, size, alone=frames == 1)
+
+
 def _qwen(size: ImageSize, unit: int, fewest: int, most: int) -> int:
     """Both sides become multiples of a token's, as near as their shape and the limits allow."""
     width, height = (max(unit, round(side / unit) * unit) for side in size)

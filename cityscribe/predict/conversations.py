@@ -30,8 +30,8 @@ from cityscribe.predict.journal import SharedJournal
 from cityscribe.predict.settings import Predicting
 from cityscribe.predict.stage import asking, engine_of
 from cityscribe.progress import Progress, silent
-from cityscribe.records import Sample, SampleMessage, text_of
-from cityscribe.tokens.shown import placed, without_media
+from cityscribe.records import Sample, SampleMessage, placed, text_of, video_files
+from cityscribe.tokens.shown import without_media
 from cityscribe.train import processes
 
 
@@ -159,4 +159,6 @@ def _row(sample: Sample, entry: _Entry) -> dict[str, object]:
         row |= {"options": list(meta.options), "chosen": read_choice(answer.text, meta.options).letter}
     if entry["scores"]:
         row["scores"] = entry["scores"]
+    if videos := video_files(sample):
+        row["videos"] = videos
     return row

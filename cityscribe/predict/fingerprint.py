@@ -18,7 +18,7 @@ from cityscribe.models.load import resolve_base
 from cityscribe.models.precision import resolve_dtype
 from cityscribe.predict.answers import KEPT
 from cityscribe.predict.settings import Predicting
-from cityscribe.records import Sample
+from cityscribe.records import Sample, video_files
 from cityscribe.train import processes
 
 UNDECIDING: Any = {"split": True, "baselines": True, "remote": {"concurrency", "tries", "timeout_s"}}
@@ -68,7 +68,7 @@ def _fingerprint(
         add(str(model_dir))
     add([asdict(sample) for sample in samples])
     if images:
-        shown = dict.fromkeys(image for sample in samples for image in sample.images)
+        shown = dict.fromkeys(file for sample in samples for file in (*sample.images, *video_files(sample)))
         add([known.of(image_root / image) for image in shown])
     if settings.run_dir.is_dir():
         known.save()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cityscribe.engine.request import Answer, Engine, Request
 from cityscribe.predict.orders import ORDERS
-from cityscribe.records import SampleMessage, image_block, message, text_block
+from cityscribe.records import MessageBlock, SampleMessage, image_block, message, text_block
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class AskedScene:
 
     images: tuple[Path, ...]  # none for a blind model
     questions: Mapping[str, str]  # role -> question
+    videos: tuple[MessageBlock, ...] = ()  # video blocks, named by their whole paths; before the images
 
 
 Choose = Callable[[int, str, tuple[SampleMessage, ...], Sequence[Answer]], Answer]
@@ -73,7 +74,7 @@ class _Conversation:
         """Put the next question, if there is one."""
         if not self._waiting:
             return False
-        shown = [image_block() for _ in self.scene.images] if not self.messages else []
+        shown = [*self.scene.videos, *(image_block() for _ in self.scene.images)] if not self.messages else []
         self.messages += (message("user", *shown, text_block(self.scene.questions[self._waiting[0]])),)
         return True
 

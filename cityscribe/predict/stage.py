@@ -28,7 +28,7 @@ from cityscribe.predict.sequential import AskedScene, ask
 from cityscribe.predict.settings import Predicting
 from cityscribe.predict.setup import setup_of
 from cityscribe.progress import Progress, silent
-from cityscribe.records import Sample, SampleMessage, read_samples, text_of
+from cityscribe.records import Sample, SampleMessage, media_blocks, placed, read_samples, text_of
 from cityscribe.traffic.meta import traffic_meta
 from cityscribe.traffic.scenario import ROLES
 from cityscribe.train import processes
@@ -188,7 +188,9 @@ def _choose(
 def _scene(phase: _Phase, image_root: Path, images: bool) -> AskedScene:
     """The questions as `prepare` wrote them: the text of the user's first message, word for word."""
     shown = tuple(image_root / image for image in phase.first.images) if images else ()
-    return AskedScene(shown, {role: text_of(sample.messages[0]) for role, sample in phase.samples.items()})
+    blocks = media_blocks(placed(phase.first.messages, image_root)) if images else []
+    videos = tuple(block for block in blocks if block["type"] == "video")
+    return AskedScene(shown, {role: text_of(sample.messages[0]) for role, sample in phase.samples.items()}, videos)
 
 
 def _submission(phases: list[_Phase], answers: list[dict[str, Answer]]) -> dict[str, list[dict[str, object]]]:

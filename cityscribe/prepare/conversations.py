@@ -30,14 +30,15 @@ from cityscribe.files import InputError, write_bytes, write_json
 from cityscribe.media.images import ImageError, image_size, open_image, remark_on_shape
 from cityscribe.media.kinds import HEAD_BYTES, image_format
 from cityscribe.media.video import VideoError, frame_at, frame_index, probe, read_good_frames
+from cityscribe.prepare.clips import CheckedClips
 from cityscribe.prepare.drawing import draw_boxes
 from cityscribe.prepare.geometry import XYWH
 from cityscribe.prepare.pictures import fit, remove_partial
 from cityscribe.prepare.redacting import comment, covered, covered_picture
 from cityscribe.prepare.settings import PrepareSettings
-from cityscribe.prepare.skipped import Skip, write_skipped
+from cityscribe.prepare.skipped import Skip, why_left_out, write_skipped
 from cityscribe.progress import Progress, silent
-from cityscribe.records import Problem, Sample, text_of, write_samples
+from cityscribe.records import Problem, Sample, media_blocks, placed_from, write_samples
 from cityscribe.redact.cover import RedactionError
 from cityscribe.redact.note import write_redacted
 from cityscribe.traffic.meta import TrafficMeta, traffic_meta
@@ -74,8 +75,9 @@ def prepare_conversations(
 ) -> ConversationsReport:
     """Write the samples of a source, whose images lie under `root`, into the folder `out`.
 
-    A sample with an image that cannot be read, and one for training in which the assistant says nothing, is left out
-    and named in `skipped.jsonl`. `problems` takes a warning for each image of a shape that some models refuse. With
+    A sample with an image or a video that cannot be read, and one for training in which the assistant says nothing, is
+    left out and named in `skipped.jsonl`. `problems` takes a warning for each image of a shape that some models refuse
+    and each video that is shorter or slower than is asked for. With
     `resume` the frames that are already there are kept: a killed call with the same samples and settings left them,
     each whole. `progress` is called with the files that are done and all. Raises InputError for files that cannot be
     written.
@@ -83,12 +85,12 @@ def prepare_conversations(
     try:
         out.mkdir(parents=True, exist_ok=True)
         remove_partial(out / "images")
-        noted = _Noted()
+        noted = _Noted(CheckedClips(root))
         report = _prepare(samples, root, settings, out, resume, progress or silent, noted)
     except OSError as error:
         raise InputError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from error
     if problems is not None:
-        problems += _odd_shapes(samples, noted)
+        problems += [*_odd_shapes(samples, noted), *noted.clips.notes()]
     return report
 
 
@@ -96,6 +98,7 @@ def prepare_conversations(
 class _Noted:
     """What is noted of files while their images are made."""
 
+    clips: CheckedClips
     lost: dict[str, list[str]] = field(default_factory=dict)  # of a video: what cannot be read of it
     shapes: dict[str, tuple[int, int]] = field(default_factory=dict)  # of an image, by its reference: width and height
 
@@ -124,7 +127,7 @@ def _prepare(
     skips: list[Skip] = []
     usable = []
     for sample in samples:
-        if why := _why_left_out(sample):
+        if why := why_left_out(sample):
             skips.append(_skip(sample, "question", why))
         else:
             usable.append(sample)
@@ -132,6 +135,9 @@ def _prepare(
     pictures = _pictures(references, root, settings, out, resume, progress, noted)
     written: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
     for sample in usable:
+        if why := noted.clips.why_not(sample, covers=bool(settings.redact)):
+            skips.append(_skip(sample, "video", why))
+            continue
         videos = dict.fromkeys(found["file"] for image in sample.images if (found := FRAME.fullmatch(image)))
         skips += [_skip(sample, "video", why) for video in videos for why in noted.lost.pop(video, ())]
         failed = next((pictures[image] for image in sample.images if isinstance(pictures[image], _Failed)), None)
@@ -142,12 +148,14 @@ def _prepare(
         boxed = any(found["boxes"] for image in sample.images if (found := FRAME.fullmatch(image)))
         meta = traffic_meta(sample)
         meta = meta if settings.draw_boxes or not boxed else replace(meta, marked=())
-        written[sample.meta.split].append(replace(sample, images=images, meta=meta))
+        messages = placed_from(sample.messages, root, out)
+        written[sample.meta.split].append(replace(sample, images=images, messages=messages, meta=meta))
     if not written["test"]:
         del written["test"]
     for split, entries in written.items():
         pairs = any(sample.preference is not None for sample in entries)
-        write_samples(out / f"{split}.parquet", entries, TrafficMeta, preferences=pairs)
+        videos = any(block["type"] == "video" for sample in entries for block in media_blocks(sample.messages))
+        write_samples(out / f"{split}.parquet", entries, TrafficMeta, preferences=pairs, videos=videos)
     write_skipped(out / "skipped.jsonl", skips)
     write_redacted(out, {image for of in written.values() for one in of for image in one.images}, settings.redact)
     report = ConversationsReport(
@@ -158,20 +166,6 @@ def _prepare(
     )
     write_json(out / "prepare.json", asdict(report))
     return report
-
-
-def _why_left_out(sample: Sample) -> str:
-    """Why nothing can be learned or asked with a sample; empty where something can."""
-    if sample.rejected and sample.meta.split != "train":
-        return "its answer is rejected, which is for training only"
-    answers = [text_of(entry).strip() for entry in sample.messages if entry["role"] == "assistant"]
-    if sample.meta.split == "train":
-        if not answers:
-            return "the assistant says nothing in it"
-        if not all(answers):
-            return f"answer {answers.index('') + 1} is empty"
-    asked = sample.messages[:-1] if sample.messages[-1]["role"] == "assistant" else sample.messages
-    return "" if any(entry["role"] == "user" for entry in asked) else "the user asks nothing in it"
 
 
 def _skip(sample: Sample, what: Any, why: str) -> Skip:

@@ -45,6 +45,30 @@ def key_frame(view: View, phase: Phase, info: VideoInfo, *, with_gaze: bool = Fa
     return replace(key, gaze=_gaze_on(view, key.frame, info)) if with_gaze else key
 
 
+def phase_frames(view: View, phase: Phase, info: VideoInfo, count: int) -> list[KeyFrame]:
+    """Frames spread evenly over a phase: the middle ones of `count` equal parts, as the video models of section 3.3 are
+    shown eight of each stage.
+
+    On each frame a road user has the box of the phase that is nearest in time, if within `MAX_SHIFT_S`. A phase with
+    fewer frames gives each of them once, which may be a single one.
+    """
+    length_s = max(phase.end_s - phase.start_s, 0.0)
+    times = [min(phase.start_s + length_s * (n + 0.5) / count, info.duration_s) for n in range(count)]
+    boxes = {role: _of_phase(found, phase, info) for role, found in view.boxes.items()}
+    frames = []
+    for frame in dict.fromkeys(frame_at(view.video, time_s) for time_s in times):
+        nearest = {role: min(found, key=lambda each: abs(each[0] - frame)) for role, found in boxes.items() if found}
+        shown = {
+            role: xywh for role, (number, xywh) in nearest.items() if abs(number - frame) <= MAX_SHIFT_S * info.fps
+        }
+        frames.append(KeyFrame(frame, shown))
+    return frames
+
+
+def _of_phase(boxes: Sequence[Box], phase: Phase, info: VideoInfo) -> list[tuple[int, XYWH]]:
+    return [(frame, box.xywh) for frame, box in _usable(boxes, info) if box.phase == phase.number]
+
+
 def _key_frame(view: View, phase: Phase, info: VideoInfo) -> KeyFrame:
     usable = {role: _usable(boxes, info) for role, boxes in view.boxes.items()}
     of_phase = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,17 +16,21 @@ import numpy as np
 from PIL import Image
 
 from cityscribe.files import InputError, write_bytes
-from cityscribe.media.video import VideoError, probe, read_frames, read_good_frames
+from cityscribe.media.video import VideoError, VideoInfo, probe, read_frames, read_good_frames, write_video
 from cityscribe.prepare.appearance import APPEARANCE, best_appearances
 from cityscribe.prepare.drawing import draw_boxes, draw_gaze
-from cityscribe.prepare.keyframe import KeyFrame, key_frame
+from cityscribe.prepare.keyframe import KeyFrame, key_frame, phase_frames
 from cityscribe.prepare.redacting import comment, covered
 from cityscribe.prepare.registries import IMAGES
 from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.prepare.skipped import Skip, What
+from cityscribe.records import Video
 from cityscribe.redact.cover import RedactionError
 from cityscribe.traffic.prompts import GAZE
 from cityscribe.traffic.scenario import PHASES, ROLES, Phase, View
+
+VIDEO_CRF = 12
+"""Of videos that are written of a phase: thin coloured lines stay visible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class PhasePictures:
     images: tuple[str, ...]
     marked: tuple[str, ...]  # roles drawn, and "gaze"
     note: str
+    video: Video | None = None  # in the place of images
 
 
 def picture_video(
@@ -81,6 +86,8 @@ def picture_video(
             skip("phase", chosen.pop(number).note, number)
     seen = best_appearances((job.view, *job.others)) if chosen and APPEARANCE in settings.images else []
     shared = f"{job.folder}/{APPEARANCE}.jpg" if seen else ""
+    if settings.frames > 1:
+        return [*_series(job, chosen, info, settings, out, resume, skip)], skips
     paths = {number: _paths(job, number, shared, settings) for number in chosen}
     done = {number for number in chosen if resume and all((out / path).is_file() for path in paths[number])}
     missing = {number: key for number, key in chosen.items() if number not in done}
@@ -108,6 +115,55 @@ def picture_video(
         marked += (GAZE,) if key.gaze is not None else ()
         pictures.append(PhasePictures(number, paths[number], marked, key.note))
     return pictures, skips
+
+
+def _series(
+    job: VideoJob,
+    chosen: Mapping[int, KeyFrame],
+    info: VideoInfo,
+    settings: PrepareSettings,
+    out: Path,
+    resume: bool,
+    skip: Callable[..., None],
+) -> Iterator[PhasePictures]:
+    """Several frames of each phase, as images or as a video."""
+    phases = {phase.number: phase for phase in job.phases}
+    for number, key in chosen.items():
+        keys = phase_frames(job.view, phases[number], info, settings.frames)
+        frames, unread = read_good_frames(job.view.video, [each.frame for each in keys])
+        for why in unread.values():
+            skip("video", why, number)
+        keys = [each for each in keys if each.frame in frames]
+        if not keys:
+            continue
+        drawn = {role for each in keys for role in each.boxes}
+        marked = tuple(role for role in ROLES if role in drawn) if settings.draw_boxes else ()
+        stem = f"{job.folder}/{number}_{PHASES[number]}"
+        try:
+            rendered = [render_noted(frames[each.frame], each, settings) for each in keys]
+        except RedactionError as error:
+            skip("image", str(error), number)
+            continue
+        if settings.frames_as == "video":
+            if not (resume and (out / f"{stem}.mp4").is_file()):
+                (out / stem).parent.mkdir(parents=True, exist_ok=True)
+                shown = [_even(render_one(frames[each.frame], each, "global", settings)) for each in keys]
+                rate = len(keys) / max(phases[number].end_s - phases[number].start_s, 1 / info.fps)
+                write_video(out / f"{stem}.mp4", shown, rate, crf=VIDEO_CRF)
+            yield PhasePictures(number, (), marked, key.note, Video(f"{stem}.mp4", frames=len(keys)))
+            continue
+        paths = []
+        for place, (images, note) in enumerate(rendered):
+            for kind, image in zip(settings.images, images, strict=True):
+                paths.append(f"{stem}_{place}_{kind}.jpg")
+                if not (resume and (out / paths[-1]).is_file()):
+                    write_jpeg(out / paths[-1], image, settings, note)
+        yield PhasePictures(number, tuple(paths), marked, key.note)
+
+
+def _even(image: np.ndarray) -> np.ndarray:
+    """Without the last row or column of an odd number of them, which H.264 does not take."""
+    return image[: len(image) // 2 * 2, : image.shape[1] // 2 * 2]
 
 
 def render(frame: np.ndarray, key: KeyFrame, settings: PrepareSettings) -> list[np.ndarray]:

@@ -13,7 +13,7 @@ from typing import Literal
 from cityscribe.prepare.labeller import Labelled
 from cityscribe.prepare.pictures import PhasePictures
 from cityscribe.prepare.short_questions import ShortQuestion, short_questions
-from cityscribe.records import Sample, image_block, message, text_block
+from cityscribe.records import Sample, image_block, message, text_block, video_block
 from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.traffic.prompts import Prompts, long_question
 from cityscribe.traffic.scenario import Phase, Scenario, View
@@ -96,9 +96,12 @@ def _sample(
 ) -> Sample:
     """Questions and answers about the images of a group; the images stand before the first question."""
     images = group.picture.images
+    media = [image_block() for _ in images]
+    if group.picture.video is not None:
+        media = [video_block(group.picture.video)]
     messages = []
     for number, (question, answer) in enumerate(rounds):
-        shown = [image_block() for _ in images] if number == 0 else []
+        shown = media if number == 0 else []
         messages += [message("user", *shown, text_block(question)), message("assistant", text_block(answer))]
     meta = TrafficMeta(
         scenario=group.scenario.name,

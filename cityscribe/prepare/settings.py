@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cityscribe.redact import RedactOptions
-from cityscribe.settings import Fraction, Named, OneOf, Positive, Rate, Section
+from cityscribe.settings import Fraction, Named, OneOf, Positive, Rate, Section, conflict
 from cityscribe.sources.settings import DataSettings
 
 
@@ -26,6 +26,12 @@ class PrepareSettings(Section):
         min_length=1,
         description="which images a sample shows, in order; pedestrian and vehicle show one road user alone, "
         "appearance the pedestrian where any phase and view of the scenario shows it best",
+    )
+    frames: Positive = Field(
+        1, description="frames of a phase: 1 takes the first annotated one, more are spread evenly over it"
+    )
+    frames_as: Literal["images", "video"] = Field(
+        "images", description="how several frames are shown: each with its images, or together as a video"
     )
     draw_boxes: bool = Field(True, description="draw the boxes on the images (the visual prompt)")
     draw_gaze: bool = Field(False, description="draw an arrow from the pedestrian's head to where the person looks")
@@ -56,6 +62,12 @@ class PrepareSettings(Section):
     rotate_options: bool = Field(
         False, description="ask questions with options in all rotations, but for training (circular evaluation)"
     )
+
+    @model_validator(mode="after")
+    def _one_image_of_appearance(self) -> PrepareSettings:
+        if self.frames > 1 and "appearance" in self.images:
+            raise conflict("prepare.frames above 1 and the image `appearance` contradict each other")
+        return self
 
     @property
     def redaction(self) -> RedactOptions:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from cityscribe.files import write_text
+from cityscribe.records import Sample, text_of
 
 What = Literal["view", "video", "phase", "box", "question", "image"]
 
@@ -38,3 +39,17 @@ def write_skipped(path: Path, skips: Iterable[Skip]) -> int:
 
 def _place(skip: Skip) -> tuple[str, str, str, int, str, str, str]:
     return skip.split, skip.scenario, skip.view, skip.phase, skip.role, skip.what, skip.why
+
+
+def why_left_out(sample: Sample) -> str:
+    """Why nothing can be learned or asked with a sample; empty where something can."""
+    if sample.rejected and sample.meta.split != "train":
+        return "its answer is rejected, which is for training only"
+    answers = [text_of(entry).strip() for entry in sample.messages if entry["role"] == "assistant"]
+    if sample.meta.split == "train":
+        if not answers:
+            return "the assistant says nothing in it"
+        if not all(answers):
+            return f"answer {answers.index('') + 1} is empty"
+    asked = sample.messages[:-1] if sample.messages[-1]["role"] == "assistant" else sample.messages
+    return "" if any(entry["role"] == "user" for entry in asked) else "the user asks nothing in it"

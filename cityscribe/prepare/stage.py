@@ -116,11 +116,12 @@ def _prepare(
 
     splits = Counter[str](scenario.split for scenario in scenarios)
     written_splits = ("train", "val", "test") if splits["test"] else ("train", "val")
+    videos = settings.prepare.frames > 1 and settings.prepare.frames_as == "video"
     kinds: dict[str, Counter[str]] = {split: Counter() for split in written_splits}
     short_counts = Counter(possible=0, drawn=0)
     for split, of_split in kinds.items():
         written = _samples([g for g in groups if g.scenario.split == split], labels, prompts, settings, short_counts)
-        write_samples(out / f"{split}.parquet", _counted(written, of_split), TrafficMeta)
+        write_samples(out / f"{split}.parquet", _counted(written, of_split), TrafficMeta, videos=videos)
     write_skipped(out / "skipped.jsonl", skips)
     write_redacted(out, {image for group in groups for image in group.picture.images}, settings.prepare.redact)
     report = PrepareReport(

@@ -21,10 +21,11 @@ from cityscribe.letters import LETTERS
 from cityscribe.records import Problem, Sample, image_block
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.choices import choice_turns, drawn_options
-from cityscribe.sources.conversation import FRAMES, ConversationEntry, build_sample, frames_of, question_sample
+from cityscribe.sources.conversation import FRAMES, ConversationEntry, build_sample, question_sample
 from cityscribe.sources.intake import Intake, open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
+from cityscribe.sources.video_blocks import frames_of
 from cityscribe.sources.videos import files_by_stem
 from cityscribe.traffic.captions import MAX_TIME_S
 from cityscribe.traffic.meta import TrafficMeta

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from cityscribe.records import Problem, Sample, image_block, text_block
 from cityscribe.sources import ConversationSource
-from cityscribe.sources.conversation import FRAMES, ConversationEntry, Turn, build_sample, frames_of
+from cityscribe.sources.conversation import FRAMES, ConversationEntry, Turn, build_sample
 from cityscribe.sources.intake import Intake, open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
+from cityscribe.sources.video_blocks import frames_of
 from cityscribe.sources.videos import files_by_stem, stem_of
 from cityscribe.traffic.captions import MAX_TIME_S
 from cityscribe.values import finite, plain_text, shown

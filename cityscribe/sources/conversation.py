@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cityscribe.files import InputError, printable
 from cityscribe.records import MessageBlock, Note, Sample, SampleMessage, image_block, message, text_block
 from cityscribe.sources.intake import Intake
+from cityscribe.sources.video_blocks import reference_of, referenced, shown_as, shown_frames
 from cityscribe.traffic.meta import TrafficMeta
-from cityscribe.values import finite, plain_text, shown
+from cityscribe.values import plain_text, shown
 
 IMAGE, VIDEO = "<image>", "<video>"
 MARKS = re.compile("(<image>|<video>)")
@@ -50,8 +51,6 @@ PLACEHOLDERS = re.compile(
 """What families of models write where an image stands: in a text it is taken for one."""
 
 SURROGATES = "has halves of surrogate pairs, which are no characters"
-
-META_FIELDS = {field.name: field for field in fields(TrafficMeta)}
 
 Turn = tuple[str, list[MessageBlock]]
 """A role and the blocks of one message; a video is a block `{"type": "video"}` until it is shown by its frames."""
@@ -105,8 +104,8 @@ def text_with_marks(entry: SampleMessage, *, newline: bool) -> str:
     """A message as text with marks. Raises ValueError where its own text holds a mark: it would become an image."""
     parts = []
     for block in entry["content"]:
-        if block["type"] == "image":
-            parts.append(IMAGE + "\n" if newline else IMAGE)
+        if block["type"] != "text":
+            parts.append(f"<{block['type']}>" + "\n" * newline)
         elif MARKS.search(block["text"]):
             raise ValueError(f"a text holds the mark {MARKS.findall(block['text'])[0]}, which would become an image")
         else:
@@ -127,20 +126,6 @@ def normal(blocks: Iterable[MessageBlock]) -> list[MessageBlock]:
     return result or [text_block("")]
 
 
-def frames_of(video: str, frames: int, start_s: float | None = None, end_s: float | None = None) -> list[str]:
-    """References to frames of a video, evenly spread over a span of it in seconds, or over all of it."""
-    shares = [(2 * number + 1) / (2 * frames) for number in range(frames)]
-    if start_s is None or end_s is None:
-        return [f"{video}#t={100 * share:.6g}%" for share in shares]
-    return [f"{video}#t={start_s + share * (end_s - start_s):.3f}" for share in shares]
-
-
-def boxed_frame(video: str, image_id: int, boxes: Mapping[str, Sequence[float]]) -> str:
-    """A reference to the frame of an annotation, with the boxes to draw on it by role: x, y, width, height, pixels."""
-    drawn = "".join(f"&{role}={','.join(f'{number:g}' for number in xywh)}" for role, xywh in boxes.items())
-    return f"{video}#image_id={image_id}{drawn}"
-
-
 def media(entry: ConversationEntry, key: str) -> list[str] | None:
     """The files that an entry names under a key (one or a list of them), relative to the data folder.
 
@@ -152,9 +137,10 @@ def media(entry: ConversationEntry, key: str) -> list[str] | None:
     for number, name in enumerate(listed):
         place = f"{key}[{number}]" if isinstance(value, list) else key
         path = named_file(entry, place, name)
-        if path is None:
+        how = _how(entry, place, name) if isinstance(name, dict) else {}
+        if path is None or how is None:
             return None
-        found.append(path)
+        found.append(reference_of(path, how) if key.startswith("video") else path)
     return found
 
 
@@ -223,6 +209,11 @@ def content_blocks(entry: ConversationEntry, place: str, content: Any, newline: 
             shown_block: MessageBlock = {"type": kind.removesuffix("_url")}
             if named:
                 shown_block["file"] = named
+            how = _how(entry, f"{place}[{number}]", block)
+            if how is None:
+                return None
+            if how and shown_block["type"] == "video":
+                shown_block["how"] = how
             blocks.append(shown_block)
         else:
             entry.error(f"{place}[{number}]", f"is {shown(block)}, expected a block of text or an image")
@@ -276,15 +267,31 @@ def build_sample(
                 written.append(block)
                 continue
             file = named_file(entry, block["type"], block["file"]) if "file" in block else files[block["type"]].pop(0)
-            if file is None:
+            shown_by = None if file is None else _shown_by(entry, block, file, frames)
+            if shown_by is None:
                 return None
-            shown_by = [file] if block["type"] == "image" else frames_of(file, frames)
             references += shown_by
             written += [image_block() for _ in shown_by]
         messages.append(message(role, *normal(written)))
     given = meta or TrafficMeta(kind="chat")
     given = replace(given, scenario=given.scenario or printable(name), split=given.split or split)
     return Sample(tuple(messages), tuple(references), group or "|".join(references) or given.scenario, given)
+
+
+def _how(entry: ConversationEntry, place: str, said: Mapping[str, Any]) -> dict[str, float] | None:
+    return shown_as(said, lambda key, why: entry.error(f"{place}.{key}", why))
+
+
+def _shown_by(entry: ConversationEntry, block: MessageBlock, file: str, frames: int) -> list[str] | None:
+    """References to what shows an image or a video; None, noted, for a video whose frames cannot be told."""
+    if block["type"] == "image":
+        return [file]
+    named, how = referenced(file)
+    try:
+        return shown_frames(entry.intake.root, reference_of(named, {**how, **block.get("how", {})}), frames)
+    except InputError as error:
+        entry.error("video", str(error))
+        return None
 
 
 def _all_shown(entry: ConversationEntry, turns: Sequence[Turn]) -> bool:
@@ -315,44 +322,6 @@ def unshown(entry: ConversationEntry, shown_keys: Iterable[str]) -> bool:
             entry.error(key, f"names media, but {' and '.join(sorted(read)) or 'no column of them'} is read")
             return True
     return False
-
-
-def own_meta(row: dict[str, Any]) -> tuple[TrafficMeta | None, str]:
-    """The meta data and group that this project wrote into a row; None and "" where somebody else's row has others."""
-    value, group = row.get("meta"), row.get("group")
-    if not isinstance(value, dict) or not value or not set(value) <= set(META_FIELDS):
-        return None, ""
-    given: dict[str, Any] = {}
-    for name, content in value.items():
-        default = META_FIELDS[name].default
-        if isinstance(default, tuple):
-            items = [plain_text(item) for item in content] if isinstance(content, list | tuple) else [None]
-            if None in items:
-                return None, ""
-            given[name] = tuple(items)
-        elif isinstance(default, int):
-            number = finite(content)
-            if isinstance(content, str) or number is None or number % 1 or not -1 <= number < 2**31:
-                return None, ""
-            given[name] = int(number)
-        elif plain_text(content) is None:
-            return None, ""
-        else:
-            given[name] = plain_text(content)
-    if given.get("split", "") not in ("", "train", "val", "test"):
-        return None, ""
-    return TrafficMeta(**given), plain_text(group) or ""
-
-
-def meta_to_write(sample: Sample) -> dict[str, object]:
-    """What `own_meta` reads: the group and the fields of the meta data that are not empty."""
-    values = {name: getattr(sample.meta, name) for name in META_FIELDS}
-    kept = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-    defaults = {name: field.default for name, field in META_FIELDS.items() if name != "kind"}
-    return {
-        "group": sample.group,
-        "meta": {n: v for n, v in kept.items() if n not in defaults or values[n] != defaults[n]},
-    }
 
 
 def check_writable(samples: Sequence[Sample], write: Any) -> list[Any]:

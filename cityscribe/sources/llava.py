@@ -31,16 +31,16 @@ from cityscribe.sources.conversation import (
     check_writable,
     entries_of,
     media,
-    meta_to_write,
-    own_meta,
     text_with_marks,
     turns_of,
     unshown,
 )
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.listing import Certainty, Listing, first_key
+from cityscribe.sources.own_meta import meta_to_write, own_meta
 from cityscribe.sources.pairs import preference_to_write, with_rejected
 from cityscribe.sources.splits import split_named
+from cityscribe.sources.video_blocks import videos_to_write
 from cityscribe.values import name_of, shown
 
 SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
@@ -151,8 +151,11 @@ def write_llava(samples: Sequence[Sample], path: Path) -> None:
 
 
 def _entry(sample: Sample) -> dict[str, object]:
-    images = list(sample.images)
+    images, videos = list(sample.images), videos_to_write(sample)
+    if images and videos:
+        raise ValueError("shows images and videos, which LLaVA JSON cannot tell apart; write it as messages")
     named: dict[str, object] = {"image": images[0] if len(images) == 1 else images} if images else {}
+    named |= {"video": videos} if videos else {}
     turns = [
         {"from": SPEAKERS[entry["role"]], "value": text_with_marks(entry, newline=True)} for entry in sample.messages
     ]

@@ -29,13 +29,12 @@ from cityscribe.sources.conversation import (
     content_blocks,
     entries_of,
     media,
-    meta_to_write,
-    own_meta,
     turns_of,
     unshown,
 )
 from cityscribe.sources.intake import open_intake
 from cityscribe.sources.listing import Certainty, Listing, first_key
+from cityscribe.sources.own_meta import meta_to_write, own_meta
 from cityscribe.sources.pairs import REJECTED, preference_to_write, with_rejected
 from cityscribe.sources.splits import split_named
 from cityscribe.values import MAX_PIXELS, finite, name_of, plain_text, shown

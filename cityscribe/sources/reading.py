@@ -14,6 +14,7 @@ from cityscribe.sources.check import read_and_check_samples
 from cityscribe.sources.recognise import found_in, nothing_usable, why_nothing
 from cityscribe.sources.settings import DataSettings
 from cityscribe.sources.tracks import Joined, join_tracks, read_tracks
+from cityscribe.sources.video_blocks import AS_VIDEO, with_video_blocks
 from cityscribe.traffic.scenario import Scenario
 
 
@@ -54,7 +55,9 @@ def read_scenarios(data: DataSettings) -> tuple[list[Scenario], list[Problem]]:
 def read_conversations(data: DataSettings) -> tuple[list[Sample], list[Problem]]:
     """The samples of a data set of conversations and all problems; the last one, a note, says what was found. Raises
     InputError where no sample can be used, and for boxes that the format does not take."""
-    samples, problems = _read_samples(data.source, data.path, data.tracks, files=data.files, frames=data.frames)
+    frames = AS_VIDEO if data.video.stay_videos else data.frames
+    samples, problems = _read_samples(data.source, data.path, data.tracks, files=data.files, frames=frames)
+    samples = list(with_video_blocks(samples, data.video))
     if not samples:
         raise nothing_usable(data.path, problems, data.source, "conversation")
     return samples, [*problems, _found(data.path, data.source, samples)]

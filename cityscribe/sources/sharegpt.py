@@ -30,15 +30,15 @@ from cityscribe.sources.conversation import (
     check_writable,
     entries_of,
     media,
-    meta_to_write,
-    own_meta,
     text_with_marks,
     unshown,
 )
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.listing import Certainty, Listing
+from cityscribe.sources.own_meta import meta_to_write, own_meta
 from cityscribe.sources.pairs import preference_to_write, with_rejected
 from cityscribe.sources.splits import split_named
+from cityscribe.sources.video_blocks import videos_to_write
 from cityscribe.values import name_of, plain_text, shown
 
 INFO = "dataset_info.json"
@@ -241,6 +241,7 @@ def write_sharegpt(samples: Sequence[Sample], path: Path) -> None:
     info = path.with_name(INFO)
     described = json.loads(info.read_text(encoding="utf-8")) if info.is_file() else {}
     columns = {"messages": "messages", "images": "images"}
+    columns |= {"videos": "videos"} if any("videos" in row for row in rows) else {}
     described[path.stem] = {
         "file_name": path.name,
         "formatting": "sharegpt",
@@ -255,11 +256,13 @@ def _row(sample: Sample) -> dict[str, object]:
     spoken = roles[1:] if roles[:1] == ["system"] else roles
     if not spoken or len(spoken) % 2 or spoken != ["user", "assistant"] * (len(spoken) // 2):
         raise ValueError("LLaMA-Factory takes only conversations in which user and assistant speak in turn")
+    videos = videos_to_write(sample)
     messages = [{"role": e["role"], "content": text_with_marks(e, newline=False)} for e in sample.messages]
     return {
         "id": sample.meta.scenario,
         "messages": messages,
         "images": list(sample.images),
+        **({"videos": videos} if videos else {}),
         **meta_to_write(sample),
         **preference_to_write(sample),
     }

@@ -26,12 +26,13 @@ from cityscribe.media.kinds import VIDEO_SUFFIXES
 from cityscribe.media.video import VideoError, VideoInfo, frame_at, ids_a_frame, probe
 from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
-from cityscribe.sources.conversation import FRAMES, ConversationEntry, boxed_frame, frames_of, question_sample
+from cityscribe.sources.conversation import FRAMES, ConversationEntry, question_sample
 from cityscribe.sources.intake import Intake, open_intake
 from cityscribe.sources.listing import MOST_HEADS, Certainty, Listing
 from cityscribe.sources.splits import WORDS, split_named
 from cityscribe.sources.table_rows import NAMES, SUFFIXES, columns_of, header_of, read_rows, seconds_of
 from cityscribe.sources.tracks import DATA, chosen_track, read_tracks
+from cityscribe.sources.video_blocks import AS_VIDEO, boxed_frame, frames_of
 from cityscribe.sources.videos import files_below, stem_of
 from cityscribe.traffic.scenario import ROLES, Box
 from cityscribe.values import shown
@@ -166,7 +167,7 @@ def _frames(clip: TableClip, span: tuple[float, float], frames: int) -> list[str
     """References to frames of a stretch, evenly spread, each with the boxes that its road users have on it."""
     start_s, end_s = span
     plain = frames_of(clip.file, frames, start_s, end_s)
-    if not clip.boxes:
+    if not clip.boxes or frames == AS_VIDEO:  # nothing is drawn on a video
         return plain
     shown_frames = []
     for number, reference in enumerate(plain):

@@ -18,10 +18,11 @@ from cityscribe.files import printable
 from cityscribe.records import Problem, Sample, image_block
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.choices import LETTERS, choice_turns, drawn_options
-from cityscribe.sources.conversation import FRAMES, ConversationEntry, build_sample, frames_of
+from cityscribe.sources.conversation import FRAMES, ConversationEntry, build_sample
 from cityscribe.sources.intake import open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
+from cityscribe.sources.video_blocks import frames_of
 from cityscribe.sources.videos import files_by_stem, stem_of
 from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.values import shown

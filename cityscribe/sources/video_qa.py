@@ -18,10 +18,11 @@ from typing import Any
 from cityscribe.entries import EntryModel, Name, checked
 from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
-from cityscribe.sources.conversation import FRAMES, entries_of, frames_of, question_sample
+from cityscribe.sources.conversation import FRAMES, entries_of, question_sample
 from cityscribe.sources.intake import Intake, open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
+from cityscribe.sources.video_blocks import frames_of
 from cityscribe.sources.videos import files_by_stem, stem_of
 from cityscribe.values import name_of, shown
 

@@ -23,10 +23,11 @@ from cityscribe.entries import EntryModel, Text, checked
 from cityscribe.records import Problem, Sample
 from cityscribe.sources import ConversationSource
 from cityscribe.sources.choices import LETTERS, choice_turns, write_submission
-from cityscribe.sources.conversation import FRAMES, ConversationEntry, boxed_frame, build_sample, frames_of
+from cityscribe.sources.conversation import FRAMES, ConversationEntry, build_sample
 from cityscribe.sources.intake import UNREADABLE, Intake, open_intake
 from cityscribe.sources.listing import Certainty, Listing
 from cityscribe.sources.splits import split_named
+from cityscribe.sources.video_blocks import AS_VIDEO, boxed_frame, frames_of
 from cityscribe.sources.videos import files_below, files_by_stem, stem_of
 from cityscribe.sources.wts_boxes import read_box_file
 from cityscribe.sources.wts_folders import BOX_SUFFIX
@@ -188,7 +189,7 @@ def _record(entry: ConversationEntry, videos: dict[str, str], boxes: _BoxFiles, 
             entry.error(f"{place}.labels", f"is {shown(labels)}, expected one of 0 to 4 or {', '.join(PHASES)}")
             continue
         marked = boxes.of_phase(stem_of(about.video), label)
-        shots = frames_of(about.video, frames - bool(marked), start_s, end_s)
+        shots = frames_of(about.video, frames if frames == AS_VIDEO else frames - bool(marked), start_s, end_s)
         if marked is not None:
             shots.insert(0, boxed_frame(about.video, *marked))
         roles = () if marked is None else tuple(marked[1])

@@ -14,8 +14,7 @@ import numpy as np
 from transformers import ProcessorMixin
 
 from cityscribe.files import InputError
-from cityscribe.records import text_of
-from cityscribe.tokens.shown import Messages
+from cityscribe.records import Messages, text_of
 
 
 class Replacement(TypedDict):

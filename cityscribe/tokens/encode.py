@@ -14,24 +14,24 @@ import copy
 import functools
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from jinja2 import TemplateError
-from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
+from cityscribe.media.clips import Clip
 from cityscribe.models.inputs import TOKEN_INPUTS, arranges_images, position_rule, vision_reads_text
 from cityscribe.models.vlm.guides import CONTENT
-from cityscribe.records import SampleMessage, image_block
+from cityscribe.models.without_torchvision import renders_videos_itself, shows_videos
+from cityscribe.records import MEDIA_BLOCKS, MessageBlock, Messages, SampleMessage, media_blocks
 from cityscribe.tokens.answers import (
-    Messages,
     Replacement,
     count_answers,
     located_answers,
@@ -39,10 +39,11 @@ from cityscribe.tokens.answers import (
     marks_answers,
     open_end,
 )
+from cityscribe.tokens.clips import ClipProcessor
 from cityscribe.tokens.features import feature_owner
-from cityscribe.tokens.media import MediaItem, begins, content_key, join_media, split_media
+from cityscribe.tokens.media import POSITION_INPUTS, MediaItem, begins, content_key, join_media, split_media
 from cityscribe.tokens.preprocess import PreprocessOnce
-from cityscribe.tokens.shown import Media, as_images
+from cityscribe.tokens.shown import Media, as_images, as_videos
 
 REFUSALS = (TemplateError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 """What chat templates and processors, which are foreign, raise for a conversation that they are not made for."""
@@ -142,16 +143,19 @@ class Encoder:
         self.processor: Any = copy.copy(processor)
         self._images = PreprocessOnce(processor.image_processor)
         self.processor.image_processor = self._images
+        self._clips = ClipProcessor(processor.video_processor) if shows_videos(processor) else None
+        if self._clips is not None:
+            self.processor.video_processor = self._clips
         self._replaced = Replacements(processor)
         vars(self.processor)["get_text_with_replacements"] = self._replaced  # in the place of its method
         self._original = processor
         self._model_config = model.config
-        self._placeholder: int = model.config.image_token_id
+        self._placeholders = placeholders_of(model)
         self._positions = position_rule(model)
         self._reads_text = vision_reads_text(model)
         self._arranges = arranges_images(processor)
         self.computes_once = feature_owner(model) is not None  # an image that stands at several places of a row
-        self._items: dict[tuple[tuple[str, int], ...], tuple[MediaItem, ...]] = {}
+        self._items: dict[tuple[tuple[str, object], ...], tuple[MediaItem, ...]] = {}
 
     def digest(self) -> bytes:
         """Of all that decides how conversations are encoded: what the processor writes to disk, and the model's
@@ -167,23 +171,22 @@ class Encoder:
 
     def ask(self, name: str, messages: Messages, media: Sequence[Media]) -> Encoded:
         """A conversation that ends where the answer is to begin."""
-        messages, images = as_images(name, messages, media)
-        encoded = self._apply(name, with_images(name, messages, images), add_generation_prompt=True)
-        sequence = _Sequence.of(encoded, bool(images))
-        return self._encoded(sequence, len(images))
+        messages, shown = self._shown(name, messages, media)
+        encoded = self._apply(name, self._filled(name, messages, shown), add_generation_prompt=True)
+        return self._encoded(_Sequence.of(encoded, bool(shown)), shown)
 
     def teach(self, name: str, messages: Messages, media: Sequence[Media]) -> Encoded:
         """A conversation with its answers marked. Raises InputError where they cannot be located, too."""
-        messages, images = as_images(name, messages, media)
-        filled = with_images(name, messages, images)
+        messages, shown = self._shown(name, messages, media)
+        filled = self._filled(name, messages, shown)
         answers = count_answers(name, messages)
-        if marks_answers(self.processor):
+        if marks_answers(self.processor) and not (_has_clips(shown) and renders_videos_itself(self._original)):
             encoded = self._apply(name, filled, return_assistant_tokens_mask=True)
-            sequence = _Sequence.of(encoded, bool(images))
+            sequence = _Sequence.of(encoded, bool(shown))
             sequence.trained = marked_answers(name, encoded["assistant_masks"][0].numpy(), answers)
         else:
             encoded = self._apply(name, filled, processor_kwargs={"return_offsets_mapping": True})
-            sequence = _Sequence.of(encoded, bool(images))
+            sequence = _Sequence.of(encoded, bool(shown))
             sequence.trained = located_answers(
                 name,
                 messages,
@@ -192,28 +195,44 @@ class Encoder:
                 self._replaced.last,
                 self._places(sequence),
             )
-        sequence.media = self._asked_media(name, messages, images, sequence)
+        sequence.media = self._asked_media(name, messages, shown, sequence)
         kept = open_end(self.processor, sequence.input_ids, sequence.trained)
-        return self._encoded(sequence if kept is None else sequence.ended(kept, self.eos), len(images))
+        return self._encoded(sequence if kept is None else sequence.ended(kept, self.eos), shown)
 
     @property
     def eos(self) -> int:
         return int(self.processor.tokenizer.eos_token_id)
 
+    def _shown(self, name: str, messages: Messages, media: Sequence[Media]) -> tuple[list[SampleMessage], list[Media]]:
+        """A conversation and its media as the model takes them: videos as videos, or as images."""
+        one_kind = self._clips is not None and renders_videos_itself(self._original)
+        mixed = _has_clips(media) and not all(isinstance(item, Clip) for item in media)
+        if self._clips is not None and not (one_kind and mixed):
+            return as_videos(name, messages, media)
+        written, images = as_images(name, messages, media)
+        return written, list(images)
+
+    def _filled(self, name: str, messages: Messages, shown: Sequence[Media]) -> list[SampleMessage]:
+        """Messages whose blocks hold images and the frames of videos."""
+        clips = [item for item in shown if isinstance(item, Clip)]
+        pixels = iter(self._clips.show(clips) if self._clips is not None else [])
+        return with_media(name, messages, [next(pixels) if isinstance(item, Clip) else item for item in shown])
+
     def _places(self, sequence: _Sequence) -> np.ndarray:
         """Which tokens stand for media, bool [length]."""
         if not sequence.media:
             return np.zeros(len(sequence.input_ids), dtype=bool)
-        return sequence.input_ids == self._placeholder
+        return np.isin(sequence.input_ids, self._placeholders)
 
-    def _encoded(self, sequence: _Sequence, images: int) -> Encoded:
+    def _encoded(self, sequence: _Sequence, shown: Sequence[Media]) -> Encoded:
         places = self._places(sequence)
-        counts = self._replaced.count(self.processor.tokenizer.convert_ids_to_tokens(self._placeholder))
-        images = len(counts) if self._arranges else images
-        apart = len(counts) == images and sum(counts) == places.sum()
-        media = self._media(sequence, images if apart else 1)
+        counts = self._replaced.count(self.processor.tokenizer.convert_ids_to_tokens(self._placeholders))
+        kinds = ["video" if isinstance(item, Clip) else "image" for item in shown]
+        kinds = ["image"] * len(counts) if self._arranges else kinds
+        apart = len(counts) == len(kinds) and sum(counts) == places.sum()
+        media = self._media(sequence, kinds if apart else kinds[:1])
         media_ids = np.full(len(places), -1, dtype=np.int64)
-        media_ids[places] = np.repeat(np.arange(images), counts) if len(media) == images and apart else 0
+        media_ids[places] = np.repeat(np.arange(len(kinds)), counts) if len(media) == len(kinds) and apart else 0
         tokens = sequence.tensors()
         return Encoded(
             input_ids=sequence.input_ids,
@@ -224,25 +243,36 @@ class Encoder:
             trained=sequence.trained,
         )
 
-    def _media(self, sequence: _Sequence, images: int) -> tuple[MediaItem, ...]:
-        """The media of a conversation with their keys. Those of the same images are digested once."""
+    def _media(self, sequence: _Sequence, kinds: Sequence[str]) -> tuple[MediaItem, ...]:
+        """The media of a conversation with their keys. Those of the same images and videos are digested once."""
         read = sequence.input_ids.tobytes() if self._reads_text else b""
-        known = tuple((name, id(value)) for name, value in sequence.media.items())
+        known = tuple(
+            (name, repr(value.tolist()) if name in POSITION_INPUTS else id(value))
+            for name, value in sequence.media.items()
+        )
         again = not read and self._only_images(sequence)
         if again and known in self._items:
             return self._items[known]
-        media = tuple(MediaItem(content_key(part, read), part) for part in split_media(sequence.media, images))
+        media = tuple(MediaItem(content_key(part, read), part) for part in split_media(sequence.media, kinds))
         if again:
-            self._items = {ids: items for ids, items in self._items.items() if self._images.made(ids)}
+            self._items = {ids: items for ids, items in self._items.items() if self._made(ids)}
             self._items[known] = media
         return media
 
     def _only_images(self, sequence: _Sequence) -> bool:
-        """Whether the media inputs are what the image processor made of the images, and no text is in them."""
-        return self._images.made((name, id(value)) for name, value in sequence.media.items())
+        """Whether the media inputs are what image and video processor made of media, and no text is in them."""
+        return self._made((name, id(value)) for name, value in sequence.media.items())
+
+    def _made(self, inputs: Iterable[tuple[str, object]]) -> bool:
+        made = [(name, number) for name, number in inputs if name not in POSITION_INPUTS]
+        return all(any(store.made([each]) for store in self._stores) for each in made)
+
+    @property
+    def _stores(self) -> list[PreprocessOnce]:
+        return [self._images] if self._clips is None else [self._images, self._clips.once]
 
     def _asked_media(
-        self, name: str, messages: Messages, images: Sequence[Image.Image], sequence: _Sequence
+        self, name: str, messages: Messages, shown: Sequence[Media], sequence: _Sequence
     ) -> dict[str, Tensor]:
         """The media inputs of a conversation that is taught: where text is read with the images, up to the answer.
 
@@ -253,7 +283,7 @@ class Encoder:
             return sequence.media
         first = next(n for n, message in enumerate(messages) if message["role"] == "assistant")
         replaced = self._replaced.last
-        asked = self._apply(name, with_images(name, messages[:first], images), add_generation_prompt=True)
+        asked = self._apply(name, self._filled(name, messages[:first], shown), add_generation_prompt=True)
         self._replaced.last = replaced
         media = _Sequence.of(asked, True).media
         if content_key(media) == content_key(sequence.media) or (self._arranges and begins(sequence.media, media)):
@@ -276,8 +306,9 @@ class Encoder:
             except REFUSALS as error:
                 who = "chat template" if isinstance(error, TemplateError) else "processor"
                 raise InputError(f"{name}: the {who} refuses this conversation: {error}") from error
-            reused = self._images.reused
-            if self._images.intact() or not reused:
+            reused = any(store.reused for store in self._stores)
+            intact = [store.intact() for store in self._stores]
+            if all(intact) or not reused:
                 return encoded
             # The processor writes into the pixels that it is given, which were those of an earlier conversation.
         raise AssertionError("images are preprocessed anew where those that were known are forgotten")
@@ -302,9 +333,9 @@ class Replacements:
         self.last = list(replaced[0]) if replaced else []
         return text, replaced
 
-    def count(self, placeholder: str) -> list[int]:
-        """How many placeholder tokens each image took in the last conversation."""
-        return [each["replacement"].count(placeholder) for each in self.last]
+    def count(self, placeholders: Sequence[str]) -> list[int]:
+        """How many placeholder tokens each image or video took in the last conversation."""
+        return [sum(map(each["replacement"].count, placeholders)) for each in self.last]
 
 
 @dataclass(slots=True, eq=False)
@@ -346,19 +377,31 @@ def _reads_nothing(item: MediaItem) -> bool:
     return "image_parts" in item.inputs and bool((item.inputs["image_parts"] == CONTENT).all())
 
 
-def with_images(name: str, messages: Messages, images: Sequence[Image.Image]) -> list[SampleMessage]:
-    """Messages whose image blocks hold the images themselves. Raises InputError where the numbers differ."""
-    blocks = sum(block["type"] == "image" for message in messages for block in message["content"])
-    if blocks != len(images):
-        raise InputError(f"{name}: has {blocks} image blocks and {len(images)} images")
-    remaining = iter(images)
+def with_media(name: str, messages: Messages, media: Sequence[object]) -> list[SampleMessage]:
+    """Messages whose image and video blocks hold the media themselves. Raises InputError where the numbers differ."""
+    blocks = media_blocks(messages)
+    if len(blocks) != len(media):
+        raise InputError(f"{name}: has {len(blocks)} image blocks and {len(media)} images")
+    remaining = iter(media)
     return [
         {
             **message,
             "content": [
-                {**image_block(), "image": next(remaining)} if block["type"] == "image" else block
+                cast(MessageBlock, {"type": block["type"], block["type"]: next(remaining)})
+                if block["type"] in MEDIA_BLOCKS
+                else block
                 for block in message["content"]
             ],
         }
         for message in messages
     ]
+
+
+def placeholders_of(model: PreTrainedModel) -> list[int]:
+    """The ids of the tokens that stand for images and, where a family has another one for them, for videos."""
+    ids = [model.config.image_token_id, getattr(model.config, "video_token_id", None)]
+    return [number for number in dict.fromkeys(ids) if number is not None]
+
+
+def _has_clips(media: Sequence[Media]) -> bool:
+    return any(isinstance(item, Clip) for item in media)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 PER_IMAGE = ("pooler_output", "deepstack_features")
@@ -44,17 +45,35 @@ def distinct_media(
 
 
 @contextmanager
-def handed_out(model: nn.Module, copies: Sequence[int]) -> Iterator[None]:
-    """Within it the model computes its images once each and takes image `copies[n]` for the n-th place that shows one.
+def handed_out(model: nn.Module, copies: Sequence[int], frames: Sequence[int] = ()) -> Iterator[None]:
+    """Within it the model computes its images once each and takes image `copies[n]` for the n-th place that shows one;
+    and the n-th video by its first `frames[n]` frames, those behind being padding.
 
-    `model` is one that has a `feature_owner`, or something around it. Empty `copies` change nothing.
+    `model` is one that has a `feature_owner`, or something around it. Where both are empty nothing changes.
     """
     owner = feature_owner(model) if copies else None
-    if owner is None:
+    videos = video_owner(model) if frames else None
+    replaced: list[tuple[nn.Module, str]] = []
+    if owner is not None:
+        vars(owner)["get_image_features"] = _of_copies(owner.get_image_features, copies)
+        replaced.append((owner, "get_image_features"))
+    if videos is not None:
+        vars(videos)["get_video_features"] = _of_frames(videos.get_video_features, frames)
+        replaced.append((videos, "get_video_features"))
+    try:
         yield
-        return
-    compute: Any = owner.get_image_features
+    finally:
+        for module, name in replaced:
+            del vars(module)[name]
 
+
+def video_owner(model: nn.Module) -> nn.Module | None:
+    """The part of a model whose `forward` takes the features of its videos from its own `get_video_features`."""
+    owners = [module for module in model.modules() if hasattr(type(module), "get_video_features")]
+    return owners[-1] if owners else None
+
+
+def _of_copies(compute: Any, copies: Sequence[int]) -> Any:
     def features(*args: Any, **kwargs: Any) -> Any:
         found = compute(*args, **kwargs)
         for name in PER_IMAGE:
@@ -63,11 +82,23 @@ def handed_out(model: nn.Module, copies: Sequence[int]) -> Iterator[None]:
                 setattr(found, name, layers or _picked(given, copies))
         return found
 
-    vars(owner)["get_image_features"] = features
-    try:
-        yield
-    finally:
-        del vars(owner)["get_image_features"]
+    return features
+
+
+def _of_frames(compute: Any, frames: Sequence[int]) -> Any:
+    """Each video by itself, one after the other: as one video of all their tokens, [1, tokens, width]."""
+
+    def features(pixel_values_videos: Tensor, *args: Any, **kwargs: Any) -> Any:
+        found = None
+        parts = []
+        for video, count in zip(pixel_values_videos, frames, strict=True):  # [frames, 3, height, width]
+            found = compute(video[None, :count], *args, **kwargs)
+            parts.append(found.pooler_output)
+        assert found is not None
+        found.pooler_output = torch.cat(parts, dim=1)
+        return found
+
+    return features
 
 
 def _picked(images: Any, copies: Sequence[int]) -> Any:

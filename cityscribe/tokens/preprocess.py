@@ -51,7 +51,7 @@ class PreprocessOnce:
         # A new dict, because some processors take entries out of what they get; arrays have no record of who wrote.
         return BatchFeature({n: v if isinstance(v, Tensor) else copy.deepcopy(v) for n, v in features.items()})
 
-    def made(self, inputs: Iterable[tuple[str, int]]) -> bool:
+    def made(self, inputs: Iterable[tuple[str, object]]) -> bool:
         """Whether all of these inputs, by name and `id`, stand here as the image processor made them."""
         return all(number in self._versions for _, number in inputs)
 

@@ -1,7 +1,8 @@
-"""What a conversation shows, read from its files, and videos for models that see images only.
+"""What a conversation shows, read from its files, and videos for models that see images only or videos too.
 
-The n-th image block shows the n-th image of the sample, a video block the stretch that it names. A model without a
-video path gets the frames of a video as images, each behind its time: `0.5 s: <image>`.
+The n-th image block shows the n-th image of the sample, a video block the stretch that it names. A model with a video
+path gets a video as such; another one gets its frames as images, each behind its time unless the block says `times:
+false`: `0.5 s: <image>`.
 """
 
 from __future__ import annotations
@@ -14,39 +15,25 @@ from PIL import Image
 from cityscribe.files import InputError
 from cityscribe.media.clips import Clip, read_clip
 from cityscribe.media.images import open_image
-from cityscribe.records import MessageBlock, SampleMessage, image_block, text_block, video_of
-
-Messages = Sequence[SampleMessage]
+from cityscribe.records import (
+    MEDIA_BLOCKS,
+    MessageBlock,
+    Messages,
+    SampleMessage,
+    image_block,
+    media_blocks,
+    text_block,
+    video_of,
+)
 
 Media = Image.Image | Clip
 """What one image block or one video block shows."""
-
-MEDIA_BLOCKS = ("image", "video")
-
-
-def media_blocks(messages: Messages) -> list[MessageBlock]:
-    """The image and video blocks of a conversation, in their order."""
-    return [block for message in messages for block in message["content"] if block["type"] in MEDIA_BLOCKS]
 
 
 def without_media(messages: Messages) -> list[SampleMessage]:
     """A conversation as a blind model is asked."""
     return [
         {**message, "content": [block for block in message["content"] if block["type"] not in MEDIA_BLOCKS]}
-        for message in messages
-    ]
-
-
-def placed(messages: Messages, root: Path) -> list[SampleMessage]:
-    """A conversation whose videos, named relative to `root`, are named by their whole paths."""
-    return [
-        {
-            **message,
-            "content": [
-                {**block, "video": str(root / block["video"])} if block["type"] == "video" else block
-                for block in message["content"]
-            ],
-        }
         for message in messages
     ]
 
@@ -80,28 +67,49 @@ def as_images(name: str, messages: Messages, media: Sequence[Media]) -> tuple[li
 
     Raises InputError where there is not one of `media` for each block, or one is of another kind than its block.
     """
-    blocks = media_blocks(messages)
-    if len(blocks) != len(media):
-        kinds = "image blocks" if all(block["type"] == "image" for block in blocks) else "image and video blocks"
-        raise InputError(f"{name}: has {len(blocks)} {kinds} and {len(media)} images")
-    remaining = iter(media)
     images: list[Image.Image] = []
+    remaining = iter(_fitting(name, messages, media))
     written: list[SampleMessage] = []
     for message in messages:
         content: list[MessageBlock] = []
         for block in message["content"]:
-            if block["type"] not in MEDIA_BLOCKS:
-                content.append(block)
-                continue
-            item = next(remaining)
-            if isinstance(item, Clip) is not (block["type"] == "video"):
-                raise InputError(f"{name}: a block of type {block['type']} is given a {type(item).__name__}")
+            item = next(remaining) if block["type"] in MEDIA_BLOCKS else None
             if isinstance(item, Clip):
                 for frame, time_s in zip(item.frames, item.times_s, strict=True):
-                    content += [text_block(f"{time_s:.1f} s: "), image_block()]
+                    content += [text_block(f"{time_s:.1f} s: ")] if block.get("times", True) else []
+                    content.append(image_block())
                     images.append(frame)
+            elif item is None:
+                content.append(block)
             else:
                 content.append(image_block())
                 images.append(item)
         written.append({**message, "content": content})
     return written, images
+
+
+def as_videos(name: str, messages: Messages, media: Sequence[Media]) -> tuple[list[SampleMessage], list[Media]]:
+    """A conversation in which images and videos stay what they are, and all of them in their order. Raises InputError
+    as `as_images` does."""
+    shown = _fitting(name, messages, media)
+    return [
+        {
+            **message,
+            "content": [
+                {"type": block["type"]} if block["type"] in MEDIA_BLOCKS else block for block in message["content"]
+            ],
+        }
+        for message in messages
+    ], shown
+
+
+def _fitting(name: str, messages: Messages, media: Sequence[Media]) -> list[Media]:
+    """The media, one for each block and of its kind."""
+    blocks = media_blocks(messages)
+    if len(blocks) != len(media):
+        kinds = "image blocks" if all(block["type"] == "image" for block in blocks) else "image and video blocks"
+        raise InputError(f"{name}: has {len(blocks)} {kinds} and {len(media)} images")
+    for block, item in zip(blocks, media, strict=True):
+        if isinstance(item, Clip) is not (block["type"] == "video"):
+            raise InputError(f"{name}: a block of type {block['type']} is given a {type(item).__name__}")
+    return list(media)

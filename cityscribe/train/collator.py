@@ -19,7 +19,7 @@ from torch import Tensor
 
 from cityscribe.tokens.encode import Encoder
 from cityscribe.tokens.features import distinct_media
-from cityscribe.tokens.media import join_media
+from cityscribe.tokens.media import join_media, video_frames
 from cityscribe.train.events import Outcomes, TaughtTokens, TeacherRows, teacher_rows
 from cityscribe.train.groups import Group, Groups, media_inputs, sample_name
 from cityscribe.train.settings import TrainSettings
@@ -43,6 +43,7 @@ class MicroBatch:
     old: Tensor | None = None  # [edges], the same of the model that sampled the answers; None: it is this one
     advantages: Tensor | None = None  # [branches], of answers that were sampled
     copies: tuple[int, ...] = ()  # for each place that shows an image its number in `image_inputs`; empty: its own
+    video_frames: tuple[int, ...] = ()  # of each video, where `image_inputs` pads them; empty: all have as many
     counts: bool = True  # false: computed for company, while other processes compute theirs
 
     def to(self, device: torch.device) -> MicroBatch:
@@ -196,6 +197,7 @@ class Collator:
             image_inputs=join_media(media),
             alone=None,
             copies=copies,
+            video_frames=video_frames(media),
             branches=tuple(whole.branches),
             units=tuple(whole.units),
             reference=self._reference(whole.branches),
@@ -273,7 +275,8 @@ def lay_out_singles(singles: Sequence[Single]) -> MicroBatch:
         inputs["attention_mask"][row, filled] = 1
         for name, values in single.token_inputs.items():
             inputs.setdefault(name, torch.zeros_like(rows.input_ids))[row, filled] = torch.from_numpy(values)
-    return MicroBatch(rows, join_media([each for single in singles for each in single.media]), inputs)
+    media = [each for single in singles for each in single.media]
+    return MicroBatch(rows, join_media(media), inputs, video_frames=video_frames(media))
 
 
 def chunk_rows(lengths: Sequence[int], budget: int, sizes: Sequence[int] | None = None) -> Iterator[slice]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
+from cityscribe.models.inputs import only_kept
 from cityscribe.models.precision import in_float32, without_dropout
 from cityscribe.records import Sample
 from cityscribe.tokens.encode import Encoded, Encoder
@@ -80,7 +81,7 @@ class Alone:
         keep = torch.zeros_like(ids, dtype=torch.bool)
         keep[0, trained - 1] = True
         logits = model(**inputs, attention_mask=torch.ones_like(ids), logits_to_keep=keep, use_cache=False).logits
-        logprobs = logits.flatten(0, -2).float().log_softmax(dim=-1).gather(1, ids[0, trained, None])[:, 0]
+        logprobs = only_kept(logits, keep).float().log_softmax(dim=-1).gather(1, ids[0, trained, None])[:, 0]
         weights = torch.from_numpy(self.weights).to(model.device)[trained]
         return -(logprobs.double() * weights).sum()
 
@@ -94,8 +95,11 @@ def kept_logits(model: nn.Module, micro: MicroBatch, attention: TreeAttention | 
         inputs |= attention.inputs(micro.rows)
     else:
         raise ValueError("a tree cannot be computed without saying who sees whom in it")
-    with handed_out(model, micro.copies):
-        return model(input_ids=micro.rows.input_ids, logits_to_keep=micro.rows.keep, use_cache=False, **inputs).logits
+    with handed_out(model, micro.copies, micro.video_frames):
+        keep = micro.rows.keep
+        return only_kept(
+            model(input_ids=micro.rows.input_ids, logits_to_keep=keep, use_cache=False, **inputs).logits, keep
+        )
 
 
 def check_tree(

@@ -23,11 +23,10 @@ from torch.utils.data import DataLoader
 
 from cityscribe.files import InputError, remove_folder
 from cityscribe.progress import Progress
-from cityscribe.records import Sample, video_of
-from cityscribe.tokens.answers import Messages
+from cityscribe.records import Messages, Sample, media_blocks, video_of
 from cityscribe.tokens.corpus import TokenBlock, write_block
 from cityscribe.tokens.encode import Encoded, Encoder
-from cityscribe.tokens.shown import Media, media_blocks, read_media, without_media
+from cityscribe.tokens.shown import Media, read_media, without_media
 from cityscribe.train import processes
 from cityscribe.train.settings import TrainSettings
 

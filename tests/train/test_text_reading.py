@@ -16,7 +16,7 @@ from cityscribe.files import InputError
 from cityscribe.models.parts import connector
 from cityscribe.records import Sample, image_block, message, text_block
 from cityscribe.tokens import encode
-from cityscribe.tokens.encode import Encoder, with_images
+from cityscribe.tokens.encode import Encoder, with_media
 from cityscribe.train import exact
 from cityscribe.train.collator import Collator, MicroBatch
 from cityscribe.train.exact import check_tree, kept_logits
@@ -48,7 +48,7 @@ def samples(city: City) -> tuple[Sample, ...]:
 
 def loss_alone(model: PreTrainedModel, processor: ProcessorMixin, sample: Sample, city: City) -> tuple[Tensor, int]:
     """The summed loss on the answer of one sample, and its tokens, with the features of its prompt."""
-    filled = with_images("one", sample.messages, load_media(sample, city.root, TrainSettings()))
+    filled = with_media("one", sample.messages, load_media(sample, city.root, TrainSettings()))
     asked = processor.apply_chat_template(
         filled[:1], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
     )
@@ -157,7 +157,7 @@ def test_answers_equal_plain_generate(make: Make, samples: tuple[Sample, ...], c
     ]
     answers = [answer for (answer,) in engine.answer(asked)]
     for sample, answer in zip(samples, answers, strict=True):
-        filled = with_images("one", sample.messages[:1], load_media(sample, city.root, TrainSettings()))
+        filled = with_media("one", sample.messages[:1], load_media(sample, city.root, TrainSettings()))
         inputs = processor.apply_chat_template(
             filled, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
         )

@@ -1,0 +1,226 @@
+"""How fast questions about a clip train and are answered where they share it, against row by row.
+
+    python -m benchmarks.video                       # a small Qwen2.5-VL on a CPU
+    python -m benchmarks.video --what predict
+
+Twelve questions a clip of 32 frames, native video: the same model (vision tower frozen) and the same samples, one clip
+an update, in processes of their own that take turns; the fastest update counts. `tree` and `rows` are this package with
+and without sharing; row by row is what other trainers do, none of which shares a video between rows. The bound is what
+row-by-row training would reach if each distinct token were computed once. For `predict` the peer is `generate` of
+transformers, one question after the other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+from benchmarks.in_turns import peak_bytes, take_turns, update_seconds, where_it_ran
+from cityscribe.media.video import write_video
+from cityscribe.models.tokenizer import CHAT_TEMPLATE, IMAGE, train_tokenizer
+from cityscribe.models.without_torchvision import VideoSettings, without_torchvision
+from cityscribe.records import Sample, SampleMeta, Video, message, placed, text_block, video_block
+from cityscribe.train.settings import TrainSettings
+
+FRAMES, SIDE = 32, 224
+QUESTIONS = 12
+ASKED = (
+    "What does the pedestrian do?",
+    "What does the car do?",
+    "Is the road dry or wet?",
+    "Who has the right of way?",
+    "How fast is the car?",
+    "What is the light like?",
+    "Where do they meet?",
+    "Does anybody brake?",
+    "Is there a crossing?",
+    "What happens at the end?",
+    "Who looks at whom?",
+    "Is it dangerous?",
+)
+ANSWER = "The car slows down before the crossing, and the pedestrian walks on to the other side without looking."
+
+
+def make_samples(folder: Path, clips: int) -> list[Sample]:
+    """Twelve questions about each clip of noise: what it shows changes no speed."""
+    samples = []
+    for clip in range(clips):
+        noise = np.random.default_rng(clip)
+        frames = (noise.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8) for _ in range(FRAMES))
+        write_video(folder / f"{clip}.mp4", frames, 4)
+        block = video_block(Video(f"{clip}.mp4", frames=FRAMES))
+        for question in ASKED[:QUESTIONS]:
+            said = (message("user", block, text_block(question)), message("assistant", text_block(ANSWER)))
+            samples.append(Sample(said, (), str(clip), SampleMeta(scenario=str(clip))))
+    return samples
+
+
+def make_model() -> tuple[Any, Any]:
+    """Random weights, equal in every process; the vision tower is frozen."""
+    from transformers import GenerationConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    names = ("vision_start", "vision_end", "image", "video")
+    marks = dict(zip(names, ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"), strict=True))
+    tokenizer = train_tokenizer([*ASKED, ANSWER], 512, {f"{name}_token": mark for name, mark in marks.items()})
+    ids = {f"{name}_token_id": tokenizer.convert_tokens_to_ids(mark) for name, mark in marks.items()}
+    config = Qwen2_5_VLConfig(
+        vision_config={
+            "depth": 4,
+            "hidden_size": 256,
+            "intermediate_size": 512,
+            "num_heads": 4,
+            "out_hidden_size": 384,
+            "spatial_merge_size": 2,
+            "patch_size": 14,
+            "fullatt_block_indexes": [3],
+        },
+        text_config={
+            "vocab_size": len(tokenizer),
+            "num_hidden_layers": 9,
+            "hidden_size": 384,
+            "intermediate_size": 1024,
+            "num_attention_heads": 6,
+            "num_key_value_heads": 6,
+            "max_position_embeddings": 8192,
+            "bos_token_id": None,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [8, 12, 12]},
+        },
+        **ids,
+    )
+    torch.manual_seed(0)
+    model = Qwen2_5_VLForConditionalGeneration(config)
+    model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    model.model.visual.requires_grad_(False)
+    size = {"shortest_edge": 56 * 56, "longest_edge": SIDE * SIDE}
+    image = "{%- if block['type'] == 'image' -%}"
+    video = "{%- if block['type'] == 'video' -%}{%- set text.value = text.value + '<video>' -%}"
+    template = CHAT_TEMPLATE.replace(image, video + image.replace("if", "elif", 1))
+    for kind, mark in (("image", IMAGE), ("video", "<video>")):
+        pad = marks["vision_start"] + marks[kind] + marks["vision_end"]
+        template = template.replace(f"'{mark}'", f"'{pad}'")
+    processor = without_torchvision(Qwen2_5_VLProcessor)(
+        image_processor=Qwen2VLImageProcessorPil(size=size),
+        tokenizer=tokenizer,
+        video_processor=VideoSettings({"video_processor_type": "Qwen2VLVideoProcessor", "size": size}),
+        chat_template=template,
+    )
+    return model, processor
+
+
+def train_here(samples: list[Sample], folder: Path, model: Any, processor: Any, share: bool) -> Iterator[float]:
+    """The clock after each update."""
+    from cityscribe.train.supervised import train
+
+    settings = TrainSettings(
+        batch_groups=1,
+        share_prefix=share,
+        precision="fp32",
+        save_steps=10_000,
+        budget_tokens=4096,
+        max_tokens=4096,
+        lr=1e-5,
+    )
+    seen: list[float] = []
+    train(
+        samples,
+        folder,
+        model,
+        processor,
+        settings,
+        folder / "training",
+        progress=lambda *_: seen.append(time.perf_counter()),
+    )
+    yield from seen
+
+
+def answer_here(samples: list[Sample], folder: Path, model: Any, processor: Any, share: bool) -> Iterator[float]:
+    """The clock after the answers about each clip; without sharing they are those of `generate`, one by one."""
+    from cityscribe.engine.local import LocalEngine
+    from cityscribe.engine.request import Request
+
+    engine = LocalEngine(model, processor, batch_size=QUESTIONS)
+    if not share:
+        engine._shares = False
+    yield time.perf_counter()
+    for start in range(0, len(samples), QUESTIONS):
+        asked = [tuple(placed(sample.messages[:1], folder)) for sample in samples[start : start + QUESTIONS]]
+        engine.answer([Request(messages, max_tokens=24) for messages in asked])
+        engine.forget()
+        yield time.perf_counter()
+
+
+def measure(way: str, folder: Path, clips: int, what: str) -> dict[str, Any]:
+    samples = make_samples(folder, clips)
+    model, processor = make_model()
+    before = peak_bytes("cpu")
+    run = train_here if what == "train" else answer_here
+    clock = list(run(samples, folder, model, processor, way == "tree"))
+    seconds = update_seconds(clock) if what == "train" else [b - a for a, b in pairwise(clock[1:])]
+    return {
+        "seconds": sorted(seconds),
+        "peak_bytes": peak_bytes("cpu") - before,
+        **_tokens(samples[:QUESTIONS], folder, model, processor),
+    }
+
+
+def _tokens(samples: list[Sample], folder: Path, model: Any, processor: Any) -> dict[str, int]:
+    """Of one clip: distinct tokens, and tokens of the samples one by one."""
+    from cityscribe.tokens.encode import Encoder
+    from cityscribe.train.groups import plan_groups
+
+    groups, _ = plan_groups(samples, folder, Encoder(model, processor), TrainSettings(max_tokens=4096))
+    forests = [forest for group in groups for forest in group.forests]
+    return {
+        "distinct": sum(forest.length for forest in forests),
+        "effective": sum(forest.effective for forest in forests),
+        "visual": int((forests[0].media_ids >= 0).sum()),
+    }
+
+
+def main(
+    clips: Annotated[int, typer.Option(help="clips of each run; the first is not counted")] = 3,
+    repeats: Annotated[int, typer.Option(help="runs of each way, in turn")] = 1,
+    threads: Annotated[int, typer.Option(help="0 takes one a core")] = 0,
+    what: Annotated[str, typer.Option(help="train or predict")] = "train",
+    way: Annotated[str, typer.Option(hidden=True)] = "",
+    folder: Annotated[Path, typer.Option(hidden=True)] = Path(),
+) -> None:
+    """Compare twelve questions about a clip of 32 frames on a tree and row by row."""
+    threads = threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads)
+    if way:
+        (folder / "result.json").write_text(json.dumps(measure(way, folder, clips, what)))
+        return
+    options = {"clips": clips, "threads": threads, "what": what}
+    results = take_turns("benchmarks.video", ("tree", "rows"), repeats, options)
+    tree, rows = results["tree"], results["rows"]
+    ratio = tree["effective"] / tree["distinct"]
+    print(where_it_ran("cpu", "fp32", threads, results))
+    print(
+        f"{what}: {QUESTIONS} questions a clip of {FRAMES} frames ({tree['visual']:,} tokens): {tree['effective']:,} "
+        f"tokens, {tree['distinct']:,} distinct ({ratio:.2f} times)"
+    )
+    for name, result in results.items():
+        best, median = result["seconds"][0], result["seconds"][len(result["seconds"]) // 2]
+        print(
+            f"{name:5} {QUESTIONS / best:7.3f} questions/s (median {QUESTIONS / median:.3f}), "
+            f"peak {result['peak_bytes'] / 2**30:.2f} GiB above the model"
+        )
+    faster = rows["seconds"][0] / tree["seconds"][0]
+    print(f"tree against rows: {faster:.2f} times, {faster / ratio:.0%} of the bound")
+
+
+if __name__ == "__main__":
+    typer.run(main)
