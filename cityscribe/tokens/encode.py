@@ -27,12 +27,11 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
 from cityscribe.media.clips import Clip
-from cityscribe.models.inputs import TOKEN_INPUTS, arranges_images, position_rule, vision_reads_text
+from cityscribe.models.inputs import arranges_images, position_rule, vision_reads_text
 from cityscribe.models.vlm.guides import CONTENT
 from cityscribe.models.without_torchvision import renders_videos_itself, shows_videos
 from cityscribe.records import MEDIA_BLOCKS, MessageBlock, Messages, SampleMessage, media_blocks
 from cityscribe.tokens.answers import (
-    Replacement,
     count_answers,
     located_answers,
     marked_answers,
@@ -43,6 +42,7 @@ from cityscribe.tokens.clips import ClipProcessor
 from cityscribe.tokens.features import feature_owner
 from cityscribe.tokens.media import POSITION_INPUTS, MediaItem, begins, content_key, join_media, split_media
 from cityscribe.tokens.preprocess import PreprocessOnce
+from cityscribe.tokens.processed import ProcessedSequence, Replacements
 from cityscribe.tokens.shown import Media, as_images, as_videos
 
 REFUSALS = (TemplateError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
@@ -173,7 +173,7 @@ class Encoder:
         """A conversation that ends where the answer is to begin."""
         messages, shown = self._shown(name, messages, media)
         encoded = self._apply(name, self._filled(name, messages, shown), add_generation_prompt=True)
-        return self._encoded(_Sequence.of(encoded, bool(shown)), shown)
+        return self._encoded(ProcessedSequence.of(encoded, bool(shown)), shown)
 
     def teach(self, name: str, messages: Messages, media: Sequence[Media]) -> Encoded:
         """A conversation with its answers marked. Raises InputError where they cannot be located, too."""
@@ -182,11 +182,11 @@ class Encoder:
         answers = count_answers(name, messages)
         if marks_answers(self.processor) and not (_has_clips(shown) and renders_videos_itself(self._original)):
             encoded = self._apply(name, filled, return_assistant_tokens_mask=True)
-            sequence = _Sequence.of(encoded, bool(shown))
+            sequence = ProcessedSequence.of(encoded, bool(shown))
             sequence.trained = marked_answers(name, encoded["assistant_masks"][0].numpy(), answers)
         else:
             encoded = self._apply(name, filled, processor_kwargs={"return_offsets_mapping": True})
-            sequence = _Sequence.of(encoded, bool(shown))
+            sequence = ProcessedSequence.of(encoded, bool(shown))
             sequence.trained = located_answers(
                 name,
                 messages,
@@ -218,13 +218,13 @@ class Encoder:
         pixels = iter(self._clips.show(clips) if self._clips is not None else [])
         return with_media(name, messages, [next(pixels) if isinstance(item, Clip) else item for item in shown])
 
-    def _places(self, sequence: _Sequence) -> np.ndarray:
+    def _places(self, sequence: ProcessedSequence) -> np.ndarray:
         """Which tokens stand for media, bool [length]."""
         if not sequence.media:
             return np.zeros(len(sequence.input_ids), dtype=bool)
         return np.isin(sequence.input_ids, self._placeholders)
 
-    def _encoded(self, sequence: _Sequence, shown: Sequence[Media]) -> Encoded:
+    def _encoded(self, sequence: ProcessedSequence, shown: Sequence[Media]) -> Encoded:
         places = self._places(sequence)
         counts = self._replaced.count(self.processor.tokenizer.convert_ids_to_tokens(self._placeholders))
         kinds = ["video" if isinstance(item, Clip) else "image" for item in shown]
@@ -243,7 +243,7 @@ class Encoder:
             trained=sequence.trained,
         )
 
-    def _media(self, sequence: _Sequence, kinds: Sequence[str]) -> tuple[MediaItem, ...]:
+    def _media(self, sequence: ProcessedSequence, kinds: Sequence[str]) -> tuple[MediaItem, ...]:
         """The media of a conversation with their keys. Those of the same images and videos are digested once."""
         read = sequence.input_ids.tobytes() if self._reads_text else b""
         known = tuple(
@@ -259,7 +259,7 @@ class Encoder:
             self._items[known] = media
         return media
 
-    def _only_images(self, sequence: _Sequence) -> bool:
+    def _only_images(self, sequence: ProcessedSequence) -> bool:
         """Whether the media inputs are what image and video processor made of media, and no text is in them."""
         return self._made((name, id(value)) for name, value in sequence.media.items())
 
@@ -272,7 +272,7 @@ class Encoder:
         return [self._images] if self._clips is None else [self._images, self._clips.once]
 
     def _asked_media(
-        self, name: str, messages: Messages, shown: Sequence[Media], sequence: _Sequence
+        self, name: str, messages: Messages, shown: Sequence[Media], sequence: ProcessedSequence
     ) -> dict[str, Tensor]:
         """The media inputs of a conversation that is taught: where text is read with the images, up to the answer.
 
@@ -285,7 +285,7 @@ class Encoder:
         replaced = self._replaced.last
         asked = self._apply(name, self._filled(name, messages[:first], shown), add_generation_prompt=True)
         self._replaced.last = replaced
-        media = _Sequence.of(asked, True).media
+        media = ProcessedSequence.of(asked, True).media
         if content_key(media) == content_key(sequence.media) or (self._arranges and begins(sequence.media, media)):
             return sequence.media
         if sum(message["role"] == "assistant" for message in messages) > 1:
@@ -319,57 +319,6 @@ class Encoder:
         except REFUSALS as error:
             raise InputError(f"{name}: the chat template refuses this conversation: {error}") from error
         return text
-
-
-class Replacements:
-    """Stands in for a processor's `get_text_with_replacements` and keeps what each image was written out as."""
-
-    def __init__(self, processor: Any) -> None:
-        self.processor = processor
-        self.last: list[Replacement] = []
-
-    def __call__(self, *args: Any, **kwargs: Any) -> tuple[list[str], list[list[Replacement]]]:
-        text, replaced = self.processor.get_text_with_replacements(*args, **kwargs)
-        self.last = list(replaced[0]) if replaced else []
-        return text, replaced
-
-    def count(self, placeholders: Sequence[str]) -> list[int]:
-        """How many placeholder tokens each image or video took in the last conversation."""
-        return [sum(map(each["replacement"].count, placeholders)) for each in self.last]
-
-
-@dataclass(slots=True, eq=False)
-class _Sequence:
-    """What the processor gave for a conversation, sorted."""
-
-    input_ids: np.ndarray  # [length]
-    token_inputs: dict[str, np.ndarray]  # [length] each
-    media: dict[str, Tensor]
-    trained: np.ndarray  # [length] bool
-
-    @classmethod
-    def of(cls, encoded: Any, images: bool) -> _Sequence:
-        input_ids = encoded["input_ids"][0].numpy()
-        beside = {"input_ids", "attention_mask", "assistant_masks", "offset_mapping", "text_replacement_offsets"}
-        return cls(
-            input_ids=input_ids,
-            token_inputs={name: encoded[name][0].numpy() for name in TOKEN_INPUTS if name in encoded},
-            media={n: v for n, v in encoded.items() if n not in beside and n not in TOKEN_INPUTS} if images else {},
-            trained=np.zeros(len(input_ids), dtype=bool),
-        )
-
-    def ended(self, kept: int, eos: int) -> _Sequence:
-        """The first tokens and an end-of-sequence token, which is trained."""
-        return _Sequence(
-            np.append(self.input_ids[:kept], eos),
-            {name: np.append(values[:kept], 0) for name, values in self.token_inputs.items()},
-            self.media,
-            np.append(self.trained[:kept], True),
-        )
-
-    def tensors(self) -> dict[str, Tensor]:
-        values = {"input_ids": self.input_ids, **self.token_inputs}
-        return {name: torch.from_numpy(value)[None] for name, value in values.items()}
 
 
 def _reads_nothing(item: MediaItem) -> bool:
