@@ -129,4 +129,6 @@ def recognise(listing: Listing) -> Certainty:
     return Certainty.CERTAIN if any('"key_frames"' in head for head in heads) else Certainty.NO
 
 
-SOURCE = ConversationSource(read_drivelm, recognise=recognise, looks_for="JSON with key_frames")
+SOURCE = ConversationSource(
+    read_drivelm, recognise=recognise, looks_for="JSON with key_frames", licence="CC-BY-NC-SA-4.0"
+)

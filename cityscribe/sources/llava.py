@@ -79,6 +79,9 @@ def _mixture(intake: Intake, path: Path, frames: int, mixed: set[Path]) -> list[
     if value is UNREADABLE:
         return []
     parts = value.get("datasets") if isinstance(value, dict) else None
+    if parts is None and isinstance(value, dict) and isinstance(value.get("data"), dict):
+        intake.add("note", path, "", "is the project of a run, not a mixture")
+        return []
     if not isinstance(parts, list):
         intake.add("error", path, "datasets", f"is {shown(parts)}, expected a list of files")
         return []
