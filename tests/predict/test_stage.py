@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cityscribe.engine.request import Request
+from cityscribe.engine.request import Request, Sampling
 from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor, save_model
 from cityscribe.predict.stage import predict
@@ -284,3 +284,22 @@ def test_where_nothing_can_be_asked_nothing_is_written(
     with pytest.raises(InputError, match=r"answers none of 10 questions.*1\.png: not an image"):
         run(root=tmp_path / "root")
     assert [path.name for path in tmp_path.iterdir()] == ["root"]
+
+
+def test_of_several_answers_the_one_that_is_chosen_is_given(
+    run: Callable[..., Any], prepared: tuple[list[Sample], Path], tiny: Checkpoint, tmp_path: Path
+) -> None:
+    drawn = {"samples": 4, "temperature": 1.0, "order": "independent"}
+    run("likeliest.json", settings_with(**drawn, choose={"kind": "likeliest"}))
+    run("first.json", settings_with(**drawn))
+    said, first = (json.loads((tmp_path / name).read_text()) for name in ("likeliest.json", "first.json"))
+    asked = message("user", image_block(), text_block("Phase 1: describe the vehicle."))
+    sampling = Sampling(1.0)
+    request = Request((asked,), (prepared[1] / "images/a_event/1.png",), 5, sampling, samples=4, logprobs=True)
+    (answers,) = engine_of(tiny("llava")).answer([request])
+    best = max(answers, key=lambda answer: sum(answer.logprobs) / len(answer.logprobs))
+    assert said["a_event"][0]["caption_vehicle"] == best.text != answers[0].text
+    assert first["a_event"][0]["caption_vehicle"] == answers[0].text
+    run("contrast.json", settings_with(decoding={"kind": "against-blind", "strength": 3.0}))
+    run("plain.json", settings_with())
+    assert (tmp_path / "contrast.json").read_bytes() != (tmp_path / "plain.json").read_bytes()
