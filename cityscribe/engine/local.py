@@ -34,6 +34,7 @@ from cityscribe.engine.score import ScoredText, score_alone, score_together
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.precision import ROUNDING_BF16, ROUNDING_FLOAT32, resolve_dtype
 from cityscribe.models.quantise.loading import use_kernels
+from cityscribe.records import media_blocks
 from cityscribe.tokens.encode import Encoded
 from cityscribe.tokens.shown import without_media
 
@@ -86,7 +87,7 @@ class LocalEngine:
         self, requests: Sequence[Request], prompts: Sequence[Encoded | Failure], listener: Listener | None = None
     ) -> list[list[Answer]]:
         """The same for requests that `read` has read."""
-        contrasted = [n for n, request in enumerate(requests) if request.contrast is not None and request.media]
+        contrasted = [n for n, each in enumerate(requests) if each.contrast is not None and media_blocks(each.messages)]
         blind = self.read([_blind(requests[n]) for n in contrasted])
         call = Call(self, requests, prompts, dict(zip(contrasted, blind, strict=True)), listener)
         with torch.inference_mode():

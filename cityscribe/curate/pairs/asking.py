@@ -15,9 +15,9 @@ from cityscribe.files import InputError
 from cityscribe.predict.batches import answer_batches
 from cityscribe.predict.journal import SharedJournal
 from cityscribe.progress import Progress
-from cityscribe.records import Sample
+from cityscribe.records import Sample, placed
 from cityscribe.rewards.reward import asked_of
-from cityscribe.tokens.shown import placed, without_media
+from cityscribe.tokens.shown import without_media
 
 
 class EngineAnswering:

@@ -18,10 +18,10 @@ from cityscribe.engine.failure import Failure
 from cityscribe.engine.local import LocalEngine
 from cityscribe.engine.request import UNANSWERED, Answer, Request, Sampling
 from cityscribe.files import InputError, remove_folder, write_json
-from cityscribe.records import Sample
+from cityscribe.records import Sample, placed
 from cityscribe.rewards.reward import asked_of, reward_parts, weighted
-from cityscribe.tokens.encode import Encoded
-from cityscribe.tokens.shown import placed, without_media
+from cityscribe.tokens.encode import Encoded, placeholders_of
+from cityscribe.tokens.shown import without_media
 from cityscribe.train.objectives.sampled import SampledObjective
 from cityscribe.train.ready import Ready
 
@@ -96,8 +96,8 @@ class Rollouts:
         return rollouts
 
     def _rewarded(self, sample: Sample, prompt: Encoded, sampled: Sequence[Answer]) -> Rollout:
-        placeholder = self._engine.model.config.image_token_id
-        answers = [answer for answer in sampled if placeholder not in answer.token_ids]
+        placeholders = placeholders_of(self._engine.model)
+        answers = [answer for answer in sampled if not set(placeholders).intersection(answer.token_ids)]
         texts = tuple(answer.text for answer in answers)
         parts = reward_parts(self._objective.rewards, sample, texts)
         return Rollout(
