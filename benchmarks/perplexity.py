@@ -30,6 +30,7 @@ from cityscribe.models.quantise.block import Calibration
 from cityscribe.models.quantise.rounding import Scheme
 from cityscribe.models.quantise.search import search
 from cityscribe.models.seams import QUANTISERS
+from cityscribe.train.ready import hold_in_float32
 
 LENGTH = 512
 
@@ -65,11 +66,12 @@ def main(
     calibrating: Annotated[int, typer.Option(help="pieces that the searches see")] = 4,
     tested: Annotated[int, typer.Option(help="pieces whose perplexity is measured")] = 24,
     group: Annotated[int, typer.Option(help="weights to a scale in four bits")] = 64,
-    methods: Annotated[str, typer.Option(help="of the quantisers")] = "rtn,awq,q-vlm",
+    methods: Annotated[str, typer.Option(help="of the quantisers")] = "rtn,awq",
 ) -> None:
     """Print a line for each way."""
     loaded = LocalModel(language_model())
-    original, tokens = loaded.model.float(), pieces(loaded.tokenizer, calibrating + tested)
+    original, tokens = loaded.model, pieces(loaded.tokenizer, calibrating + tested)
+    hold_in_float32(original, everything=True)
     seen, unseen = tokens[:calibrating], tokens[calibrating:]
     print(f"{platform.machine()}, torch {version('torch')}, transformers {version('transformers')}")
     print(f"{len(unseen)} pieces of {LENGTH} tokens; searches see {len(seen)} others")

@@ -1,12 +1,13 @@
 """How much memory and time the local engine needs with 16, 8 and 4 bits of the decoder's weights.
 
-    python -m benchmarks.quantise                     # a LLaVA whose decoder has 130 M parameters, on a CPU
-    python -m benchmarks.quantise --model FOLDER      # any checkpoint
+    OMP_NUM_THREADS=1 python -m benchmarks.quantise                 # a LLaVA whose decoder has 130 M parameters
+    OMP_NUM_THREADS=1 python -m benchmarks.quantise --model FOLDER  # any checkpoint
 
 Ten questions a scene, two images of 576 tokens each, answered greedily by the local engine. Each way is a process of
-its own, and they take turns; the fastest round counts. Weights are stored in bf16. `fp32` computes them in float32,
-the fastest way without packing on a processor that has no bf16; `bf16` computes in bf16; `int8` and `int4` keep the
-decoder's weights packed and compute them by torch's kernels, everything else in what `precision: auto` takes here.
+its own, in processor time, and they take turns; the fastest round counts. Weights are stored in bf16. `fp32` computes
+them in float32, the fastest way without packing on a processor that has no bf16; `bf16` computes in bf16; `int8` and
+`int4` keep the decoder's weights packed and compute with them by torch's kernels, everything else in what `precision:
+auto` takes here.
 
 The weights are random unless a checkpoint is named: what they say is noise, which changes no time. What rounding costs
 in quality, `benchmarks.perplexity` measures on a trained model.
@@ -55,9 +56,9 @@ def measure(way: str, base: Path, scenes: int, tokens: int, folder: Path) -> dic
     seconds = []
     for _ in range(2):
         engine.forget()
-        began = time.perf_counter()
+        began = time.process_time()
         found = engine.answer(questions)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
     return {
         "seconds": seconds,
         "peak_bytes": peak_bytes("cpu"),

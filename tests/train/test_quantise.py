@@ -240,18 +240,21 @@ def test_the_form_of_autoawq(tiny: Checkpoint, tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", [Scheme(4, 32), Scheme(4, 128), Scheme(8, None)])
 def test_kernels_compute_what_the_codes_say(scheme: Scheme) -> None:
     torch.manual_seed(0)
-    rounded = round_weight(torch.randn(48, 256), scheme)
-    layer = PackedLinear(256, 48, True, scheme, torch.float32)
+    rounded = round_weight(torch.randn(64, 256), scheme)
+    layer = PackedLinear(256, 64, True, scheme, torch.float32)
     layer.weight_packed.data = packed(rounded.codes, scheme)
-    layer.weight_scale.data, layer.bias.data = rounded.scales, torch.randn(48)  # type: ignore[union-attr]
+    layer.weight_scale.data, layer.bias.data = rounded.scales, torch.randn(64)  # type: ignore[union-attr]
     hidden = torch.randn(2, 5, 256)
     with torch.no_grad():
         exact = layer(hidden)
         assert torch.equal(exact, nn.functional.linear(hidden, rounded.weight(), layer.bias))
         assert layer.use_kernel()
         found = layer(hidden)
-    assert found.dtype == torch.float32
-    assert float((found - exact).abs().max() / exact.abs().max()) < 0.01
+        assert found.dtype == torch.float32
+        assert float((found - exact).abs().max() / exact.abs().max()) < 0.01
+        many = torch.randn(200, 256)  # for which the weight is unpacked from the layout of the kernel
+        expected = nn.functional.linear(many, rounded.weight(), layer.bias)
+        torch.testing.assert_close(layer(many), expected, rtol=1e-5, atol=1e-4)
     odd = PackedLinear(96, 8, False, Scheme(4, 24), torch.float32)
     assert not odd.use_kernel()  # goes on as it is
 

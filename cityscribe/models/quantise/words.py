@@ -25,9 +25,11 @@ def packed(codes: Tensor, scheme: Scheme) -> Tensor:
 
 def unpacked(words: Tensor, scheme: Scheme) -> Tensor:
     """The codes [out, in] int8 of words [out, in * bits / 32] int32."""
-    shifts = torch.arange(0, 32, scheme.bits, dtype=torch.int32, device=words.device)
-    stored = (words[:, :, None] >> shifts) & (2**scheme.bits - 1)
-    return (stored + scheme.lowest).to(torch.int8).view(len(words), -1)
+    stored = words.view(torch.uint8)  # the lowest byte of a word first, as on all processors that torch runs on
+    if scheme.bits == 4:
+        stored = torch.stack([stored & 15, stored >> 4], dim=2).view(len(words), -1)
+        return stored.view(torch.int8) + scheme.lowest
+    return (stored ^ 128).view(torch.int8)
 
 
 def packed_tensors(rounded: Rounded, scheme: Scheme, dtype: torch.dtype) -> dict[str, Tensor]:
