@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,12 @@ os.environ["OMP_NUM_THREADS"] = "1"
 hypothesis.settings.register_profile("cityscribe", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("cityscribe")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def what_was_imported_is_no_garbage() -> None:
+    """Each training collects garbage, and would look through all of torch and transformers for it each time."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

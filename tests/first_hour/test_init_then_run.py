@@ -95,7 +95,7 @@ def initialised_and_run(folder: Path, init: list[str], changed: dict[str, str]) 
 
 def test_the_defaults_work_together(city: Path, tmp_path: Path) -> None:
     """Nothing is changed but how long it takes."""
-    shorter = {"train.max_steps": "1", "predict.max_new_tokens": "4", "prepare.workers": "1"}
+    shorter = {"train.max_steps": "1", "train.batch_groups": "2", "predict.max_new_tokens": "4", "prepare.workers": "1"}
     run = initialised_and_run(tmp_path, ["--data", str(city)], shorter)
     assert (run / "scores.json").is_file()
     assert (run / "report" / "index.html").is_file()

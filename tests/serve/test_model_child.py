@@ -49,7 +49,7 @@ def alive() -> Counter[str]:
 
 
 def kept(checkpoint: Path, folder: Path) -> dict[str, int]:
-    """Objects of each kind that six batches leave behind, where there is one of them or more a batch."""
+    """Objects of each kind that four batches leave behind, where there is one of them or more a batch."""
     engine = LocalEngine(load_model(checkpoint, dtype=torch.float32), load_processor(checkpoint))
     special = engine.processor.tokenizer.all_special_tokens[0]
     images = [folder / f"{n}.png" for n in range(3)]
@@ -75,16 +75,16 @@ def kept(checkpoint: Path, folder: Path) -> dict[str, int]:
             RequestRefused: 2,
         }
 
-    for number in range(1, 4):
+    for number in range(1, 3):
         round_of(number)
     gc.collect()
     gc.disable()
     before = alive()
-    for number in range(4, 10):
+    for number in range(3, 7):
         round_of(number)
     if checkpoint.name == ONE_BY_ONE:
         gc.collect()  # `generate` of transformers leaves circles of its own
-    return {name: count - before[name] for name, count in alive().items() if count - before[name] >= 6}
+    return {name: count - before[name] for name, count in alive().items() if count - before[name] >= 4}
 
 
 def test_batches_leave_nothing_behind(tiny: Callable[[str], Path], tmp_path: Path) -> None:

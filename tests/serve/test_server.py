@@ -78,7 +78,7 @@ def test_many_clients_some_malformed_some_gone_and_the_model_killed(service: Run
 
     def client(number: int) -> None:
         draw = random.Random(number)
-        for _ in range(8):
+        for _ in range(5):
             kind = draw.choice(["good"] * 5 + ["malformed", "cut", "cancelled"])
             question = draw.choice(questions)
             asked = user(image_part(encoded(picture(5))), question)
@@ -117,7 +117,7 @@ def test_many_clients_some_malformed_some_gone_and_the_model_killed(service: Run
         thread.join()
     service.wait_ready(starts + 1)
     assert not faults
-    assert results["good"] > 25
+    assert results["good"] > 15
     assert min(results["malformed"], results["cut"], results["cancelled"]) > 0
     for _ in range(1200):
         described = service.http.get(f"/v1/jobs/{job}").json()

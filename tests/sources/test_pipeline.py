@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import shutil
@@ -50,15 +49,6 @@ def _settings(source: str, data: Path, model: Path, runs: Path, **given: Any) ->
             "predict": {"max_new_tokens": 3, "precision": "fp32"},
         }
     )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _little_to_collect() -> Iterator[None]:
-    """Each training collects garbage twice; what was imported before it takes most of that time."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.parametrize("name", list(SMALL_SETS))

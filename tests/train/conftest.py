@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +26,6 @@ ASKED = (
     ("Describe the weather.", "Dry."),
     ("Where is the vehicle?", "On the left side, moving straight."),
 )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def libraries_are_no_garbage() -> None:
-    """Each training collects garbage, and would look through all of torch and transformers for it each time."""
-    gc.freeze()
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def test_every_attribute_is_said_in_whatever_words(name: str) -> None:
 
 
 def test_texts_are_clean() -> None:
-    for seed in range(60):
+    for seed in range(30):
         picture = sample_picture(seed)
         rng = np.random.default_rng(seed)
         texts = [in_sentences(picture.facts, (about,), rng) for about in SENTENCES]
@@ -95,19 +95,19 @@ def test_of_ones_own_car_nothing_is_said() -> None:
 
 def test_no_sentence_of_a_caption_is_said() -> None:
     captions = set()
-    for seed in range(30):
+    for seed in range(15):
         event = sample_event(seed)
         for begin in event.boundaries_s[:-1]:
             facts = facts_at(event, begin)
             for hand in range(25):
                 for caption in (pedestrian_caption(facts, hand), vehicle_caption(facts, hand)):
                     captions.update(_sentences(caption))
-    assert len(captions) > 1500
+    assert len(captions) > 800
     told = set()
-    for seed in range(150):
+    for seed in range(75):
         for question in sample_picture(seed).questions:
             told.update(_sentences(question.answer))
-    assert len(told) > 2000
+    assert len(told) > 1000
     assert not captions & told
 
 
