@@ -90,6 +90,7 @@ class Video:
     max_frames: int | None = None  # a rate that gives more is a count of so many
     max_pixels: int | None = None  # of a frame; None: as many as it has
     max_total_pixels: int | None = None  # of all frames together
+    grid: int | None = None  # so many of the frames are one picture, side by side, in the place of a video
     times: bool = True  # whether a model that is shown the frames as images is told the time of each
 
     def __post_init__(self) -> None:
@@ -97,7 +98,7 @@ class Video:
             raise InputError(f"{self.file}: a video block gives either fps or frames")
         if self.start_s < 0 or (self.end_s is not None and self.end_s <= self.start_s):
             raise InputError(f"{self.file}: a video block ends behind its start, which is not before 0 s")
-        for name in ("fps", "frames", "max_frames", "max_pixels", "max_total_pixels"):
+        for name in ("fps", "frames", "max_frames", "max_pixels", "max_total_pixels", "grid"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise InputError(f"{self.file}: {name} of a video block: {value} is not above 0")
@@ -128,6 +129,7 @@ class MessageBlock(TypedDict, total=False):
     max_frames: int
     max_pixels: int
     max_total_pixels: int
+    grid: int
     times: bool
     image: object  # the picture itself, as processors take it
     file: object  # what a format names in the block, before it is looked up
@@ -263,7 +265,7 @@ def sample_schema(meta: type[SampleMeta] = SampleMeta, *, videos: bool = False) 
 
     of_video = [("video", pa.string()), ("start", pa.float64()), ("end", pa.float64()), ("fps", pa.float64())]
     of_video += [("frames", pa.int32()), ("max_frames", pa.int32()), ("max_pixels", pa.int64())]
-    of_video += [("max_total_pixels", pa.int64()), ("times", pa.bool_())]
+    of_video += [("max_total_pixels", pa.int64()), ("grid", pa.int32()), ("times", pa.bool_())]
     block = pa.struct([("type", pa.string()), ("text", pa.string()), *(of_video if videos else ())])
     kinds = {str: pa.string(), int: pa.int32(), tuple: pa.list_(pa.string())}
     defaults = {field.name: field.default for field in fields(meta)}

@@ -32,6 +32,16 @@ def ask_command(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="of the answer")] = 128,
     block: Annotated[int, typer.Option(min=1, help="frames that are in memory at once")] = 64,
     output: Annotated[Path | None, typer.Option(help="FILE.json for the answer and its interval")] = None,
+    language_model: Annotated[
+        str | None,
+        typer.Option(
+            help="chat model (folder, hub id or GGUF file) that answers from what MODEL, any model of images, says of "
+            "short clips"
+        ),
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="FILE.jsonl of what is said of clips; default: VIDEO.captions.jsonl here")
+    ] = None,
 ) -> None:
     """Answer a question about a video of minutes or hours, and name the interval that the answer rests on.
 
@@ -39,6 +49,9 @@ def ask_command(
 
     Example: cityscribe ask day.mp4 "Does anybody fall?" --model models/llama-vid --fps 1 --subtitles day.srt
     """
+    if language_model is not None:
+        _ask_log(video, question, model, language_model, log or Path(f"{video.stem}.captions.jsonl"), output)
+        return
     from cityscribe.ask.question import Looking, ask
     from cityscribe.files import write_json
     from cityscribe.models.load import load_model, load_processor
@@ -59,5 +72,25 @@ def ask_command(
         f"{escape(str(video))}{interval.fragment()}"
     )
     console.print(f"{found.frames:,} frames at {found.fps:.3g} fps, {found.tokens:,} tokens")
+    if output is not None:
+        write_json(output, {"video": str(video), "question": question, **asdict(found)})
+
+
+def _ask_log(video: Path, question: str, model: str, language_model: str, log: Path, output: Path | None) -> None:
+    """Answer from descriptions of short clips (LLoVi)."""
+    from cityscribe.ask.captions import CaptionedClips, answer_from, describe_clips
+    from cityscribe.engine.members import Setup, open_engine
+    from cityscribe.files import write_json
+    from cityscribe.llm.settings import LocalSettings, language_model_client
+    from cityscribe.project import checkpoint_of
+
+    engine = open_engine("local", checkpoint_of(model), Setup(drafts=False))
+    with watch("clips described") as progress:
+        said = describe_clips(engine, video, CaptionedClips(), log, progress)
+    for problem in [each.problem for each in said if each.problem]:
+        complaints.print(f"[yellow]warning:[/] {escape(problem)}")
+    found = answer_from(said, question, language_model_client(LocalSettings(model=language_model), "language-model"))
+    console.print(escape(found.text))
+    console.print(f"rests on {found.start_s:.1f} s to {found.end_s:.1f} s; {len(said)} clips described in {log}")
     if output is not None:
         write_json(output, {"video": str(video), "question": question, **asdict(found)})

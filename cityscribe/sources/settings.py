@@ -19,6 +19,7 @@ class VideoDefaults(Section):
     max_frames: Positive | None = Field(None, description="where a rate gives more, so many are spread evenly")
     max_pixels: Positive | None = Field(None, description="of a frame; larger ones are scaled down")
     max_total_pixels: Positive | None = Field(None, description="of all frames of a video together")
+    grid: Positive | None = Field(None, description="so many of the frames are one picture, side by side (thumbnail)")
     times: bool = Field(True, description="a model that is shown frames as images is told their times in words")
 
     @model_validator(mode="after")

@@ -42,10 +42,11 @@ KEYS = {
     "max_pixels": "max_pixels",
     "max_total_pixels": "max_total_pixels",
     "total_pixels": "max_total_pixels",
+    "grid": "grid",
 }
 """What formats call the fields of `Video`."""
 
-WHOLE = ("frames", "max_frames", "max_pixels", "max_total_pixels")
+WHOLE = ("frames", "max_frames", "max_pixels", "max_total_pixels", "grid")
 
 Shown = dict[str, float]
 """Fields of `Video` that say how one is shown."""

@@ -207,7 +207,8 @@ class Encoder:
         """A conversation and its media as the model takes them: videos as videos, or as images."""
         one_kind = self._clips is not None and renders_videos_itself(self._original)
         mixed = _has_clips(media) and not all(isinstance(item, Clip) for item in media)
-        if self._clips is not None and not (one_kind and mixed):
+        pictured = any(block.get("grid") for block in media_blocks(messages))
+        if self._clips is not None and not pictured and not (one_kind and mixed):
             return as_videos(name, messages, media)
         written, images = as_images(name, messages, media)
         return written, list(images)

@@ -15,6 +15,7 @@ from PIL import Image
 from cityscribe.files import InputError
 from cityscribe.media.clips import Clip, read_clip
 from cityscribe.media.images import open_image
+from cityscribe.media.thumbnail import equidistant, thumbnail
 from cityscribe.records import (
     MEDIA_BLOCKS,
     MessageBlock,
@@ -74,7 +75,13 @@ def as_images(name: str, messages: Messages, media: Sequence[Media]) -> tuple[li
         content: list[MessageBlock] = []
         for block in message["content"]:
             item = next(remaining) if block["type"] in MEDIA_BLOCKS else None
-            if isinstance(item, Clip):
+            if isinstance(item, Clip) and (cells := block.get("grid")):
+                chosen = equidistant(len(item.frames), cells)
+                times = ", ".join(f"{item.times_s[n]:.1f} s" for n in chosen)
+                content += [text_block(f"{times}: ")] if block.get("times", True) else []
+                content.append(image_block())
+                images.append(thumbnail([item.frames[n] for n in chosen]))
+            elif isinstance(item, Clip):
                 for frame, time_s in zip(item.frames, item.times_s, strict=True):
                     content += [text_block(f"{time_s:.1f} s: ")] if block.get("times", True) else []
                     content.append(image_block())

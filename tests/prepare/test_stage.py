@@ -244,7 +244,7 @@ def test_a_place_that_cannot_be_written_is_an_error(mixed, tmp_path):
 
 
 def test_a_full_disk_is_an_error_that_names_the_file(mixed, tmp_path, monkeypatch):
-    def full(path, samples, meta):
+    def full(path, samples, meta, **kinds):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(stage, "write_samples", full)

@@ -88,6 +88,24 @@ def test_a_video_is_its_frames_with_their_times(family: str, load: Load, folder:
         assert torch.equal(shown.media_inputs[name], value)
 
 
+@pytest.mark.parametrize("family", ["llava", "internvl"])
+def test_a_grid_is_one_picture_of_equidistant_frames(family: str, load: Load, folder: Path) -> None:
+    """The thumbnail of TS-LLaVA."""
+    model, processor = load(family)
+    encoder = Encoder(model, processor)
+    one = sample(Video("clip.mp4", frames=8, grid=6))
+    (clip,) = read_media("one", one.messages, one.images, folder)
+    shown = encoder.ask("one", one.messages[:1], [clip])
+    width, height = clip.frames[0].size
+    picture = Image.new("RGB", (3 * width, 2 * height))
+    for place, number in enumerate((0, 1, 3, 4, 6, 7)):
+        picture.paste(clip.frames[number], (place % 3 * width, place // 3 * height))
+    times = ", ".join(f"{clip.times_s[n]:.1f} s" for n in (0, 1, 3, 4, 6, 7))
+    written = [text_block(f"{times}: "), image_block(), text_block("What happens?")]
+    expected = encoder.ask("one", [message("user", *written)], [picture])
+    assert shown.key == expected.key
+
+
 def test_samples_about_a_stretch_share_its_frames(load: Load, folder: Path) -> None:
     model, processor = load("llava")
     video = Video("clip.mp4", start_s=1, frames=3)
