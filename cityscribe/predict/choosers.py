@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field, model_validator
 
@@ -46,7 +46,7 @@ class BestOf(Chooser):
 
     kind: Literal["best-of"] = "best-of"
     rewards: tuple[Annotated[Reward, OneOf("reward")], ...] = Field(
-        ({"kind": "length"},),  # type: ignore[assignment]
+        cast(Any, ({"kind": "length"},)),
         min_length=1,
         description="what answers are worth, each `{kind: ..., weight: ...}`",
     )
@@ -75,7 +75,7 @@ class LeastRisk(Chooser):
 
     kind: Literal["minimum-bayes-risk"] = "minimum-bayes-risk"
     reward: Annotated[Reward, OneOf("reward")] = Field(
-        {"kind": "overlap"},  # type: ignore[assignment]
+        cast(Any, {"kind": "overlap"}),
         description="how close an answer is to another one: a reward that compares with the reference",
     )
 

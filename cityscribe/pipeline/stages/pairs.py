@@ -1,12 +1,14 @@
 """pairs: chosen and rejected answers for a training by comparison, made by `pairs.builder`.
 
-The model that is asked is that of `model.base`, which the training begins with. There is no such step where the builder
-makes none; the baselines of a run train on its pairs too.
+The model that is asked is that of `model.base`, which the training begins with; several processes share the questions.
+`train` makes them where it is asked for alone. There is no such step where the builder makes none; the baselines of a
+run train on its pairs too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 from cityscribe.pipeline.folders import whole
 from cityscribe.pipeline.step import Plan, Step, StepProgress
 from cityscribe.project import Settings
+from cityscribe.train import processes
 
 FOLDER = "pairs"
 
@@ -35,6 +38,7 @@ def steps(plan: Plan) -> Iterator[Step]:
         ),
         after=("prepare",),
         writes=(f"{FOLDER}/",),
+        part_of="train",
         shared=(f"{FOLDER}/",),
     )
 
@@ -55,7 +59,10 @@ def _make(settings: Settings, made_from: str, progress: StepProgress) -> None:
     prepared = settings.run_dir / "prepared"
     samples = read_samples(prepared / "train.parquet", rejected=True)
     setup = replace(setup_of(settings), batch_size=settings.pairs.batch_size, drafts=False)
-    with whole(settings.run_dir / FOLDER, made_from) as (out, _):
+    folder = settings.run_dir / FOLDER
+    with whole(folder, made_from) if processes.is_first() else nullcontext():
+        processes.wait()
+        out = folder.with_name(f"{FOLDER}.partial")
         answering = EngineAnswering(
             lambda: open_engine("local", settings.model.base, setup),
             prepared,
@@ -67,5 +74,7 @@ def _make(settings: Settings, made_from: str, progress: StepProgress) -> None:
             progress=progress,
         )
         made = make_pairs(samples, answering, settings.pairs, settings.seed)
-        write_pairs(made, out, settings.pairs, settings.model.base)
-        answering.discard()
+        if processes.is_first():
+            write_pairs(made, out, settings.pairs, settings.model.base)
+            answering.discard()
+        processes.wait()
