@@ -57,13 +57,13 @@ def measure(
     attention, _ = ready.checked(model, processor)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=settings.lr, fused=True)
     makes = Updates(model, ready, settings.objective, attention, optimizer)  # type: ignore[arg-type]
-    encoder = Encoder(model, processor)
+    encoder, vocabulary = Encoder(model, processor), model.config.text_config.vocab_size
     seconds, losses, tokens = [], [], (0, 0)
     for number, sample in enumerate(samples):
         media = read_media(sample.name, sample.messages, sample.images, folder)
         prompt = encoder.ask(sample.name, asked_of(sample), media)
         random = np.random.default_rng(number)
-        drawn = tuple(tuple(random.integers(10, 1000, words).tolist()) for _ in range(answers))
+        drawn = tuple(tuple(random.integers(20, vocabulary, words).tolist()) for _ in range(answers))
         rewards = tuple(random.random(answers).tolist())
         zeros = tuple((0.0,) * words for _ in range(answers))
         parts = tuple({"length": reward} for reward in rewards)
