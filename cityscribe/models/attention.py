@@ -59,6 +59,8 @@ def reaches(model: PreTrainedModel) -> dict[str, Reach]:
             found[kind] = Reach(chunk=int(text.get("attention_chunk_size") or 0))
         elif kind not in ALONE and not (kind in STATEFUL and number in known):
             strange.add(kind)
+    if text.get("cross_attention_layers"):
+        strange.add("cross_attention")
     if strange:
         raise ValueError(f"its decoder has layers of {', '.join(sorted(strange))}")
     return found

@@ -10,8 +10,17 @@ import numpy as np
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
-TOKEN_INPUTS = ("token_type_ids", "mm_token_type_ids")
+TOKEN_INPUTS = ("token_type_ids", "mm_token_type_ids", "moe_mm_token_type_ids")
 """What processors give for each token beside its id, and some models need when they run by themselves."""
+
+TOKEN_MASKS = ("cross_attention_mask",)
+"""What processors give for the images, with a place for each token on its second axis (Mllama)."""
+
+TARGETS = ("labels",)
+"""What processors give that is no input: what a training of their own would learn."""
+
+WRITTEN = ("visual_indicator_token_ids",)
+"""Fields of configurations that name tokens which the vision path writes, beside the placeholder (Ovis 2)."""
 
 WHOLE_IMAGES = ("gemma3",)
 """Model types whose image tokens see each other in both directions."""
@@ -51,6 +60,12 @@ def only_kept(logits: Tensor, keep: Tensor | int) -> Tensor:
     if isinstance(keep, int):
         return logits[0, -keep:]
     return logits[keep] if logits.shape[:-1] == keep.shape else logits.flatten(0, -2)
+
+
+def written_tokens(model: PreTrainedModel) -> frozenset[int]:
+    """The tokens, beside the placeholder, whose embeddings come from the vision path."""
+    values = model.config.to_dict()
+    return frozenset(int(token) for name in WRITTEN for token in values.get(name) or ())
 
 
 def vision_reads_text(model: PreTrainedModel) -> bool:

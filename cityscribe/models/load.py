@@ -107,6 +107,11 @@ def load_config(base: str | Path) -> PreTrainedConfig:
         raise InputError(f"{place}: {how}")
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise InputError(f"{place}: a model of type `{config.model_type}` does not answer questions about images")
+    if config.is_encoder_decoder or config.get_text_config().is_encoder_decoder:
+        raise InputError(
+            f"{place}: a model of type `{config.model_type}` reads the question with an encoder of its own; only "
+            "decoders that read images and text in one sequence are trained and asked here"
+        )
     return config
 
 

@@ -26,6 +26,10 @@ CONNECTOR_NAMES = (
 """What the families call the modules between the vision tower and the decoder."""
 
 
+LAYER_LISTS = ("layers", "blocks")
+"""What families call the list of the decoder's layers."""
+
+
 def vision_tower(model: PreTrainedModel) -> nn.Module | None:
     """The image encoder, or None where the model has no part of that kind."""
     tower = model.get_encoder(modality="image")
@@ -55,11 +59,14 @@ def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
 
     Raises InputError where the decoder is not a list of as many layers as its configuration says.
     """
-    layers = dict(decoder(model).named_children()).get("layers")
     count = model.config.get_text_config().num_hidden_layers
-    if not isinstance(layers, nn.ModuleList) or len(layers) != count:
-        raise InputError(f"{type(model).__name__}: its decoder is not a list `layers` of {count} layers")
-    return layers
+    for name, module in decoder(model).named_modules():
+        # Some decoders (OPT) keep their list one floor further down.
+        if name.rpartition(".")[2] in LAYER_LISTS and isinstance(module, nn.ModuleList):
+            if len(module) == count:
+                return module
+            break
+    raise InputError(f"{type(model).__name__}: its decoder is not a list `layers` of {count} layers")
 
 
 def text_configs(model: PreTrainedModel) -> list[PreTrainedConfig]:

@@ -27,7 +27,13 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
 from cityscribe.media.clips import Clip
-from cityscribe.models.inputs import arranges_images, position_rule, vision_reads_text
+from cityscribe.models.inputs import (
+    TOKEN_MASKS,
+    arranges_images,
+    position_rule,
+    vision_reads_text,
+    written_tokens,
+)
 from cityscribe.models.vlm.guides import CONTENT
 from cityscribe.models.without_torchvision import renders_videos_itself, shows_videos
 from cityscribe.records import MEDIA_BLOCKS, MessageBlock, Messages, SampleMessage, media_blocks
@@ -59,6 +65,7 @@ class Encoded:
     media: tuple[MediaItem, ...]  # in the order of their placeholders
     media_ids: np.ndarray  # [length] int64, which of `media` a placeholder token belongs to; -1 for all other tokens
     trained: np.ndarray  # [length] bool, the answers and what ends them; none of a conversation that is to be asked
+    written_end: int = 0  # where the last token ends that the vision path writes beside the placeholders
 
     @property
     def length(self) -> int:
@@ -71,9 +78,9 @@ class Encoded:
 
     @property
     def media_end(self) -> int:
-        """Where its last placeholder ends; 0 without media."""
+        """Where what is computed from its media ends; 0 without media."""
         places = np.flatnonzero(self.media_ids >= 0)
-        return int(places[-1]) + 1 if len(places) else 0
+        return max(int(places[-1]) + 1, self.written_end) if len(places) else 0
 
     @property
     def media_inputs(self) -> dict[str, Tensor]:
@@ -152,7 +159,9 @@ class Encoder:
         self._model_config = model.config
         self._placeholders = placeholders_of(model)
         self._positions = position_rule(model)
+        self.pads = True  # whether conversations that are computed alone may stand as rows of a padded batch
         self._reads_text = vision_reads_text(model)
+        self._written = sorted(written_tokens(model))
         self._arranges = arranges_images(processor)
         self.computes_once = feature_owner(model) is not None  # an image that stands at several places of a row
         self._items: dict[tuple[tuple[str, object], ...], tuple[MediaItem, ...]] = {}
@@ -235,6 +244,7 @@ class Encoder:
         media_ids = np.full(len(places), -1, dtype=np.int64)
         media_ids[places] = np.repeat(np.arange(len(kinds)), counts) if len(media) == len(kinds) and apart else 0
         tokens = sequence.tensors()
+        written = np.flatnonzero(np.isin(sequence.input_ids, self._written))
         return Encoded(
             input_ids=sequence.input_ids,
             position_ids=self._positions(tokens, sequence.media),
@@ -242,6 +252,7 @@ class Encoder:
             media=media,
             media_ids=media_ids,
             trained=sequence.trained,
+            written_end=int(written[-1]) + 1 if len(written) else 0,
         )
 
     def _media(self, sequence: ProcessedSequence, kinds: Sequence[str]) -> tuple[MediaItem, ...]:
@@ -287,6 +298,8 @@ class Encoder:
         asked = self._apply(name, self._filled(name, messages[:first], shown), add_generation_prompt=True)
         self._replaced.last = replaced
         media = ProcessedSequence.of(asked, True).media
+        # Which token looks at which image is no text that vision reads.
+        media |= {name: sequence.media[name] for name in TOKEN_MASKS if name in sequence.media}
         if content_key(media) == content_key(sequence.media) or (self._arranges and begins(sequence.media, media)):
             return sequence.media
         if sum(message["role"] == "assistant" for message in messages) > 1:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cityscribe.models.inputs import TOKEN_INPUTS
+from cityscribe.models.inputs import TARGETS, TOKEN_INPUTS
 from cityscribe.tokens.answers import Replacement
 
 
@@ -44,10 +44,11 @@ class ProcessedSequence:
     def of(cls, encoded: Any, images: bool) -> ProcessedSequence:
         input_ids = encoded["input_ids"][0].numpy()
         beside = {"input_ids", "attention_mask", "assistant_masks", "offset_mapping", "text_replacement_offsets"}
+        beside |= {*TOKEN_INPUTS, *TARGETS}
         return cls(
             input_ids=input_ids,
             token_inputs={name: encoded[name][0].numpy() for name in TOKEN_INPUTS if name in encoded},
-            media={n: v for n, v in encoded.items() if n not in beside and n not in TOKEN_INPUTS} if images else {},
+            media={name: _wide(value) for name, value in encoded.items() if name not in beside} if images else {},
             trained=np.zeros(len(input_ids), dtype=bool),
         )
 
@@ -63,3 +64,8 @@ class ProcessedSequence:
     def tensors(self) -> dict[str, Tensor]:
         values = {"input_ids": self.input_ids, **self.token_inputs}
         return {name: torch.from_numpy(value)[None] for name, value in values.items()}
+
+
+def _wide(value: Tensor) -> Tensor:
+    """A tensor as it is, but pixels that a processor rounds (Llama 4) in the type that all models can be given."""
+    return value.float() if isinstance(value, Tensor) and value.dtype in (torch.bfloat16, torch.float16) else value

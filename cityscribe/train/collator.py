@@ -216,7 +216,7 @@ class Collator:
         lengths = [max(single.forest.length for single in alone) for alone, _ in units]
         sizes = [len(alone) for alone, _ in units]
         micro_batches = []
-        for part in chunk_rows(lengths, self.settings.budget_tokens, sizes):
+        for part in chunk_rows(lengths, self.settings.budget_tokens if self.encoder.pads else 1, sizes):
             branches = [branch for _, members in units[part] for branch in members]
             ends = np.cumsum([0, *sizes[part]]).tolist()
             singles = lay_out_singles([single for alone, _ in units[part] for single in alone])

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +23,12 @@ from transformers import PreTrainedModel, ProcessorMixin
 from cityscribe.files import InputError
 from cityscribe.models.inputs import only_kept
 from cityscribe.models.precision import in_float32, without_dropout
+from cityscribe.models.recurrent import forking
 from cityscribe.records import Sample
 from cityscribe.tokens.encode import Encoded, Encoder
 from cityscribe.tokens.features import handed_out
 from cityscribe.train.collator import Collator, MicroBatch, Single, lay_out_singles
+from cityscribe.train.forks import cut_in_two
 from cityscribe.train.groups import last_run, plan_groups
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.tokenised import Teacher
@@ -72,7 +75,7 @@ class Alone:
     encoded: Encoded
     weights: np.ndarray  # [length], of its tokens in the loss
 
-    def loss(self, model: PreTrainedModel) -> Tensor:
+    def loss(self, model: PreTrainedModel, **more: object) -> Tensor:
         """Its summed loss, by the model's own `forward` on what the processor gave for it, unpadded."""
         inputs = {**self.encoded.tensors(), **self.encoded.media_inputs}
         inputs = {name: value.to(model.device) for name, value in inputs.items()}
@@ -80,7 +83,8 @@ class Alone:
         trained = torch.from_numpy(np.flatnonzero(self.weights)).to(model.device)
         keep = torch.zeros_like(ids, dtype=torch.bool)
         keep[0, trained - 1] = True
-        logits = model(**inputs, attention_mask=torch.ones_like(ids), logits_to_keep=keep, use_cache=False).logits
+        mask = torch.ones_like(ids)
+        logits = model(**inputs, attention_mask=mask, logits_to_keep=keep, use_cache=False, **more).logits
         logprobs = only_kept(logits, keep).float().log_softmax(dim=-1).gather(1, ids[0, trained, None])[:, 0]
         weights = torch.from_numpy(self.weights).to(model.device)[trained]
         return -(logprobs.double() * weights).sum()
@@ -118,8 +122,10 @@ def check_tree(
     """
     parts = _compared(groups)
     singles = _alone(parts, model, processor, image_root, settings)
-    row = _merged(model, attention, [sample for part in parts for sample in part], image_root, processor, settings)
-    return _sharply(model, lambda most: _compare(model, attention, row, singles, most), "prefix sharing")
+    with _named(model, "cannot lay out samples in a tree", "set train.share_prefix to false"):
+        row = _merged(model, attention, [sample for part in parts for sample in part], image_root, processor, settings)
+    with _named(model, "cannot compute a sample alone", "its weights, its configuration and its processor do not fit"):
+        return _sharply(model, lambda most: _compare(model, attention, row, singles, most), "prefix sharing")
 
 
 def check_rows(
@@ -128,16 +134,32 @@ def check_rows(
     image_root: Path,
     processor: ProcessorMixin,
     settings: TrainSettings,
+    *,
+    pads: bool = True,
 ) -> float:
     """Compare loss and gradient of the same samples as rows of a padded batch, each a sample, to those of each alone.
 
-    What `check_tree` is where nothing is shared: it finds a model that sees the padding or the row beside. Returns and
-    raises as `check_tree`.
+    What `check_tree` is where nothing is shared: it finds a model that sees the padding or the row beside; with
+    `pads=False` each row is a batch of its own. Returns and raises as `check_tree`.
     """
     parts = _compared(groups)
     singles = _alone(parts, model, processor, image_root, settings)
-    batches = _rows([sample for part in parts for sample in part], model, image_root, processor, settings)
-    return _sharply(model, lambda most: _compare_rows(model, batches, singles, most), "padded rows")
+    samples = [sample for part in parts for sample in part]
+    with _named(model, "cannot compute samples as rows", "it cannot be trained with these samples"):
+        batches = _rows(samples, model, image_root, processor, settings, pads)
+        return _sharply(model, lambda most: _compare_rows(model, batches, singles, most, pads), "rows")
+
+
+@contextmanager
+def _named(model: PreTrainedModel, what: str, instead: str) -> Iterator[None]:
+    """Turn whatever foreign code makes of what it is not made for into one line."""
+    try:
+        yield
+    except (InputError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise InputError(f"{type(model).__name__}: {what}: {reason}; {instead}") from error
 
 
 def _sharply(model: PreTrainedModel, compare: Callable[[float], float], what: str) -> float:
@@ -159,7 +181,7 @@ def _compared(groups: Sequence[Sequence[Sample]]) -> list[Sequence[Sample]]:
 
 
 def _compare_rows(
-    model: PreTrainedModel, batches: Sequence[MicroBatch], singles: Sequence[Alone], most: float
+    model: PreTrainedModel, batches: Sequence[MicroBatch], singles: Sequence[Alone], most: float, pads: bool
 ) -> float:
     total = float(sum(single.weights.sum() for single in singles))
     expected = _measure(model, (single.loss(model) / total for single in singles))
@@ -175,8 +197,10 @@ def _compare_rows(
         together,
         twice,
         most,
-        f"{type(model).__name__}: a batch with padding",
-        "lower train.budget_tokens until each sample is a batch of its own",
+        f"{type(model).__name__}: {'a batch with padding' if pads else 'a row of its own'}",
+        "lower train.budget_tokens until each sample is a batch of its own"
+        if pads
+        else "it cannot be trained with them",
     )
 
 
@@ -186,10 +210,12 @@ def _rows(
     image_root: Path,
     processor: ProcessorMixin,
     settings: TrainSettings,
+    pads: bool,
 ) -> list[MicroBatch]:
-    """Samples as they will be trained where nothing is shared: as many rows in a batch as the budget allows."""
+    """Samples as they will be trained where nothing is shared: as many rows in a batch as the budget allows, or one."""
     rows = settings.model_copy(update={"too_long": "skip"})
     encoder = Encoder(model, processor)
+    encoder.pads = pads
     groups, _ = plan_groups(samples, image_root, encoder, rows)
     return Collator(groups, image_root, encoder, rows, None)(range(len(groups))).micro_batches
 
@@ -203,22 +229,26 @@ def _compare(
 ) -> float:
     total = float(sum(single.weights.sum() for single in singles))
     expected = _measure(model, (single.loss(model) / total for single in singles))
-    with attention_backend(model, attention.backend):
-        try:
-            together = _measure(model, (_loss(model, micro, attention) / total for micro in [row]))
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                f"{type(model).__name__}: cannot be told who sees whom in a tree: {error}; "
-                "set train.share_prefix to false"
-            ) from error
+    with (
+        attention_backend(model, attention.backend),
+        _named(model, "cannot be told who sees whom in a tree", "set train.share_prefix to false"),
+    ):
+        together = _measure(model, (_loss(model, micro, attention) / total for micro in [row]))
 
-    def padded() -> Measured:
-        return _measure(model, (_loss(model, micro, None) / total for micro in [_padded(singles)]))
+    def otherwise() -> Measured:
+        if not attention.forks:
+            return _measure(model, (_loss(model, micro, None) / total for micro in [_padded(singles)]))
+        # Layers with a state sum chunk by chunk: cut elsewhere, their chunks begin at other tokens.
+        with forking(model):
+            cuts = [cut_in_two(single.encoded.length) for single in singles]
+            return _measure(
+                model, (single.loss(model, forked=cut) / total for single, cut in zip(singles, cuts, strict=True))
+            )
 
     return _within_rounding(
         expected,
         together,
-        padded,
+        otherwise,
         most,
         f"{type(model).__name__}: computing what samples share once",
         "set train.share_prefix to false",

@@ -61,6 +61,12 @@ def stretches_of(segments: Sequence[TreeSegment]) -> tuple[TreeStretch, ...]:
     return tuple(stretches)
 
 
+def cut_in_two(length: int) -> TreeFork:
+    """One sequence of at least four tokens as two stretches."""
+    first = max(length // 3, 2)
+    return TreeFork(((TreeStretch(first, (), -1), TreeStretch(length - first, (), 0)),))
+
+
 def without_padding(segments: Sequence[TreeSegment]) -> list[TreeSegment]:
     """The segments of a row in which the single tokens at its end, which is what padding looks like, are one."""
     real = len(segments)

@@ -57,10 +57,24 @@ class Ready:
         trained are from each alone. Raises InputError where that is more than rounding."""
         planned = [self.groups.samples_of(number) for number in range(len(self.groups))]
         if not self.settings.share_prefix:
-            return None, check_rows(model, planned, self.image_root, processor, self.settings)
+            return None, self._rows_checked(model, planned, processor)
         longest = max(outline.longest for outline in self.groups.outlines)
         attention = tree_attention(model, self.device, longest)
         return attention, check_tree(model, attention, planned, self.image_root, processor, self.settings)
+
+    def _rows_checked(
+        self, model: PreTrainedModel, planned: Sequence[Sequence[Sample]], processor: ProcessorMixin
+    ) -> float:
+        """How far samples in rows of their own are from each alone. A model that sees the padding gets none."""
+        try:
+            return check_rows(model, planned, self.image_root, processor, self.settings)
+        except InputError as reason:
+            if any(len(unit) > 1 for number in range(len(self.groups)) for unit in self.groups[number].units):
+                raise  # samples that an objective compares stand in one batch
+            error = check_rows(model, planned, self.image_root, processor, self.settings, pads=False)
+            log.warning("each sample is a batch of its own: %s", reason)
+            self.encoder.pads = False
+            return error
 
 
 def get_ready(

@@ -22,7 +22,7 @@ from cityscribe.files import InputError
 from cityscribe.models.parts import decoder, decoder_layers, text_configs
 from cityscribe.models.settings import ModelSettings
 
-BRANCH_ENDS = (("o_proj", "out_proj"), ("down_proj", "w2"))
+BRANCH_ENDS = (("o_proj", "out_proj"), ("down_proj", "w2", "fc2"))
 """What families call the last projections of the first branch of a layer (attention, gated delta rule, convolution,
 state space) and of the feed-forward branch. Fused experts hold `down_proj` as a weight."""
 
@@ -216,6 +216,7 @@ def _probe(model: PreTrainedModel) -> torch.Tensor:
     training = model.training
     model.eval()
     try:
-        return decoder(model)(inputs_embeds=vectors.to(model.device, model.dtype)).last_hidden_state
+        # A decoder with its head gives logits first, another one its hidden states.
+        return decoder(model)(inputs_embeds=vectors.to(model.device, model.dtype))[0]
     finally:
         model.train(training)

@@ -77,7 +77,7 @@ def target_names(
     }
     linear: list[str] = []
     for part in parts:
-        found = [name for name, m in model.named_modules() if isinstance(m, nn.Linear) and id(m) in inside[part]]
+        found = [name for name, m in model.named_modules() if _is_linear(m) and id(m) in inside[part]]
         if not found:
             raise InputError(f"model.lora.parts: {type(model).__name__} has no linear layers in its {part}")
         linear += found
@@ -88,6 +88,12 @@ def target_names(
             known = ", ".join(sorted({name.rpartition(".")[2] for name in linear}))
             raise InputError(f"model.lora.targets: the {' and '.join(parts)} has no `{target}`; it has {known}")
     return [name for name in linear if any(_ends_in(name, target) for target in wanted)]
+
+
+def _is_linear(module: nn.Module) -> bool:
+    """Whether it is a linear layer, and not one of a family that gives more (the router of Llama 4)."""
+    own = type(module).__module__.startswith("transformers.models.") and "forward" in vars(type(module))
+    return isinstance(module, nn.Linear) and not own
 
 
 def is_lora(model: PreTrainedModel) -> bool:
