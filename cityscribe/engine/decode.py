@@ -228,7 +228,7 @@ class _Batch:
 
     def _propose(self, computed: dict[bytes, list[Past]]) -> list[list[int]]:
         """What each may go on with, for the model to verify. Those that this fails for drop out."""
-        proposed = []
+        proposed: list[list[int]] = []
         for generation, start in zip(self.alive, self.fed, strict=True):
             longest = generation.max_tokens - len(generation.token_ids) - 1
             try:
