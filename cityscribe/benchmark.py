@@ -15,8 +15,11 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cityscribe.evaluate.benchmarks.asking import asked
+from cityscribe.evaluate.benchmarks import BENCHMARKS
+from cityscribe.evaluate.benchmarks.asking import asked, read_prompts
 from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion
+from cityscribe.evaluate.benchmarks.score import read_matched
+from cityscribe.evaluate.benchmarks.suites import SuiteRow, suite_row
 from cityscribe.files import InputError, write_bytes
 from cityscribe.predict.conversations import predict_conversations
 from cityscribe.prepare.conversations import prepare_conversations
@@ -57,6 +60,42 @@ def answer_benchmark(
         samples, root = read_samples(out / "test.parquet"), out
     predict_conversations(samples, root, model_dir, settings, answers, images=images, progress=progress)
     return answers
+
+
+def answer_suite(
+    names: Sequence[str],
+    data: Path,
+    model_dir: str | Path,
+    settings: Settings,
+    out: Path,
+    *,
+    frames: int = 8,
+    progress: Progress | None = None,
+) -> list[SuiteRow]:
+    """Let a model answer benchmarks, each in the folder of `data` with its name, and score them without a judge.
+
+    Raises InputError as `answer_benchmark` does.
+    """
+    prompts = read_prompts()
+    rows = []
+    for name in names:
+        benchmark = BENCHMARKS[name]
+        questions = benchmark.read(data / name, benchmark.split)
+        home = out / name
+        answers = answer_benchmark(
+            benchmark,
+            questions,
+            data / name,
+            model_dir,
+            settings,
+            home,
+            prompts=prompts,
+            frames=frames,
+            progress=progress,
+        )
+        given, _ = read_matched(benchmark, questions, answers, partial=False)
+        rows.append(suite_row(name, questions, given))
+    return rows
 
 
 def samples_of(

@@ -14,12 +14,16 @@ from cityscribe.benchmark import answer_benchmark, samples_of
 from cityscribe.cli import app
 from cityscribe.evaluate.benchmarks import BENCHMARKS
 from cityscribe.evaluate.benchmarks.asking import read_prompts
+from cityscribe.evaluate.benchmarks.question import BenchmarkQuestion
 from cityscribe.evaluate.benchmarks.score import score_benchmark
+from cityscribe.evaluate.benchmarks.suites import majority_answer, suite_row
 from cityscribe.files import InputError
 from cityscribe.media.video import write_video
+from cityscribe.models.load import save_model
 from cityscribe.project import settings_without_project
 from tests.evaluate.benchmarks.small_benchmarks import SMALL, dump, dump_lines
 from tests.media.numbered_video import numbered_frame
+from tests.models.vlm.llama_vid import llama_vid
 
 Checkpoint = Callable[[str], Path]
 SETTINGS = settings_without_project(["predict.max_new_tokens=4", "predict.precision=fp32", "predict.batch_size=2"])
@@ -49,6 +53,39 @@ def test_images_base64_and_videos_are_answered_and_scored(name: str, tiny: Check
         benchmark, questions, data, tiny("llava"), SETTINGS, tmp_path / "b", prompts=read_prompts(), frames=2
     )
     assert again.read_bytes() == answers.read_bytes()
+
+
+def test_a_suite_is_one_table_with_the_line_that_needs_no_look(tmp_path: Path) -> None:
+    """A LLaMA-VID answers two of the seven benchmarks; the others are left out and said."""
+    save_model(*llama_vid(), tmp_path / "model")
+    for name in ("pope", "msvd-qa"):
+        SMALL[name](tmp_path / "data" / name)
+    for clip in (tmp_path / "data").rglob("*.avi"):
+        clip.unlink()
+        write_video(clip.with_suffix(".mp4"), map(numbered_frame, range(8)), 10)
+    arguments = ["score", "suite", "llama-vid", "--data", str(tmp_path / "data"), "--model", str(tmp_path / "model")]
+    settings = ["--set", "predict.max_new_tokens=2", "--work", str(tmp_path / "work"), "--frames", "2"]
+    result = CliRunner().invoke(app, [*arguments, *settings, "--output", str(tmp_path / "table.json")])
+    assert result.exit_code == 0, result.output
+    rows = {row["benchmark"]: row for row in json.loads((tmp_path / "table.json").read_text())}
+    assert list(rows) == ["pope", "msvd-qa"]
+    assert "gqa: left out" in result.output
+    questions = BENCHMARKS["pope"].read(tmp_path / "data" / "pope", "")
+    usual = dump_lines(
+        tmp_path / "usual.jsonl", [{"id": q.id, "answer": majority_answer(questions)} for q in questions]
+    )
+    assert rows["pope"]["majority"] == score_benchmark("pope", questions, usual).total["f1"]
+
+
+def test_the_majority_and_the_exact_match_of_a_suite() -> None:
+    who = {"begins with": "who"}
+    truths = ("a man", "a man", "dog")
+    questions = [BenchmarkQuestion(str(n), "Who?", (truth,), facts=who) for n, truth in enumerate(truths)]
+    row = suite_row("msvd-qa", questions, {"0": "A man.", "1": "a cat", "2": "dog"})
+    assert row.majority == pytest.approx(200 / 3)
+    assert row.exact == pytest.approx(200 / 3), "in other letters and without marks"
+    assert row.value is not None
+    assert row.value <= row.exact
 
 
 def test_the_blind_line_is_asked_without_images(tiny: Checkpoint, tmp_path: Path) -> None:

@@ -38,8 +38,9 @@ def lay_out(processor: Any, question: str, times_s: Sequence[float], cues: Seque
     mark = processor.image_token
     spoken = words_by_frame(cues, times_s) if cues else [""] * len(times_s)
     blocks: list[Any] = []
+    image = {"type": "image"}  # one for all: there may be tens of thousands
     for words in spoken:
-        blocks.append({"type": "image"})
+        blocks.append(image)
         if words:
             blocks.append({"type": "text", "text": words.replace(mark, "")})
     asked = question.replace(mark, "")

@@ -95,7 +95,7 @@ def ask(
     token_ids, weights = stream.answer(options.max_new_tokens)
     text = processor.tokenizer.decode(token_ids, skip_special_tokens=True).strip()
     interval = interval_of(weights.tolist(), times_s, min(times_s[-1] + 1 / fps, end_s))
-    return AnswerOfVideo(text, interval, seen, fps, sum(map(len, stream.kept)), tuple(notes))
+    return AnswerOfVideo(text, interval, seen, fps, stream.count, tuple(notes))
 
 
 def _end_s(video: Path, options: Looking) -> float:

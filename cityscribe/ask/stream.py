@@ -6,7 +6,7 @@
     token_ids, weights = stream.answer(max_tokens=128)
 
 Memory does not grow with the length of the video but for the cache, which has a place for each token of the layout: a
-block of frames, and `CHUNK` tokens on their way into the decoder, are all there is besides.
+block of frames, and a chunk of tokens on their way into the decoder, are all there is besides.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ from cityscribe.models.attention import decoder_attention
 from cityscribe.models.vlm.guides import CONTENT, CONTEXT
 from cityscribe.models.vlm.parts import reads_ids
 
-CHUNK = 256
-"""Tokens that the decoder takes at once: the mask of a chunk has a column for each token before it."""
+CHUNK, FEWEST = 256, 16
+"""Tokens that the decoder takes at once, at most and at least."""
+
+SCORES = 2**20
+"""A chunk has a score for each of its tokens and each token before it: the longer the past, the smaller the chunk."""
 
 
 class Stream:
@@ -38,8 +41,9 @@ class Stream:
         self.processor = processor
         self.layout = layout
         self.cache = DynamicCache()
-        self.kept: list[np.ndarray] = []  # tokens that were fed, or are about to be
-        self.frames: list[np.ndarray] = []  # of each of them the number of its frame, -1 of text
+        self.kept = np.empty(layout.tokens, dtype=np.int64)  # tokens that were fed, or are about to be
+        self.frames = np.empty(layout.tokens, dtype=np.int64)  # of each of them the number of its frame, -1 of text
+        self.count = 0  # of them
         self.contexts: dict[int, Tensor] = {}  # of frames whose context tokens stand behind all content tokens
         self._waiting: list[Tensor] = []
         self._fed = self._place = self._read = 0
@@ -71,8 +75,8 @@ class Stream:
             else:
                 self._leave_out()
         self._text(len(self.layout.input_ids))
-        self._feed(all_but=1)
-        input_ids = torch.from_numpy(np.concatenate(self.kept))[None].to(self.model.device)
+        self._feed(keep=1)
+        input_ids = torch.from_numpy(self.kept[None, : self.count]).to(self.model.device)
         said = self.model.generate(
             input_ids=input_ids,
             attention_mask=torch.ones_like(input_ids),
@@ -105,7 +109,8 @@ class Stream:
         self._take(tokens, self.layout.input_ids[start:end], int(self.layout.frames[self._place]))
         self._read = int(end)
         self._place += 1
-        self._feed(all_but=CHUNK)
+        if sum(map(len, self._waiting)) >= CHUNK:
+            self._feed(keep=0)
 
     def _leave_out(self) -> None:
         self._text(int(self.layout.starts[self._place]))
@@ -121,23 +126,23 @@ class Stream:
 
     def _take(self, embedded: Tensor, ids: np.ndarray, frame: int) -> None:
         self._waiting.append(embedded.to(self.model.dtype))
-        self.kept.append(ids)
-        self.frames.append(np.full(len(ids), frame))
+        end = self.count + len(ids)
+        self.kept[self.count : end], self.frames[self.count : end] = ids, frame
+        self.count = end
 
-    def _feed(self, all_but: int) -> None:
-        """Give the decoder what waits, `CHUNK` tokens at once, until no more than `all_but` are left."""
-        count = sum(map(len, self._waiting))
-        if count <= all_but or (all_but > 1 and count < 2 * CHUNK):
-            return
+    def _feed(self, keep: int) -> None:
+        """Give the decoder what waits, in chunks, but for the last `keep` tokens."""
         waiting = torch.cat(self._waiting)
-        end = len(waiting) - (all_but if all_but == 1 else len(waiting) % CHUNK)
-        for start in range(0, end, CHUNK):
-            chunk = waiting[start : min(start + CHUNK, end)]
+        start, end = 0, len(waiting) - keep
+        while start < end:
+            size = min(max(SCORES // (self._fed + CHUNK), FEWEST), CHUNK)
+            chunk = waiting[start : min(start + size, end)]
             positions = torch.arange(self._fed, self._fed + len(chunk), device=chunk.device)[None]
             self.model.model.language_model(
                 inputs_embeds=chunk[None], position_ids=positions, past_key_values=self.cache, use_cache=True
             )
             self._fed += len(chunk)
+            start += len(chunk)
         self._waiting = [waiting[end:].clone()]
 
     def _attention(self, said: Tensor, length: int) -> np.ndarray:
@@ -145,7 +150,7 @@ class Stream:
 
         The words are given to the decoder once more, one by one, by an attention that tells its weights.
         """
-        frames = torch.from_numpy(np.concatenate(self.frames)).to(said.device)
+        frames = torch.from_numpy(self.frames[: self.count]).to(said.device)
         found = torch.zeros(int(self.layout.frames.max()) + 1, dtype=torch.float64, device=said.device)
         self.cache.crop(length - 1 - self.cache.get_seq_length())
         shown = frames >= 0

@@ -31,6 +31,7 @@ def ask_command(
     ] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="of the answer")] = 128,
     block: Annotated[int, typer.Option(min=1, help="frames that are in memory at once")] = 64,
+    features: Annotated[Path | None, typer.Option(help="folder where what the tower makes of frames is kept")] = None,
     output: Annotated[Path | None, typer.Option(help="FILE.json for the answer and its interval")] = None,
     language_model: Annotated[
         str | None,
@@ -56,10 +57,13 @@ def ask_command(
     from cityscribe.files import write_json
     from cityscribe.models.load import load_model, load_processor
     from cityscribe.models.precision import resolve_dtype
+    from cityscribe.models.tuning.prepare import keep_features
     from cityscribe.project import checkpoint_of
 
     checkpoint = checkpoint_of(model)
     loaded, processor = load_model(checkpoint, dtype=resolve_dtype("auto")), load_processor(checkpoint)
+    if features is not None:
+        keep_features(loaded, features)
     options = Looking(fps, start, end, subtitles, encoding, max_tokens, max_new_tokens, block)
     with watch("ask") as progress:
         found = ask(loaded, processor, video, question, options, progress)

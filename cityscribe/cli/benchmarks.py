@@ -114,6 +114,50 @@ def _judged(
     return found, {"judge": judged_by, "judge_prompts_sha256": hashes}
 
 
+@score_group.command("suite")
+def suite(
+    name: Annotated[str, typer.Argument(help="llama-vid: the seven benchmarks of its reproduction")],
+    data: Annotated[Path, typer.Option(help="folder with a folder for each benchmark, by its name")],
+    model: Annotated[str, typer.Option(help="folder or hub id of the model that answers")],
+    output: Annotated[Path | None, typer.Option(help="FILE.json for the table")] = None,
+    work: Annotated[Path | None, typer.Option(help="folder for the answers; runs/benchmarks")] = None,
+    frames: Annotated[int, typer.Option(min=1, help="that show a video")] = 8,
+    overrides: Overrides = None,
+) -> None:
+    """Let a model answer several benchmarks; print each number beside the majority line and the exact matches.
+
+    Benchmarks that are not in the folder are left out and said. A stopped one goes on.
+
+    Example: cityscribe score suite llama-vid --data benchmarks --model models/llama-vid --output table.json
+    """
+    from dataclasses import asdict
+
+    from cityscribe.benchmark import answer_suite
+    from cityscribe.evaluate.benchmarks.suites import SUITES
+    from cityscribe.files import write_json
+    from cityscribe.project import settings_without_project
+
+    if name not in SUITES:
+        raise InputError(f"suite {name}: there is none of this name; expected one of: {', '.join(SUITES)}")
+    settings = settings_without_project(overrides or [])
+    found = [each for each in SUITES[name] if (data / each).is_dir()]
+    if not found:
+        raise InputError(f"{data}: has none of the folders {', '.join(SUITES[name])}")
+    home = work or settings.runs / "benchmarks"
+    with watch(name) as progress:
+        rows = answer_suite(found, data, model, settings, home, frames=frames, progress=progress)
+    if output is not None:
+        write_json(output, [asdict(row) for row in rows])
+    table = Table("benchmark", "questions", "measure", "value", "majority", "exact")
+    for row in rows:
+        shares = ("none" if share is None else f"{share:.2f}" for share in (row.value, row.majority, row.exact))
+        table.add_row(row.benchmark, f"{row.questions:,}", row.measure, *shares)
+    console.print(table)
+    for each in SUITES[name]:
+        if each not in found:
+            console.print(f"{each}: left out, {data / each} is not there")
+
+
 @score_group.command("pope-questions")
 def pope_questions(
     objects: Annotated[Path, typer.Argument(help='JSON file {"image.jpg": ["car", "person"], ...}')],

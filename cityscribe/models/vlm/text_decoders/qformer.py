@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import InstructBlipConfig, InstructBlipModel, InstructBlipQFormerConfig, InstructBlipQFormerModel
+from transformers import InstructBlipConfig, InstructBlipQFormerConfig, InstructBlipQFormerModel
 
 from cityscribe.files import InputError
+from cityscribe.models.vlm.pieces import weights_below
 from cityscribe.models.vlm.text_decoders import additive
 
 
@@ -58,17 +59,8 @@ class QFormerText(nn.Module):
     @classmethod
     def read_weights(cls, base: str) -> Mapping[str, Tensor]:
         """Its weights, under the names that they have here. Raises ValueError where some are missing."""
-        options = cls.read_options(base)
-        # Of the whole only the part that is wanted: its decoder is made without a layer.
-        whole: Any = InstructBlipConfig.from_pretrained(base)
-        whole.text_config.num_hidden_layers = 0
-        whole.vision_config.num_hidden_layers = 0
-        loaded: Any = InstructBlipModel.from_pretrained(
-            base, config=whole, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-        )
-        model, loading = loaded
-        missing = sorted(name for name in loading["missing_keys"] if name.startswith(("qformer.", "query_tokens")))
-        if missing:
-            raise ValueError(f"has no `{missing[0]}`")
-        found = {f"model.{name}": value for name, value in model.qformer.state_dict().items()}
-        return {**found, "queries": model.query_tokens.detach()[:, : options["queries"]]}
+        config = InstructBlipQFormerConfig(**cls.read_options(base)["config"])
+        with torch.device("meta"):
+            wanted = InstructBlipQFormerModel(config).state_dict()
+        found = {f"model.{name}": value for name, value in weights_below(base, "qformer.", wanted).items()}
+        return {**found, "queries": weights_below(base, "", ["query_tokens"])["query_tokens"]}
