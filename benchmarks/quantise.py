@@ -32,6 +32,7 @@ from benchmarks.predict import LONG, SHAPES, SHORT, make_model, make_questions
 from cityscribe.engine.local import load
 from cityscribe.engine.members import Setup
 from cityscribe.models.load import save_model
+from cityscribe.models.quantise.write import bytes_of
 from cityscribe.quantise import quantise
 
 WAYS = ("fp32", "bf16", "int8", "int4")
@@ -45,7 +46,7 @@ def save_base(folder: Path) -> None:
     save_model(model.to(torch.bfloat16), processor, folder)  # type: ignore[arg-type]
 
 
-def measure(way: str, base: Path, scenes: int, tokens: int, folder: Path) -> dict[str, Any]:
+def measure(way: str, base: Path, scenes: int, tokens: int, folder: Path, rounds: int = 1) -> dict[str, Any]:
     """Answers of one way."""
     precision: dict[str, Literal["fp32", "bf16", "auto"]] = {"fp32": "fp32", "bf16": "bf16"}
     checkpoint = base if way in precision else base.with_name(f"{base.name}-{way}")
@@ -54,7 +55,8 @@ def measure(way: str, base: Path, scenes: int, tokens: int, folder: Path) -> dic
     loaded = resident_bytes()
     questions = make_questions(folder, scenes, tokens, tokens)
     seconds = []
-    for _ in range(2):
+    engine.answer(questions[:1])  # a warm-up, and the check of shared prefixes
+    for _ in range(rounds):
         engine.forget()
         began = time.process_time()
         found = engine.answer(questions)
@@ -83,6 +85,7 @@ def main(
     scenes: Annotated[int, typer.Option(help="of ten questions each")] = 1,
     tokens: Annotated[int, typer.Option(help="of each answer")] = 24,
     repeats: Annotated[int, typer.Option(help="rounds, each way in turn")] = 2,
+    ways: Annotated[str, typer.Option(help="which of them")] = ",".join(WAYS),
     model: Annotated[Path | None, typer.Option(help="a checkpoint in the place of random weights")] = None,
     way: Annotated[str | None, typer.Option(hidden=True)] = None,
     folder: Annotated[Path | None, typer.Option(hidden=True)] = None,
@@ -99,19 +102,22 @@ def main(
             base.symlink_to(model.resolve())
         for bits in (8, 4):
             quantise(base, base.with_name(f"base-int{bits}"), method="rtn", bits=bits)  # type: ignore[arg-type]
-        results = take_turns("benchmarks.quantise", WAYS, repeats, {"model": base, "scenes": scenes, "tokens": tokens})
-    print(f"{platform.machine()}, {torch.get_num_threads()} threads, torch {version('torch')}, ", end="")
-    print(
-        f"{torch.backends.cpu.get_cpu_capability()}; {len(LONG) + len(SHORT)} questions a scene, {tokens} tokens each"
-    )
-    print(f"{'':6}{'weights MB':>12}{'loaded MB':>11}{'peak MB':>9}{'answers/s':>11}{'of bf16':>9}{'first token':>13}")
-    small = results["bf16"]
+        stored = bytes_of(base)["all"]
+        options = {"model": base, "scenes": scenes, "tokens": tokens}
+        results = take_turns("benchmarks.quantise", ways.split(","), repeats, options)
+    processor = f"{platform.machine()} with {torch.backends.cpu.get_cpu_capability()}"
+    print(f"{processor}, {torch.get_num_threads()} threads, torch {version('torch')}")
+    print(f"{scenes} scenes of {len(LONG) + len(SHORT)} questions, answers of {tokens} tokens")
+    columns = ("weights MB", "loaded MB", "peak MB", "answers/s", "of 16 bit", "first token")
+    print(f"{'':6}" + "".join(f"{column:>12}" for column in columns))
     for name, result in results.items():
         rate = result["answers"] / result["seconds"][0]
+        sizes = (result["weights"], result["loaded"], result["peak_bytes"])
+        same = agreement(result["said"], next(iter(results.values()))["said"])
         print(
-            f"{name:6}{result['weights'] / 1e6:12.1f}{result['loaded'] / 1e6:11.1f}{result['peak_bytes'] / 1e6:9.0f}"
-            f"{rate:11.2f}{result['weights'] / small['weights']:9.2f}"
-            f"{agreement(result['said'], results['fp32']['said']):13.0%}"
+            f"{name:6}"
+            + "".join(f"{size / 1e6:12.1f}" for size in sizes)
+            + f"{rate:12.3f}{result['weights'] / stored:12.2f}{same:12.0%}"
         )
 
 

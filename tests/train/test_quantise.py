@@ -81,7 +81,7 @@ def independent_weights(folder: Path, bits: int) -> dict[str, np.ndarray]:
     return found
 
 
-@pytest.mark.parametrize(("method", "bits"), [("rtn", 4), ("rtn", 8), ("awq", 4)])
+@pytest.mark.parametrize(("method", "bits"), [("rtn", 8), ("awq", 4)])
 def test_the_folder_holds_what_was_searched_for(
     method: str, bits: int, tiny: Checkpoint, prepared: Path, small: Path, tmp_path: Path
 ) -> None:
