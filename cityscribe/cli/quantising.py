@@ -29,8 +29,8 @@ def quantise_command(
         "compressed-tensors"
     ),
 ) -> None:
-    """Round the weights of a model's decoder to four or eight bits, and write a checkpoint that plain transformers and
-    vLLM load.
+    """Round the weights of a model's decoder to four or eight bits, and write a checkpoint in the form that plain
+    transformers and vLLM read.
 
     Vision tower, connector, embeddings and head stay as they are. `quantised.json` in OUT reports sizes and errors. A
     stopped search goes on where it was.

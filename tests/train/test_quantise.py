@@ -25,6 +25,7 @@ from cityscribe.models.quantise.awq import Awq
 from cityscribe.models.quantise.block import Calibration, record_layers
 from cityscribe.models.quantise.linear import PackedLinear
 from cityscribe.models.quantise.loading import packed_layers
+from cityscribe.models.quantise.q_vlm import entropy, partition
 from cityscribe.models.quantise.rounding import Scheme, round_weight
 from cityscribe.models.quantise.rtn import Rtn
 from cityscribe.models.quantise.search import search
@@ -189,6 +190,27 @@ def test_awq_moves_outputs_less_than_rounding_to_nearest(dtype: torch.dtype) -> 
         assert awq is not None
         assert rtn is not None
         assert awq < 0.9 * rtn
+
+
+def test_layers_that_depend_on_each_other_are_rounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert partition([3.0, 1.0, 1.0, 4.0, 4.0, 4.0, 4.0, 1.0]) == [[0, 1], [2], [3, 4, 5], [6, 7]]
+    constant, spread = torch.zeros(2, 64), torch.linspace(-1, 1, 256)
+    assert entropy([constant]) == 0.0
+    assert entropy([spread]) == pytest.approx(np.log(256))
+    monkeypatch.setattr("cityscribe.models.quantise.q_vlm.partition", lambda entropies: [[0, 1]])
+    errors = {}
+    for name in ("awq", "q-vlm"):
+        model, calibration = outliers()
+        behind: list[torch.Tensor] = []
+        hook = model.model.layers[1].register_forward_hook(lambda _, inputs, output, seen=behind: seen.append(output))
+        calibration.passes[0]()
+        hook.remove()
+        search(model, QUANTISERS[name](torch.float32), Scheme(4, 32), calibration)
+        hook = model.model.layers[1].register_forward_hook(lambda _, inputs, output, seen=behind: seen.append(output))
+        calibration.passes[0]()
+        hook.remove()
+        errors[name] = float((behind[0] - behind[1]).detach().square().mean())
+    assert errors["q-vlm"] < errors["awq"]
 
 
 def test_a_stopped_search_goes_on_and_ends_the_same(tmp_path: Path) -> None:
