@@ -42,6 +42,9 @@ STILL_CODECS = frozenset({"mjpeg", "png", "bmp", "gif", "tiff", "webp"})
 JOINED = frozenset({"mpegts", "mpeg"})
 """Containers that may be joined end to end, so that their clock jumps."""
 
+LENIENT: Any = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
+"""How PyAV is told that a title need not be UTF-8; from version 19 on it takes any without being told."""
+
 
 class VideoError(InputError):
     """A video cannot be read or written. The message names the file and, where there is one, its last good frame."""
@@ -58,7 +61,7 @@ def open_video(path: Path) -> Iterator[Any]:
         # "file:" keeps a name with a colon from being taken for an address; nothing but files is opened, and no list of
         # other files.
         options = {"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)}
-        with av.open(f"file:{path}", container_options=options, metadata_errors="replace") as container:
+        with av.open(f"file:{path}", container_options=options, **LENIENT) as container:
             if not container.streams.video:
                 raise VideoError(f"{path}: has no video stream")
             context = video_stream(container).codec_context

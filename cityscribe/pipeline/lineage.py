@@ -111,16 +111,17 @@ def scenarios_of(run: Path, split: str) -> set[str]:
 
 
 def _own_digests(checkpoint: Path) -> set[str]:
-    return set(_digests(dict(_bill(checkpoint).get("metadata", {})).get("component")))
+    about = _bill(checkpoint).get("metadata")
+    return set(_digests(about.get("component"))) if isinstance(about, Mapping) else set()
 
 
 def _base_digests(checkpoint: Path) -> set[str]:
-    components = _bill(checkpoint).get("components", [])
-    models = [one for one in components if isinstance(one, Mapping) and one.get("type") == "machine-learning-model"]
-    return {digest for one in models for digest in _digests(one)}
+    components = _bill(checkpoint).get("components")
+    named = [one for one in components if isinstance(one, Mapping)] if isinstance(components, list) else []
+    return {digest for one in named if one.get("type") == "machine-learning-model" for digest in _digests(one)}
 
 
-def _bill(checkpoint: Path) -> dict[str, list[object]]:
+def _bill(checkpoint: Path) -> dict[str, object]:
     try:
         return dict(read_json(checkpoint / BOM))
     except (InputError, TypeError, ValueError):

@@ -328,3 +328,20 @@ def test_edit_lists_and_rotation_in_other_codecs(codec: str, suffix: str, tmp_pa
     assert 0 < len(expected) < COUNT
     assert_equal(path, expected)
     assert (probe(path).width, probe(path).height) == (HEIGHT * 2, WIDTH * 2)
+
+
+def test_a_title_in_any_encoding_keeps_no_video_from_being_read(tmp_path: Path) -> None:
+    """Neither do the versions of PyAV that have to be told so, nor those that must not be."""
+    path = tmp_path / "titled.mp4"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "MARKMARK"
+        stream = container.add_stream("libx264", rate=5)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for number in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered_frame(number), format="rgb24")))
+        container.mux(stream.encode(None))
+    content = path.read_bytes()
+    assert b"MARKMARK" in content
+    path.write_bytes(content.replace(b"MARKMARK", b"\xff\xfe\xe9\x80MARK"))
+    assert probe(path).frames == 3
+    assert number_of(read_frames(path, [2])[2]) == 2
