@@ -125,12 +125,11 @@ def answer_from(log: Sequence[ClipCaption], question: str, client: Client) -> Ca
         shortened = len(chats)
     chat = _chat(ANSWER.format(question=question, log=parts[0]))
     last_s = max(each.end_s for each in log)
-    replies = client.ask([chat], ReplySampling(max_tokens=300), lambda _, text: read_answer(text, last_s), repeats=2)
-    (value,) = replies.values
+    found = client.ask([chat], ReplySampling(max_tokens=300), lambda _, text: read_answer(text, last_s), repeats=2)
+    (value,) = found.values
     if value is None:
-        raise InputError(
-            f"{client.model.place}: no reply that is an answer with its interval: {replies.texts[0]!r:.200}"
-        )
+        said_instead = repr(found.texts[0])[:200]
+        raise InputError(f"{client.model.place}: no reply that is an answer with its interval: {said_instead}")
     text, start_s, end_s = value
     return CaptionAnswer(text, start_s, end_s, shortened)
 
@@ -139,7 +138,7 @@ def read_answer(text: str, last_s: float) -> tuple[str, float, float] | None:
     """Answer, start and end in seconds of a reply, within the video; None where it has none."""
     found = re.search(r"\{.*\}", text, re.DOTALL)
     try:
-        value = json.loads(found[0]) if found else None
+        value = json.loads(found[0] if found else "")
         start_s, end_s = float(value["start"]), float(value["end"])
         answer = value["answer"]
     except (ValueError, KeyError, TypeError):

@@ -57,7 +57,7 @@ WHOLE_NUMBERS = ("nearest", "bicubic", "lanczos")
 class PlainTensors(BaseVideoProcessor):
     """Stands between a family's video processor and transformers' base class, in place of torchvision's functions."""
 
-    def convert_to_rgb(self, video: Tensor) -> Tensor:
+    def convert_to_rgb(self, video: Tensor) -> Tensor:  # type: ignore[override]
         return video  # frames are RGB when they come here
 
     def resize(
@@ -81,15 +81,17 @@ class PlainTensors(BaseVideoProcessor):
             resized = resized.clamp_(0, 255).round_().to(torch.uint8)
         return resized.reshape(*image.shape[:-2], height, width)
 
-    def normalize(self, image: Tensor, mean: Any, std: Any, inplace: bool = False, **kwargs: Any) -> Tensor:
+    def normalize(  # type: ignore[override]
+        self, image: Tensor, mean: Any, std: Any, inplace: bool = False, **kwargs: Any
+    ) -> Tensor:
         shift, scale = (
             torch.as_tensor(value, dtype=image.dtype, device=image.device).view(-1, 1, 1) for value in (mean, std)
         )
         return (image - shift).div_(scale)
 
-    def center_crop(self, image: Tensor, size: SizeDict, **kwargs: Any) -> Tensor:
+    def center_crop(self, image: Tensor, size: SizeDict, **kwargs: Any) -> Tensor:  # type: ignore[override]
         """The middle of frames, with black around it where they are smaller."""
-        height, width = int(size.height), int(size.width)
+        height, width = int(size.height or 0), int(size.width or 0)
         missing = max(height - image.shape[-2], 0), max(width - image.shape[-1], 0)
         if any(missing):
             (tall, wide) = missing

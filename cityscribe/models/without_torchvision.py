@@ -115,7 +115,7 @@ class WithoutTorchvision:
             elif name == "image_processor":
                 parts[name] = AutoImageProcessor.from_pretrained(base, backend="pil", trust_remote_code=False)
             elif name == "video_processor":
-                parts[name] = VideoSettings(get_video_processor_config(base), cls.__name__)  # type: ignore[attr-defined]
+                parts[name] = VideoSettings(get_video_processor_config(base), cls.__name__)
             else:
                 raise ValueError(f"its processor has a part `{name}`, which is no tokenizer, images, videos or sound")
         return list(parts.values())

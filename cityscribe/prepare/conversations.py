@@ -154,8 +154,8 @@ def _prepare(
         del written["test"]
     for split, entries in written.items():
         pairs = any(sample.preference is not None for sample in entries)
-        videos = any(block["type"] == "video" for sample in entries for block in media_blocks(sample.messages))
-        write_samples(out / f"{split}.parquet", entries, TrafficMeta, preferences=pairs, videos=videos)
+        clips = any(block["type"] == "video" for sample in entries for block in media_blocks(sample.messages))
+        write_samples(out / f"{split}.parquet", entries, TrafficMeta, preferences=pairs, videos=clips)
     write_skipped(out / "skipped.jsonl", skips)
     write_redacted(out, {image for of in written.values() for one in of for image in one.images}, settings.redact)
     report = ConversationsReport(
