@@ -45,6 +45,7 @@ KINDS: dict[str, str] = {
     "image": "cityscribe.prepare.registries:IMAGES",
     "labeller": "cityscribe.prepare.registries:LABELLERS",
     "prepare-engine": "cityscribe.prepare.registries:ENGINES",
+    "answer-decoder": "cityscribe.predict.over_time:ANSWER_DECODERS",
     "chooser": "cityscribe.predict.choosers:CHOOSERS",
     "decoding": "cityscribe.engine.decoding:DECODINGS",
     "pair-builder": "cityscribe.curate.pairs:PAIR_BUILDERS",

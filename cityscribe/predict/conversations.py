@@ -6,7 +6,8 @@
 The last answer of each conversation is asked for, after what was really said before it. Of a choice the answer is a
 letter: `chosen` is that of the option which the model names, empty where it names none. `predict.choices` says how it
 is asked: freely (text), so that nothing but a letter can be said (letters), or not at all (likelihood): then `scores`
-has the log-likelihood of each letter as the whole answer, and the likeliest is chosen.
+has the log-likelihood of each letter as the whole answer, and the likeliest is chosen. With `predict.over_time` the
+answers of a scenario are chosen together: then `likeliest` is what would have been chosen alone.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from cityscribe.letters import LETTERS, read_choice
 from cityscribe.predict.answers import answer_of, entry_of, tell_unanswered
 from cityscribe.predict.batches import answer_batches
 from cityscribe.predict.choosers import given
-from cityscribe.predict.fingerprint import fingerprint
+from cityscribe.predict.fingerprint import TRAINED, fingerprint
 from cityscribe.predict.journal import SharedJournal
+from cityscribe.predict.over_time.decoder import Independent
+from cityscribe.predict.over_time.rows import decode_answers
 from cityscribe.predict.settings import Predicting
 from cityscribe.predict.stage import asking, engine_of
 from cityscribe.progress import Progress, silent
@@ -94,6 +97,13 @@ def predict_conversations(
             journal.discard()  # what made all of them fail may be mended without a change of the settings
             raise
         rows = [_row(sample, entries[n]) for n, sample in enumerate(samples)]
+        if not isinstance(settings.predict.over_time, Independent):
+            scores = [entries[n]["scores"] for n in range(len(samples))]
+            given_over_time = decode_answers(samples, scores, settings.predict.over_time, image_root / TRAINED)
+            for row, option in zip(rows, given_over_time, strict=True):
+                if option is not None:
+                    letter = LETTERS[option]
+                    row |= {"answer": letter, "chosen": letter, "likeliest": row["chosen"]}
         if processes.is_first():
             write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
             journal.discard()

@@ -21,8 +21,8 @@ from cityscribe.predict.settings import Predicting
 from cityscribe.records import Sample, video_files
 from cityscribe.train import processes
 
-UNDECIDING: Any = {"split": True, "baselines": True, "remote": {"concurrency", "tries", "timeout_s"}}
-"""Settings of the section that change no answer."""
+UNDECIDING: Any = {"split": True, "baselines": True, "over_time": True, "remote": {"concurrency", "tries", "timeout_s"}}
+"""Settings of the section that change nothing that a journal holds."""
 
 TRAINED = "train.parquet"
 """Beside the images, the samples whose answers drafts are taken from."""

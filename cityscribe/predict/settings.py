@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from cityscribe.engine.decoding import Decoding
 from cityscribe.models.settings import ModelSettings
 from cityscribe.predict.choosers import Chooser, First
+from cityscribe.predict.over_time.decoder import AnswerDecoder, Independent
 from cityscribe.settings import Named, OneOf, Positive, Rate, Section, conflict
 
 
@@ -51,6 +52,10 @@ class PredictSettings(Section):
         cast(Decoding, {}),  # the first member
         description="how the next token is found: by the model as it is, or corrected by what it would say blind",
     )
+    over_time: Annotated[AnswerDecoder, OneOf("answer-decoder")] = Field(
+        cast(AnswerDecoder, {}),  # the first member
+        description="how the answers to the questions with options of a scenario are chosen together",
+    )
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     baselines: tuple[Literal["untuned", "blind"], ...] = Field(
         (), description="also predicted and scored: the model before tuning; the same training without images"
@@ -64,6 +69,12 @@ class PredictSettings(Section):
             raise conflict("a server is asked for text only: choices must be text")
         if self.engine == "remote" and self.decoding.contrast() is not None:
             raise conflict("a server answers as its model does: decoding must be plain")
+        return self
+
+    @model_validator(mode="after")
+    def _likelihoods_over_time(self) -> PredictSettings:
+        if not isinstance(self.over_time, Independent) and self.choices != "likelihood":
+            raise conflict("over_time chooses by the likelihood of each option: set choices to likelihood")
         return self
 
     @model_validator(mode="after")

@@ -33,7 +33,7 @@ from cityscribe.sources.wts_boxes import read_box_file
 from cityscribe.sources.wts_folders import BOX_SUFFIX
 from cityscribe.traffic.captions import MAX_TIME_S, phase_number
 from cityscribe.traffic.meta import TrafficMeta
-from cityscribe.traffic.scenario import PHASES, ROLES, Box, Domain, Split, ViewKind
+from cityscribe.traffic.scenario import PHASES, ROLES, Box, Domain, Split, ViewKind, phase_opening
 from cityscribe.values import finite, name_of, plain_text, shown
 
 VIDEO_KEYS = ("videos", "overhead_videos", "vehicle_view", "vehicle_views", "video_name")
@@ -255,7 +255,7 @@ def _questions(
         if not correct and about.split != "test":
             entry.error(f"{here}.correct", f"is empty, but the question is in the split {about.split}")
             continue
-        asked = f"This is the '{PHASES[phase]}' phase. {question}" if phase >= 0 else question
+        asked = phase_opening(phase) + question
         fallback = f"{about.scenario}/{stem_of(about.video)}/{PHASES[phase] if phase >= 0 else 'place'}/{number}"
         meta = TrafficMeta(
             scenario=about.scenario,

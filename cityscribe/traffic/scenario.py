@@ -17,6 +17,12 @@ from typing import Literal
 PHASES = ("prerecognition", "recognition", "judgement", "action", "avoidance")
 """The five phases of a WTS event in the order in which they happen; a phase's number is its index here."""
 
+
+def phase_opening(phase: int) -> str:
+    """What stands before a question about a phase; nothing of -1, what is asked about the whole."""
+    return f"This is the '{PHASES[phase]}' phase. " if phase >= 0 else ""
+
+
 ROLES = ("pedestrian", "vehicle")
 """The road users of a scenario that captions and boxes are about."""
 
