@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from cityscribe.models.images_only import VideoSettings, images_only
 from transformers import (
     AriaConfig,
     AriaForConditionalGeneration,
@@ -55,6 +54,7 @@ from transformers.models.ovis2.image_processing_pil_ovis2 import Ovis2ImageProce
 from transformers.models.video_llava.image_processing_video_llava import VideoLlavaImageProcessor
 
 from cityscribe.models.tokenizer import IMAGE, train_tokenizer
+from cityscribe.models.without_torchvision import VideoSettings, without_torchvision
 from tests.tiny_models import TEXTS, TILES, VISION, VOCABULARY, random_model, template, text_fields
 
 SQUARE = {"height": 16, "width": 16}
@@ -99,7 +99,7 @@ def llava_next_video() -> tuple[PreTrainedModel, ProcessorMixin]:
         image_seq_length=4,
         spatial_pool_stride=1,
     )
-    processor = images_only(LlavaNextVideoProcessor)(
+    processor = without_torchvision(LlavaNextVideoProcessor)(
         video_processor=VideoSettings({"video_processor_type": "LlavaNextVideoVideoProcessor"}),
         image_processor=LlavaNextImageProcessorPil(
             size={"shortest_edge": 16}, crop_size=SQUARE, image_grid_pinpoints=TILES
@@ -122,7 +122,7 @@ def video_llava() -> tuple[PreTrainedModel, ProcessorMixin]:
         video_token_index=tokenizer.video_token_id,
         image_seq_length=4,
     )
-    processor = images_only(VideoLlavaProcessor)(
+    processor = without_torchvision(VideoLlavaProcessor)(
         image_processor=VideoLlavaImageProcessor(size={"shortest_edge": 16}, crop_size=SQUARE),
         video_processor=VideoSettings({"video_processor_type": "VideoLlavaVideoProcessor"}),
         tokenizer=tokenizer,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from cityscribe.models.images_only import AudioSettings, VideoSettings, images_only
 from transformers import (
     Blip2Config,
     Blip2ForConditionalGeneration,
@@ -36,6 +35,7 @@ from transformers.models.mllama.image_processing_pil_mllama import MllamaImagePr
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from cityscribe.models.tokenizer import IMAGE, START, train_tokenizer
+from cityscribe.models.without_torchvision import AudioSettings, VideoSettings, without_torchvision
 from tests.tiny_models import TEXTS, VISION, VOCABULARY, random_model, template, text_fields
 
 SQUARE = {"height": 16, "width": 16}
@@ -232,7 +232,7 @@ def gemma4() -> tuple[PreTrainedModel, ProcessorMixin]:
         image_token_id=tokenizer.image_token_id,
         video_token_id=tokenizer.convert_tokens_to_ids("<|video|>"),
     )
-    processor = images_only(Gemma4Processor)(
+    processor = without_torchvision(Gemma4Processor)(
         feature_extractor=AudioSettings({"feature_extractor_type": "Gemma4AudioFeatureExtractor"}),
         image_processor=Gemma4ImageProcessorPil(patch_size=4, pooling_kernel_size=2, max_soft_tokens=70),
         tokenizer=tokenizer,

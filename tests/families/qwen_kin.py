@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from cityscribe.models.images_only import VideoSettings, images_only
 from transformers import (
     Exaone4_5_Config,
     Exaone4_5_ForConditionalGeneration,
@@ -40,6 +39,7 @@ from transformers.models.video_llama_3.image_processing_pil_video_llama_3 import
 from transformers.models.video_llama_3.processing_video_llama_3 import VideoLlama3Processor
 
 from cityscribe.models.tokenizer import IMAGE, train_tokenizer
+from cityscribe.models.without_torchvision import VideoSettings, without_torchvision
 from tests.decoders import GATED_DELTA
 from tests.tiny_models import (
     QWEN_IMAGE,
@@ -73,7 +73,7 @@ def _qwen(
         text_config={**text_fields(tokenizer), **text},
         **tokens,
     )
-    processor = images_only(processor_class)(
+    processor = without_torchvision(processor_class)(
         image_processor=qwen_images(4),
         tokenizer=tokenizer,
         video_processor=VideoSettings({"video_processor_type": "Qwen2VLVideoProcessor", "patch_size": 4}),
@@ -145,7 +145,7 @@ def _glm(
         text_config={**text_fields(tokenizer), "rope_parameters": {**ROTARY, "partial_rotary_factor": 1.0}, **text},
         **{f"{name}_id": tokenizer.convert_tokens_to_ids(token) for name, token in GLM_TOKENS.items()},
     )
-    processor = images_only(processor_class)(
+    processor = without_torchvision(processor_class)(
         image_processor=images(
             patch_size=4, merge_size=2, size={"shortest_edge": 2 * 16 * 16, "longest_edge": 2 * 32 * 32}
         ),
@@ -212,7 +212,7 @@ def video_llama_3() -> tuple[PreTrainedModel, ProcessorMixin]:
         image_token_id=tokenizer.image_token_id,
         video_token_id=tokenizer.video_token_id,
     )
-    processor = images_only(VideoLlama3Processor)(
+    processor = without_torchvision(VideoLlama3Processor)(
         image_processor=VideoLlama3ImageProcessorPil(
             patch_size=4, merge_size=1, size={"shortest_edge": 8 * 8, "longest_edge": 16 * 16}
         ),
