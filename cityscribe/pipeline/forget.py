@@ -32,7 +32,7 @@ from cityscribe.train.settings import BEST
 
 SPLITS = ("train", "val", "test")
 
-WHOLE = ("report", "reference", "tokens", "checkpoints", BEST, "labels")
+WHOLE = ("report", "reference", "teacher", "pairs", "tokens", "checkpoints", BEST, "labels")
 """Folders that are made again, and hold what cannot be told apart by scenario."""
 
 NAMED_BY = ("scenario", "id", "group", "key", "name", "question", "sample", "segment")
@@ -190,6 +190,8 @@ def _whole_places(folder: Path) -> list[Path]:
             folders[:] = [name for name in folders if name != "images"]
         found |= {here / name for name in folders if name in WHOLE}
         found |= {here / name for name in (*folders, *files) if ".partial" in name or name.endswith(".begun.json")}
+        if here != folder / "prepared":  # rows of other stages, which are packed so that no text is found in them
+            found |= {here / name for name in files if name.endswith(".parquet")}
         folders[:] = [name for name in folders if here / name not in found and name != "model"]
     found |= {folder / "state" / name for name in ("prepare.json", "digests.json", "sha256.json")}
     return sorted(place for place in found if place.exists())

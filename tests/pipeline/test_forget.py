@@ -74,6 +74,9 @@ def found_in(folder: Path, wanted: list[bytes]) -> list[str]:
 def test_nothing_is_found_of_a_forgotten_scenario(split: str, copy: Settings, finished: Settings) -> None:
     scenario = scenario_of(copy, split)
     wanted = traces(copy, scenario)
+    for name in ("pairs", "own-stage"):  # what other stages make of samples
+        (copy.run_dir / name).mkdir()
+        shutil.copy(copy.run_dir / "prepared" / f"{split}.parquet", copy.run_dir / name / "made.parquet")
     assert found_in(copy.run_dir, wanted)
     done = CliRunner().invoke(app, ["data", "forget", scenario, "--run", str(copy.run_dir)])
     assert done.exit_code == 0, done.output
