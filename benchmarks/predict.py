@@ -50,7 +50,7 @@ from cityscribe.models.build import build_processor
 from cityscribe.models.load import save_model
 from cityscribe.models.tokenizer import train_tokenizer
 from cityscribe.records import image_block, message, text_block
-from cityscribe.tokens.encode import Encoded, with_images
+from cityscribe.tokens.encode import Encoded, with_media
 
 Device = Literal["cpu", "cuda"]
 
@@ -136,7 +136,7 @@ def answer(engine: LocalEngine, questions: Sequence[Request]) -> list[list[int]]
 
 
 def _shown(question: Request) -> list[dict[str, Any]]:
-    return with_images("question", question.messages, [open_image(Path(str(path))) for path in question.media])
+    return with_media("question", question.messages, [open_image(Path(str(path))) for path in question.media])
 
 
 @torch.inference_mode()

@@ -23,7 +23,7 @@ from cityscribe.models.load import load_model, load_processor, save_model
 from cityscribe.models.settings import BlockExpansionSettings, LoraSettings, ModelSettings
 from cityscribe.models.tuning.prepare import prepare_tuning
 from cityscribe.records import Sample, image_block, message, text_block
-from cityscribe.tokens.encode import Encoder, with_images
+from cityscribe.tokens.encode import Encoder, with_media
 from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.train.exact import check_rows, check_tree
 from cityscribe.train.settings import TrainSettings
@@ -157,7 +157,7 @@ def plain(engine: LocalEngine, request: Request) -> list[int]:
     images = [open_image(path) for path in request.media]
     model: Any = engine.model
     inputs = engine.processor.apply_chat_template(
-        with_images("request", request.messages, images),
+        with_media("request", request.messages, images),
         add_generation_prompt=True,
         tokenize=True,
         return_dict=True,
