@@ -1,7 +1,8 @@
 """Pairs that are told apart by what the attribute reader reads.
 
 A text is changed by exchanging the words that state one attribute for words that state another value of it, taken from
-a caption of the data. A change counts where it does what it is to do, read again, and nothing else.
+a caption of the data in the same wording, so that the sentence stays one. A change counts where it does what it is to
+do, read again, and nothing else.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ def correct(said: str, reference: str) -> tuple[str, tuple[str, ...], tuple[str,
             others = [other for other in before.keys() | after.keys() if other != name]
             if agrees(name, stated[name], after.get(name, UNCLEAR)) and all(
                 after.get(other) == before.get(other)
-                or (other in stated and agrees(other, stated[other], after.get(other, UNCLEAR)))
+                or (other in before and other in stated and agrees(other, stated[other], after.get(other, UNCLEAR)))
                 for other in others
             ):
                 text = candidate
@@ -125,25 +126,26 @@ def correct(said: str, reference: str) -> tuple[str, tuple[str, ...], tuple[str,
     return text, tuple(changed), wrong
 
 
-def phrases_of(captions: Iterator[str], names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Attribute -> value -> the words of the first caption that states it."""
-    found: dict[str, dict[str, str]] = {name: {} for name in names}
+def phrases_of(captions: Iterator[str], names: Sequence[str]) -> dict[tuple[str, int], dict[str, str]]:
+    """Attribute and number of a wording -> value -> the words of the first caption that states it so."""
+    found: dict[tuple[str, int], dict[str, str]] = {}
     for caption in captions:
         whole = tidy(caption)
         for each in statements(caption):
-            if each.attribute in found:
-                found[each.attribute].setdefault(each.value, whole[each.start : each.end])
+            if each.attribute in names:
+                said = found.setdefault((each.attribute, each.wording), {})
+                said.setdefault(each.value, whole[each.start : each.end])
     return found
 
 
 def _exchanged(text: str, reference: str, name: str) -> Iterator[str]:
-    """The text with its words for an attribute exchanged for those of the reference: the words alone, then the whole
-    sentence."""
+    """The text with its words for an attribute exchanged for those of the reference: the words alone where both are of
+    one wording, then the whole sentence."""
     whole = tidy(reference)
     own = [each for each in statements(text) if each.attribute == name]
     other = [each for each in statements(reference) if each.attribute == name]
     for mine in own:
-        for right in other:
+        for right in (each for each in other if each.wording == mine.wording):
             yield text[: mine.start] + _as_in(text, mine.start, whole[right.start : right.end]) + text[mine.end :]
     for mine in own:
         for right in other:
@@ -152,7 +154,7 @@ def _exchanged(text: str, reference: str, name: str) -> Iterator[str]:
 
 
 def _with_errors(
-    reference: str, names: Sequence[str], phrases: Mapping[str, Mapping[str, str]], draw: random.Random
+    reference: str, names: Sequence[str], phrases: Mapping[tuple[str, int], Mapping[str, str]], draw: random.Random
 ) -> Iterator[tuple[str, str]]:
     """A reference with one attribute wrong, each attribute once, in the order of the draw; with its name."""
     before = read_attributes(reference)
@@ -163,10 +165,11 @@ def _with_errors(
         name = each.attribute
         if name in done or before.get(name, UNCLEAR) == UNCLEAR:
             continue
-        values = [value for value in phrases[name] if not agrees(name, before[name], value)]
+        said = phrases[name, each.wording]
+        values = [value for value in said if not agrees(name, before[name], value)]
         draw.shuffle(values)
         for value in values:
-            words = _as_in(reference, each.start, phrases[name][value])
+            words = _as_in(reference, each.start, said[value])
             candidate = reference[: each.start] + words + reference[each.end :]
             after = read_attributes(candidate)
             if after.get(name) == value and {**after, name: ""} == {**before, name: ""}:

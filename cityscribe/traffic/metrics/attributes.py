@@ -59,6 +59,7 @@ class Statement:
     start: int
     end: int
     sentence: tuple[int, int]  # start and end of the sentence that it stands in, the stop not counted
+    wording: int  # the number of the wording of its attribute that it is in
 
 
 @cache
@@ -102,8 +103,8 @@ def statements(caption: str) -> list[Statement]:
         lowered = piece.lower()
         if len(lowered) == len(piece):  # a few letters of other languages grow when they are lowered
             found += [
-                Statement(name, value, start + first, start + last, (start, start + len(piece)))
-                for name, value, first, last in _stated(lowered)
+                Statement(name, value, start + first, start + last, (start, start + len(piece)), wording)
+                for name, value, first, last, wording in _stated(lowered)
             ]
         space = SENTENCE_END.match(whole, end)
         start = space.end() if space is not None else end
@@ -155,22 +156,29 @@ def _sentences(caption: str) -> tuple[str, ...]:
 @lru_cache(maxsize=1 << 16)  # annotators repeat themselves, and models more so
 def _read_sentence(sentence: str) -> tuple[tuple[str, str], ...]:
     """The attributes that one sentence states, each with every value that it gives."""
-    return tuple(dict.fromkeys((name, value) for name, value, _, _ in _stated(sentence)))
+    return tuple(dict.fromkeys((name, value) for name, value, *_ in _stated(sentence)))
 
 
-def _stated(sentence: str) -> Iterator[tuple[str, str, int, int]]:
-    """The attributes that one sentence states, each value with the places where its words begin and end."""
+def _stated(sentence: str) -> Iterator[tuple[str, str, int, int, int]]:
+    """The attributes that one sentence states, each value with the places where its words begin and end, and the number
+    of its wording."""
     same: Mapping[str, str] = _rules()["same"]
     clauses = list(_clauses(sentence))
     for attribute in attributes().values():
         for subject, start, clause in clauses if attribute.of else [("", 0, sentence)]:
             if subject != attribute.of:
                 continue
-            for value, pattern in attribute.says:
+            for wording, (value, pattern) in enumerate(attribute.says):
                 for match in pattern.finditer(clause):
                     if value is not None:
                         stated = value.format(match[0], *(same.get(group, group) for group in match.groups()))
-                        yield attribute.name, same.get(stated, stated), start + match.start(), start + match.end()
+                        yield (
+                            attribute.name,
+                            same.get(stated, stated),
+                            start + match.start(),
+                            start + match.end(),
+                            wording,
+                        )
                 clause = pattern.sub(_blank, clause)
 
 
