@@ -5,7 +5,7 @@
     python -m benchmarks.needle --no-context
 
 Clips are of noise, 32 x 32 pixels at one frame a second. In each a disc and a bar appear for four seconds, at times and
-in colours of their own; two questions ask for the colour of one of them. The model (some 300,000 parameters, everything
+in colours of their own; two questions ask for the colour of one of them. The model (some 400,000 parameters, everything
 trains, random weights at first) learns on clips of `--frames`; then it is asked about new clips of that length and of
 others, streamed by `ask`. `when` is how far the middle of the interval that it names is from that of the event, on
 average, in seconds; a guess in the middle of the video is beside it. Chance is 25 %. The majority of four colours drawn

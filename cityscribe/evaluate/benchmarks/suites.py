@@ -39,9 +39,10 @@ def suite_row(name: str, questions: Sequence[BenchmarkQuestion], answers: Mappin
     """The row of a benchmark by its questions and the answers of a model to them, by id."""
     measure = HEADLINES.get(name, "accuracy")
     usual = majority_answer(questions)
-    values = [_headline(name, measure, questions, given) for given in (answers, {q.id: usual for q in questions})]
+    value = _headline(name, measure, questions, answers)
+    majority = _headline(name, measure, questions, {q.id: usual for q in questions})
     right = [any(_plain(answers[q.id]) == _plain(truth) for truth in q.truth) for q in questions]
-    return SuiteRow(name, measure, *values, percent([float(each) for each in right]), len(questions))
+    return SuiteRow(name, measure, value, majority, percent([float(each) for each in right]), len(questions))
 
 
 def majority_answer(questions: Sequence[BenchmarkQuestion]) -> str:

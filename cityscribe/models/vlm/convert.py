@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor
-from transformers import AutoTokenizer, BertTokenizerFast, GenerationConfig, LlamaConfig, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, GenerationConfig, LlamaConfig, PreTrainedTokenizerBase
 
 from cityscribe.files import InputError, read_json
 from cityscribe.models.load import load_model, load_processor, named_errors, save_model
@@ -140,7 +141,10 @@ def read_vocabulary(folder: Path, file: Path | None, size: int) -> PreTrainedTok
             "uncased BERT: name it (--vocabulary)"
         )
     words = place.read_text(encoding="utf-8").splitlines()
-    tokenizer = BertTokenizerFast(vocab={word: number for number, word in enumerate(words)})
+    library: Any = transformers
+    tokenizer: PreTrainedTokenizerBase = library.BertTokenizerFast(
+        vocab={word: number for number, word in enumerate(words)}
+    )
     tokenizer.add_special_tokens({"bos_token": "[DEC]"})
     if len(tokenizer) != size or len(words) != len(set(words)):
         raise InputError(f"{place}: {len(words)} words and [DEC] make {len(tokenizer)} tokens; the weights have {size}")

@@ -124,7 +124,7 @@ class VlmProcessor(ProcessorMixin):
         super().__init__(image_processor, tokenizer, chat_template=chat_template)
 
     @classmethod
-    def from_pretrained(cls, base: Any, *args: Any, **kwargs: Any) -> Any:
+    def from_pretrained(cls, base: Any, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         processor = super().from_pretrained(base, *args, **kwargs)
         if processor.own_words:
             found: Any = AutoTokenizer.from_pretrained(base, subfolder=QUESTION_TOKENIZER, trust_remote_code=False)
@@ -160,7 +160,7 @@ class VlmProcessor(ProcessorMixin):
             return super().apply_chat_template(conversation, *args, **kwargs)
         single = isinstance(conversation[0], dict)
         arranged = [arrange(each, self.guide, self.order) for each in ([conversation] if single else conversation)]
-        messages = [each.messages for each in arranged]
+        messages: Any = [each.messages for each in arranged]
         parts = [part for each in arranged for part in each.parts]
         if kwargs.get("tokenize") and parts:
             given = dict(kwargs.get("processor_kwargs") or {})
