@@ -12,8 +12,8 @@ import numpy as np
 
 from cityscribe.redact import FindRegions, RedactOptions, Redactor, Region
 
-SHARE = 1 / 6
-"""Of a standing person's height that the head takes; the tallest heads (of children) take a fifth, with the margin."""
+SHARE = 1 / 5
+"""Of the box that the head takes at most: of a person who runs or bends it takes more than of one who stands."""
 
 
 def load(options: RedactOptions) -> FindRegions:
