@@ -299,7 +299,7 @@ def test_the_report(small: Path, tiny: Checkpoint) -> None:
     assert report["calibration"]["samples"] == 5
     assert len(report["calibration"]["digest"]) == 64
     assert [layer["layer"].rpartition(".")[2] for layer in report["layers"]] == list("0123")
-    assert all(0 < layer["outputs"] < 1 for layer in report["layers"])
+    assert all(0 < layer[moved] < 1 for layer in report["layers"] for moved in ("weights", "outputs"))
     assert report["bytes"]["all"] < (tiny("llava") / "model.safetensors").stat().st_size
     assert report["bytes"]["packed"] < report["bytes"]["packed before"] * 0.3
     assert not small.with_name(small.name + ".search").exists()

@@ -118,10 +118,10 @@ def _search_block(block: Sequence[Layer], quantiser: Quantiser, scheme: Scheme) 
     rounded = quantiser.search(block, scheme)
     errors = []
     for layer, expected, weights in zip(block, before, rounded, strict=True):
-        asked = [(linear.weight.float(), weights[name].weight()) for name, linear in layer.linears().items()]
+        moved = _share([(each.weight.float(), weights[name].weight()) for name, each in layer.linears().items()])
         put_in(layer, weights)
         outputs = [(b.float(), a.float()) for a, b in zip(layer.outputs(), expected, strict=True)]
-        errors.append(LayerError(layer.name, _share(asked), _share(outputs) if outputs else None))
+        errors.append(LayerError(layer.name, moved, _share(outputs) if outputs else None))
     return list(zip(rounded, errors, strict=True))
 
 
