@@ -95,8 +95,8 @@ def next_step(cache: SharedCache, counts: Sequence[int], device: torch.device) -
     take = torch.tensor(own_take, device=device)
     prefix_take = torch.tensor([queue + [0] * (widest - len(queue)) for queue in queues], device=device)
     before = torch.tensor([cache.tokens[number] for number in cache.prefix_of], device=device)  # [rows]
-    row = torch.tensor(row_of, device=device)
-    place = before[row] + slot_of  # of each token in its own sequence
+    rows_of_tokens = torch.tensor(row_of, device=device)
+    place = before[rows_of_tokens] + slot_of  # of each token in its own sequence
     by_layer = list(zip(cache.reaches, zip(*cache.prefix_lengths, strict=True), strict=True))
     # Most models have one length and one reach in all layers: one mask for all of them.
     own = {reach: _own_hidden(reach, slot_of[take], before, slots) for reach in set(cache.reaches)}
@@ -104,7 +104,7 @@ def next_step(cache: SharedCache, counts: Sequence[int], device: torch.device) -
     same = {count: [n for n, other in enumerate(counts) if other == count] for count in sorted(set(counts))}
     return DecodingStep(
         cache=cache,
-        row=row,
+        row=rows_of_tokens,
         slot=slot_of,
         slots=slots,
         own_take=take,
