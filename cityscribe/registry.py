@@ -32,6 +32,7 @@ Member = TypeVar("Member")
 KINDS: dict[str, str] = {
     "benchmark": "cityscribe.evaluate.benchmarks:BENCHMARKS",
     "connector": "cityscribe.models.seams:CONNECTORS",
+    "probe": "cityscribe.evaluate.probes:PROBES",
     "judge": "cityscribe.evaluate.judges:JUDGES",
     "language-model": "cityscribe.llm.models:LANGUAGE_MODELS",
     "objective": "cityscribe.train.objectives:OBJECTIVES",

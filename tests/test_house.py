@@ -78,7 +78,7 @@ ROOMS = (
     *("settings", "media", "places", "models", "tokens", "engine", "llm", "rewards", "train", "quantise"),
     *("evaluate", "traffic", "sources", "world", "redact", "prepare", "predict", "curate"),
     *("report", "serve", "browse", "stats", "detect", "describe", "ask"),
-    *("project", "cards", "presets", "ablations", "pipeline", "demo", "benchmark", "ablate"),
+    *("project", "cards", "presets", "ablations", "pipeline", "demo", "benchmark", "probe", "ablate"),
     *("plan", "notebook", "cli", "__main__"),
 )
 """Each stands on those before it and imports none of those behind it."""

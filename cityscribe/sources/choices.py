@@ -40,11 +40,11 @@ def in_all_rotations(samples: Iterable[Sample]) -> list[Sample]:
         options = sample.meta.options
         if sample.meta.kind == "choice" and sample.meta.split != "train":
             orders = (rotated(options, by) for by in range(1, len(options)))
-            result += [turned for order in orders if (turned := _reordered(sample, order)) is not None]
+            result += [turned for order in orders if (turned := reordered(sample, order)) is not None]
     return result
 
 
-def _reordered(sample: Sample, order: tuple[str, ...]) -> Sample | None:
+def reordered(sample: Sample, order: tuple[str, ...]) -> Sample | None:
     options = sample.meta.options
     asked = [n for n, entry in enumerate(sample.messages) if entry["role"] == "user"]
     if not asked or listed(options) not in text_of(sample.messages[asked[-1]]):
