@@ -96,6 +96,31 @@ def wts_vqa_command(
         console.print(f"S1: {found.combined.s1:.4f}, S2: {found.combined.s2:.4f}")
 
 
+@score_group.command("bertscore")
+def bertscore_command(
+    predictions: Annotated[Path, typer.Argument(help="JSON lines of answers with their references")],
+    encoder: Annotated[str, typer.Option(help="folder or hub id of an encoder, such as roberta-large")],
+    layer: Annotated[int | None, typer.Option(min=0, help="whose states are compared; by default the last")] = None,
+    idf: Annotated[bool, typer.Option("--idf", help="rare tokens of the references count more")] = False,
+    output: Annotated[Path | None, typer.Option(help="file for the scores")] = None,
+    segments: Annotated[Path | None, typer.Option(help="file for the values of each answer")] = None,
+    seed: Annotated[int, typer.Option(help="of the intervals")] = 0,
+) -> None:
+    """How near answers are to their references in the states of an encoder: BERTScore, not rescaled.
+
+    Example: cityscribe score bertscore runs/demo/predictions.jsonl --encoder roberta-large --layer 17
+    """
+    from cityscribe.evaluate.bertscore import load_encoder, score_answers
+
+    refuse_other_than_json(predictions, "answers as JSON lines, such as runs/NAME/predictions.jsonl")
+    found = score_answers(predictions, load_encoder(encoder, layer), idf=idf, seed=seed)
+    write_scores(found, output, segments)
+    table = Table("answers", "precision", "recall", "F1", "95 % of draws")
+    shown = "" if found.interval is None else f"{found.interval.low:.4f} to {found.interval.high:.4f}"
+    table.add_row(str(len(found.each)), *(f"{value:.4f}" for value in found.mean), shown)
+    console.print(table)
+
+
 @experiment_group.command("compare")
 def compare(
     projects: Annotated[list[Path], typer.Argument(help="run folders, or project files", metavar="RUN...")],

@@ -179,7 +179,7 @@ CORRUPTION = Corruption()
 def clouds(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """Smooth noise from 0 to 1, [height, width]: noise of several sizes, the coarse ones strongest."""
     height, width = size
-    total = np.zeros(size, np.float32)
+    total: np.ndarray = np.zeros(size, np.float32)
     for octave in range(1, 6):
         cells = rng.random((2**octave + 1, 2**octave + 1)).astype(np.float32)
         total += cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC) / 2**octave
