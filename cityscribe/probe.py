@@ -126,7 +126,7 @@ def _changed(sample: Sample, key: str, kinds: Sequence[str], root: Path, images:
     )
     changed: dict[str, list[tuple[ChangedQuestion, Sample]]] = {}
     for kind in kinds:
-        made = []
+        made: list[tuple[ChangedQuestion, Sample]] = []
         for variant in PROBES[kind].variants(question):
             asks = sample if variant.options == meta.options else reordered(sample, variant.options)
             if asks is None:  # its words do not list the options as they are read

@@ -179,7 +179,7 @@ CORRUPTION = Corruption()
 def clouds(size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """Smooth noise from 0 to 1, [height, width]: noise of several sizes, the coarse ones strongest."""
     height, width = size
-    total: np.ndarray = np.zeros(size, np.float32)
+    total = np.zeros(size, np.float32)
     for octave in range(1, 6):
         cells = rng.random((2**octave + 1, 2**octave + 1)).astype(np.float32)
         total += cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC) / 2**octave
@@ -203,7 +203,7 @@ def _falling(
     """Drops or flakes that cover about a share `density` of the pixels before they fall; `length` is how far they fall
     while the picture is taken, as a share of the shorter side, `slant` degrees from the vertical."""
     side = min(pixels.shape[:2])
-    drops = (rng.random(pixels.shape[:2]) < density).astype(np.float32)
+    drops: np.ndarray = (rng.random(pixels.shape[:2]) < density).astype(np.float32)
     drops = cv2.GaussianBlur(drops, (0, 0), max(0.4, 0.0025 * side))
     drops = streaked(drops, length * side, 90 - slant)
     drops = np.clip(drops / max(float(np.quantile(drops, 0.99)), 1e-6), 0, 1)[..., None]
