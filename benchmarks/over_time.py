@@ -1,11 +1,13 @@
 """What answering over time is worth: one model's likelihoods, chosen question by question and together.
 
-    python -m benchmarks.over_time [--model cityscribe-tiny] [--train 200] [--events 24] [--seed 0] [--work FOLDER]
+    python -m benchmarks.over_time [--model runs/NAME/model | --margin 1.0] [--train 200] [--events 24] [--seed 0]
 
 Events of the synthetic city are asked about in each of their five phases, questions with options, on the picture of the
 vehicle's camera in which the phase begins. The model gives the likelihood of each letter once; then the answers are
 chosen by `independent`, and by `viterbi` with one part after the other. Priors, relations and transitions are counted
-on other events. Differences are to `independent`, with the interval of 95 % of draws of the events.
+on other events. With `--margin` no model is asked: likelihoods are normal noise, and the right option has so much
+more; that shows what the city's events say of each other, and nothing of a model. Differences are to `independent`,
+with the interval of 95 % of draws of the events.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -71,17 +74,34 @@ def samples_of(number: int, root: Path | None) -> list[Sample]:
     return samples
 
 
-def measure(model: str, train: int, events: int, seed: int, work: Path) -> None:
+def noisy(asked: Sequence[Sample], margin: float, seed: int) -> list[list[float]]:
+    """Log-likelihoods of the options: noise, and a margin for the right one."""
+    rng = np.random.default_rng(seed)
+    return [
+        (rng.normal(size=len(sample.meta.options)) + margin * np.eye(len(sample.meta.options))[right_option(sample)])
+        .round(4)
+        .tolist()
+        for sample in asked
+    ]
+
+
+def likely(asked: Sequence[Sample], model: str, work: Path) -> list[list[float]]:
+    """The log-likelihoods that a model gives."""
+    settings = settings_without_project(["predict.choices=likelihood", "predict.precision=fp32", f"runs={work}"])
+    predict_conversations(asked, work, model, settings, work / "alone.jsonl")
+    return [json.loads(line)["scores"] for line in (work / "alone.jsonl").read_text().splitlines()]
+
+
+def measure(model: str, margin: float | None, train: int, events: int, seed: int, work: Path) -> None:
     first = 1_000_000 * (seed + 1)
     trained = [sample for n in range(train) for sample in samples_of(first + n, None)]
     write_samples(work / "train.parquet", trained)
-    asked = [sample for n in range(events) for sample in samples_of(first + train + n, work)]
-    settings = settings_without_project(["predict.choices=likelihood", "predict.precision=fp32", f"runs={work}"])
-    out = work / "alone.jsonl"
+    root = work if margin is None else None
+    asked = [sample for n in range(events) for sample in samples_of(first + train + n, root)]
     began_s = time.monotonic()
-    predict_conversations(asked, work, model, settings, out)
+    scores = likely(asked, model, work) if margin is None else noisy(asked, margin, seed)
     model_s = time.monotonic() - began_s
-    scores = [json.loads(line)["scores"] for line in out.read_text().splitlines()]
+    model = model if margin is None else f"noise, margin {margin}"
     right = [right_option(sample) for sample in asked]
     began_s = time.monotonic()
     counts = count_trained(work / "train.parquet")
@@ -105,15 +125,16 @@ def measure(model: str, train: int, events: int, seed: int, work: Path) -> None:
 
 ARMS = {
     "prior": Viterbi(relations=0, transitions=0),
-    "+ relations": Viterbi(transitions=0),
-    "+ transitions": Viterbi(),
-    "transitions, no relations": Viterbi(relations=0),
+    "+ relations": Viterbi(relations=1, transitions=0),
+    "+ transitions": Viterbi(relations=1),
+    "prior and transitions": Viterbi(),
 }
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="cityscribe-tiny")
+    parser.add_argument("--margin", type=float, help="of the right option, in the place of a model")
     parser.add_argument("--train", type=int, default=200, help="events that are counted")
     parser.add_argument("--events", type=int, default=24, help="events that are asked about")
     parser.add_argument("--seed", type=int, default=0)
@@ -122,4 +143,4 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         place = given.work or Path(folder)
         place.mkdir(parents=True, exist_ok=True)
-        measure(given.model, given.train, given.events, given.seed, place)
+        measure(given.model, given.margin, given.train, given.events, given.seed, place)

@@ -4,8 +4,9 @@
     + changes           transitions * log [p(answer | answer before) / p(answer in this step)]
     + relations         relations * log [p(both answers) / (p(one) p(other))], for two questions of one step
 
-With all three weights 1, the last parts are the joint probability of a Markov chain for each question, tied to the
-others in each step along a forest (Chow and Liu 1968).
+With prior and transitions 1, they are the probability of a Markov chain for each question. Relations tie the questions
+of a step along a forest (Chow and Liu 1968). In one step that is their joint probability; over several, a relation that
+lasts counts once a step, which is too much: they have the weight 0 unless one is given.
 
 Which graph is exact. Questions that relations tie together are one component; its state in a step is the joint answer
 to all of them, and dynamic programming over the steps finds its best path whatever relations there are inside. What may
@@ -49,7 +50,11 @@ class Viterbi(AnswerDecoder):
     needs_counts: ClassVar[bool] = True
     kind: Literal["viterbi"] = "viterbi"
     prior: float = Field(1.0, ge=0, description="weight of how usual an answer is in its phase")
-    relations: float = Field(1.0, ge=0, description="weight of how usual two answers are together in a phase")
+    relations: float = Field(
+        0.0,
+        ge=0,
+        description="weight of how usual two answers are in one phase; what lasts counts in each phase",
+    )
     transitions: float = Field(1.0, ge=0, description="weight of how usual an answer is after that of the phase before")
     max_states: int = Field(4096, gt=1, le=1 << 20, description="joint answers of questions that relations tie")
 
