@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cityscribe.notebook import ask, load, score
+    from cityscribe.notebook import load, score
 
 __version__ = "0.1.0"
 
@@ -18,7 +18,7 @@ __all__ = ["__version__", "ask", "load", "prepare", "score", "train"]
 
 def __getattr__(name: str) -> Any:
     """The calls of a notebook, when they are first asked for: importing the package imports nothing else."""
-    if name in ("prepare", "train"):  # packages as well, that can be called
+    if name in ("ask", "prepare", "train"):  # packages as well, that can be called
         return importlib.import_module(f"cityscribe.{name}")
     if name in __all__:
         return getattr(importlib.import_module("cityscribe.notebook"), name)

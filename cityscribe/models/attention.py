@@ -35,7 +35,7 @@ class Reach:
 def layer_types(model: PreTrainedModel) -> list[str]:
     """The type of each layer of a decoder, as its configuration has it."""
     text = model.config.get_text_config()
-    values = text.to_dict()
+    values = vars(text)
     usual = "sliding_attention" if values.get("sliding_window") else "full_attention"
     return list(getattr(text, "layer_types", None) or [usual] * text.num_hidden_layers)
 
@@ -45,7 +45,7 @@ def reaches(model: PreTrainedModel) -> dict[str, Reach]:
 
     Raises ValueError for layers that nothing is known about.
     """
-    text = model.config.get_text_config().to_dict()
+    text = vars(model.config.get_text_config())  # `to_dict` would leave circles of objects behind each time
     types = layer_types(model)
     known = recurrent_layers(model)
     found: dict[str, Reach] = {}

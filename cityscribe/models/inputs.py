@@ -64,7 +64,7 @@ def only_kept(logits: Tensor, keep: Tensor | int) -> Tensor:
 
 def written_tokens(model: PreTrainedModel) -> frozenset[int]:
     """The tokens, beside the placeholder, whose embeddings come from the vision path."""
-    values = model.config.to_dict()
+    values = vars(model.config)  # `to_dict` copies all of it, and leaves circles of objects behind each time
     return frozenset(int(token) for name in WRITTEN for token in values.get(name) or ())
 
 

@@ -34,7 +34,7 @@ def kept_of(prompt: Encoded, length: int, layer: int) -> np.ndarray:
 def plant_reduction(monkeypatch: pytest.MonkeyPatch) -> None:
     compute = prefix.prefill
 
-    def reduced(model: Any, prompt: Encoded, length: int) -> Prefix:
+    def reduced(model: Any, prompt: Encoded, length: int, *_: Any) -> Prefix:
         whole = compute(model, prompt, length)
         layers = []
         for layer, (keys, values) in enumerate(whole.layers):

@@ -82,7 +82,9 @@ def initialised_and_run(folder: Path, init: list[str], changed: dict[str, str]) 
     options = [part for name, value in changed.items() for part in ("--set", f"{name}={value}")]
     options += ["--set", f"runs={folder / 'runs'}"]
     settings = load_settings(project, options[1::2])
-    prepared = PREPARED.setdefault(settings.prepare.model_dump_json(), settings.run_dir)
+    prepared = PREPARED.setdefault(
+        settings.prepare.model_dump_json() + settings.data.model_dump_json(), settings.run_dir
+    )
     if prepared != settings.run_dir:
         shutil.copytree(prepared / "prepared", settings.run_dir / "prepared")
         (settings.run_dir / "state").mkdir()

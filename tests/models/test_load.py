@@ -85,12 +85,6 @@ def test_a_processor_reaches_other_processes(tiny: Checkpoint) -> None:
         assert all(torch.equal(inputs[name], expected[name]) for name in expected)
 
 
-def test_videos_are_refused_with_the_reason(tiny: Checkpoint) -> None:
-    processor = load_processor(tiny("qwen2.5-vl"))
-    with pytest.raises(TypeError, match="give the frames of a video as images"):
-        processor(text=["<|video_pad|>"], videos=[np.zeros((2, 16, 16, 3), dtype=np.uint8)])
-
-
 def test_saving_replaces_a_checkpoint_whole(tiny: Checkpoint, tmp_path: Path) -> None:
     model, processor = load_model(tiny("llava"), dtype=torch.float32), load_processor(tiny("llava"))
     folder = tmp_path / "model"

@@ -76,6 +76,7 @@ def _others(value: Any, field: FieldInfo, files: Path) -> list[Any]:
         "own-output",
         "likeliest",
         "m3id",
+        "viterbi",
         ["decoder"],
         ["connector"],
         ["blind"],
@@ -122,10 +123,13 @@ def test_every_setting_makes_those_stages_stale_that_read_it(
     other_files.mkdir()
     write_json(other_files / "made.json", {"other": "content"})
     digests = Digests()
-    before = Plan.of(settings, digests).made_from
     wrong = {}
+    over_time = settings_of(city, tiny("llava"), tmp_path, predict={"choices": "likelihood"})  # which it stands on
+    made_from = {each.predict.choices: Plan.of(each, digests).made_from for each in (settings, over_time)}
     for name, value, field in _leaves(settings):
-        after = Plan.of(_changed(settings, name, value, field, other_files), digests).made_from
+        begun = over_time if name.startswith("predict.over_time") else settings
+        after = Plan.of(_changed(begun, name, value, field, other_files), digests).made_from
+        before = made_from[begun.predict.choices]
         stale = {step for step in ALL if step not in after or after[step] != before[step]}
         if stale != _expected(name):
             wrong[name] = sorted(stale, key=ALL.index)
