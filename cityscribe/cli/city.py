@@ -207,7 +207,7 @@ def demo(
 ) -> None:
     """Everything once, small: make a city, prepare it, tune a small model, predict, evaluate, report.
 
-    Takes ten minutes at most on two cores and 4 GB of memory. Writes runs/demo.
+    Takes ten to twenty minutes on two cores and 4 GB of memory. Writes runs/demo.
 
     Example: cityscribe demo --runs runs
     """
