@@ -146,7 +146,8 @@ def test_a_wrong_key_or_model_ends_the_run_at_once(serve, status):
 
 
 @pytest.mark.usefixtures("serve")
-def test_a_server_that_is_not_there_is_an_error():
+def test_a_server_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("openai._base_client.BaseClient._calculate_retry_timeout", lambda *_, **__: 0.0)
     settings = ServerSettings(base_url="http://127.0.0.1:9/v1", model="m", timeout_s=5)
     with pytest.raises(InputError, match=r"http://127\.0\.0\.1:9/v1 \(m\): no answer after"):
         label_captions([("pedestrian", "A.")], settings)
