@@ -18,7 +18,7 @@ from cityscribe.models.tuning.prepare import prepare_tuning
 from cityscribe.pipeline import Plan
 from cityscribe.project import resolve
 from cityscribe.records import message, text_block
-from cityscribe.registry import registry
+from cityscribe.registry import KINDS, registry
 from tests.models.vlm.composed import parts, tiny
 
 DOCS = Path(__file__).parents[1] / "docs" / "extending.md"
@@ -47,6 +47,11 @@ def added() -> Iterator[dict[str, Any]]:
         for kind, name in ADDED.items():
             if name in registry(kind):
                 registry(kind).remove(name)
+
+
+def test_every_kind_is_shown_or_named() -> None:
+    told = DOCS.read_text(encoding="utf-8")
+    assert [kind for kind in KINDS if kind not in ADDED and f"`{kind}`" not in told] == []
 
 
 def test_each_is_a_member_that_settings_take(added: dict[str, Any]) -> None:
