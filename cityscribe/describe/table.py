@@ -177,16 +177,14 @@ def _identity(clip: DescribedClip) -> str:
 
 def _key(model: str, settings: Describing, options: Options, known: DigestStore) -> str:
     """A hash of what decides the rows of every clip: with another one all is described anew."""
-    from cityscribe.models.card_files import card_files_of
+    from cityscribe.models.card_files import deciding_files
     from cityscribe.models.load import resolve_base
 
     def files_of(base: str) -> list[Any]:
         folder = Path(resolve_base(base))
         if not folder.is_dir():
             return [base]
-        about = {folder / name for name in card_files_of(folder)}
-        paths = sorted(path for path in folder.rglob("*") if path.is_file() and path not in about)
-        return [[path.relative_to(folder).as_posix(), known.of(path)] for path in paths]
+        return [[path.relative_to(folder).as_posix(), known.of(path)] for path in deciding_files(folder)]
 
     prompts = settings.prepare.prompts
     told = [

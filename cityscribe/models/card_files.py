@@ -44,6 +44,12 @@ def card_files_of(folder: Path) -> tuple[str, ...]:
     return (CARD, BOM) if is_of_run else ()
 
 
+def deciding_files(folder: Path) -> list[Path]:
+    """The files of a checkpoint that decide what it answers, in order: all but those that a run writes about it."""
+    about = {folder / name for name in card_files_of(folder)}
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path not in about)
+
+
 def shipped(name: str) -> Path:
     """Where a model of this name would lie that comes with the package."""
     return Path(str(resources.files("cityscribe") / "assets")) / name

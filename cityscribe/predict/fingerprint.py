@@ -13,7 +13,7 @@ import torch
 import transformers
 
 from cityscribe.digest_store import DigestStore
-from cityscribe.models.card_files import card_files_of
+from cityscribe.models.card_files import deciding_files
 from cityscribe.models.load import resolve_base
 from cityscribe.models.precision import resolve_dtype
 from cityscribe.predict.answers import KEPT
@@ -61,8 +61,7 @@ def _fingerprint(
     if settings.predict.engine == "remote":
         add("the weights are on the server")
     elif folder.is_dir():
-        about = {folder / name for name in card_files_of(folder)}
-        for path in sorted(path for path in folder.rglob("*") if path.is_file() and path not in about):
+        for path in deciding_files(folder):
             add([path.relative_to(folder).as_posix(), known.of(path)])
     else:
         add(str(model_dir))
