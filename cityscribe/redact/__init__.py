@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from cityscribe.files import InputError
 from cityscribe.registry import Registry
 
+if TYPE_CHECKING:
+    import numpy as np
+
 Region = tuple[float, float, float, float]
 """x, y, width, height in pixels of the frame, origin at the top left."""
 
-FindRegions = Callable[[np.ndarray, Mapping[str, Region]], list[Region]]
+FindRegions = Callable[["np.ndarray", Mapping[str, Region]], list[Region]]
 """Takes a frame (RGB uint8 [height, width, 3]) and the annotated boxes of its road users by role."""
 
 

@@ -40,6 +40,17 @@ def test_importing_is_light() -> None:
         cityscribe.predict_all  # noqa: B018
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["train", "--help"]])
+def test_a_command_that_computes_nothing_is_light(arguments: list[str]) -> None:
+    code = (
+        "import sys; from cityscribe.cli.shell import run_command\n"
+        f"import cityscribe.cli, cityscribe.project; assert run_command({arguments}) == 0\n"
+        "print([m for m in ('torch', 'transformers', 'numpy', 'PIL', 'cv2', 'av', 'pyarrow') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_load_a_project_and_change_it(project: str) -> None:
     changed = cityscribe.load(
         project, {"train.lr": 1e-3, "prepare.images": ["global"], "evaluate.references": Path("r")}

@@ -9,11 +9,13 @@ looked, and what a change of its images does to it says nothing.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cityscribe.evaluate.probes.probe import Probe
 from cityscribe.files import InputError
 from cityscribe.registry import Registry
+
+if TYPE_CHECKING:
+    from cityscribe.evaluate.probes.probe import Probe
 
 _ROOM = "cityscribe.evaluate.probes"
 
