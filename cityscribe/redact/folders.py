@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cityscribe.files import InputError, naming, whole_file
+from cityscribe.files import InputError, naming, whole_file, write_text
 from cityscribe.media.images import ImageError, open_image
 from cityscribe.media.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from cityscribe.media.video import VideoError, VideoInfo, probe, read_frames, write_video
@@ -80,13 +80,14 @@ def redact_folder(source: Path, out: Path, options: RedactOptions, progress: Pro
     root = source if source.is_dir() else source.parent
     files = sorted(file for file in source.rglob("*") if file.is_file()) if source.is_dir() else [source]
     journal = out / JOURNAL
-    done = _done(journal, out, _key(options))
+    header, *lines = _journal_lines(journal, json.dumps({"key": _key(options)}))
+    entries = [RedactedFile(**json.loads(line)) for line in lines]
+    done = {one.file: one for one in entries if not one.written or (out / one.written).is_file()}
     progress(0, len(files))
     try:
         out.mkdir(parents=True, exist_ok=True)
+        write_text(journal, "".join(f"{line}\n" for line in (header, *lines)))  # without what a kill tore off
         with journal.open("a", encoding="utf-8") as log:
-            if not done:
-                log.write(json.dumps({"key": _key(options)}) + "\n")
             taken = {line.written for line in done.values() if line.written}
             for number, file in enumerate(files, start=1):
                 name = file.relative_to(root).as_posix()
@@ -113,20 +114,18 @@ def _size(place: Path) -> list[int]:
     return [file.stat().st_size for file in files if file.is_file()]
 
 
-def _done(journal: Path, out: Path, key: str) -> dict[str, RedactedFile]:
-    """What an earlier call with the same options has done. Raises InputError where the folder holds something else."""
+def _journal_lines(journal: Path, header: str) -> list[str]:
+    """The whole lines of the journal of earlier calls with the same options, `header` the first of them also where no
+    call came so far. Raises InputError where its folder holds something else."""
+    out = journal.parent
     if not journal.is_file():
         if out.is_dir() and any(out.iterdir()):
             raise InputError(f"{out}: already there, and not from this command; name another folder")
-        return {}
-    lines = journal.read_text(encoding="utf-8").splitlines(keepends=True)
-    if not lines or json.loads(lines[0]).get("key") != key:
+        return [header]
+    lines = journal.read_text(encoding="utf-8").split("\n")[:-1] or [header]
+    if lines[0] != header:
         raise InputError(f"{out}: is of other options or another model; remove it or name another folder")
-    whole = [line for line in lines[1:] if line.endswith("\n")]
-    if len(whole) < len(lines) - 1:  # what a kill tore off
-        journal.write_text("".join([lines[0], *whole]), encoding="utf-8")
-    found = [RedactedFile(**json.loads(line)) for line in whole]
-    return {one.file: one for one in found if not one.written or (out / one.written).is_file()}
+    return lines
 
 
 def _redact(

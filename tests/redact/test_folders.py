@@ -114,6 +114,19 @@ def test_a_stopped_call_goes_on_to_the_same_bytes(clips: Path, redacted: tuple[P
         redact_folder(clips, out, RedactOptions(("faces",), threshold=0.9))
 
 
+@pytest.mark.parametrize("whole_header", [True, False])
+def test_a_call_that_was_stopped_in_its_first_file_goes_on(
+    whole_header: bool, clips: Path, redacted: tuple[Path, str], tmp_path: Path
+) -> None:
+    out, expected = tmp_path / "out", (redacted[0] / JOURNAL).read_text()
+    out.mkdir()
+    header = expected.splitlines(keepends=True)[0]
+    (out / JOURNAL).write_text(header if whole_header else header[:9])
+    for _ in range(2):  # stopped, and asked for again when it is done
+        redact_folder(clips, out, FACES)
+        assert (out / JOURNAL).read_text() == expected
+
+
 def test_it_writes_over_nothing(clips: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lies in"):
         redact_folder(clips, clips / "out", FACES)
