@@ -21,7 +21,7 @@ from cityscribe.engine.request import Engine, Request
 from cityscribe.files import InputError
 from cityscribe.llm.client import Client
 from cityscribe.llm.message import Chat, ReplySampling
-from cityscribe.media.stream import announced_length_s, stream_frames
+from cityscribe.media.stream import BehindEndError, announced_length_s, stream_frames
 from cityscribe.progress import Progress, silent
 from cityscribe.records import image_block, message, text_block
 
@@ -87,26 +87,24 @@ def describe_clips(
     """
     key = _key(video, clips)
     known = _read_log(log, key)
-    length_s = announced_length_s(video) or 0.0
+    length_s = announced_length_s(video)
     if not known and not log.exists():
         log.write_text(json.dumps({"made_from": key}) + "\n", encoding="utf-8")
-    done = len(known)
-    start_s = done * clips.seconds
+    start_s = len(known) * clips.seconds
     found = list(known)
-    if done and start_s >= length_s - 1e-3:
+    if known and length_s is not None and start_s >= length_s - 1e-3:
         return found
-    for batch in _batches(video, clips, start_s):
-        answers = engine.answer([request for _, request, _ in batch if request is not None])
-        texts = iter(answers)
-        for start, request, problem in batch:
-            text = ""
-            if request is not None:
-                (answer,) = next(texts)
-                text, problem = answer.text.strip(), problem or answer.reason
-            found.append(ClipCaption(start, start + clips.seconds, text, problem))
-            with log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(found[-1]), ensure_ascii=False) + "\n")
-        progress(round(found[-1].end_s), round(max(length_s, found[-1].end_s)))
+    try:
+        for batch in _batches(video, clips, start_s):
+            for said in _described(engine, batch, clips.seconds):
+                found.append(said)
+                with log.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(said), ensure_ascii=False) + "\n")
+            progress(round(found[-1].end_s), round(max(length_s or 0.0, found[-1].end_s)))
+    except BehindEndError:
+        if not known:
+            raise
+        # An earlier call has read the file to its end, which comes before the length that it announces.
     return found
 
 
@@ -146,6 +144,19 @@ def read_answer(text: str, last_s: float) -> tuple[str, float, float] | None:
     if not isinstance(answer, str) or not answer.strip() or not 0 <= start_s <= end_s or start_s > last_s:
         return None
     return answer.strip(), start_s, min(end_s, last_s)
+
+
+def _described(
+    engine: Engine, batch: Sequence[tuple[float, Request | None, str]], seconds: float
+) -> Iterator[ClipCaption]:
+    """What is said of some clips, which are asked about together."""
+    answers = iter(engine.answer([request for _, request, _ in batch if request is not None]))
+    for start_s, request, problem in batch:
+        text = ""
+        if request is not None:
+            (answer,) = next(answers)
+            text, problem = answer.text.strip(), problem or answer.reason
+        yield ClipCaption(start_s, start_s + seconds, text, problem)
 
 
 def _batches(video: Path, clips: CaptionedClips, start_s: float) -> Iterator[list[tuple[float, Request | None, str]]]:

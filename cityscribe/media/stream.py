@@ -39,9 +39,12 @@ CUT_SHORT_S = 1.0
 SHARE = 1e-6
 """Of the time between two frames: a frame this little before the end is at the end."""
 
-
 REORDERED_MOST = 64
 """Frames over which a codec may move one: no more are remembered of what was read and not yet shown."""
+
+
+class BehindEndError(VideoError):
+    """Frames are wanted from a time on at which the video has ended."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +80,7 @@ def stream_frames(
     """The frames at `start_s` and then every 1 / `fps` s, before `end_s` or to the end of the file.
 
     `max_pixels` bounds each frame. Raises VideoError, naming the file, where it is no video, where none of the wanted
-    frames can be decoded, and where it ends before `start_s`.
+    frames can be decoded, and, a BehindEndError, where it ends before `start_s`.
     """
     wanted = _Wanted(path, fps, start_s, math.inf if end_s is None else end_s, max_pixels)
     some = False
@@ -104,7 +107,7 @@ def stream_frames(
         raise VideoError(f"{path}: none of the {wanted.taken} frames wanted of it can be decoded")
     if not some:
         end = f"ends at {wanted.ends_s:g} s" + (f" of {cut_short}" if cut_short else "")
-        raise VideoError(f"{path}: begins at {start_s:g} s, and the video {end}")
+        raise BehindEndError(f"{path}: begins at {start_s:g} s, and the video {end}")
     if cut_short:
         problem = f"{path}: is cut short or damaged: ends at {wanted.ends_s:.1f} s of {cut_short}"
         yield FrameBlock((), (), problem)

@@ -81,6 +81,28 @@ def test_a_stopped_log_goes_on(video: Path, tmp_path: Path) -> None:
     assert (tmp_path / "cut.jsonl").read_text() == (tmp_path / "whole.jsonl").read_text()
 
 
+def test_a_video_that_is_cut_short_is_described_to_its_end_and_not_again(tmp_path: Path) -> None:
+    whole, cut, log = tmp_path / "whole.mkv", tmp_path / "cut.mkv", tmp_path / "log.jsonl"
+    write_video(whole, map(numbered_frame, range(200)), 10)
+    cut.write_bytes(whole.read_bytes()[: int(0.6 * whole.stat().st_size)])
+    engine = Numbers()
+    found = describe_clips(engine, cut, CLIPS, log)
+    assert 2 < len(found) < 10
+    asked = engine.asked
+    assert describe_clips(engine, cut, CLIPS, log) == found
+    assert engine.asked == asked
+
+
+def test_a_stopped_log_of_a_video_that_tells_no_length_goes_on(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(captions, "announced_length_s", lambda _: None)
+    log = tmp_path / "log.jsonl"
+    whole = describe_clips(Numbers(), video, CLIPS, log)
+    log.write_text("".join(log.read_text().splitlines(keepends=True)[:4]))
+    assert describe_clips(Numbers(), video, CLIPS, log) == whole
+
+
 def test_a_log_of_something_else_is_refused(video: Path, tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     describe_clips(Numbers(), video, CLIPS, log)
