@@ -2,8 +2,9 @@
 
 An entry may say in place of a file `{"path": "a.mp4", "start": 2, "end": 9, "fps": 2, "max_pixels": 200000}`, and a
 block of content the same beside its file; names of Qwen's examples (`video_start`, `nframes`, `total_pixels`) are known
-too. While a data set is read, such a video is the reference `a.mp4#video={...}`, which stands among the images of a
-sample. In the end it is a video block where `data.video` says so, else images: `a.mp4#t=3.5`.
+too, and `"times": false`. While a data set is read, such a video is the reference `a.mp4#video={...}`, which stands
+among the images of a sample. In the end it is a video block where `data.video` says so, else images:
+`a.mp4#t=3.5`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from cityscribe.files import InputError
 from cityscribe.media.clips import clip_times
 from cityscribe.media.video import VideoError, probe
-from cityscribe.records import MessageBlock, Sample, SampleMessage, Video, video_block
+from cityscribe.records import MessageBlock, Sample, SampleMessage, Video, media_blocks, video_block
 from cityscribe.sources.settings import VideoDefaults
 from cityscribe.values import finite, shown
 
@@ -68,6 +69,8 @@ def shown_as(said: Mapping[str, Any], error: Callable[[str, str], None]) -> Show
             wrong = True
         else:
             found[field] = int(number) if field in WHOLE else number
+    if isinstance(said.get("times"), bool):
+        found["times"] = said["times"]
     if found.keys() >= {"fps", "frames"}:
         error("fps", "stands beside a number of frames; give one of them")
         wrong = True
@@ -156,8 +159,7 @@ def videos_to_write(sample: Sample) -> list[dict[str, object]]:
     """The videos of a sample as an entry names them: the file as `path`, and how it is shown."""
     return [
         {"path": block["video"], **{name: value for name, value in block.items() if name not in ("type", "video")}}
-        for message in sample.messages
-        for block in message["content"]
+        for block in media_blocks(sample.messages)
         if block["type"] == "video"
     ]
 

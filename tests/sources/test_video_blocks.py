@@ -115,12 +115,13 @@ def test_a_video_is_looked_at_before_any_training(
         assert read_clip(out / video.file, video).frames
 
 
+@pytest.mark.parametrize("defaults", [{}, {"times": False, "grid": 4, "max_frames": 9, "max_total_pixels": 4000}])
 @pytest.mark.parametrize(
     ("source", "write", "name"),
     [("messages", write_messages, "a.jsonl"), ("llava", write_llava, "a.json"), ("sharegpt", write_sharegpt, "a.json")],
 )
-def test_written_and_read_again_it_is_the_same(source: str, write, name: str, root: Path) -> None:
-    samples, _ = asked(root, OWN, fps=1)
+def test_written_and_read_again_it_is_the_same(source: str, write, name: str, defaults: dict, root: Path) -> None:
+    samples, _ = asked(root, OWN, fps=1, **defaults)
     (root / "train.json").unlink()
     write(samples, root / name)
     again, _ = read_conversations(DataSettings(source=source, path=root, video={"fps": 1}))
