@@ -128,6 +128,8 @@ def _series(
 ) -> Iterator[PhasePictures]:
     """Several frames of each phase, as images or as a video."""
     phases = {phase.number: phase for phase in job.phases}
+    as_video = settings.frames_as == "video"
+    shown = one_of("global", settings) if as_video else settings
     for number, key in chosen.items():
         keys = phase_frames(job.view, phases[number], info, settings.frames)
         frames, unread = read_good_frames(job.view.video, [each.frame for each in keys])
@@ -140,16 +142,15 @@ def _series(
         marked = tuple(role for role in ROLES if role in drawn) if settings.draw_boxes else ()
         stem = f"{job.folder}/{number}_{PHASES[number]}"
         try:
-            rendered = [render_noted(frames[each.frame], each, settings) for each in keys]
+            rendered = [render_noted(frames[each.frame], each, shown) for each in keys]
         except RedactionError as error:
             skip("image", str(error), number)
             continue
-        if settings.frames_as == "video":
+        if as_video:
             if not (resume and (out / f"{stem}.mp4").is_file()):
                 (out / stem).parent.mkdir(parents=True, exist_ok=True)
-                shown = [_even(render_one(frames[each.frame], each, "global", settings)) for each in keys]
                 rate = len(keys) / max(phases[number].end_s - phases[number].start_s, 1 / info.fps)
-                write_video(out / f"{stem}.mp4", shown, rate, crf=VIDEO_CRF)
+                write_video(out / f"{stem}.mp4", [_even(image) for (image,), _ in rendered], rate, crf=VIDEO_CRF)
             yield PhasePictures(number, (), marked, key.note, Video(f"{stem}.mp4", frames=len(keys)))
             continue
         paths = []
