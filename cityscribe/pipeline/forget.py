@@ -13,6 +13,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,6 +70,10 @@ class _Subject:
         if not isinstance(value, str):
             return False
         return value == self.name or value in self.ids or value.startswith((f"{self.name}/", f"{self.name}#"))
+
+    def is_named_in(self, line: str) -> bool:
+        """Whether the name stands in a line as a whole: `clip1` in `clip1_front.mp4`, and not in `clip10.mp4`."""
+        return re.search(rf"(?<![^\W_]){re.escape(self.name)}(?![^\W_])", line) is not None
 
     def is_in(self, content: bytes) -> bool:
         return any(text in content for text in self.texts)
@@ -208,11 +213,10 @@ def _rewrite(file: Path, subject: _Subject) -> int:
     """Remove the entries of a JSON file that are about a scenario; how many."""
     if file.name == "project.yaml" or file.parent.name == "state":
         return 0
-    count = Counter[str]()
-    value = _without(read_json(file), subject, count)
+    value, count = _without(read_json(file), subject)
     if count:
         write_json(file, value)
-    return count.total()
+    return count
 
 
 def _rewrite_lines(file: Path, subject: _Subject) -> int:
@@ -227,23 +231,23 @@ def _line_is_about(line: str, subject: _Subject) -> bool:
     try:
         value = json.loads(line)
     except ValueError:
-        return subject.name in line
-    count = Counter[str]()
-    _without([value], subject, count)
-    return bool(count) or subject.name in line  # a path in the message of a problem
+        return subject.is_named_in(line)
+    _, count = _without([value], subject)
+    return count > 0 or subject.is_named_in(line)  # a path in the message of a problem
 
 
-def _without(value: object, subject: _Subject, count: Counter[str]) -> object:
-    """A JSON value without what is about a scenario: members of its name, and entries that name it."""
+def _without(value: object, subject: _Subject) -> tuple[object, int]:
+    """A JSON value without what is about a scenario (members of its name, and entries that name it), and how many."""
     if isinstance(value, dict):
         kept = {key: inner for key, inner in value.items() if not subject.is_meant(key) and not _names(inner, subject)}
-        count["entries"] += len(value) - len(kept)
-        return {key: _without(inner, subject, count) for key, inner in kept.items()}
+        members = {key: _without(inner, subject) for key, inner in kept.items()}
+        count = len(value) - len(kept) + sum(count for _, count in members.values())
+        return {key: inner for key, (inner, _) in members.items()}, count
     if isinstance(value, list):
         left = [inner for inner in value if not subject.is_meant(inner) and not _names(inner, subject)]
-        count["entries"] += len(value) - len(left)
-        return [_without(inner, subject, count) for inner in left]
-    return value
+        items = [_without(inner, subject) for inner in left]
+        return [inner for inner, _ in items], len(value) - len(left) + sum(count for _, count in items)
+    return value, 0
 
 
 def _names(entry: object, subject: _Subject) -> bool:

@@ -179,6 +179,26 @@ def test_models_that_began_with_one_that_learned_from_it_are_named(copy: Setting
     assert forget(copy, scenario).checkpoints == told, "asked again, it knows them still"
 
 
+def test_files_that_do_not_tell_of_it_stay_as_they_are(copy: Settings) -> None:
+    scenario = scenario_of(copy, "train")
+    for name, content in (("own.json", '{"a": [1, {"b": 2}]}'), ("own.jsonl", '{"a": 1}\n{"b": [2]}\n')):
+        (copy.run_dir / name).write_text(content)
+    before = {name: (copy.run_dir / name).read_bytes() for name in ("own.json", "own.jsonl", "training/curve.jsonl")}
+    forget(copy, scenario)
+    assert {name: (copy.run_dir / name).read_bytes() for name in before} == before
+
+
+def test_lines_about_others_of_a_longer_name_stay(copy: Settings) -> None:
+    scenario = scenario_of(copy, "train")
+    others = [{"why": f"{place}: cannot be read"} for place in (f"{scenario}0/v.mp4", f"x{scenario}.mp4")]
+    own = [{"why": f"{place}: cannot be read"} for place in (f"a/{scenario}/v.mp4", f"a/{scenario}_v.mp4", scenario)]
+    lines = [json.dumps(line) + "\n" for line in (*others, *own)]
+    file = copy.run_dir / "own.jsonl"
+    file.write_text("".join([*lines, f"torn {scenario}\n", f"torn {scenario}0\n"]))
+    forget(copy, scenario)
+    assert file.read_text() == "".join([*lines[:2], f"torn {scenario}0\n"])
+
+
 def test_a_misspelt_name_forgets_nothing(copy: Settings) -> None:
     scenario = scenario_of(copy, "train")
     with pytest.raises(InputError, match=f"did you mean {scenario}"):
