@@ -100,7 +100,7 @@ def next_step(cache: SharedCache, counts: Sequence[int], device: torch.device) -
     by_layer = list(zip(cache.reaches, zip(*cache.prefix_lengths, strict=True), strict=True))
     # Most models have one length and one reach in all layers: one mask for all of them.
     own = {reach: _own_hidden(reach, slot_of[take], before, slots) for reach in set(cache.reaches)}
-    seen = {kind: _prefix_seen(*kind, place, prefix_take, queues) for kind in set(by_layer)}
+    seen = {kind: _prefix_seen(*kind, place, prefix_take) for kind in set(by_layer)}
     same = {count: [n for n, other in enumerate(counts) if other == count] for count in sorted(set(counts))}
     return DecodingStep(
         cache=cache,
@@ -130,20 +130,18 @@ def _own_hidden(reach: Reach, slot: Tensor, before: Tensor, slots: int) -> Tenso
     return hidden[:, None, None]
 
 
-def _prefix_seen(
-    reach: Reach, lengths: tuple[int, ...], place: Tensor, take: Tensor, queues: Sequence[Sequence[int]]
-) -> tuple[int, Tensor | None]:
+def _prefix_seen(reach: Reach, lengths: tuple[int, ...], place: Tensor, take: Tensor) -> tuple[int, Tensor | None]:
     """From which place on anybody sees a layer of stacked prefixes of these lengths, and what is hidden from there.
 
     `place` [tokens] is where a token stands in its own sequence, `take` [prefixes, most tokens] who looks at a prefix.
     """
-    longest = max(lengths)
-    key = torch.arange(longest, device=place.device)
+    if reach == Reach() and len(set(lengths)) == 1:
+        return 0, None
+    key = torch.arange(max(lengths), device=place.device)
     behind = key >= torch.tensor(lengths, device=place.device)[:, None]  # [prefixes, longest]
     if reach == Reach():
-        return 0, None if len(set(lengths)) == 1 else behind[:, None, None, None]
-    nearest = min(int(place[queue].min()) for queue in queues)
-    start = 0
+        return 0, behind[:, None, None, None]
+    start, nearest = 0, int(place.min())
     query = place[take][..., None]  # [prefixes, most tokens, 1]
     hidden = behind[:, None].expand(-1, take.shape[1], -1)
     if reach.window:
