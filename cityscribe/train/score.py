@@ -144,7 +144,7 @@ def chunk_of(model: PreTrainedModel) -> int:
 
 def can_be_chunked(model: PreTrainedModel) -> bool:
     """Whether what the head gives are the logits themselves, and its weights are there whenever it is called."""
-    text = model.config.get_text_config().to_dict()
+    text = vars(model.config.get_text_config())  # `to_dict` copies all of it, for each micro-batch
     head = model.get_output_embeddings()
     # DeepSpeed's ZeRO-3 has the weights of a module only while that computes, and gives them an attribute.
     return (

@@ -85,7 +85,7 @@ def tree_attention(model: PreTrainedModel, device: torch.device, longest: int) -
 
     Raises InputError with the reason where its layers do not go by that alone.
     """
-    text = model.config.get_text_config().to_dict()
+    text = vars(model.config.get_text_config())  # `to_dict` would leave circles of objects behind
     try:
         known = reaches(model)
     except ValueError as reason:
