@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 from transformers import AutoModelForImageTextToText, AutoProcessor, LlamaConfig, LlamaForCausalLM
 
@@ -236,6 +237,27 @@ def test_a_stopped_search_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     assert found.errors == expected.errors
     for name, value in weights.items():
         assert torch.equal(again[name], value), name
+
+
+@pytest.mark.parametrize("lost", ["1 beside input_layernorm.weight", "1 codes mlp.down_proj"])
+def test_a_damaged_file_of_a_search_changes_nothing(lost: str, tmp_path: Path) -> None:
+    class Together(Awq):
+        def blocks(self, layers: Any) -> list[list[int]]:
+            return [[0, 1]]
+
+    def run() -> dict[str, torch.Tensor]:
+        model, calibration = outliers()
+        search(model, Together(), Scheme(4, 32), calibration, work=tmp_path, made_from="this")
+        return model.state_dict()
+
+    expected = run()
+    (file,) = tmp_path.iterdir()
+    with safe_open(file, framework="pt") as stored:
+        kept = {name: stored.get_tensor(name) for name in stored.keys() if name != lost}  # noqa: SIM118
+        noted = stored.metadata()
+    save_file(kept, file, metadata=noted)
+    for name, value in run().items():
+        assert torch.equal(value, expected[name]), name
 
 
 def test_the_form_of_autoawq(tiny: Checkpoint, tmp_path: Path) -> None:

@@ -160,11 +160,13 @@ def _write(file: Path, found: Found, block: Sequence[Layer]) -> None:
 
 
 def _read(file: Path, block: Sequence[Layer]) -> Found | None:
-    """What was found of a block before; None where that is not there or damaged. Puts in what it changed besides."""
+    """What was found of a block before; None where that is not there, damaged, or of another block. Puts in what it
+    changed besides, of all layers or of none: a new search begins from the layers as they were."""
     try:
         with safe_open(file, framework="pt") as stored:
             errors = [LayerError(*entry) for entry in json.loads(stored.metadata()["errors"])]
             found = []
+            changed: list[tuple[Tensor, Tensor]] = []
             for layer, error in zip(block, errors, strict=True):
                 rounded = {
                     name: Rounded(
@@ -173,9 +175,13 @@ def _read(file: Path, block: Sequence[Layer]) -> Found | None:
                     )
                     for name in layer.linears()
                 }
-                for name, value in _beside(layer).items():
-                    value.data = stored.get_tensor(f"{layer.number} beside {name}").to(value)
+                changed += [
+                    (value, stored.get_tensor(f"{layer.number} beside {name}").to(value))
+                    for name, value in _beside(layer).items()
+                ]
                 found.append((rounded, error))
-        return found
     except (OSError, SafetensorError, KeyError, ValueError, TypeError):
         return None
+    for value, stored_value in changed:
+        value.data = stored_value
+    return found
