@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 from cityscribe.files import InputError
 from cityscribe.models.parts import decoder_layers
-from cityscribe.models.quantise.rounding import Scheme
+from cityscribe.models.quantise.rounding import Rounded, Scheme
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +82,12 @@ def record_layers(model: PreTrainedModel, calibration: Calibration | None) -> li
             for run in calibration.passes:
                 run()
     return layers
+
+
+def put_in(layer: Layer, rounded: Mapping[str, Rounded]) -> None:
+    """Let a layer compute with rounded weights."""
+    for name, linear in layer.linears().items():
+        linear.weight.data = rounded[name].weight().to(linear.weight)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from cityscribe.models.quantise.awq import Awq
-from cityscribe.models.quantise.block import Layer, LayerCall, mean_square
+from cityscribe.models.quantise.block import Layer, LayerCall, mean_square, put_in
 from cityscribe.models.quantise.rounding import Rounded, Scheme, round_weight
 
 LARGEST = 3
@@ -43,14 +43,18 @@ class QVlm(Awq):
         found = [self.cut(layer, scheme) for layer in layers]
         weights = [{name: linear.weight.detach() for name, linear in layer.linears().items()} for layer in layers]
         for layer, rounded in zip(layers, found, strict=True):
-            _put_in(layer, rounded)
-        least = _error(layers, expected)
-        for layer, rounded, before in zip(layers, found, weights, strict=True):
+            put_in(layer, rounded)
+        calls: Sequence[LayerCall] = layers[0].calls
+        least = _error(layers, calls, expected)
+        for place, (layer, rounded, before) in enumerate(zip(layers, found, weights, strict=True)):
+            if place:  # the layers before are chosen, and what they give stays
+                given = [call.run(layers[place - 1].module) for call in calls]
+                calls = [_with_states(call, hidden) for call, hidden in zip(layer.calls, given, strict=True)]
             for name, linear in layer.linears().items():
                 for size in SIZES:
                     tried = resized(before[name], scheme, size)
                     linear.weight.data = tried.weight()
-                    error = _error(layers, expected)
+                    error = _error(layers[place:], calls, expected)
                     if error < least:
                         least, rounded[name] = error, tried
                 linear.weight.data = rounded[name].weight()
@@ -89,19 +93,15 @@ def resized(weight: Tensor, scheme: Scheme, size: float) -> Rounded:
     return round_weight(weight, scheme, grouped.abs().amax(dim=2) * size)
 
 
-def _put_in(layer: Layer, rounded: dict[str, Rounded]) -> None:
-    for name, linear in layer.linears().items():
-        linear.weight.data = rounded[name].weight()
+def _error(layers: Sequence[Layer], calls: Sequence[LayerCall], expected: Sequence[Tensor]) -> float:
+    """How far what comes out of layers is from what it is to be; the first of them is called so."""
+    return mean_square([_through(layers, call, n) for n, call in enumerate(calls)], expected)
 
 
-def _error(layers: Sequence[Layer], expected: Sequence[Tensor]) -> float:
-    """How far a block's outputs are from what they are to be."""
-    return mean_square([_through(layers, n) for n in range(len(layers[0].calls))], expected)
-
-
-def _through(layers: Sequence[Layer], number: int) -> Tensor:
-    """What comes out of a block for one of its calls, each layer reading what the one before gives."""
-    hidden = layers[0].calls[number].run(layers[0].module)
+def _through(layers: Sequence[Layer], first: LayerCall, number: int) -> Tensor:
+    """What comes out of layers for one of their calls, the first of them called so, and each other reading what the one
+    before gives."""
+    hidden = first.run(layers[0].module)
     for layer in layers[1:]:
         hidden = _with_states(layer.calls[number], hidden).run(layer.module)
     return hidden

@@ -21,7 +21,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from cityscribe.files import InputError, whole_file
-from cityscribe.models.quantise.block import Calibration, Layer, record_layers
+from cityscribe.models.quantise.block import Calibration, Layer, put_in, record_layers
 from cityscribe.models.quantise.rounding import Rounded, Scheme
 from cityscribe.progress import Progress
 
@@ -101,12 +101,6 @@ def search(
         if progress is not None:
             progress(done, len(layers))
     return found
-
-
-def put_in(layer: Layer, rounded: dict[str, Rounded]) -> None:
-    """Let a layer compute with rounded weights."""
-    for name, linear in layer.linears().items():
-        linear.weight.data = rounded[name].weight().to(linear.weight)
 
 
 Found = list[tuple[dict[str, Rounded], LayerError]]
