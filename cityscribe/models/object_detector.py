@@ -1,7 +1,7 @@
 """Any Hugging Face object detector (RT-DETR, DETR, YOLOS and their kin), by the names of its classes.
 
     detector = load_object_detector("PekingU/rtdetr_r50vd")
-    for label, score, xywh in found_objects(detector, [frame], threshold=0.3)[0]: ...
+    for label, score, xywh in found_objects(detector.model, detector.processor, [frame], threshold=0.3)[0]: ...
 
 Images are processed with Pillow and NumPy: no torchvision is needed. Weights are safetensors, and no code of a
 checkpoint is run.
@@ -17,10 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from transformers import AutoImageProcessor, AutoModelForObjectDetection, PreTrainedModel
-from transformers.utils import logging as transformers_logging
 
 from cityscribe.files import InputError
-from cityscribe.models.load import resolve_base
+from cityscribe.models.load import named_errors, quiet, resolve_base
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +45,11 @@ def load_object_detector(base: str | Path) -> ObjectDetector:
     Raises InputError where it cannot be loaded, or has weights missing.
     """
     place = resolve_base(base)
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
+    with named_errors(place, "not a detector that can be loaded"), quiet():
         model, loading = AutoModelForObjectDetection.from_pretrained(
             place, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
         processor = AutoImageProcessor.from_pretrained(place, backend="pil", trust_remote_code=False)
-    except Exception as error:  # a checkpoint is input: its faults surface as whatever the reading code ran into
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        where = place if Path(place).is_dir() else f"{place}: no such folder, and as a hub id it cannot be loaded"
-        raise InputError(f"{where}: not a detector that can be loaded: {reason}") from error
     if loading["missing_keys"]:
         raise InputError(f"{place}: weights are missing, the first of them `{sorted(loading['missing_keys'])[0]}`")
     labels = {int(number): str(label) for number, label in model.config.id2label.items()}
