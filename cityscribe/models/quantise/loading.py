@@ -1,7 +1,7 @@
 """Checkpoints with packed weights, read without unpacking them.
 
     scheme = packed_scheme(config)     what a checkpoint of the form `pack-quantized` holds; None for any other
-    keep_packed(config)                from_pretrained(..., config=config) then builds `PackedLinear` layers
+    keep_packed(config, scheme)        from_pretrained(..., config=config) then builds `PackedLinear` layers
     use_kernels(model)                 these compute by torch's products with packed weights, where those fit
 
 transformers reads the same folders through the package compressed-tensors, and unpacks them at the first forward pass.
