@@ -19,7 +19,6 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import logging as transformers_logging
 
 from cityscribe.files import InputError, at_home, put_in_place, read_json
+from cityscribe.models.card_files import shipped
 from cityscribe.models.four_bit import (
     check_widths,
     four_bit_config,
@@ -81,7 +81,7 @@ def resolve_base(base: str | Path) -> str:
     """The folder or hub id that `base` means. Raises InputError where it is neither."""
     name = str(at_home(base)) if str(base).startswith("~") else str(base)
     if name in SHIPPED:
-        folder = Path(str(resources.files("cityscribe") / "assets" / name))
+        folder = shipped(name)
         if not (folder / "config.json").is_file():
             raise InputError(f"{folder}: `{name}` is not part of this installation; name a folder or a hub id")
         return str(folder)
