@@ -221,12 +221,9 @@ def save_model(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) 
     would not load again (as weights that are not finite), with nothing left behind.
     """
     check_finite(model, str(folder))
-    partial = folder.with_name(folder.name + ".partial")
     adapted = is_lora(model)
     whole = _unquantised(model) if is_four_bit(model) else model
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with whole_checkpoint(folder) as partial:
         weights = merged_state_dict(model, whole) if adapted else whole.state_dict()
         with quiet():
             whole.save_pretrained(partial, state_dict=dict(weights) if adapted else None)
@@ -234,6 +231,19 @@ def save_model(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) 
         processor.save_pretrained(partial)
         if adapted:
             adapter_weights(model).save(partial / "adapter")
+
+
+@contextmanager
+def whole_checkpoint(folder: Path) -> Iterator[Path]:
+    """The folder in which the block writes a checkpoint; it takes the place of `folder` once the block ends well.
+
+    Raises InputError where something cannot be written; then nothing is left behind, nor where the block raises one.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
         put_in_place(partial, folder)
     except (OSError, SafetensorError) as error:  # a full disk is the latter while weights are written
         shutil.rmtree(partial, ignore_errors=True)

@@ -9,18 +9,17 @@ back.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import nn
 from transformers import PreTrainedModel, ProcessorMixin
 
-from cityscribe.files import InputError, put_in_place, read_json, write_json
-from cityscribe.models.load import load_model, quiet, round_weights
+from cityscribe.files import InputError, read_json, write_json
+from cityscribe.models.load import load_model, quiet, round_weights, whole_checkpoint
 from cityscribe.models.quantise.loading import awq_config, is_ignored, packed_layers, quantization_config
 from cityscribe.models.quantise.rounding import Rounded
 from cityscribe.models.quantise.search import Searched
@@ -57,10 +56,7 @@ def write_packed(
         own = awq_tensors(rounded, scheme) if form == "awq" else packed_tensors(rounded, scheme, scale_type)
         tensors |= {f"{name}.{end}": value for end, value in own.items()}
     ignored = patterns_of_ignored(model, found.rounded)
-    partial = folder.with_name(folder.name + ".partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with whole_checkpoint(folder) as partial:
         with quiet():
             model.save_pretrained(partial, state_dict=tensors)
         processor.save_pretrained(partial)
@@ -71,13 +67,6 @@ def write_packed(
             write_json(partial / REPORT, {**report, "form": form, "bytes": sizes})
         if form == "compressed-tensors":
             check_written(partial, folder, model, found.rounded)
-        put_in_place(partial, folder)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise InputError(f"{folder}: the checkpoint cannot be written: {error}") from error
-    except InputError:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def check_written(written: Path, folder: Path, model: PreTrainedModel, rounded: Mapping[str, Rounded]) -> None:
