@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from transformers import PreTrainedModel, ProcessorMixin
@@ -23,7 +24,7 @@ from cityscribe.tokens.encode import Encoder
 from cityscribe.train.collator import Collator
 from cityscribe.train.exact import check_tree, kept_logits
 from cityscribe.train.groups import plan_groups
-from cityscribe.train.reference import sample_key
+from cityscribe.train.reference import sample_keys
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.tree_attention import TreeAttention, attention_backend, tree_attention
 from cityscribe.train.validation import spread
@@ -70,9 +71,8 @@ def calibrated(
     collator = Collator(planned, image_root, encoder, settings, attention)
     batches = [collator([number]) for number in range(len(planned))]
     digest = hashlib.sha256()
-    for number in range(len(planned)):
-        for sample in planned[number].samples:
-            digest.update(sample_key(sample, collator).encode())
+    for key in chain(*sample_keys(collator)):
+        digest.update(key.encode())
     micro_batches = [micro.to(model.device) for batch in batches for micro in batch.micro_batches]
     with attention_backend(model, attention.backend) if attention is not None else nullcontext():
         yield Calibration(

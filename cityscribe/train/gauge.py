@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from cityscribe.train.groups import Group
+from cityscribe.train.groups import Groups
 
 UNLIKELY = float(np.log(0.01))
 
@@ -41,7 +41,7 @@ class Gauge:
         return asdict(self)
 
 
-def gauge_of(groups: Sequence[Group], reference: Sequence[Sequence[np.ndarray]]) -> Gauge | None:
+def gauge_of(groups: Groups, reference: Sequence[Sequence[np.ndarray]]) -> Gauge | None:
     """The gauge of units whose first sample is chosen before others; None where there are none.
 
     `reference` has the log-probabilities of the trained tokens of each sample of each group, [tokens] each.
@@ -49,11 +49,12 @@ def gauge_of(groups: Sequence[Group], reference: Sequence[Sequence[np.ndarray]])
     chosen: list[np.ndarray] = []
     rejected: list[np.ndarray] = []
     ratios = []
-    for group, values in zip(groups, reference, strict=True):
-        for first, *others in group.units:
-            if group.samples[first].rejected:
+    for number, (outline, values) in enumerate(zip(groups.outlines, reference, strict=True)):
+        samples = groups.samples_of(number)
+        for first, *others in outline.units:
+            if samples[first].rejected:
                 continue
-            compared = [other for other in others if group.samples[other].rejected]
+            compared = [other for other in others if samples[other].rejected]
             ratios += [float(values[first].sum() - values[other].sum()) for other in compared]
             rejected += [values[other] for other in compared]
             chosen += [values[first]] if compared else []

@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def reference_of(
     weights or lacks a sample.
     """
     digest, name, groups = weights_digest(model), str(model.name_or_path), collator.groups
-    keys = [[sample_key(sample, collator) for sample in group.samples] for group in groups]
+    keys = sample_keys(collator)
     if given is not None:
         return _picked(given, keys, groups, name, digest)
     parts = own.with_name(own.name + ".parts")
@@ -107,13 +108,22 @@ def _tensor_digests(model: PreTrainedModel) -> Iterator[str]:
         yield digest.hexdigest()
 
 
-def sample_key(sample: Sample, collator: Collator) -> str:
-    """The digest of what is said in a sample and of the files that it shows."""
-    said = json.dumps([dict(message) for message in shown_messages(sample, collator.settings)], sort_keys=True)
-    digest = hashlib.sha256(said.encode())
-    for name in shown_files(sample, collator.settings):
-        digest.update(hashlib.sha256((collator.image_root / name).read_bytes()).digest())
-    return digest.hexdigest()
+def sample_keys(collator: Collator) -> list[list[str]]:
+    """Of each group, of each of its samples: the digest of what is said in it and of the files that it shows."""
+
+    @cache  # samples of a group show the same files
+    def of_file(name: str) -> bytes:
+        return hashlib.sha256((collator.image_root / name).read_bytes()).digest()
+
+    def key(sample: Sample) -> str:
+        said = json.dumps([dict(message) for message in shown_messages(sample, collator.settings)], sort_keys=True)
+        digest = hashlib.sha256(said.encode())
+        for name in shown_files(sample, collator.settings):
+            digest.update(of_file(name))
+        return digest.hexdigest()
+
+    groups = collator.groups
+    return [[key(sample) for sample in groups.samples_of(number)] for number in range(len(groups))]
 
 
 def write_reference(path: Path, keys: Sequence[Sequence[str]], found: SampleValues, model: str, digest: str) -> None:

@@ -45,7 +45,7 @@ from cityscribe.train.events import (
 )
 from cityscribe.train.groups import Group, plan_groups
 from cityscribe.train.objectives.objective import Taught
-from cityscribe.train.reference import sample_key
+from cityscribe.train.reference import sample_keys
 from cityscribe.train.score import of_targets, token_logprobs
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.tree_attention import TreeAttention, attention_backend, tree_attention
@@ -100,7 +100,7 @@ def store_teacher(
     model.to(processes.device())  # type: ignore[arg-type]
     outcomes = outcomes_of(objective, min(student.width, logits_width(model)))
     collator, attention = _collator(samples, image_root, model, processor, settings, on_group)
-    keys = [[sample_key(sample, collator) for sample in group.samples] for group in collator.groups]
+    keys = sample_keys(collator)
     identity = teacher_identity(place)
 
     def write(path: Path, names: Sequence[Sequence[str]], values: SampleValues) -> None:
@@ -132,11 +132,9 @@ def taught_of(path: Path, collator: Collator, objective: Taught) -> tuple[Outcom
     outcomes = outcomes_of(objective, width)
     stored = read_taught(path, outcomes, identity)
     found = []
-    for group in collator.groups:
-        keys = [sample_key(sample, collator) for sample in group.samples]
-        tokens = trained_tokens(group)
+    for keys, group in zip(sample_keys(collator), collator.groups, strict=True):
         part = []
-        for key, sample, own in zip(keys, group.samples, tokens, strict=True):
+        for key, sample, own in zip(keys, group.samples, trained_tokens(group), strict=True):
             if key not in stored:
                 raise InputError(
                     f"{path}: has no outputs for {sample.name} as it is now (its words or images have changed, it was "
