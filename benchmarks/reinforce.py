@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +37,7 @@ def measure(
     from cityscribe.train.reinforce.rollouts import Rollout
     from cityscribe.train.reinforce.update import Updates
     from cityscribe.train.settings import TrainSettings
-    from cityscribe.train.tree_attention import attention_backend
+    from cityscribe.train.tree_attention import tree_backend
 
     now = CLOCKS[clock]
     samples = make_samples(folder, updates, questions=1)
@@ -69,7 +68,7 @@ def measure(
         parts = tuple({"length": reward} for reward in rewards)
         rollout = Rollout(sample, prompt, ("",) * answers, drawn, zeros, (False,) * answers, parts, rewards)
         began = now()
-        with attention_backend(model, attention.backend) if attention is not None else nullcontext():
+        with tree_backend(model, attention):
             told = makes.make(number, [[rollout]])
         seconds.append(now() - began)
         losses.append(told.loss)

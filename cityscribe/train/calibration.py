@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -26,7 +26,7 @@ from cityscribe.train.exact import check_tree, kept_logits
 from cityscribe.train.groups import plan_groups
 from cityscribe.train.reference import sample_keys
 from cityscribe.train.settings import TrainSettings
-from cityscribe.train.tree_attention import TreeAttention, attention_backend, tree_attention
+from cityscribe.train.tree_attention import TreeAttention, tree_attention, tree_backend
 from cityscribe.train.validation import spread
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def calibrated(
     for key in chain(*sample_keys(collator)):
         digest.update(key.encode())
     micro_batches = [micro.to(model.device) for batch in batches for micro in batch.micro_batches]
-    with attention_backend(model, attention.backend) if attention is not None else nullcontext():
+    with tree_backend(model, attention):
         yield Calibration(
             passes=[partial(kept_logits, model, micro, attention) for micro in micro_batches],
             samples=sum(len(batch.samples) for batch in batches),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from cityscribe.train.reference import reference_of
 from cityscribe.train.reporters import check_reporter
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.sharing import Sharing, resolve_sharing
-from cityscribe.train.tree_attention import TreeAttention, attention_backend, tree_attention
+from cityscribe.train.tree_attention import TreeAttention, tree_attention, tree_backend
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +141,7 @@ def store_reference(
     ready = get_ready(samples, image_root, model, processor, settings, tokens, on_group)
     attention, _ = ready.checked(model, processor)
     collator = Collator(ready.groups, image_root, ready.encoder, settings, attention)
-    with attention_backend(model, attention.backend) if attention is not None else nullcontext():
+    with tree_backend(model, attention):
         reference_of(collator, model, ready.dtype, out, on_group=on_group)
 
 

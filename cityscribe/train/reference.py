@@ -44,7 +44,7 @@ def reference_of(
 ) -> SampleValues:
     """The reference of a training: read from the file `given`, or from `own`, or computed and put there.
 
-    Within `attention_backend`; all processes have to call it. Raises InputError where the file `given` is of other
+    Within `tree_backend`; all processes have to call it. Raises InputError where the file `given` is of other
     weights or lacks a sample.
     """
     digest, name, groups = weights_digest(model), str(model.name_or_path), collator.groups

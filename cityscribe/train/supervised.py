@@ -17,7 +17,7 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from cityscribe.train.settings import BEST, UNRELATED_TO_WEIGHTS, TrainSettings
 from cityscribe.train.sharing import Sharing, give_back, sharing_arguments, twin
 from cityscribe.train.teacher import Student, logits_width, store_teacher, taught_of
 from cityscribe.train.trainer import TrainingProgress, TreeTrainer, cut_curve, looks_of, read_curve
-from cityscribe.train.tree_attention import attention_backend
+from cityscribe.train.tree_attention import tree_backend
 from cityscribe.train.validation import (
     BestWeights,
     Look,
@@ -195,15 +195,14 @@ def _update(
     on_group: Progress | None,
 ) -> None:
     """All updates of a training that are still to be done, those after `checkpoint`."""
-    settings, attention = run.settings, collator.attention
+    settings = run.settings
     if isinstance(settings.objective, Taught):
         _teach(run, settings.objective, model, collator, on_group)
     if checkpoint is not None and run.sharing == "deepspeed":
         raise InputError(
             f"{checkpoint}: DeepSpeed cannot go on from it; set train.distributed to fsdp2, or remove the folder"
         )
-    backend = attention_backend(model, attention.backend) if attention is not None else nullcontext()
-    with backend, _config_restored(model):
+    with tree_backend(model, collator.attention), _config_restored(model):
         if settings.objective.needs_reference:
             collator.reference = reference_of(
                 collator, model, run.dtype, run.out / "reference.parquet", run.reference, on_group

@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,7 @@ from cityscribe.train.objectives.objective import Taught
 from cityscribe.train.reference import sample_keys
 from cityscribe.train.score import of_targets, token_logprobs
 from cityscribe.train.settings import TrainSettings
-from cityscribe.train.tree_attention import TreeAttention, attention_backend, tree_attention
+from cityscribe.train.tree_attention import TreeAttention, tree_attention, tree_backend
 
 LONGEST = 16_384
 """Tokens of the longest sample of a teacher, and of a row of its trees."""
@@ -110,7 +109,7 @@ def store_teacher(
         return {key: side_by_side(each) for key, each in read_taught(path, outcomes, identity).items()}
 
     parts = out.with_name(out.name + ".parts")
-    with attention_backend(model, attention.backend) if attention is not None else nullcontext():
+    with tree_backend(model, attention):
         values = _values(model, collator, outcomes, dtype)
         _check_deterministic(collator, values, model, objective.teacher)
         found = compute_values(collator, model, values, Parts(parts, keys, write, read), on_group)

@@ -8,7 +8,7 @@ sequence alone. What is known about a family stands here; whether it is enough i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -104,6 +104,11 @@ def tree_attention(model: PreTrainedModel, device: torch.device, longest: int) -
         backend = segments.NAME
     others = tuple(sorted(set(layer_types(model)) - set(seen)))
     return TreeAttention(backend, seen, whole_images, others, forks=bool(recurrent_layers(model)))
+
+
+def tree_backend(model: PreTrainedModel, attention: TreeAttention | None) -> AbstractContextManager[None]:
+    """`attention_backend` as trees are computed; the model as it is where each sample is a row of its own."""
+    return nullcontext() if attention is None else attention_backend(model, attention.backend)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from cityscribe.train.groups import plan_groups
 from cityscribe.train.objectives.supervised import Supervised
 from cityscribe.train.score import summed_loss
 from cityscribe.train.settings import TrainSettings, ValidationSettings
-from cityscribe.train.tree_attention import TreeAttention, attention_backend, tree_attention
+from cityscribe.train.tree_attention import TreeAttention, tree_attention, tree_backend
 
 NAME = re.compile(r"(\d+)\.safetensors")
 
@@ -101,7 +100,7 @@ class Validator:
         training = model.training
         model.eval()
         try:
-            with attention_backend(model, attention.backend) if attention is not None else nullcontext():
+            with tree_backend(model, attention):
                 for number in self._mine:
                     batch = self._collator([number])
                     for micro in batch.micro_batches:

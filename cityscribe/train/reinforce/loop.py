@@ -16,7 +16,6 @@ import math
 import time
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ from cityscribe.train.sampler import GroupSampler
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.supervised import SCHEDULES, TrainReport, count_steps, describe_run
 from cityscribe.train.trainer import TrainingProgress, cut_curve, read_curve
-from cityscribe.train.tree_attention import attention_backend
+from cityscribe.train.tree_attention import tree_backend
 
 CURVE, ANSWERS = "curve.jsonl", "answers.jsonl"
 
@@ -104,7 +103,7 @@ def reinforce(
         began = time.monotonic()
         model.eval()
         sampled = rollouts.of(step, _groups_of(step, sampler))
-        with attention_backend(model, attention.backend) if attention is not None else nullcontext():
+        with tree_backend(model, attention):
             told = updates.make(step, sampled)
         lr = scheduler.get_last_lr()[0] / optimizer.param_groups[0]["lr_scale"]
         with warnings.catch_warnings():

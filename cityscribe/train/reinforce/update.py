@@ -106,7 +106,7 @@ class Updates:
     def make(self, step: int, rollouts: Sequence[Sequence[Rollout]]) -> Told:
         """One update, `num_iterations` steps of the optimizer, of the answers of some groups.
 
-        Within `attention_backend`. Questions whose answers are all worth the same are left out; where none is left
+        Within `tree_backend`. Questions whose answers are all worth the same are left out; where none is left
         nothing is changed. Raises InputError where loss or gradient is not finite.
         """
         told = _told_of(list(chain(*rollouts)))
