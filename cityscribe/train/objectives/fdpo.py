@@ -24,6 +24,7 @@ from cityscribe.records import Sample, text_of
 from cityscribe.settings import Rate
 from cityscribe.train.objectives.dpo import REFERENCE, preference_loss
 from cityscribe.train.objectives.objective import Arrangement, Objective, Scored
+from cityscribe.train.objectives.pairs import by_pair
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,10 +44,7 @@ class Fdpo(Objective):
 
     def arrange(self, samples: Sequence[Sample]) -> Arrangement:
         """Units of the samples of an answer, the shortest first."""
-        named: dict[str, list[int]] = {}
-        for number, sample in enumerate(samples):
-            if sample.preference is not None:
-                named.setdefault(sample.preference.pair, []).append(number)
+        named, left_out = by_pair(samples)
         if not named:
             raise InputError(
                 f"train.objective {self.kind}: none of {len(samples)} samples is a labelled stretch of an answer"
@@ -62,7 +60,6 @@ class Fdpo(Objective):
                         f"{self.kind} takes one answer, each sample up to the end of a stretch of it"
                     )
             units.append(tuple(ordered))
-        left_out = [(number, "of no pair") for number, sample in enumerate(samples) if sample.preference is None]
         return Arrangement(tuple(units), tuple(left_out))
 
     def denominator(self, forests: Sequence[Forest], units: int) -> float:

@@ -23,7 +23,7 @@ from cityscribe.records import Sample, text_of
 from cityscribe.settings import Rate
 from cityscribe.train.objectives.dpo import REFERENCE, preference_loss
 from cityscribe.train.objectives.objective import Arrangement, Scored
-from cityscribe.train.objectives.pairs import PairObjective
+from cityscribe.train.objectives.pairs import PairObjective, by_pair
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,11 +43,7 @@ class ImagePreference(PairObjective):
 
     def arrange(self, samples: Sequence[Sample]) -> Arrangement:
         """Units with the chosen sample first."""
-        compared: dict[str, list[int]] = {}
-        for number, sample in enumerate(samples):
-            if sample.preference is not None:
-                compared.setdefault(sample.preference.pair, []).append(number)
-        left_out = [(number, "of no pair") for number, sample in enumerate(samples) if sample.preference is None]
+        compared, left_out = by_pair(samples)
         units: list[tuple[int, ...]] = []
         for name, numbers in compared.items():
             chosen = [n for n in numbers if not samples[n].rejected]

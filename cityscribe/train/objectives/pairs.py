@@ -33,23 +33,31 @@ def raised(scored: Scored) -> tuple[Tensor, Tensor]:
     return chosen, rejected
 
 
+def by_pair(samples: Sequence[Sample]) -> tuple[dict[str, list[int]], list[tuple[int, str]]]:
+    """The numbers of the samples of each pair, by its name, and those of no pair with that as the reason."""
+    pairs: dict[str, list[int]] = {}
+    left_out = []
+    for number, sample in enumerate(samples):
+        if sample.preference is None:
+            left_out.append((number, "of no pair"))
+        else:
+            pairs.setdefault(sample.preference.pair, []).append(number)
+    return pairs, left_out
+
+
 def arrange_pairs(samples: Sequence[Sample], objective: str) -> Arrangement:
     """Units of two samples each, the chosen answer first, in the order in which their pairs first appear.
 
     A sample of no pair is left out, and so are both of a pair that says the same twice: they teach nothing. Raises
     InputError where there is no pair at all, or one is not made of one chosen and one rejected answer.
     """
-    pairs: dict[str, list[int]] = {}
-    for number, sample in enumerate(samples):
-        if sample.preference is not None:
-            pairs.setdefault(sample.preference.pair, []).append(number)
+    pairs, left_out = by_pair(samples)
     if not pairs:
         raise InputError(
             f"train.objective {objective}: none of {len(samples)} samples is of a pair; it learns from questions with "
             "a chosen and a rejected answer"
         )
     units: list[tuple[int, int]] = []
-    left_out = [(number, "of no pair") for number, sample in enumerate(samples) if sample.preference is None]
     for name, numbers in pairs.items():
         rejected, chosen = ([n for n in numbers if samples[n].rejected is wanted] for wanted in (True, False))
         if len(chosen) != 1 or len(rejected) != 1:
