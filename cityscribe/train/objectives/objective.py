@@ -80,11 +80,15 @@ class Scored:
         """Of the trained tokens of each sample, [branches]."""
         return self.by_sample(self.edges())
 
-    def reference_sums(self) -> Tensor:
-        """The same of the reference."""
+    def reference_edges(self) -> Tensor:
+        """What the reference gives each trained token in each sample that has it, [edges], in the type of `edges`."""
         if self.reference is None:
             raise ValueError("the objective does not say that it needs a reference")
-        return self.by_sample(self.reference.to(self.logprobs.dtype))
+        return self.reference.to(self.logprobs.dtype)
+
+    def reference_sums(self) -> Tensor:
+        """The same, summed over the trained tokens of each sample, [branches]."""
+        return self.by_sample(self.reference_edges())
 
     def of_teacher(self) -> Compared:
         """What student and teacher give at the trained tokens."""

@@ -42,6 +42,11 @@ class SampledObjective(Objective):
     answers: ClassVar[Literal["all", "last"]] = "last"
     samples_answers: ClassVar[bool] = True
 
+    @property
+    def upwards(self) -> float:
+        """How far a likelihood may rise, as a share."""
+        return self.epsilon if self.epsilon_high is None else self.epsilon_high
+
     def arrange(self, samples: Sequence[Sample]) -> Arrangement:
         """Each question by itself. Raises InputError where there is none, or no reward."""
         if not self.rewards:
@@ -83,13 +88,10 @@ class SampledObjective(Objective):
         Schulman et al. 2017, Eq. 7)."""
         import torch
 
-        high = self.epsilon if self.epsilon_high is None else self.epsilon_high
-        return -torch.minimum(ratios * advantages, ratios.clamp(1 - self.epsilon, 1 + high) * advantages)
+        return -torch.minimum(ratios * advantages, ratios.clamp(1 - self.epsilon, 1 + self.upwards) * advantages)
 
     def distance(self, scored: Scored, logprobs: Tensor) -> Tensor:
         """The distance from the base at each token, [edges], as its unbiased estimate that is never negative
         (DeepSeekMath, Shao et al. 2024, Eq. 4)."""
-        if scored.reference is None:
-            raise ValueError("the objective counts from a reference")
-        difference = scored.reference.to(logprobs.dtype) - logprobs
+        difference = scored.reference_edges() - logprobs
         return difference.exp() - difference - 1

@@ -155,8 +155,7 @@ class Updates:
                 distance += float(objective.distance(scored, edges).sum())
             if scored.old is not None:
                 moved = (edges - scored.old).exp() - 1
-                high = objective.epsilon if objective.epsilon_high is None else objective.epsilon_high
-                clipped += float(((moved < -objective.epsilon) | (moved > high)).sum())
+                clipped += float(((moved < -objective.epsilon) | (moved > objective.upwards)).sum())
             gap = max(gap, float((edges.double().cpu() - logprobs_of(micro, groups)).abs().max()))
         trains = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         norm = float(torch.nn.utils.clip_grad_norm_(trains, settings.max_grad_norm))
