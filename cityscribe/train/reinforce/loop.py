@@ -110,10 +110,10 @@ def reinforce(
             warnings.simplefilter("ignore", UserWarning)  # an update that taught nothing made no step of the optimizer
             scheduler.step()
         _append(out / ANSWERS, _answers_lines(step, sampled))
-        _append(out / CURVE, [_line(step, told, lr, time.monotonic() - began)])
+        seconds = time.monotonic() - began
+        _append(out / CURVE, [_line(step, told, lr, seconds)])
         if progress is not None:
-            line = read_curve(out / CURVE)[-1]
-            progress(step, steps, told.loss, line["distinct_tokens_per_s"], line["effective_tokens_per_s"])
+            progress(step, steps, told.loss, told.distinct / seconds, told.effective / seconds)
         if step % settings.save_steps == 0 or step == steps:
             state = TrainerState(global_step=step)
             save_checkpoint(
