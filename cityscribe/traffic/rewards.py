@@ -7,12 +7,13 @@ learn to please its rules: look at scores by another reader as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from cityscribe.evaluate.hallucination.objects import in_truth, mentions, read_vocabulary
+from cityscribe.evaluate.hallucination.objects import Vocabulary, in_truth, mentions, read_vocabulary
 from cityscribe.records import Sample, text_of
 from cityscribe.rewards.reward import Reward, asked_of, reference_answer
 from cityscribe.traffic.metrics.attribute_scores import judge
@@ -60,7 +61,7 @@ class NamedObjects(Reward):
     needs_reference: ClassVar[bool] = True
 
     def score(self, sample: Sample, answers: Sequence[str]) -> list[float]:
-        vocabulary = read_vocabulary(self.vocabulary or TRAFFIC_OBJECTS)
+        vocabulary = _vocabulary(self.vocabulary or TRAFFIC_OBJECTS)
         truth = tuple(dict.fromkeys(mentions(reference_answer(sample), vocabulary)))
         named = [mentions(answer, vocabulary) for answer in answers]
         invented = [sum(not in_truth(name, truth, vocabulary) for name in names) for names in named]
@@ -94,6 +95,11 @@ class Turns(Reward):
             differing = sum(not agrees(name, before[name], said[name]) for name in both)
             scores.append(1 - differing / len(both) if both else 1.0)
         return scores
+
+
+@lru_cache(maxsize=8)  # scored question by question
+def _vocabulary(file: Path) -> Vocabulary:
+    return read_vocabulary(file)
 
 
 def _said_before(sample: Sample) -> dict[str, str]:
