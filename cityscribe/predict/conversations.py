@@ -33,7 +33,8 @@ from cityscribe.predict.over_time.rows import decode_answers
 from cityscribe.predict.settings import Predicting
 from cityscribe.predict.stage import asking, engine_of
 from cityscribe.progress import Progress, silent
-from cityscribe.records import Sample, SampleMessage, placed, text_of, video_files
+from cityscribe.records import Sample, placed, text_of, video_files
+from cityscribe.rewards.reward import asked_of, reference_answer
 from cityscribe.tokens.shown import without_media
 from cityscribe.train import processes
 
@@ -128,19 +129,14 @@ def _likeliest(engine: Engine, requests: Sequence[Request], samples: Sequence[Sa
     return entries
 
 
-def _asked(sample: Sample) -> list[SampleMessage]:
-    messages = list(sample.messages)
-    return messages[:-1] if messages and messages[-1]["role"] == "assistant" else messages
-
-
 def _request(sample: Sample, image_root: Path, images: bool, settings: Predicting) -> Request:
     options = sample.meta.options
     grammar = one_of(LETTERS[: len(options)]) if settings.predict.choices == "letters" and options else ""
     if images:
         shown = tuple(image_root / image for image in sample.images)
-        messages = tuple(placed(_asked(sample), image_root))
+        messages = tuple(placed(asked_of(sample), image_root))
         return replace(asking(settings), messages=messages, media=shown, grammar=grammar)
-    return replace(asking(settings), messages=tuple(without_media(_asked(sample))), grammar=grammar)
+    return replace(asking(settings), messages=tuple(without_media(asked_of(sample))), grammar=grammar)
 
 
 def _named(sample: Sample, entry: _Entry) -> tuple[str, Answer]:
@@ -150,7 +146,7 @@ def _named(sample: Sample, entry: _Entry) -> tuple[str, Answer]:
 
 
 def _row(sample: Sample, entry: _Entry) -> dict[str, object]:
-    asked = _asked(sample)
+    asked = asked_of(sample)
     meta = sample.meta
     answer = answer_of(entry["answer"])
     row: dict[str, object] = {
@@ -160,7 +156,7 @@ def _row(sample: Sample, entry: _Entry) -> dict[str, object]:
         "images": list(sample.images),
         "question": text_of(asked[-1]) if asked else "",
         "answer": answer.text,
-        "reference": text_of(sample.messages[-1]) if len(asked) < len(sample.messages) else "",
+        "reference": reference_answer(sample),
         "problem": answer.problem,
     }
     if answer.problem in UNANSWERED:

@@ -19,7 +19,7 @@ from pathlib import Path
 from cityscribe.curate.pairs.builder import Answering, NoPair, Pair
 from cityscribe.curate.pairs.settings import PairSettings
 from cityscribe.files import InputError, write_json, write_text
-from cityscribe.records import Sample, write_samples
+from cityscribe.records import Sample, video_files, write_samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +80,5 @@ def write_pairs(made: MadePairs, folder: Path, settings: PairSettings, model: st
     asked = {"model": model} if settings.builder.asks else {}
     write_json(folder / "pairs.json", {**counts, "builder": settings.builder.model_dump(mode="json"), **asked})
     samples = [*(sample for pair in made.pairs for sample in pair.samples), *made.kept]
-    videos = any(block["type"] == "video" for one in samples for entry in one.messages for block in entry["content"])
+    videos = any(video_files(sample) for sample in samples)
     write_samples(folder / "train.parquet", samples, preferences=True, videos=videos)
