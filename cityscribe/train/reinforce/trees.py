@@ -11,18 +11,18 @@ from torch import Tensor
 from cityscribe.files import InputError
 from cityscribe.tokens.branches import branches_of, merge
 from cityscribe.train.collator import MicroBatch
-from cityscribe.train.groups import Group, Groups, Outline
+from cityscribe.train.groups import Group, Groups
 from cityscribe.train.reinforce.rollouts import Rollout
 from cityscribe.train.settings import TrainSettings
 from cityscribe.tree import split_branches, weigh
 
 
 class SampledGroups(Groups):
-    """The groups of one update, each the answers to the questions about the same images."""
+    """The groups of one update, each the answers to the questions about the same images. They have no outlines: their
+    trees are there."""
 
     def __init__(self, rollouts: Sequence[Sequence[Rollout]], settings: TrainSettings) -> None:
         self._all = [_group(number, own, settings) for number, own in enumerate(rollouts)]
-        self.outlines = [_outline(group) for group in self._all]
         self.engine_logprobs = [
             [logprobs for rollout in own for logprobs in rollout.logprobs] for own in rollouts
         ]  # of each group, of each answer
@@ -72,16 +72,4 @@ def _group(number: int, rollouts: Sequence[Rollout], settings: TrainSettings) ->
         media=tuple(each.keys for each in forests),
         token_inputs=() if settings.share_prefix else tuple(each.token_inputs for each in conversations),
         inputs={item.key: item.inputs for rollout in rollouts for item in rollout.prompt.media},
-    )
-
-
-def _outline(group: Group) -> Outline:
-    return Outline(
-        samples=tuple(range(len(group.samples))),
-        units=group.units,
-        length=group.length,
-        effective=sum(forest.effective for forest in group.forests),
-        longest=max(forest.length for forest in group.forests),
-        shows_media=bool(group.keys),
-        repeats_media=False,
     )
