@@ -17,7 +17,7 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -225,6 +225,10 @@ def _teach(run: _Run, objective: Taught, model: PreTrainedModel, collator: Colla
     file = objective.outputs or run.teacher
     if file is None:
         file = run.out / "teacher.parquet"
+        if objective.teacher and file.is_file():
+            with suppress(InputError):  # of samples or a teacher that were others: computed again
+                collator.outcomes, collator.taught = taught_of(file, collator, objective)
+                return
         samples = [sample for number in range(len(collator.groups)) for sample in collator.groups.samples_of(number)]
         student = Student.of(collator.encoder.processor, logits_width(model))
         store_teacher(samples, collator.image_root, student, run.settings, file, on_group=on_group)

@@ -237,8 +237,10 @@ def test_it_learns_and_stopped_and_gone_on_it_ends_the_same(
     with pytest.raises(KeyboardInterrupt):
         trained(load, samples, city.root, out, settings, progress=stop_at(2))
     before = (out / "teacher.parquet").read_bytes()
+    made = (out / "teacher.parquet").stat().st_mtime_ns
     found, again = trained(load, samples, city.root, out, settings)
     assert again.resumed_from == 1
+    assert (out / "teacher.parquet").stat().st_mtime_ns == made  # the teacher was not asked again
     assert (out / "teacher.parquet").read_bytes() == before == (tmp_path / "whole" / "teacher.parquet").read_bytes()
     assert_same_weights(expected, found)
 
