@@ -18,7 +18,7 @@ from cityscribe.files import InputError
 from cityscribe.records import Sample
 from cityscribe.registry import Registry
 from cityscribe.rewards.reward import Reward, answered, reward_parts, weighted
-from cityscribe.settings import OneOf, Section, conflict
+from cityscribe.settings import OneOf, Section, check_section, conflict
 
 
 class Chooser(Section):
@@ -127,8 +127,7 @@ def _best(values: Sequence[float]) -> int:
 
 
 def _check(name: str, member: Any) -> None:
-    if not (isinstance(member, type) and issubclass(member, Chooser)):
-        raise InputError(f"chooser {name}: is no class derived from Chooser")
+    check_section("chooser", name, member, Chooser)
 
 
 CHOOSERS: Registry[type[Chooser]] = Registry(

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from cityscribe.files import InputError
 from cityscribe.records import Preference, Sample, SampleMessage, message, text_block, text_of
-from cityscribe.settings import Section
+from cityscribe.settings import Section, check_section
 
 
 class Reward(Section):
@@ -93,10 +93,6 @@ def check_names(rewards: Sequence[Reward], place: str) -> None:
 
 def check_reward(name: str, member: Any) -> None:
     """Raises InputError where a member of the registry is no reward."""
-    if not (isinstance(member, type) and issubclass(member, Reward)):
-        raise InputError(f"reward {name}: is no class derived from Reward")
+    check_section("reward", name, member, Reward)
     if member.score is Reward.score:
         raise InputError(f"reward {name}: has no score")
-    field = member.model_fields.get("kind")
-    if field is None or field.default != name:
-        raise InputError(f"reward {name}: its setting `kind` has to have the default {name!r}")

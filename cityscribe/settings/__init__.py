@@ -7,6 +7,6 @@ them, reads project files and writes them.
 """
 
 from cityscribe.settings.base import Fraction, Positive, Rate, Section, conflict
-from cityscribe.settings.members import Named, OneOf
+from cityscribe.settings.members import Named, OneOf, check_section
 
-__all__ = ["Fraction", "Named", "OneOf", "Positive", "Rate", "Section", "conflict"]
+__all__ = ["Fraction", "Named", "OneOf", "Positive", "Rate", "Section", "check_section", "conflict"]

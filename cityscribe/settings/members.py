@@ -14,7 +14,9 @@ from typing import Any
 from pydantic import BaseModel, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
+from cityscribe.files import InputError
 from cityscribe.registry import registry
+from cityscribe.settings.base import Section
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,16 @@ class OneOf:
             return False
         others = (self.section(name).model_fields for name in self.names())
         return any(key in fields and fields[key].default == value for fields in others)
+
+
+def check_section(kind: str, name: str, member: Any, base: type[Section]) -> None:
+    """Raises InputError where a member of the registry of a kind is no section derived from `base`, or its setting
+    `kind` has not its name as the default."""
+    if not (isinstance(member, type) and issubclass(member, base)):
+        raise InputError(f"{kind} {name}: is no class derived from {base.__name__}")
+    field = member.model_fields.get("kind")
+    if field is None or field.default != name:
+        raise InputError(f"{kind} {name}: its setting `kind` has to have the default {name!r}")
 
 
 def _at(place: str, kind: str, context: dict[str, Any], value: Any) -> ValidationError:

@@ -12,10 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from cityscribe.files import InputError
 from cityscribe.records import Preference, Sample
 from cityscribe.rewards.reward import answered
-from cityscribe.settings import Section
+from cityscribe.settings import Section, check_section
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +90,4 @@ def pair_of(
 
 def check_builder(name: str, member: Any) -> None:
     """Raises InputError where a member of the registry is no builder of pairs."""
-    if not (isinstance(member, type) and issubclass(member, PairBuilder)):
-        raise InputError(f"pair-builder {name}: is no class derived from PairBuilder")
-    field = member.model_fields.get("kind")
-    if field is None or field.default != name:
-        raise InputError(f"pair-builder {name}: its setting `kind` has to have the default {name!r}")
+    check_section("pair-builder", name, member, PairBuilder)

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from cityscribe.files import InputError
-from cityscribe.settings import Section
+from cityscribe.settings import Section, check_section
 
 if TYPE_CHECKING:
     from cityscribe.predict.over_time.counts import AnswerCounts
@@ -53,5 +52,4 @@ class Independent(AnswerDecoder):
 
 
 def check_decoder(name: str, member: Any) -> None:
-    if not (isinstance(member, type) and issubclass(member, AnswerDecoder) and "kind" in member.model_fields):
-        raise InputError(f"answer-decoder {name}: expected an AnswerDecoder with a `kind`, found {member!r}")
+    check_section("answer-decoder", name, member, AnswerDecoder)

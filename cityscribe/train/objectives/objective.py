@@ -25,7 +25,7 @@ from pydantic import Field
 
 from cityscribe.files import InputError
 from cityscribe.records import Sample
-from cityscribe.settings import Rate, Section
+from cityscribe.settings import Rate, Section, check_section
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -175,8 +175,7 @@ class Taught(Objective):
 
 def check_objective(name: str, member: Any) -> None:
     """Raises InputError where a member of the registry is no objective: what can be told before it is used."""
-    if not (isinstance(member, type) and issubclass(member, Objective)):
-        raise InputError(f"objective {name}: is no class derived from Objective")
+    check_section("objective", name, member, Objective)
     lacking = [part for part in ("arrange", "denominator", "loss") if getattr(member, part) is getattr(Objective, part)]
     if lacking:
         raise InputError(f"objective {name}: has no {', '.join(lacking)}")
@@ -184,6 +183,3 @@ def check_objective(name: str, member: Any) -> None:
         raise InputError(f"objective {name}: needs a reference and has no setting `reference` for a file of it")
     if member.needs_teacher and not issubclass(member, Taught):
         raise InputError(f"objective {name}: needs a teacher and is no class derived from Taught")
-    field = member.model_fields.get("kind")
-    if field is None or field.default != name:
-        raise InputError(f"objective {name}: its setting `kind` has to have the default {name!r}")
