@@ -28,7 +28,7 @@ import torch
 import typer
 from torch.nn.functional import cross_entropy, log_softmax
 
-from benchmarks.tree_training import SHAPES, make_model, make_samples
+from benchmarks.tree_training import make_model, make_samples
 from cityscribe.models.load import load_model, load_processor, save_model
 from cityscribe.records import Sample
 from cityscribe.tokens.encode import Encoder
@@ -119,8 +119,7 @@ def main(
         samples = make_samples(folder, scenes + 1, QUESTIONS)
         models = {}
         for name, shape in (("student", STUDENT), ("teacher", TEACHER)):
-            SHAPES["cpu"]["text"] = shape
-            models[name], processor = make_model(samples, "cpu", torch.float32)
+            models[name], processor = make_model(samples, "cpu", text=shape)
             save_model(models[name], processor, folder / name)
         stored = by_stored_outputs(folder, models["student"], processor, samples)
         student = load_model(folder / "student", dtype=torch.float32)

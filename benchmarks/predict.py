@@ -26,7 +26,7 @@ from __future__ import annotations
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -37,35 +37,22 @@ import openai
 import torch
 import typer
 from PIL import Image
-from transformers import CLIPVisionConfig, GenerationConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import GenerationConfig, LlavaForConditionalGeneration
 
-from benchmarks.decoders import DECODERS, decoder_config
+from benchmarks.decoders import DECODERS
+from benchmarks.llava import VOCABULARY, random_llava
 from cityscribe.engine.local import LocalEngine
 from cityscribe.engine.members import Server
 from cityscribe.engine.prefix import media_inputs_of
 from cityscribe.engine.remote import RemoteEngine
 from cityscribe.engine.request import Request
 from cityscribe.media.images import open_image
-from cityscribe.models.build import build_processor
 from cityscribe.models.load import save_model
 from cityscribe.models.tokenizer import train_tokenizer
 from cityscribe.records import image_block, message, text_block
 from cityscribe.tokens.encode import Encoded, with_media
 
 Device = Literal["cpu", "cuda"]
-
-SHAPES: dict[str, dict[str, Any]] = {
-    "cpu": {
-        "vision": {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 4, "num_attention_heads": 4},
-        "text": {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 9, "num_attention_heads": 6},
-        "vocabulary": 2048,
-    },
-    "cuda": {  # LLaVA-1.5-7B
-        "vision": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16},
-        "text": {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32},
-        "vocabulary": 32_064,
-    },
-}
 
 INTRODUCTION = "The images show one moment of a traffic event. The pedestrian is in the green box, the vehicle in blue."
 LONG = (
@@ -84,35 +71,24 @@ SHORT = (
 )
 
 
-def make_model(device: Device, decoder: str = "llama") -> tuple[LlavaForConditionalGeneration, Any]:
-    """Random weights, the same each time, and the processor."""
-    shape = SHAPES[device]
+def make_model(
+    device: Device, decoder: str = "llama", text: Mapping[str, int] | None = None
+) -> tuple[LlavaForConditionalGeneration, Any]:
+    """Random weights, the same each time, and the processor; `text` are sizes of another decoder."""
     tokenizer = train_tokenizer([*LONG, *SHORT], 2048)
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(image_size=336, patch_size=14, projection_dim=256, **shape["vision"]),
-        text_config=decoder_config(
-            decoder,
-            shape["text"],
-            vocab_size=shape["vocabulary"],
-            bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            # With the usual 0.02 a random model of this size says the same to everything.
-            initializer_range=0.1 if device == "cpu" else 0.02,
-        ),
-        image_token_index=tokenizer.image_token_id,
-        image_seq_length=576,
-        vision_feature_layer=-2,
+    model, processor = random_llava(
+        tokenizer,
+        device,
+        2048 if device == "cpu" else VOCABULARY,
+        decoder,
+        text,
+        # With the usual 0.02 a random model of this size says the same to everything.
+        initializer_range=0.1 if device == "cpu" else 0.02,
     )
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.float32 if device == "cpu" else torch.bfloat16)
-    with torch.device(device):
-        model = LlavaForConditionalGeneration(config)
-    torch.set_default_dtype(torch.float32)
     with torch.no_grad():
         model.lm_head.weight[tokenizer.eos_token_id] = 0  # a logit of 0 is never the largest of thousands
     model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
-    return model.eval(), build_processor(tokenizer, image_size=336, patch_size=14)
+    return model.eval(), processor
 
 
 def make_questions(folder: Path, scenes: int, long_tokens: int, short_tokens: int) -> list[Request]:

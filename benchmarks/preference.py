@@ -163,8 +163,7 @@ def measure(
 
     samples = make_pairs(folder, scenes, words, negatives)
     size = 2 * negatives  # samples of a scene
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    model, processor = make_model(samples, device, dtype)
+    model, processor = make_model(samples, device)
     before = peak_bytes(device)
     if way == "trl":
         order = [number for batch in GroupSampler([1] * scenes, 1, 0).batches() for number in batch]

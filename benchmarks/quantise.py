@@ -28,7 +28,7 @@ import torch
 import typer
 
 from benchmarks.in_turns import peak_bytes, take_turns
-from benchmarks.predict import LONG, SHAPES, SHORT, make_model, make_questions
+from benchmarks.predict import LONG, SHORT, make_model, make_questions
 from cityscribe.engine.local import load
 from cityscribe.engine.members import Setup
 from cityscribe.models.load import save_model
@@ -41,8 +41,7 @@ TEXT = {"hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 10,
 
 def save_base(folder: Path) -> None:
     """A LLaVA of random weights in bf16."""
-    SHAPES["cpu"]["text"] = TEXT
-    model, processor = make_model("cpu")
+    model, processor = make_model("cpu", text=TEXT)
     save_model(model.to(torch.bfloat16), processor, folder)  # type: ignore[arg-type]
 
 

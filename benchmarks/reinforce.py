@@ -41,8 +41,7 @@ def measure(
 
     now = CLOCKS[clock]
     samples = make_samples(folder, updates, questions=1)
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    model, processor = make_model(samples, device, dtype)
+    model, processor = make_model(samples, device)
     before = peak_bytes(device)
     objective = {"kind": "grpo", "rewards": [{"kind": "length"}], "num_generations": answers, "beta": 0.01}
     settings = TrainSettings(

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,9 +26,9 @@ import torch
 import typer
 from PIL import Image
 
-from benchmarks.decoders import DECODERS, decoder_config
+from benchmarks.decoders import DECODERS
 from benchmarks.in_turns import WAYS, peak_bytes, take_turns, update_seconds, where_it_ran
-from cityscribe.models.build import build_processor
+from benchmarks.llava import VOCABULARY, random_llava
 from cityscribe.models.tokenizer import train_tokenizer
 from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
 from cityscribe.train.settings import TrainSettings
@@ -36,16 +36,6 @@ from cityscribe.world.captions import pedestrian_caption, vehicle_caption
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import Facts, facts_at
 
-SHAPES: dict[str, dict[str, Any]] = {
-    "cpu": {
-        "vision": {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 4, "num_attention_heads": 4},
-        "text": {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 9, "num_attention_heads": 6},
-    },
-    "cuda": {  # LLaVA-1.5-7B
-        "vision": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16},
-        "text": {"hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32},
-    },
-}
 SHORT = (
     ("What is the weather?", "weather"),
     ("How bright is it?", "light"),
@@ -83,38 +73,22 @@ def make_samples(folder: Path, scenes: int, questions: int = 10) -> list[Sample]
     return samples
 
 
-def make_model(samples: list[Sample], device: str, dtype: torch.dtype, decoder: str = "llama") -> tuple[Any, Any]:
-    """Random weights, equal in every process; the vision tower is frozen, on a GPU the decoder but for LoRA as well."""
-    from transformers import CLIPVisionConfig, LlavaConfig, LlavaForConditionalGeneration
-
+def make_model(
+    samples: list[Sample], device: str, decoder: str = "llama", text: Mapping[str, int] | None = None
+) -> tuple[Any, Any]:
+    """Random weights, equal in every process; the vision tower is frozen, on a GPU the decoder but for LoRA as well.
+    `text` are sizes of another decoder."""
     texts = [block["text"] for sample in samples for entry in sample.messages for block in entry["content"][-1:]]
     tokenizer = train_tokenizer(texts, 2048)
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(image_size=336, patch_size=14, projection_dim=256, **SHAPES[device]["vision"]),
-        text_config=decoder_config(
-            decoder,
-            SHAPES[device]["text"],
-            vocab_size=len(tokenizer) if device == "cpu" else 32_064,
-            bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        ),
-        image_token_index=tokenizer.image_token_id,
-        image_seq_length=576,
-        vision_feature_layer=-2,
-    )
-    torch.manual_seed(0)
-    torch.set_default_dtype(dtype)
-    with torch.device(device):
-        model = LlavaForConditionalGeneration(config)
-    torch.set_default_dtype(torch.float32)
+    vocab_size = len(tokenizer) if device == "cpu" else VOCABULARY
+    model, processor = random_llava(tokenizer, device, vocab_size, decoder, text)
     model.model.vision_tower.requires_grad_(False)
     if device == "cuda":
         from cityscribe.models.settings import ModelSettings
         from cityscribe.models.tuning.prepare import prepare_tuning
 
         prepare_tuning(model, ModelSettings(method="lora"))
-    return model, build_processor(tokenizer, image_size=336, patch_size=14)
+    return model, processor
 
 
 def train_here(
@@ -212,8 +186,7 @@ def measure(
 ) -> dict[str, Any]:
     """Train in one way in this process; seconds of each update after the first, its loss, tokens, peak memory."""
     samples = make_samples(folder, scenes, questions)
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    model, processor = make_model(samples, device, dtype, decoder)
+    model, processor = make_model(samples, device, decoder)
     before = peak_bytes(device)
     if way == "trl":
         seen = list(train_trl(samples, folder, model, processor, precision, rows))
