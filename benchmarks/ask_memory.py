@@ -5,27 +5,24 @@
 
 The videos are synthetic, 64 x 48 pixels at one frame a second; the model is a tiny LLaMA-VID of random weights with
 65,536 positions: ten hours, 36,000 frames of two tokens, are seen at a rate a little below one. Each question is
-asked in a process of its own; peak memory is what the system says of it (`ru_maxrss`). The limit is 10 %.
+asked in a process of its own; peak memory is what the system says of it. The limit is 10 %.
 """
 
 from __future__ import annotations
 
 import json
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import typer
 from transformers import LlamaConfig
 
-from benchmarks.in_turns import where_it_ran
+from benchmarks.in_turns import peak_bytes, take_turns, where_it_ran
 from cityscribe.ask.question import Looking, ask
 from cityscribe.media.video import write_video
 from cityscribe.models.load import load_model, load_processor, save_model
@@ -70,43 +67,44 @@ def frames(hours: float) -> Iterator[np.ndarray]:
         yield picture
 
 
-def measure(model: Path, video: Path) -> None:
-    """Ask once, in this process, and print what it took as JSON."""
+def measure(model: Path, video: Path) -> dict[str, Any]:
+    """Ask once, in this process: what it took."""
     torch.set_num_threads(1)
     began = time.perf_counter()
     found = ask(
         load_model(model, dtype=torch.float32), load_processor(model), video, QUESTION, Looking(max_new_tokens=8)
     )
-    peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    taken = {"seconds": time.perf_counter() - began, "mib": peak_kb / 1024, "frames": found.frames}
-    print(json.dumps({**taken, "tokens": found.tokens, "fps": found.fps}))
+    seconds = time.perf_counter() - began
+    asked = {"frames": found.frames, "tokens": found.tokens, "fps": found.fps}
+    return {"seconds": [seconds], "peak_bytes": peak_bytes("cpu"), **asked}
 
 
 def main(
     hours: Annotated[list[float] | None, typer.Option(help="lengths of the videos")] = None,
-    child: Annotated[str, typer.Option(hidden=True)] = "",
+    model: Annotated[Path, typer.Option(hidden=True)] = Path(),
+    way: Annotated[str, typer.Option(hidden=True)] = "",
+    folder: Annotated[Path, typer.Option(hidden=True)] = Path(),
 ) -> None:
-    if child:
-        measure(*map(Path, child.split("|")))
+    """Print what a question takes for each length; `way` is the video that one process is asked about."""
+    if way:
+        (folder / "result.json").write_text(json.dumps(measure(model, Path(way))))
         return
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        model = Path(folder) / "model"
+    torch.set_num_threads(1)
+    peaks = []
+    with tempfile.TemporaryDirectory() as work:
+        model = Path(work) / "model"
         write_model(model)
         for length in hours or [1.0, 3.0, 10.0]:
-            video = Path(folder) / f"{length}.mp4"
+            video = Path(work) / f"{length}.mp4"
             write_video(video, frames(length), 1)
-            command = [sys.executable, "-m", "benchmarks.ask_memory", "--child", f"{model}|{video}"]
-            said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            row = json.loads(said.strip().splitlines()[-1])
-            rows.append(row)
+            (row,) = take_turns("benchmarks.ask_memory", [str(video)], 1, {"model": model}).values()
+            peaks.append(row["peak_bytes"])
             print(
                 f"{length:5.1f} h: {row['frames']:>6,} frames at {row['fps']:.3f} fps, {row['tokens']:>6,} tokens, "
-                f"{row['seconds']:6.1f} s, {row['mib']:.0f} MiB"
+                f"{row['seconds'][0]:6.1f} s, {row['peak_bytes'] / 2**20:.0f} MiB"
             )
-    ratio = rows[-1]["mib"] / rows[0]["mib"]
-    print(f"memory of the longest over the shortest: {ratio:.3f} (limit {LIMIT})")
-    print(where_it_ran("cpu", "float32", 1, ()))
+    print(f"memory of the longest over the shortest: {peaks[-1] / peaks[0]:.3f} (limit {LIMIT})")
+    print(where_it_ran("cpu", "fp32"))
 
 
 if __name__ == "__main__":

@@ -14,11 +14,9 @@ told.
 
 from __future__ import annotations
 
-import platform
 import tempfile
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
@@ -28,6 +26,7 @@ import torch
 import typer
 from torch.nn.functional import cross_entropy, log_softmax
 
+from benchmarks.in_turns import where_it_ran
 from benchmarks.tree_training import make_model, make_samples
 from cityscribe.models.load import load_model, load_processor, save_model
 from cityscribe.records import Sample
@@ -127,11 +126,7 @@ def main(
         teacher = load_model(folder / "teacher", dtype=torch.float32)
         rows = row_by_row(teacher, student, load_processor(folder / "student"), samples[: scenes * QUESTIONS], folder)
         counts = [sum(p.numel() for p in model.parameters()) / 1e6 for model in (teacher, student)]
-    print(
-        f"{platform.machine()} with {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads, ",
-        end="",
-    )
-    print(f"float32, torch {version('torch')}, transformers {version('transformers')}")
+    print(where_it_ran("cpu", "fp32"))
     print(f"teacher {counts[0]:.0f} M, student {counts[1]:.0f} M parameters")
     each = mean(rows.updates) / QUESTIONS
     ours = stored.teacher / len(samples) / epochs + mean(stored.updates) / QUESTIONS

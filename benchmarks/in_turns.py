@@ -1,4 +1,4 @@
-"""Several ways of one training, each in a process of its own; they take turns, so that a busy machine slows them all.
+"""Several ways of one work, each in a process of its own; they take turns, so that a busy machine slows them all.
 
 A benchmark calls `take_turns` with the name of its module. Each turn runs `python -m benchmarks.NAME --way WAY --folder
 FOLDER ...`, which measures one way and writes `FOLDER/result.json`.
@@ -6,12 +6,14 @@ FOLDER ...`, which measures one way and writes `FOLDER/result.json`.
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +25,20 @@ from cityscribe.files import read_json
 
 WAYS = ("tree", "rows", "trl")
 WARM_UP = 1  # updates that are not counted
+Clock = Callable[[], float]
+CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+def use_threads(threads: int) -> int:
+    """Lets torch use so many threads of the CPU, one a core for 0; says how many."""
+    threads = threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads)
+    return threads
+
+
+def precision_of(device: str, precision: str) -> str:
+    """What was asked for, or else what the device is fast in."""
+    return precision or ("bf16" if device == "cuda" else "fp32")
 
 
 def update_seconds(clock: Sequence[float]) -> list[float]:
@@ -59,8 +75,10 @@ def take_turns(
     return results
 
 
-def where_it_ran(device: str, precision: str, threads: int, ways: Iterable[str]) -> str:
-    """The machine, the precision, and the versions of what was compared."""
-    where = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, {threads} threads"
+def where_it_ran(device: str, precision: str, ways: Iterable[str] = ()) -> str:
+    """The machine, the threads that torch has, the precision, and the versions of what was compared."""
+    processor = f"{platform.machine()} with {torch.backends.cpu.get_cpu_capability()}"
+    cuda = device == "cuda"
+    where = torch.cuda.get_device_name() if cuda else f"{processor}, {torch.get_num_threads()} threads"
     names = ("torch", "transformers", *(("trl",) if "trl" in ways else ()))
     return f"{where}, {precision}, {' '.join(f'{name} {version(name)}' for name in names)}"

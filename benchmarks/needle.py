@@ -187,7 +187,7 @@ def main(
             print(
                 json.dumps({"order": order, "pooling": pooling, "context": context, "seed": seed, "s": length} | found)
             )
-    print(where_it_ran("cpu", "float32", 1, ()))
+    print(where_it_ran("cpu", "fp32"))
 
 
 def samples_to_ask(frames: int, clips: int) -> list[tuple[Request, str]]:

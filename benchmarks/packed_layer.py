@@ -9,11 +9,9 @@ calls. `kernel` and `unpacked` are the two ways of `PackedLinear`; the plain one
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
 from typing import Annotated
 
 import torch
@@ -21,6 +19,7 @@ import typer
 from torch import Tensor
 from torch.nn.functional import linear
 
+from benchmarks.in_turns import where_it_ran
 from cityscribe.models.quantise.linear import PackedLinear
 from cityscribe.models.quantise.rounding import Scheme, round_weight
 from cityscribe.models.quantise.words import packed
@@ -60,8 +59,7 @@ def main(times: Annotated[int, typer.Option(help="calls of each way")] = 5) -> N
         for scheme in schemes
         for way in ("kernel", "unpacked")
     }
-    processor = f"{platform.machine()} with {torch.backends.cpu.get_cpu_capability()}"
-    print(f"{processor}, {torch.get_num_threads()} threads, torch {version('torch')}, {WIDTH} -> {OUTPUTS}, ms")
+    print(f"{where_it_ran('cpu', 'fp32 and bf16')}, {WIDTH} -> {OUTPUTS}, ms")
     print(f"{'tokens':>7}" + "".join(f"{name:>15}" for name in ("float32", "bf16", *layers)))
     for tokens in (1, 4, 16, 64, 256, 1200):
         hidden = torch.randn(tokens, WIDTH)

@@ -14,16 +14,15 @@ from __future__ import annotations
 import copy
 import importlib.util
 import math
-import platform
 import time
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
 
+from benchmarks.in_turns import where_it_ran
 from cityscribe.files import InputError
 from cityscribe.llm.local import LocalModel
 from cityscribe.models.quantise.block import Calibration
@@ -73,7 +72,7 @@ def main(
     original, tokens = loaded.model, pieces(loaded.tokenizer, calibrating + tested)
     hold_in_float32(original, everything=True)
     seen, unseen = tokens[:calibrating], tokens[calibrating:]
-    print(f"{platform.machine()}, torch {version('torch')}, transformers {version('transformers')}")
+    print(where_it_ran("cpu", "fp32"))
     print(f"{len(unseen)} pieces of {LENGTH} tokens; searches see {len(seen)} others")
     base = perplexity(original, unseen)
     print(f"{'fp32':14}{base:9.4f}", flush=True)

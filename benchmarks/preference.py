@@ -17,24 +17,28 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 
-from benchmarks.in_turns import WAYS, peak_bytes, take_turns, update_seconds, where_it_ran
+from benchmarks.in_turns import (
+    CLOCKS,
+    WAYS,
+    Clock,
+    peak_bytes,
+    precision_of,
+    take_turns,
+    update_seconds,
+    use_threads,
+    where_it_ran,
+)
 from benchmarks.tree_training import image_column, make_model, make_samples, plain_entry
 from cityscribe.records import Preference, Sample, message, text_block, text_of
 
-Clock = Callable[[], float]
 BETA = 0.1
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 LR = 2e-5  # enough that the loss leaves log 2 within a few updates, not so much that rounding shows
 
 
@@ -201,9 +205,8 @@ def main(
     folder: Annotated[Path, typer.Option(hidden=True)] = Path(),
 ) -> None:
     """Compare preference training on trees, row by row, and by TRL."""
-    precision = precision or ("bf16" if device == "cuda" else "fp32")
-    threads = threads or len(os.sched_getaffinity(0))
-    torch.set_num_threads(threads)
+    precision = precision_of(device, precision)
+    threads = use_threads(threads)
     if way:
         (folder / "result.json").write_text(
             json.dumps(measure(way, folder, scenes, device, precision, words, negatives, CLOCKS[clock]))
@@ -219,15 +222,13 @@ def main(
         "clock": clock,
     }
     results = take_turns("benchmarks.preference", ways.split(","), repeats, options, ("seconds", "reference"))
-    _print(results, device, precision, threads, clock, negatives)
+    _print(results, device, precision, clock, negatives)
 
 
-def _print(
-    results: dict[str, dict[str, Any]], device: str, precision: str, threads: int, clock: str, negatives: int
-) -> None:
+def _print(results: dict[str, dict[str, Any]], device: str, precision: str, clock: str, negatives: int) -> None:
     first = next(iter(results.values()))
     ratio = first["effective"] / first["distinct"]
-    print(f"{where_it_ran(device, precision, threads, results)}, {clock} time")
+    print(f"{where_it_ran(device, precision, results)}, {clock} time")
     print(
         f"a question with {negatives + 1} answers: {first['effective']:,} tokens, "
         f"{first['distinct']:,} distinct ({ratio:.2f} times), "

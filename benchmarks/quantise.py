@@ -17,17 +17,15 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 import typer
 
-from benchmarks.in_turns import peak_bytes, take_turns
+from benchmarks.in_turns import peak_bytes, take_turns, where_it_ran
 from benchmarks.predict import LONG, SHORT, make_model, make_questions
 from cityscribe.engine.local import load
 from cityscribe.engine.members import Setup
@@ -45,7 +43,7 @@ def save_base(folder: Path) -> None:
     save_model(model.to(torch.bfloat16), processor, folder)  # type: ignore[arg-type]
 
 
-def measure(way: str, base: Path, scenes: int, tokens: int, folder: Path, rounds: int = 1) -> dict[str, Any]:
+def measure(way: str, base: Path, scenes: int, tokens: int, folder: Path) -> dict[str, Any]:
     """Answers of one way."""
     precision: dict[str, Literal["fp32", "bf16", "auto"]] = {"fp32": "fp32", "bf16": "bf16"}
     checkpoint = base if way in precision else base.with_name(f"{base.name}-{way}")
@@ -53,15 +51,12 @@ def measure(way: str, base: Path, scenes: int, tokens: int, folder: Path, rounds
     engine = load(checkpoint, Setup(precision=precision.get(way, "auto"), drafts=False))
     loaded = resident_bytes()
     questions = make_questions(folder, scenes, tokens, tokens)
-    seconds = []
     engine.answer(questions[:1])  # a warm-up, and the check of shared prefixes
-    for _ in range(rounds):
-        engine.forget()
-        began = time.process_time()
-        found = engine.answer(questions)
-        seconds.append(time.process_time() - began)
+    engine.forget()
+    began = time.process_time()
+    found = engine.answer(questions)
     return {
-        "seconds": seconds,
+        "seconds": [time.process_time() - began],
         "peak_bytes": peak_bytes("cpu"),
         "weights": sum(value.nbytes for value in engine.model.parameters()),
         "loaded": loaded - before,
@@ -104,8 +99,7 @@ def main(
         stored = bytes_of(base)["all"]
         options = {"model": base, "scenes": scenes, "tokens": tokens}
         results = take_turns("benchmarks.quantise", ways.split(","), repeats, options)
-    processor = f"{platform.machine()} with {torch.backends.cpu.get_cpu_capability()}"
-    print(f"{processor}, {torch.get_num_threads()} threads, torch {version('torch')}")
+    print(where_it_ran("cpu", "each way in its own"))
     print(f"{scenes} scenes of {len(LONG) + len(SHORT)} questions, answers of {tokens} tokens")
     columns = ("weights MB", "loaded MB", "peak MB", "answers/s", "of 16 bit", "first token")
     print(f"{'':6}" + "".join(f"{column:>12}" for column in columns))

@@ -11,8 +11,6 @@ the fastest update counts. The bound is the ratio of tokens. What is not timed: 
 from __future__ import annotations
 
 import json
-import os
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,10 +18,8 @@ import numpy as np
 import torch
 import typer
 
-from benchmarks.in_turns import peak_bytes, take_turns, where_it_ran
+from benchmarks.in_turns import CLOCKS, peak_bytes, precision_of, take_turns, use_threads, where_it_ran
 from benchmarks.tree_training import make_model, make_samples
-
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 def measure(
@@ -73,7 +69,7 @@ def measure(
         losses.append(told.loss)
         tokens = told.distinct, told.effective
     return {
-        "seconds": sorted(seconds[1:]),
+        "seconds": seconds[1:],
         "losses": losses,
         "peak_bytes": peak_bytes(device) - before,
         "distinct": tokens[0],
@@ -94,9 +90,8 @@ def main(
     folder: Annotated[Path, typer.Option(hidden=True)] = Path(),
 ) -> None:
     """Compare an update of GRPO on a tree with the same, a row for each answer."""
-    precision = precision or ("bf16" if device == "cuda" else "fp32")
-    threads = threads or len(os.sched_getaffinity(0))
-    torch.set_num_threads(threads)
+    precision = precision_of(device, precision)
+    threads = use_threads(threads)
     if way:
         result = measure(way, folder, updates, device, precision, answers, words, clock)
         (folder / "result.json").write_text(json.dumps(result))
@@ -113,7 +108,7 @@ def main(
     results = take_turns("benchmarks.reinforce", ("tree", "rows"), repeats, options)
     tree, rows = results["tree"], results["rows"]
     distinct = tree["distinct"]
-    print(f"{where_it_ran(device, precision, threads, results)}, {clock} time")
+    print(f"{where_it_ran(device, precision, results)}, {clock} time")
     print(f"{answers} answers: {tree['effective']:,} tokens, {distinct:,} distinct; best and median update")
     for name, result in results.items():
         best, median = result["seconds"][0], result["seconds"][len(result["seconds"]) // 2]

@@ -15,9 +15,8 @@ tokens over distinct tokens.
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +26,16 @@ import typer
 from PIL import Image
 
 from benchmarks.decoders import DECODERS
-from benchmarks.in_turns import WAYS, peak_bytes, take_turns, update_seconds, where_it_ran
+from benchmarks.in_turns import (
+    WAYS,
+    Clock,
+    peak_bytes,
+    precision_of,
+    take_turns,
+    update_seconds,
+    use_threads,
+    where_it_ran,
+)
 from benchmarks.llava import VOCABULARY, random_llava
 from cityscribe.models.tokenizer import train_tokenizer
 from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
@@ -92,9 +100,16 @@ def make_model(
 
 
 def train_here(
-    samples: list[Sample], folder: Path, model: Any, processor: Any, precision: str, share: bool
-) -> Iterator[tuple[float, float]]:
-    """Yields the clock and the loss after each update."""
+    samples: list[Sample],
+    folder: Path,
+    model: Any,
+    processor: Any,
+    precision: str,
+    share: bool,
+    now: Clock = time.perf_counter,
+    **options: Any,
+) -> list[tuple[float, float]]:
+    """The clock and the loss after each update; `options` are further settings of the training."""
     from cityscribe.train.supervised import train
 
     settings = TrainSettings(
@@ -104,6 +119,7 @@ def train_here(
         save_steps=10_000,
         budget_tokens=4096,
         lr=1e-5,
+        **options,
     )
     seen: list[tuple[float, float]] = []
     train(
@@ -113,14 +129,14 @@ def train_here(
         processor,
         settings,
         folder / "training",
-        progress=lambda step, steps, loss, *speeds: seen.append((time.perf_counter(), loss)),
+        progress=lambda step, steps, loss, *speeds: seen.append((now(), loss)),
     )
-    yield from seen
+    return seen
 
 
 def train_trl(
     samples: list[Sample], folder: Path, model: Any, processor: Any, precision: str, rows: int
-) -> Iterator[tuple[float, float]]:
+) -> list[tuple[float, float]]:
     """The same samples in TRL's form, `rows` at a time, as many accumulated as make one update a scene."""
     from datasets import Dataset
     from transformers import TrainerCallback
@@ -140,7 +156,7 @@ def train_trl(
     ).cast_column("images", image_column())
     seen: list[tuple[float, float]] = []
 
-    class Clock(TrainerCallback):
+    class Watch(TrainerCallback):
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if "loss" in logs:
                 seen.append((time.perf_counter(), logs["loss"]))
@@ -164,8 +180,8 @@ def train_trl(
         report_to="none",
         disable_tqdm=True,
     )
-    SFTTrainer(model, settings, train_dataset=data, processing_class=processor, callbacks=[Clock()]).train()
-    yield from seen
+    SFTTrainer(model, settings, train_dataset=data, processing_class=processor, callbacks=[Watch()]).train()
+    return seen
 
 
 def plain_entry(entry: dict[str, Any]) -> dict[str, Any]:
@@ -189,30 +205,33 @@ def measure(
     model, processor = make_model(samples, device, decoder)
     before = peak_bytes(device)
     if way == "trl":
-        seen = list(train_trl(samples, folder, model, processor, precision, rows))
+        seen = train_trl(samples, folder, model, processor, precision, rows)
     else:
-        seen = list(train_here(samples, folder, model, processor, precision, way == "tree"))
+        seen = train_here(samples, folder, model, processor, precision, way == "tree")
     clock = [moment for moment, _ in seen]
     return {
         "seconds": update_seconds(clock),
         "loss": sum(loss for _, loss in seen) / len(seen),
         "peak_bytes": peak_bytes(device) - before,
         "questions": len(samples) // scenes,
-        **_tokens(samples[: len(samples) // scenes], folder, model, processor),
+        **tokens_of(samples[: len(samples) // scenes], folder, model, processor),
         **_work(model),
     }
 
 
-def _tokens(samples: list[Sample], folder: Path, model: Any, processor: Any) -> dict[str, int]:
-    """Of one scene: distinct tokens, and tokens of the samples one by one."""
+def tokens_of(
+    samples: list[Sample], folder: Path, model: Any, processor: Any, max_tokens: int = 2048
+) -> dict[str, int]:
+    """Of one scene: distinct tokens, tokens of the samples one by one, and those of its images or its video."""
     from cityscribe.tokens.encode import Encoder
     from cityscribe.train.groups import plan_groups
 
-    groups, _ = plan_groups(samples, folder, Encoder(model, processor), TrainSettings())
+    groups, _ = plan_groups(samples, folder, Encoder(model, processor), TrainSettings(max_tokens=max_tokens))
     forests = [forest for group in groups for forest in group.forests]
     return {
         "distinct": sum(forest.length for forest in forests),
         "effective": sum(forest.effective for forest in forests),
+        "visual": int((forests[0].media_ids >= 0).sum()),
     }
 
 
@@ -251,9 +270,8 @@ def main(
     folder: Annotated[Path, typer.Option(hidden=True)] = Path(),
 ) -> None:
     """Compare training on trees, row by row, and by TRL."""
-    precision = precision or ("bf16" if device == "cuda" else "fp32")
-    threads = threads or len(os.sched_getaffinity(0))
-    torch.set_num_threads(threads)
+    precision = precision_of(device, precision)
+    threads = use_threads(threads)
     if way:
         result = measure(way, folder, scenes, device, precision, trl_rows, questions, decoder)
         (folder / "result.json").write_text(json.dumps(result))
@@ -268,13 +286,13 @@ def main(
         "decoder": decoder,
     }
     results = take_turns("benchmarks.tree_training", ways.split(","), repeats, options)
-    _print(results, device, precision, threads, decoder)
+    _print(results, device, precision, decoder)
 
 
-def _print(results: dict[str, dict[str, Any]], device: str, precision: str, threads: int, decoder: str) -> None:
+def _print(results: dict[str, dict[str, Any]], device: str, precision: str, decoder: str) -> None:
     first = next(iter(results.values()))
     ratio = first["effective"] / first["distinct"]
-    print(f"{decoder}, {where_it_ran(device, precision, threads, results)}")
+    print(f"{decoder}, {where_it_ran(device, precision, results)}")
     print(
         f"{first['questions']} questions a scene, {first['effective']:,} tokens, {first['distinct']:,} distinct "
         f"({ratio:.2f} times); best and median update"

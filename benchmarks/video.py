@@ -14,10 +14,8 @@ one question after the other.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,12 +23,12 @@ import numpy as np
 import torch
 import typer
 
-from benchmarks.in_turns import peak_bytes, take_turns, update_seconds, where_it_ran
+from benchmarks.in_turns import peak_bytes, take_turns, update_seconds, use_threads, where_it_ran
+from benchmarks.tree_training import tokens_of, train_here
 from cityscribe.media.video import write_video
 from cityscribe.models.tokenizer import CHAT_TEMPLATE, IMAGE, train_tokenizer
 from cityscribe.models.without_torchvision import VideoSettings, without_torchvision
 from cityscribe.records import Sample, SampleMeta, Video, message, placed, text_block, video_block
-from cityscribe.train.settings import TrainSettings
 
 FRAMES = 32
 QUESTIONS = 12
@@ -120,32 +118,6 @@ def make_model(side: int) -> tuple[Any, Any]:
     return model, processor
 
 
-def train_here(samples: list[Sample], folder: Path, model: Any, processor: Any, share: bool) -> Iterator[float]:
-    """The clock after each update."""
-    from cityscribe.train.supervised import train
-
-    settings = TrainSettings(
-        batch_groups=1,
-        share_prefix=share,
-        precision="fp32",
-        save_steps=10_000,
-        budget_tokens=4096,
-        max_tokens=4096,
-        lr=1e-5,
-    )
-    seen: list[float] = []
-    train(
-        samples,
-        folder,
-        model,
-        processor,
-        settings,
-        folder / "training",
-        progress=lambda *_: seen.append(time.process_time()),
-    )
-    yield from seen
-
-
 def answer_here(samples: list[Sample], folder: Path, model: Any, processor: Any, share: bool) -> Iterator[float]:
     """The clock after the answers about each clip; without sharing they are those of `generate`, one by one."""
     from cityscribe.engine.local import LocalEngine
@@ -154,7 +126,6 @@ def answer_here(samples: list[Sample], folder: Path, model: Any, processor: Any,
     engine = LocalEngine(model, processor, batch_size=QUESTIONS)
     if not share:
         engine._shares = False
-    yield time.process_time()
     for start in range(0, len(samples), QUESTIONS):
         asked = [tuple(placed(sample.messages[:1], folder)) for sample in samples[start : start + QUESTIONS]]
         engine.answer([Request(messages, max_tokens=24) for messages in asked])
@@ -166,27 +137,16 @@ def measure(way: str, folder: Path, clips: int, what: str, side: int) -> dict[st
     samples = make_samples(folder, clips, side)
     model, processor = make_model(side)
     before = peak_bytes("cpu")
-    run = train_here if what == "train" else answer_here
-    clock = list(run(samples, folder, model, processor, way == "tree"))
-    seconds = update_seconds(clock) if what == "train" else [b - a for a, b in pairwise(clock[1:])]
+    share = way == "tree"
+    if what == "train":
+        updates = train_here(samples, folder, model, processor, "fp32", share, time.process_time, max_tokens=4096)
+        clock = [moment for moment, _ in updates]
+    else:
+        clock = list(answer_here(samples, folder, model, processor, share))
     return {
-        "seconds": sorted(seconds),
+        "seconds": update_seconds(clock),
         "peak_bytes": peak_bytes("cpu") - before,
-        **_tokens(samples[:QUESTIONS], folder, model, processor),
-    }
-
-
-def _tokens(samples: list[Sample], folder: Path, model: Any, processor: Any) -> dict[str, int]:
-    """Of one clip: distinct tokens, and tokens of the samples one by one."""
-    from cityscribe.tokens.encode import Encoder
-    from cityscribe.train.groups import plan_groups
-
-    groups, _ = plan_groups(samples, folder, Encoder(model, processor), TrainSettings(max_tokens=4096))
-    forests = [forest for group in groups for forest in group.forests]
-    return {
-        "distinct": sum(forest.length for forest in forests),
-        "effective": sum(forest.effective for forest in forests),
-        "visual": int((forests[0].media_ids >= 0).sum()),
+        **tokens_of(samples[:QUESTIONS], folder, model, processor, max_tokens=4096),
     }
 
 
@@ -200,8 +160,7 @@ def main(
     folder: Annotated[Path, typer.Option(hidden=True)] = Path(),
 ) -> None:
     """Compare twelve questions about a clip of 32 frames on a tree and row by row."""
-    threads = threads or len(os.sched_getaffinity(0))
-    torch.set_num_threads(threads)
+    threads = use_threads(threads)
     if way:
         (folder / "result.json").write_text(json.dumps(measure(way, folder, clips, what, side)))
         return
@@ -209,7 +168,7 @@ def main(
     results = take_turns("benchmarks.video", ("tree", "rows"), repeats, options)
     tree, rows = results["tree"], results["rows"]
     ratio = tree["effective"] / tree["distinct"]
-    print(where_it_ran("cpu", "fp32", threads, results))
+    print(where_it_ran("cpu", "fp32"))
     print(
         f"{what}: {QUESTIONS} questions a clip of {FRAMES} frames ({tree['visual']:,} tokens): {tree['effective']:,} "
         f"tokens, {tree['distinct']:,} distinct ({ratio:.2f} times)"

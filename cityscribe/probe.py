@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
@@ -124,6 +124,7 @@ def _changed(sample: Sample, key: str, kinds: Sequence[str], root: Path, images:
     question = ProbedQuestion(
         meta.question or f"{meta.scenario}#{key}", meta.scenario or sample.group, meta.options, right
     )
+    known = {name: _digest(root / name, seed) for name in sample.images}
     changed: dict[str, list[tuple[ChangedQuestion, Sample]]] = {}
     for kind in kinds:
         made: list[tuple[ChangedQuestion, Sample]] = []
@@ -133,21 +134,25 @@ def _changed(sample: Sample, key: str, kinds: Sequence[str], root: Path, images:
                 made = []
                 break
             if variant.change is not None:
-                asks = replace(asks, images=tuple(_written(asks.images, root, images, variant.change, seed)))
+                names = [_written(root / name, known[name], images, variant.change) for name in asks.images]
+                asks = replace(asks, images=tuple(names))
             made.append((variant, asks))
         changed[kind] = made
     return _Asked(sample, question, changed)
 
 
-def _written(names: Sequence[str], root: Path, folder: Path, change: ImageChange, seed: int) -> Iterator[str]:
-    """The changed images as files, as PNG, which loses nothing more. Questions about one image share them."""
-    for name in names:
-        digest = hashlib.sha256((root / name).read_bytes() + b"\n%d" % seed).hexdigest()
-        path = folder / f"{digest[:24]}-{change.name}.png"
-        if not path.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            write_bytes(path, as_png(change.apply(open_image(root / name), int(digest[24:36], 16))))
-        yield str(path.resolve())
+def _digest(image: Path, seed: int) -> str:
+    """By which a changed image is named, and what is random in it is drawn."""
+    return hashlib.sha256(image.read_bytes() + b"\n%d" % seed).hexdigest()
+
+
+def _written(image: Path, digest: str, folder: Path, change: ImageChange) -> str:
+    """The changed image as a file, as PNG, which loses nothing more. Questions about one image share it."""
+    path = folder / f"{digest[:24]}-{change.name}.png"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, as_png(change.apply(open_image(image), int(digest[24:36], 16))))
+    return str(path.resolve())
 
 
 def _compared(

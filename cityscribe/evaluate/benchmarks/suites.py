@@ -6,11 +6,11 @@ be had without looking. `exact` is the share of answers that are, in other lette
 
 from __future__ import annotations
 
-import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cityscribe.evaluate.answers import PUNCTUATION
 from cityscribe.evaluate.benchmarks import BENCHMARKS
 from cityscribe.evaluate.benchmarks.question import BenchmarkQuestion, percent
 
@@ -59,4 +59,4 @@ def _headline(
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.lower().translate(str.maketrans("", "", string.punctuation)).split())
+    return " ".join(text.lower().translate(PUNCTUATION).split())
