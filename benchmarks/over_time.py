@@ -1,13 +1,15 @@
 """What answering over time is worth: one model's likelihoods, chosen question by question and together.
 
-    python -m benchmarks.over_time [--model runs/NAME/model | --margin 1.0] [--train 200] [--events 24] [--seed 0]
+    python -m benchmarks.over_time [--model runs/NAME/model | --margin 1.0] [--train 200] [--events 24] [--seeds 0]
+    python -m benchmarks.over_time --tune 400 --seeds 0 1 2
 
 Events of the synthetic city are asked about in each of their five phases, questions with options, on the picture of the
 vehicle's camera in which the phase begins. The model gives the likelihood of each letter once; then the answers are
 chosen by `independent`, and by `viterbi` with one part after the other. Priors, relations and transitions are counted
 on other events. With `--margin` no model is asked: likelihoods are normal noise, and the right option has so much
-more; that shows what the city's events say of each other, and nothing of a model. Differences are to `independent`,
-with the interval of 95 % of draws of the events.
+more; that shows what the city's events say of each other, and nothing of a model. With `--tune` the model is tuned
+before, for so many steps on the pictures and questions of the events that are counted; each seed tunes, counts and asks
+with events of its own. Differences are to `independent`, with the interval of 95 % of draws of the events of all seeds.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ import json
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -24,10 +28,11 @@ import numpy as np
 
 from cityscribe.evaluate import resampling
 from cityscribe.evaluate.resampling import Paired
+from cityscribe.pipeline import run
 from cityscribe.predict.conversations import predict_conversations
 from cityscribe.predict.over_time.rows import count_trained, decode_answers, right_option
 from cityscribe.predict.over_time.viterbi import Viterbi
-from cityscribe.project import settings_without_project
+from cityscribe.project import resolve, settings_without_project
 from cityscribe.records import Sample, image_block, message, text_block, write_samples
 from cityscribe.sources.choices import choice_turns
 from cityscribe.traffic.meta import TrafficMeta
@@ -92,35 +97,87 @@ def likely(asked: Sequence[Sample], model: str, work: Path) -> list[list[float]]
     return [json.loads(line)["scores"] for line in (work / "alone.jsonl").read_text().splitlines()]
 
 
-def measure(model: str, margin: float | None, train: int, events: int, seed: int, work: Path) -> None:
-    first = 1_000_000 * (seed + 1)
-    trained = [sample for n in range(train) for sample in samples_of(first + n, None)]
+def tuned(model: str, samples: Sequence[Sample], root: Path, steps: int, seed: int) -> str:
+    """A model after so many steps on samples with pictures in `root`; what is there already is taken."""
+    rows = [{"messages": sample.messages, "images": list(sample.images)} for sample in samples]
+    (root / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    settings = resolve(
+        {
+            "name": "tuned",
+            "runs": str(root.parent),
+            "seed": seed,
+            "data": {"source": "messages", "path": str(root), "val_share": 0.0},
+            "model": {"base": model, "block_expansion": {"blocks": 4}},
+            "train": {"max_steps": steps, "epochs": 100, "lr": 1.1e-3, "batch_groups": 1, "precision": "fp32"},
+        }
+    )
+    run(settings, lambda _: nullcontext(lambda *_, **__: None), print, ("prepare", "train"))
+    return str(settings.run_dir / "model")
+
+
+def measure(model: str, margin: float | None, tune: int, train: int, events: int, seed: int, work: Path) -> Outcome:
+    """What is right by each arm, for one seed."""
+    first, root = 1_000_000 * (seed + 1), work / "pictures"
+    root.mkdir(parents=True, exist_ok=True)
+    trained = [sample for n in range(train) for sample in samples_of(first + n, root if tune else None)]
     write_samples(work / "train.parquet", trained)
-    root = work if margin is None else None
-    asked = [sample for n in range(events) for sample in samples_of(first + train + n, root)]
+    asked = [s for n in range(events) for s in samples_of(first + train + n, root if margin is None else None)]
     began_s = time.monotonic()
-    scores = likely(asked, model, work) if margin is None else noisy(asked, margin, seed)
+    if tune:
+        model = tuned(model, trained, root, tune, seed)
+    tune_s, began_s = time.monotonic() - began_s, time.monotonic()
+    scores = likely(asked, model, root) if margin is None else noisy(asked, margin, seed)
     model_s = time.monotonic() - began_s
-    model = model if margin is None else f"noise, margin {margin}"
-    right = [right_option(sample) for sample in asked]
-    began_s = time.monotonic()
+    named = (
+        f"{model} after {tune} steps, {tune_s:.0f} s"
+        if tune
+        else model
+        if margin is None
+        else f"noise, margin {margin}"
+    )
     counts = count_trained(work / "train.parquet")
-    print(f"{len(asked)} questions of {events} events, counted on {len(trained)} of {train}; {model}, {model_s:.0f} s")
-    print(f"counting {time.monotonic() - began_s:.1f} s; smoothing {counts.smoothing}")
-    groups, columns = [sample.meta.scenario for sample in asked], [""] * len(asked)
+    print(f"seed {seed}: {len(asked)} questions of {events} events, counted on {len(trained)} of {train}; {named}")
+    print(f"asking {model_s:.0f} s; smoothing {counts.smoothing}", flush=True)
+    right = [right_option(sample) for sample in asked]
     alone = [float(found.index(max(found)) == r) for found, r in zip(scores, right, strict=True)]
-    chance = float(np.mean([1 / len(sample.meta.options) for sample in asked]))
-    print(f"chance {100 * chance:.2f} %; independent {100 * np.mean(alone):.2f} %")
+    print(f"independent {100 * np.mean(alone):.2f} %", flush=True)
+    chosen = {"independent": [found.index(max(found)) for found in scores]}
     for name, decoder in ARMS.items():
-        began_s = time.monotonic()
-        options = decode_answers(asked, scores, decoder, work / "train.parquet")
-        took_s = time.monotonic() - began_s
-        found = [float(option == r) for option, r in zip(options, right, strict=True)]
-        one, base = (resampling.stratum(groups, columns, values) for values in (found, alone))
-        interval = resampling.paired_interval([Paired(one.sums, base.sums, one.counts)], seed)
+        chosen[name] = decode_answers(asked, scores, decoder, work / "train.parquet")
+    return Outcome(
+        [f"{seed}/{sample.meta.scenario}" for sample in asked],
+        {name: [float(o == r) for o, r in zip(options, right, strict=True)] for name, options in chosen.items()},
+        float(np.mean([1 / len(sample.meta.options) for sample in asked])),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Of one seed: the event of each question, whether each arm was right, and the share right by chance."""
+
+    events: list[str]
+    right: dict[str, list[float]]
+    chance: float
+
+
+def table(outcomes: Sequence[Outcome], seeds: Sequence[int]) -> None:
+    """One line an arm: the share right, the difference to `independent`, its interval, and what it is by seed."""
+    events = [event for outcome in outcomes for event in outcome.events]
+    columns = [""] * len(events)
+    alone = [value for outcome in outcomes for value in outcome.right["independent"]]
+    print(f"chance {100 * np.mean([outcome.chance for outcome in outcomes]):.2f} %")
+    for name in outcomes[0].right:
+        found = [value for outcome in outcomes for value in outcome.right[name]]
+        if name == "independent":
+            print(f"{name:24} {100 * np.mean(found):6.2f} %")
+            continue
+        one, base = (resampling.stratum(events, columns, values) for values in (found, alone))
+        interval = resampling.paired_interval([Paired(one.sums, base.sums, one.counts)], seeds[0])
         bounds = "" if interval is None else f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}"
+        by_seed = [100 * (np.mean(o.right[name]) - np.mean(o.right["independent"])) for o in outcomes]
         gain = 100 * (np.mean(found) - np.mean(alone))
-        print(f"{name:24} {100 * np.mean(found):6.2f} %  {gain:+6.2f}  {bounds}  ({took_s:.1f} s with counting)")
+        shown = ", ".join(f"{one:+.1f}" for one in by_seed)
+        print(f"{name:24} {100 * np.mean(found):6.2f} %  {gain:+6.2f}  {bounds}  by seed {shown}")
 
 
 ARMS = {
@@ -135,12 +192,16 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="cityscribe-tiny")
     parser.add_argument("--margin", type=float, help="of the right option, in the place of a model")
-    parser.add_argument("--train", type=int, default=200, help="events that are counted")
+    parser.add_argument("--tune", type=int, default=0, help="steps that the model is tuned before; 0: none")
+    parser.add_argument("--train", type=int, default=200, help="events that are counted, and tuned on")
     parser.add_argument("--events", type=int, default=24, help="events that are asked about")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--work", type=Path, help="folder to keep")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        place = given.work or Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        measure(given.model, given.margin, given.train, given.events, given.seed, place)
+        measured = []
+        for number in given.seeds:
+            place = (given.work or Path(folder)) / f"seed-{number}"
+            place.mkdir(parents=True, exist_ok=True)
+            measured.append(measure(given.model, given.margin, given.tune, given.train, given.events, number, place))
+        table(measured, given.seeds)

@@ -21,6 +21,7 @@ from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion
 from cityscribe.evaluate.benchmarks.score import read_matched
 from cityscribe.evaluate.benchmarks.suites import SuiteRow, suite_row
 from cityscribe.files import InputError, write_bytes
+from cityscribe.media.kinds import is_image
 from cityscribe.predict.conversations import predict_conversations
 from cityscribe.prepare.conversations import prepare_conversations
 from cityscribe.progress import Progress
@@ -70,31 +71,38 @@ def answer_suite(
     out: Path,
     *,
     frames: int = 8,
+    folders: Mapping[str, str] | None = None,
+    blind: bool = False,
+    prompts: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> list[SuiteRow]:
-    """Let a model answer benchmarks, each in the folder of `data` with its name, and score them without a judge.
+    """Let a model answer benchmarks, each in the folder of `data` with its name (or that `folders` gives), and score
+    them without a judge; with `blind` also without images.
 
     Raises InputError as `answer_benchmark` does.
     """
-    prompts = read_prompts()
+    prompts = prompts or read_prompts()
     rows = []
     for name in names:
         benchmark = BENCHMARKS[name]
-        questions = benchmark.read(data / name, benchmark.split)
-        home = out / name
-        answers = answer_benchmark(
-            benchmark,
-            questions,
-            data / name,
-            model_dir,
-            settings,
-            home,
-            prompts=prompts,
-            frames=frames,
-            progress=progress,
-        )
-        given, _ = read_matched(benchmark, questions, answers, partial=False)
-        rows.append(suite_row(name, questions, given))
+        folder = data / (folders or {}).get(name, name)
+        questions = benchmark.read(folder, benchmark.split)
+        said = []
+        for images in (True, False) if blind else (True,):
+            answers = answer_benchmark(
+                benchmark,
+                questions,
+                folder,
+                model_dir,
+                settings,
+                out / (name if images else f"{name}-blind"),
+                prompts=prompts,
+                frames=frames,
+                images=images,
+                progress=progress,
+            )
+            said.append(read_matched(benchmark, questions, answers, partial=False)[0])
+        rows.append(suite_row(name, questions, *said))
     return rows
 
 
@@ -114,11 +122,10 @@ def samples_of(
     for question in questions:
         shown: tuple[str, ...] = ()
         if images and question.video:
-            video = video_named(videos, question.video)
-            if video is None:
+            shown = _shown(question.video, data, videos, frames)
+            if not shown:
                 missing.append(question.video)
                 continue
-            shown = tuple(frames_of(video, frames))
         elif images and question.encoded_image:
             shown = (_write_image(question, out),)
         elif images:
@@ -129,6 +136,17 @@ def samples_of(
         names = list(dict.fromkeys(missing))
         raise InputError(f"{data}: {len(names)} images or videos are not there, the first is {names[0]}")
     return samples, out if encoded else data
+
+
+def _shown(name: str, data: Path, videos: dict[str, str], frames: int) -> tuple[str, ...]:
+    """References to frames of a video, which a benchmark names by its path, by its name alone, or by the folder of its
+    frames as pictures; none where there is no such video."""
+    if (data / name).is_dir():
+        pictures = sorted(path for path in (data / name).iterdir() if is_image(path))
+        chosen = dict.fromkeys((2 * n + 1) * len(pictures) // (2 * frames) for n in range(frames)) if pictures else {}
+        return tuple(pictures[number].relative_to(data).as_posix() for number in chosen)
+    video = name if (data / name).is_file() else video_named(videos, name)
+    return tuple(frames_of(video, frames)) if video else ()
 
 
 def _sample(question: BenchmarkQuestion, prompt: str, images: tuple[str, ...]) -> Sample:

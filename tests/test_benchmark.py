@@ -14,9 +14,10 @@ from cityscribe.benchmark import answer_benchmark, samples_of
 from cityscribe.cli import app
 from cityscribe.evaluate.benchmarks import BENCHMARKS
 from cityscribe.evaluate.benchmarks.asking import read_prompts
+from cityscribe.evaluate.benchmarks.lines import majority_answers
 from cityscribe.evaluate.benchmarks.question import BenchmarkQuestion
 from cityscribe.evaluate.benchmarks.score import score_benchmark
-from cityscribe.evaluate.benchmarks.suites import majority_answer, suite_row
+from cityscribe.evaluate.benchmarks.suites import suite_row
 from cityscribe.files import InputError
 from cityscribe.media.video import write_video
 from cityscribe.models.load import save_model
@@ -71,9 +72,8 @@ def test_a_suite_is_one_table_with_the_line_that_needs_no_look(tmp_path: Path) -
     assert list(rows) == ["pope", "msvd-qa"]
     assert "gqa: left out" in result.output
     questions = BENCHMARKS["pope"].read(tmp_path / "data" / "pope", "")
-    usual = dump_lines(
-        tmp_path / "usual.jsonl", [{"id": q.id, "answer": majority_answer(questions)} for q in questions]
-    )
+    said = majority_answers(BENCHMARKS["pope"], questions)
+    usual = dump_lines(tmp_path / "usual.jsonl", [{"id": name, "answer": text} for name, text in said.items()])
     assert rows["pope"]["majority"] == score_benchmark("pope", questions, usual).total["f1"]
 
 

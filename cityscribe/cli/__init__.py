@@ -6,7 +6,7 @@ Commands stand in the order in which `cityscribe --help` lists them, which is th
 # ruff: noqa: F401, I001
 
 from cityscribe.cli import data, planning, stages, describe, asking, city, service
-from cityscribe.cli import listing, scores, judging, benchmarks, probing, building, quantising, privacy
+from cityscribe.cli import listing, scores, judging, benchmarks, benchmarking, probing, building, quantising, privacy
 from cityscribe.cli.shell import app, main
 
 __all__ = ["app", "main"]

@@ -1,7 +1,9 @@
-"""BLEU-4 of one caption against one reference, as `sentence_bleu` of nltk with smoothing method 3 gives it."""
+"""BLEU-4 of one caption against one reference, as nltk's `sentence_bleu` gives it: by smoothing method 3, or plain."""
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Sequence
 from math import exp, fsum, log
 
@@ -28,3 +30,20 @@ def bleu(overlaps: Sequence[Overlap]) -> float:
     longer = tokens.prediction_total > tokens.reference_total
     brevity = 1.0 if longer else exp(1 - tokens.reference_total / tokens.prediction_total)
     return brevity * exp(fsum(log(precision) / LONGEST_NGRAM for precision in precisions))
+
+
+def plain_bleu(reference: Sequence[str], prediction: Sequence[str]) -> float:
+    """BLEU-4 in [0, 1] of tokens, not smoothed: a precision of zero counts as the smallest float, as nltk has it, so
+    that the score is as good as 0. Without a common token, and so for an empty prediction, it is 0."""
+    logs = []
+    for n in range(1, LONGEST_NGRAM + 1):
+        said, meant = (
+            Counter(tuple(tokens[start : start + n]) for start in range(len(tokens) - n + 1))
+            for tokens in (prediction, reference)
+        )
+        matches = sum((said & meant).values())
+        if n == 1 and not matches:
+            return 0.0
+        logs.append(log(matches / max(1, sum(said.values())) if matches else sys.float_info.min))
+    brevity = 1.0 if len(prediction) > len(reference) else exp(1 - len(reference) / len(prediction))
+    return brevity * exp(fsum(logs) / LONGEST_NGRAM)

@@ -26,3 +26,10 @@ JUDGES.add(
     "0.0 to 1.0, the number at the beginning of the reply",
     paper="Yu et al. 2024, arXiv 2308.02490",
 )
+
+_DRIVING = "cityscribe.evaluate.benchmarks.driving"
+JUDGES.add("drivelm", f"{_DRIVING}.drivelm:JUDGE", "0 to 100, the first number of the reply", paper="Sima et al. 2023")
+JUDGES.add("roadsocial", f"{_DRIVING}.roadsocial:JUDGE", "1 to 100, the first number of the reply")
+JUDGES.add(
+    "drivelmm-o1", f"{_DRIVING}.drivelmm_o1:JUDGE", "1 to 10 in twelve respects, as JSON", paper="Ishaq et al. 2025"
+)

@@ -44,3 +44,49 @@ BENCHMARKS.add(
     "what is said of videos, judged in five dimensions",
     paper="Maaz et al. 2024",
 )
+
+_DRIVING = f"{_ROOM}.driving"
+BENCHMARKS.add(
+    "nuscenes-qa", f"{_DRIVING}.nuscenes_qa:NUSCENES_QA", "what surrounds a car, in a word", paper="Qian et al. 2023"
+)
+BENCHMARKS.add(
+    "vru-accident",
+    f"{_DRIVING}.vru_accident:VRU_ACCIDENT",
+    "options on accidents with vulnerable road users",
+    paper="Kim et al. 2025, arXiv 2507.09815",
+)
+BENCHMARKS.add("tar", f"{_DRIVING}.tar:TAR", "anomalies in traffic video, ten tasks", paper="AI City Challenge 2026")
+BENCHMARKS.add(
+    "fetv", f"{_DRIVING}.fetv:FETV", "violations seen by a fisheye camera, in fields", paper="AI City Challenge 2026"
+)
+BENCHMARKS.add("drivelm", f"{_DRIVING}.drivelm:DRIVELM", "graph questions about six cameras", paper="Sima et al. 2023")
+BENCHMARKS.add("lingoqa", f"{_DRIVING}.lingoqa:LINGOQA", "open questions about driving", paper="Marcu et al. 2023")
+BENCHMARKS.add(
+    "drivelmm-o1", f"{_DRIVING}.drivelmm_o1:DRIVELMM_O1", "reasoning in steps and options", paper="Ishaq et al. 2025"
+)
+BENCHMARKS.add(
+    "sutd-trafficqa",
+    f"{_DRIVING}.sutd_trafficqa:SUTD_TRAFFICQA",
+    "options on traffic events, six kinds of reasoning",
+    paper="Xu et al. 2021",
+)
+BENCHMARKS.add("mm-au", f"{_DRIVING}.mm_au:MM_AU", "why an accident happened, five options", paper="Fang et al. 2024")
+BENCHMARKS.add(
+    "stsbench",
+    f"{_DRIVING}.stsbench:STSBENCH",
+    "manoeuvres seen by six cameras",
+    paper="Fruhwirth-Reisinger et al. 2025",
+)
+BENCHMARKS.add("maplm-qa", f"{_DRIVING}.maplm:MAPLM", "what a map would say of a road", paper="Cao et al. 2024")
+BENCHMARKS.add(
+    "tumtraffic-videoqa",
+    f"{_DRIVING}.tumtraffic:TUMTRAFFIC",
+    "roadside video: options, captions, where and when",
+    paper="Zhou et al. 2025",
+)
+BENCHMARKS.add(
+    "roadsocial",
+    f"{_DRIVING}.roadsocial:ROADSOCIAL",
+    "road events in social media, twelve tasks",
+    paper="Parikh et al. 2025",
+)

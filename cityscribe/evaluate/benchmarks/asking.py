@@ -25,7 +25,7 @@ def read_prompts(path: Path | None = None) -> dict[str, str]:
     for name, text in given.items():
         if name not in prompts:
             raise InputError(f"{path}: {name}: no such prompt; there are {', '.join(prompts)}")
-        for part in ("{question}", "{options}") if name == "choice" else ("{question}",):
+        for part in ("{question}", "{options}") if name.startswith("choice") else ("{question}",):
             if part not in text:
                 raise InputError(f"{path}: {name}: does not hold {part}")
     return prompts | given

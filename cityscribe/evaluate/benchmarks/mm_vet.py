@@ -101,4 +101,5 @@ MM_VET = Benchmark(
     judged="always",
     judge="mm-vet",
     to_judge=_to_judge,
+    headline="score",
 )

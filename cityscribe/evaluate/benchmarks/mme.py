@@ -139,5 +139,11 @@ def score_mme(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]
 
 
 MME = Benchmark(
-    read_mme, score_mme, prompt="short", split="", rule="MME eval_tool/calculation.py", read_answers=read_mme_answers
+    read_mme,
+    score_mme,
+    prompt="short",
+    split="",
+    rule="MME eval_tool/calculation.py",
+    read_answers=read_mme_answers,
+    headline="score",
 )

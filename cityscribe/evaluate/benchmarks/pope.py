@@ -82,4 +82,4 @@ def score_pope(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str
     return RuleScores({**total, "categories": categories}, rows)
 
 
-POPE = Benchmark(read_pope, score_pope, prompt="short", split="", rule="RUCAIBox/POPE evaluate.py")
+POPE = Benchmark(read_pope, score_pope, prompt="short", split="", rule="RUCAIBox/POPE evaluate.py", headline="f1")

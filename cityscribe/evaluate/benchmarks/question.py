@@ -75,6 +75,11 @@ def answers_to_judge(questions: Sequence[BenchmarkQuestion], answers: Mapping[st
     return {"answer": {q.id: JudgeItem(q.text, q.truth[0], answers[q.id]) for q in questions}}
 
 
+def letter_of(question: BenchmarkQuestion, option: int) -> str:
+    """How an answer names an option: by its letter."""
+    return LETTERS[option]
+
+
 def ids_of(questions: Sequence[BenchmarkQuestion]) -> list[str]:
     """The ids of the verdicts that questions need: theirs."""
     return [question.id for question in questions]
@@ -88,6 +93,9 @@ class Benchmark:
     by id where `judged` is not "never": `to_judge` says what a judge is shown of answers, `verdict_ids` which verdicts
     questions need. `missing` says what a question without an answer is: by the official script it
     is wrong, or else nothing can be scored until it is there.
+
+    A verdict comes from a chat model (`judged_by` "chat", by the rubrics of `judge`), from a text classifier, or from
+    an encoder, whose BERTScore F1 it is.
     """
 
     read: Callable[[Path, str], list[BenchmarkQuestion]]
@@ -101,6 +109,13 @@ class Benchmark:
     verdict_ids: Callable[[Sequence[BenchmarkQuestion]], list[str]] = ids_of
     missing: Literal["refused", "wrong"] = "refused"
     read_answers: Callable[[Path], list[WrittenAnswer]] | None = None  # where it has a form of its own
+    judged_by: Literal["chat", "classifier", "encoder"] = "chat"
+    headline: str = "accuracy"  # the measure that papers give of it; without a judge where it has to be asked
+    alike: str = ""  # the fact by which questions are answered alike: each kind has a usual answer of its own
+    option_answer: Callable[[BenchmarkQuestion, int], str] = letter_of
+    splits: tuple[str, ...] = ()  # that a training may read (`data.source: benchmark`), beside `split`
+    licence: str = ""  # of the data set, as its publisher states it; empty where we have not read it
+    home: str = ""  # where it is to be had
 
 
 def percent(values: Sequence[float]) -> float:

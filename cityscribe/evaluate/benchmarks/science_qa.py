@@ -110,4 +110,5 @@ SCIENCE_QA = Benchmark(
     split="test",
     rule="LLaVA eval_science_qa.py",
     missing="wrong",
+    headline="accuracy_image",
 )

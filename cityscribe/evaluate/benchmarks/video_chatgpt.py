@@ -131,4 +131,5 @@ VIDEO_CHATGPT = Benchmark(
     judge="video-chatgpt",
     to_judge=_to_judge,
     verdict_ids=verdict_ids,
+    headline="mean",
 )

@@ -156,6 +156,7 @@ MSVD_QA = Benchmark(
     rule="exact match; Video-ChatGPT's judge",
     judged="also",
     judge="video-chatgpt",
+    headline="exact",
 )
 ACTIVITYNET_QA = Benchmark(
     read_activitynet_qa,
@@ -165,4 +166,5 @@ ACTIVITYNET_QA = Benchmark(
     rule="activitynet-qa eval.py; Video-ChatGPT's judge",
     judged="also",
     judge="video-chatgpt",
+    headline="exact",
 )

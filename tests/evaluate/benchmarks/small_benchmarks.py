@@ -11,6 +11,8 @@ from typing import Any
 
 from PIL import Image
 
+from tests.evaluate.benchmarks.small_driving import DRIVING
+
 
 def dump(path: Path, value: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -239,5 +241,6 @@ SMALL: dict[str, Callable[[Path], dict[str, str]]] = {
     "activitynet-qa": activitynet_qa,
     "video-mme": video_mme,
     "video-chatgpt": video_chatgpt,
+    **DRIVING,
 }
 """By benchmark: what writes its folder and returns right answers by id."""

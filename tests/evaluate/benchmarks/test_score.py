@@ -22,6 +22,11 @@ POINTS = {
     "science-qa": ("accuracy_image", 100),
     "mm-vet": ("score", 100),
     "video-chatgpt": ("mean", 5),
+    "fetv": ("categorical_mean", 1),
+    "lingoqa": ("exact", 100),
+    "maplm-qa": ("QNS", 100),
+    "tumtraffic-videoqa": ("mean", 1),
+    "roadsocial": ("Grounding", 100),
 }
 
 
