@@ -124,11 +124,11 @@ def score_fetv(
                 described.append((row["score"], row["grade"]))
         fields.setdefault(field, []).append((answer, truth))
         rows.append(row)
-    scores: dict[str, Any] = {}
+    scores: dict[str, float] = {}
     for field, pairs in fields.items():
         if field != TIME and field != DESCRIPTION:
             labels = score_labels([{_label(truth)} for _, truth in pairs], [{_label(said)} for said, _ in pairs])
-            scores[f"{ANSWER}{field}"] = labels.macro_f1
+            scores[f"{ANSWER}{field}"] = labels.macro_f1 or 0.0
     if TIME in fields:
         times = [row["score"] for row in rows if row["id"].endswith(f"/{TIME}")]
         scores[f"{ANSWER}{TIME}"] = sum(times) / len(times)

@@ -33,6 +33,7 @@ from cityscribe.evaluate.benchmarks.question import (
     ToJudge,
 )
 from cityscribe.evaluate.judge import Judge
+from cityscribe.evaluate.spans import TimeSpan
 from cityscribe.evaluate.verdict import JudgeItem, Verdict
 
 TASKS = (
@@ -43,8 +44,6 @@ NO_KIND = ("Where", "Viewpoint", "Grounding", "Adversarial", "Incompatible")
 """Tasks whose questions count as neither generic nor specific."""
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
-
-Span = tuple[float, float]
 
 
 class _Question(BaseModel):
@@ -83,7 +82,7 @@ def _file_of(video: _Video) -> str:
     return f"v_{video.Tweet_ID}_{'_'.join(names)}" + (".avi" if len(names) > 1 else "")
 
 
-def span_of(text: str) -> Span:
+def span_of(text: str) -> TimeSpan:
     """The first two times of a text in whole seconds: those with a colon, or else numbers too; (0, 0) where there are
     no two, or the second is not later."""
     times = re.findall(r"\d+:\d+(?::\d+)?", text)
@@ -102,7 +101,7 @@ def _seconds(time: str) -> int:
     return seconds + round(float(last))
 
 
-def average_precision(truths: Sequence[Span], said: Sequence[Span]) -> float:
+def average_precision(truths: Sequence[TimeSpan], said: Sequence[TimeSpan]) -> float:
     """The mean over THRESHOLDS of the average precision, in percent, of one span a video with one confidence.
 
     A reference that is no span is none to be found, and what is said of its video is wrong.
@@ -122,7 +121,7 @@ def average_precision(truths: Sequence[Span], said: Sequence[Span]) -> float:
     return 100 * float(np.mean(found))
 
 
-def _iou(truth: Span, said: Span) -> float:
+def _iou(truth: TimeSpan, said: TimeSpan) -> float:
     both = max(min(truth[1], said[1]) - max(truth[0], said[0]), 0)
     either = (truth[1] - truth[0]) + (said[1] - said[0]) - both
     return both / either if truth[1] - truth[0] >= 1e-3 and either else 0.0
@@ -135,7 +134,7 @@ def score_roadsocial(
     rows: list[Row] = []
     tasks: dict[str, list[float]] = {}
     kinds: dict[str, list[float]] = {"Generic": [], "Specific": []}
-    spans: dict[str, tuple[Span, Span]] = {}
+    spans: dict[str, tuple[TimeSpan, TimeSpan]] = {}
     ungraded = 0
     for question in questions:
         answer, task = answers[question.id], question.facts["task"]
