@@ -22,10 +22,90 @@ VISION_TOWERS.add("siglip", _TOWERS + "siglip:SiglipTower", "SigLIP's image enco
 VISION_TOWERS.add(
     "eva", _TOWERS + "eva:EvaTower", "EVA-CLIP's image encoder, as in InstructBLIP", paper="Sun et al. 2023"
 )
+VISION_TOWERS.add(
+    "transformers",
+    _TOWERS + "any_encoder:TransformersTower",
+    "any image encoder of transformers, and of timm, by its configuration",
+)
+VISION_TOWERS.add(
+    "none", _TOWERS + "no_encoder:NoEncoder", "the pixels of each patch as they are", paper="Chen et al. 2024 (SOLO)"
+)
+VISION_TOWERS.add(
+    "side-by-side",
+    _TOWERS + "side_by_side:SideBySide",
+    "towers side by side on the grid of the first",
+    paper="Karamcheti et al. 2024 (Prismatic)",
+)
+VISION_TOWERS.add(
+    "merv",
+    _TOWERS + "merv:Merv",
+    "towers on one grid, weighed by a learnt query",
+    paper="Chung et al. 2025 (MERV)",
+)
+VISION_TOWERS.add(
+    "spatial-aggregator",
+    _TOWERS + "spatial_aggregator:SpatialAggregator",
+    "learnt queries that look at their window of each tower's map",
+    paper="Tong et al. 2024 (Cambrian-1)",
+)
+VISION_TOWERS.add(
+    "conv-gate",
+    _TOWERS + "conv_gate:GatedPair",
+    "a gate adds a high-resolution map to a low one",
+    paper="Zhao et al. 2024 (MG-LLaVA)",
+)
+VISION_TOWERS.add(
+    "pyramid",
+    _TOWERS + "pyramid:Pyramid",
+    "a large network for small pictures and a small one for large, crossing",
+    paper="Zhu et al. 2024 (PIIP)",
+)
+VISION_TOWERS.add(
+    "query-encoder",
+    _TOWERS + "query_encoder:QueryEncoder",
+    "learnt queries among the patches of an encoder that is trained already",
+    paper="Yu et al. 2023 (Muffin)",
+)
+VISION_TOWERS.add(
+    "slices",
+    _TOWERS + "slices:Slices",
+    "slices of a larger picture on one grid, beside the whole",
+    paper="Liu et al. 2023 (LLaVA-1.5-HD)",
+)
+VISION_TOWERS.add(
+    "dual-perspective",
+    _TOWERS + "dual_perspective:DualPerspective",
+    "local slices and strided ones that look at each other",
+    paper="Ma et al. 2024 (INF-LLaVA)",
+)
+VISION_TOWERS.add(
+    "slice-restore",
+    _TOWERS + "slice_restore:SliceRestore",
+    "slices that are put together between layers",
+    paper="Huang et al. 2024 (HiRes-LLaVA)",
+)
 
 _TILINGS = "cityscribe.models.vlm.tilings."
 TILINGS.add("whole", _TILINGS + "whole:WholeImage", "the image as one view, its aspect ratio given up")
 TILINGS.add("letterbox", _TILINGS + "letterbox:Letterbox", "the image as one view, with borders that keep its shape")
+TILINGS.add(
+    "anyres",
+    _TILINGS + "anyres:AnyRes",
+    "the whole, and tiles on the grid on which the image keeps most pixels",
+    paper="Liu et al. 2024 (LLaVA-NeXT)",
+)
+TILINGS.add(
+    "dynamic",
+    _TILINGS + "dynamic:Dynamic",
+    "tiles on the grid of the nearest shape, and the whole; with tags that name them",
+    paper="Chen et al. 2024 (InternVL 1.5); Dai et al. 2024 (NVLM), its tags",
+)
+TILINGS.add(
+    "uhd",
+    _TILINGS + "uhd:Uhd",
+    "slices of least distortion between commas and line breaks",
+    paper="Guo et al. 2024 (LLaVA-UHD)",
+)
 
 _CONNECTORS = "cityscribe.models.vlm.connectors."
 CONNECTORS.add("mlp", _CONNECTORS + "mlp:Mlp", "linear layers, a token a patch", paper="Liu et al. 2023 (LLaVA-1.5)")
@@ -40,6 +120,36 @@ CONNECTORS.add(
     _CONNECTORS + "llama_vid:LlamaVid",
     "a token of what the question asks for, and tokens of pooled patches",
     paper="Li et al. 2023 (LLaMA-VID)",
+)
+CONNECTORS.add(
+    "fused-mlp",
+    _CONNECTORS + "fused_mlp:FusedMlp",
+    "three linear layers for several towers",
+    paper="Karamcheti et al. 2024 (Prismatic)",
+)
+CONNECTORS.add(
+    "pixel-shuffle",
+    _CONNECTORS + "pixel_shuffle:PixelShuffle",
+    "squares of patches as one long feature",
+    paper="Chen et al. 2024 (InternVL 1.5)",
+)
+CONNECTORS.add(
+    "resampler",
+    _CONNECTORS + "resampler:Resampler",
+    "learnt queries that look at the patches once",
+    paper="Bai et al. 2023 (Qwen-VL)",
+)
+CONNECTORS.add(
+    "qformer",
+    _CONNECTORS + "qformer:QFormer",
+    "learnt queries that see each other and the image, layer by layer",
+    paper="Li et al. 2023 (BLIP-2)",
+)
+CONNECTORS.add(
+    "abstractor",
+    _CONNECTORS + "abstractor:Abstractor",
+    "convolutions, an average to fewer places, convolutions",
+    paper="Cha et al. 2024 (Honeybee)",
 )
 
 _TEXT_DECODERS = "cityscribe.models.vlm.text_decoders."

@@ -7,12 +7,13 @@
     decoder: {base: Qwen/Qwen3-0.6B}
 
 A `base` is a folder or a hub id; without one, a tower and a decoder take a `config` of transformers and random weights
-by the `seed`. The connector is always new: it is what trains first. The tokenizer is that of the decoder's base, or of
-`tokenizer`, with a token for images and a chat template of this package.
+by the `seed`. The connector is new, but where it can take a `base`: it is what trains first. The tokenizer is that of
+the decoder's base, or of `tokenizer`, with a token for images and a chat template of this package.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,7 +31,7 @@ from transformers import (
 from cityscribe.files import InputError
 from cityscribe.models.load import named_errors, resolve_base, save_model
 from cityscribe.models.saved import check_finite
-from cityscribe.models.seams import TEXT_DECODERS, VISION_TOWERS
+from cityscribe.models.seams import CONNECTORS, TEXT_DECODERS, VISION_TOWERS
 from cityscribe.models.tokenizer import CHAT_TEMPLATE, END, IMAGE, START
 from cityscribe.models.vlm.compose import VlmParts, compose, decoder_config
 from cityscribe.models.vlm.guides import DEFAULT_GUIDE, GUIDES
@@ -54,6 +55,7 @@ class TilingFile(Section):
 class ConnectorFile(Section):
     model_config = ConfigDict(extra="allow")
     kind: Annotated[str, Named("connector")] = Field("mlp", description="which connector")
+    base: str = Field("", description="folder or hub id of the model whose weights it takes, where it can")
 
 
 class DecoderFile(Section):
@@ -114,7 +116,7 @@ def build(settings: VlmFile) -> tuple[PreTrainedModel, ProcessorMixin]:
         vocabulary = {"vocab_size": len(tokenizer), "bos_token_id": None}
         ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
         text = decoder_config({**vocabulary, **ends, **settings.decoder.config})
-    towers = [_tower_options(tower) for tower in settings.towers]
+    towers = [_tower_options(tower.model_dump()) for tower in settings.towers]
     parts = VlmParts(
         towers=tuple(towers),
         decoder=text,
@@ -126,7 +128,7 @@ def build(settings: VlmFile) -> tuple[PreTrainedModel, ProcessorMixin]:
     questions = _read_question_tokenizer(settings.questions) if settings.questions else None
     model, processor = compose(parts, tokenizer, question_tokenizer=questions, seed=settings.seed)
     _copy_weights(model, settings.towers, language)
-    _copy_text_decoder(model, settings.connector)
+    _copy_connector(model, settings.connector)
     return model.to(dtype), processor  # type: ignore[arg-type]
 
 
@@ -177,7 +179,14 @@ def _text_decoder_of(connector: ConnectorFile) -> tuple[dict[str, Any], str]:
 
 def _connector_options(connector: ConnectorFile) -> dict[str, Any]:
     """The options of a connector, with those of the base of its text decoder."""
-    options = connector.model_dump()
+    options = connector.model_dump(exclude={"base"})
+    if connector.base:
+        member = CONNECTORS[connector.kind]
+        if not hasattr(member, "read_options"):
+            raise InputError(f"connector {connector.kind}: takes no base")
+        place = resolve_base(connector.base)
+        with named_errors(place, "its configuration"):
+            options = {**member.read_options(place), **options}
     text, base = _text_decoder_of(connector)
     if not base:
         return options
@@ -191,7 +200,14 @@ def _connector_options(connector: ConnectorFile) -> dict[str, Any]:
     return {**options, "text_decoder": {**read, **text, "config": config}}
 
 
-def _copy_text_decoder(model: Any, connector: ConnectorFile) -> None:
+def _copy_connector(model: Any, connector: ConnectorFile) -> None:
+    if connector.base:
+        place = resolve_base(connector.base)
+        with named_errors(place, "its weights"):
+            weights = CONNECTORS[connector.kind].read_weights(place)
+            _, unknown = model.model.connector.load_state_dict(weights, strict=False)
+        if unknown:
+            raise InputError(f"{place}: `{unknown[0]}` has no place in a connector {connector.kind}")
     text, base = _text_decoder_of(connector)
     if base:
         place = resolve_base(base)
@@ -200,17 +216,31 @@ def _copy_text_decoder(model: Any, connector: ConnectorFile) -> None:
             model.model.connector.text_decoder.load_state_dict(weights)
 
 
-def _tower_options(tower: TowerFile) -> dict[str, Any]:
-    """The options of a tower, with the configuration of its base."""
-    options = tower.model_dump(exclude={"base"})
-    if not tower.base:
+def _tower_options(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a tower, with the configuration of its base and what else is known of that; of a tower that is
+    made of towers, those of each."""
+    options = {name: value for name, value in asked.items() if name != "base"}
+    if "towers" in options:
+        options["towers"] = [_tower_options(inner) for inner in _inner(options)]
+    base = str(asked.get("base", ""))
+    if not base:
         return options
-    member = VISION_TOWERS[tower.kind]
+    member = VISION_TOWERS[str(options.get("kind", ""))]
     if not hasattr(member, "read_config"):
-        raise InputError(f"vision-tower {tower.kind}: takes no base")
-    place = resolve_base(tower.base)
+        raise InputError(f"vision-tower {options['kind']}: takes no base")
+    place = resolve_base(base)
     with named_errors(place, "its configuration"):
-        return {**options, "config": {**member.read_config(place), **options.get("config", {})}}
+        known = member.read_options(place) if hasattr(member, "read_options") else {}
+        config = {**member.read_config(place), **options.get("config", {})}
+    return {**known, **options, "config": config}
+
+
+def _inner(options: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The options of the towers that one is made of."""
+    inner = options["towers"]
+    if not isinstance(inner, list) or not all(isinstance(each, Mapping) for each in inner):
+        raise InputError(f"vision-tower {options.get('kind')}: towers: expected a list of towers, each with its `kind`")
+    return inner
 
 
 def _copy_weights(model: Any, towers: tuple[TowerFile, ...], language: PreTrainedModel | None) -> None:
@@ -218,12 +248,18 @@ def _copy_weights(model: Any, towers: tuple[TowerFile, ...], language: PreTraine
     inner = model.model.vision_tower
     holders: list[Any] = list(inner) if isinstance(inner, nn.ModuleList) else [inner]
     for holder, tower in zip(holders, towers, strict=True):
-        if tower.base:
-            place = resolve_base(tower.base)
-            with named_errors(place, "its weights"):
-                weights = VISION_TOWERS[tower.kind].read_weights(place)
-                (holder.model if isinstance(inner, nn.ModuleList) else holder).load_state_dict(weights)
+        _copy_tower(holder, tower.model_dump(), wrapped=isinstance(inner, nn.ModuleList))
     if language is not None:
         model.model.language_model.load_state_dict(language.get_decoder().state_dict())
         model.lm_head.load_state_dict(language.get_output_embeddings().state_dict())
         check_finite(model, "the model")
+
+
+def _copy_tower(holder: Any, options: Mapping[str, Any], *, wrapped: bool = True) -> None:
+    if base := str(options.get("base", "")):
+        place = resolve_base(base)
+        with named_errors(place, "its weights"):
+            weights = VISION_TOWERS[str(options["kind"])].read_weights(place)
+            (holder.model if wrapped else holder).load_state_dict(weights)
+    for part, asked in zip(getattr(holder, "towers", ()), options.get("towers", ()), strict=True):
+        _copy_tower(part, asked)

@@ -43,7 +43,7 @@ from cityscribe.models.vlm.parts import make_connector, make_tower, reads_ids
 from cityscribe.models.vlm.processor import VlmImageProcessor, VlmProcessor
 
 LLAVA_TOWERS = ("clip", "siglip")
-LLAVA_CONNECTOR = {"kind": "mlp", "layers": 2}
+LLAVA_CONNECTOR = {"kind": "mlp", "layers": 2, "row_marks": False, "class_token": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,7 @@ class VlmParts:
             len(self.towers) == 1
             and self.towers[0].get("kind") in LLAVA_TOWERS
             and dict(self.tiling) == {"kind": "whole"}
-            and connector["kind"] == "mlp"
-            and connector["layers"] == 2
+            and all(connector[name] == value for name, value in LLAVA_CONNECTOR.items())
         )
 
 
@@ -98,7 +97,7 @@ def compose(
         image_token_index=image_token,
         tie_word_embeddings=bool(parts.decoder.tie_word_embeddings),
     )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
         view_tokens = check_parts(config)
         torch.manual_seed(seed)
         model: PreTrainedModel

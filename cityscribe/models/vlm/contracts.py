@@ -16,7 +16,14 @@ from torch import Tensor, nn
 
 from cityscribe.files import InputError
 from cityscribe.models.vlm.config import VlmConfig
-from cityscribe.models.vlm.parts import make_connector, make_tiling, make_tower, reads_ids
+from cityscribe.models.vlm.parts import (
+    class_tokens,
+    make_connector,
+    make_tiling,
+    make_tower,
+    reads_class_tokens,
+    reads_ids,
+)
 
 VIEWS = 2
 """How many views are computed in the checks."""
@@ -26,6 +33,9 @@ TEXT_TOKENS = 3
 
 SIZES = ((640, 480), (1920, 1080), (31, 400), (1, 1))
 """Images, by width and height, whose views are looked at."""
+
+LIBRARIES = ("transformers.", "timm.")
+"""Whose modules make anew what they do not save."""
 
 SAMPLES = 17
 """Points along each side of an image that its views have to cover."""
@@ -50,7 +60,15 @@ def check_parts(config: VlmConfig) -> int:
                 )
         connector = make_connector(config.connector or {}, towers, text.hidden_size)
         name = f"connector {(config.connector or {}).get('kind')}"
-        count = check_connector(name, connector, tuple(towers[0].grid), sum(t.width for t in towers), text.hidden_size)
+        classes = {class_tokens(tower) for tower in towers}
+        count = check_connector(
+            name,
+            connector,
+            tuple(towers[0].grid),
+            sum(tower.width for tower in towers),
+            text.hidden_size,
+            classes.pop() if len(classes) == 1 else 0,
+        )
     check_tiling(f"tiling {(config.tiling or {}).get('kind')}", make_tiling(config.tiling or {}, towers[0].size))
     return count
 
@@ -72,11 +90,13 @@ def check_tower(name: str, tower: Any) -> None:
         parameter.requires_grad_(trained)
 
 
-def check_connector(name: str, connector: Any, grid: tuple[int, int], width: int, text_width: int) -> int:
+def check_connector(
+    name: str, connector: Any, grid: tuple[int, int], width: int, text_width: int, classes: int = 0
+) -> int:
     """A connector says whether it `reads_text`, makes tokens [views, count(grid), text width] of features
     [views, *grid, width], and its gradient reaches them and all that trains in it. One that reads text is also given
-    the embeddings [views, tokens, text width] of that, or its tokens, and which of them count [views, tokens]. Returns
-    the count."""
+    the embeddings [views, tokens, text width] of that, or its tokens, and which of them count [views, tokens]; one that
+    `reads_class_tokens` also those of the tower [views, classes, width]. Returns the count."""
     _check_module(name, connector, ("count", "reads_text"))
     if not isinstance(connector.reads_text, bool):
         raise InputError(f"{name}: `reads_text` is {connector.reads_text!r}; expected True or False")
@@ -87,7 +107,10 @@ def check_connector(name: str, connector: Any, grid: tuple[int, int], width: int
     mask = torch.ones(VIEWS, TEXT_TOKENS, dtype=torch.bool, device="meta")
     ids = torch.zeros(VIEWS, TEXT_TOKENS, dtype=torch.long, device="meta")
     text = (ids, mask.long()) if reads_ids(connector) else (torch.empty(*ids.shape, text_width, device="meta"), mask)
-    tokens = _run(name, lambda: connector(features, *text) if connector.reads_text else connector(features))
+    beside = {}
+    if reads_class_tokens(connector):
+        beside["seen"] = torch.empty(VIEWS, classes, width, device="meta")
+    tokens = _run(name, lambda: connector(features, *(text if connector.reads_text else ()), **beside))
     _check_shape(name, "tokens", tokens, (VIEWS, count, text_width))
     if not tokens.requires_grad:
         raise InputError(f"{name}: no gradient flows through it")
@@ -133,7 +156,7 @@ def _check_module(name: str, part: Any, says: tuple[str, ...]) -> None:
     for path, module in part.named_modules():
         saved = module.state_dict(keep_vars=True)
         for key, _ in module.named_buffers(recurse=False):
-            if key not in saved and not type(module).__module__.startswith("transformers."):
+            if key not in saved and not type(module).__module__.startswith(LIBRARIES):
                 raise InputError(f"{name}: the buffer `{path}.{key}` is not saved; make it persistent")
         loose = [key for key, value in vars(module).items() if isinstance(value, Tensor)]
         if loose:

@@ -62,6 +62,14 @@ class VlmPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
 
+    def set_attn_implementation(self, attn_implementation: str | dict[str, str], *args: Any, **kwargs: Any) -> None:
+        """Of the decoder alone: towers keep what their encoders have, some of which have one way only."""
+        wanted = attn_implementation
+        if isinstance(wanted, dict):
+            wanted = wanted.get("text_config", "")
+        if wanted:
+            self.get_decoder().set_attn_implementation(wanted, *args, **kwargs)
+
 
 class VlmModel(VlmPreTrainedModel):
     """The model without its head."""
@@ -83,7 +91,9 @@ class VlmModel(VlmPreTrainedModel):
         of a text decoder.
         """
         if not self.connector.reads_text:
-            return self.connector(self.features(pixel_values)[0]).flatten(0, 1)
+            features, seen = self.features(pixel_values)
+            beside = {"seen": seen} if reads_class_tokens(self.connector) else {}
+            return self.connector(features, **beside).flatten(0, 1)
         if beside is None:
             raise ValueError("the connector reads text: it needs question_ids, question_mask and image_views")
         text = beside.by_view()

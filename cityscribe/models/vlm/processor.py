@@ -66,6 +66,12 @@ class VlmImageProcessor(BaseImageProcessor):
                 pixels.append(values)
         return BatchFeature({"pixel_values": np.stack(pixels), "image_views": counts}, tensor_type=return_tensors)
 
+    def views_of(self, image: Any) -> tuple[TilingView, ...]:
+        """The views of an image, in the order of their pixels."""
+        size = image.size if isinstance(image, Image.Image) else _as_rgb(image).size
+        views: tuple[TilingView, ...] = make_tiling(self.tiling, tuple(self.towers[0]["size"])).views(*size)
+        return views
+
     def to_dict(self) -> dict[str, Any]:
         return {"image_processor_type": type(self).__name__, "tiling": self.tiling, "towers": self.towers}
 
@@ -213,8 +219,10 @@ class VlmProcessor(ProcessorMixin):
             found = _repeated(found, numbers, views)
             views = [views[number] for number in numbers]
         parts = image_parts or [WHOLE] * len(views)
+        shown = [self.image_processor.views_of(image) for image in flat]
         return found, [
-            self.image_token * (count * self.tokens_of(part)) for count, part in zip(views, parts, strict=True)
+            "".join(view.before + self.image_token * self.tokens_of(part) + view.after for view in each)
+            for each, part in zip(shown, parts, strict=True)
         ]
 
     def tokens_of(self, part: int) -> int:

@@ -9,8 +9,13 @@ import pytest
 import torch
 import yaml
 from transformers import (
+    AutoModel,
+    Blip2Config,
+    Blip2ForConditionalGeneration,
     CLIPConfig,
     CLIPModel,
+    Dinov2Config,
+    Dinov2Model,
     LlamaForCausalLM,
     LlavaForConditionalGeneration,
     PreTrainedModel,
@@ -18,6 +23,8 @@ from transformers import (
     Qwen3ForCausalLM,
     SiglipVisionConfig,
     SiglipVisionModel,
+    ViTConfig,
+    ViTModel,
 )
 from typer.testing import CliRunner
 
@@ -98,6 +105,42 @@ def test_a_tower_without_its_head_and_a_decoder_without_a_base_by_the_command(tm
     assert built(**model_inputs(load_processor(tmp_path / "built"))).logits.isfinite().all()
 
 
+def test_towers_of_a_tower_and_a_connector_take_weights_of_their_own(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    small = {"num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 2}
+    vit, dino = (kind(image_size=32, patch_size=8, **small) for kind in (ViTConfig, Dinov2Config))
+    bases = [published(tmp_path / "vit", ViTModel(vit)), published(tmp_path / "dino", Dinov2Model(dino))]
+    (tmp_path / "vit" / "preprocessor_config.json").write_text('{"image_mean": [0.1, 0.2, 0.3]}')
+    blip = Blip2ForConditionalGeneration(
+        Blip2Config(
+            vision_config={**small, "hidden_size": 64, "image_size": 16, "patch_size": 8},
+            qformer_config={**small, "encoder_hidden_size": 64},
+            text_config={"model_type": "opt", "vocab_size": 9, "num_hidden_layers": 1, "hidden_size": 16, "ffn_dim": 16}
+            | {"num_attention_heads": 2, "word_embed_proj_dim": 16},
+            num_query_tokens=3,
+        )
+    )
+    torch.nn.init.normal_(blip.query_tokens)
+    file = write(
+        tmp_path,
+        towers=[{"kind": "side-by-side", "towers": [{"kind": "transformers", "base": base} for base in bases]}],
+        connector={"kind": "qformer", "base": published(tmp_path / "blip", blip)},
+        decoder={"config": {"model_type": "llama", **small}},
+        tokenizer=published(tmp_path / "words", LlamaForCausalLM(decoder()), words=True),
+    )
+    build_from_file(file, tmp_path / "built")
+    built: Any = load_model(tmp_path / "built", dtype=torch.float32)
+    (tower,) = built.model.vision_tower
+    assert tower.mean == (0.1, 0.2, 0.3)
+    for made, base in zip(tower.towers, bases, strict=True):
+        expected = AutoModel.from_pretrained(base).state_dict()
+        assert all(torch.equal(value, expected[name]) for name, value in made.model.state_dict().items())
+    assert torch.equal(built.model.connector.queries, blip.query_tokens)
+    weights = blip.qformer.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in built.model.connector.model.state_dict().items())
+    assert built(**model_inputs(load_processor(tmp_path / "built"))).logits.isfinite().all()
+
+
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown tower": ({"towers": [{"kind": "clop"}]}, r"vlm.yaml: line \d+: towers.0.kind: expected one of clip"),
     "no tower": ({"towers": []}, "towers"),
@@ -107,6 +150,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "a decoder of none": ({"decoder": {"config": {"model_type": "lama"}}}, "decoder: "),
     "an encoder": ({"decoder": {"config": {"model_type": "clip"}}}, "decoder: a model of type `clip` does not"),
     "a typing error": ({"conector": {"kind": "mlp"}}, "did you mean `connector`"),
+    "a base of none": ({"connector": {"kind": "mlp", "base": "a"}}, "connector mlp: takes no base"),
     "an option of none": ({"connector": {"kind": "mlp", "pool": 2}}, "connector mlp: does not take"),
 }
 

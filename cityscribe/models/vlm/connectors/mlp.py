@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from transformers.activations import ACT2FN
 
@@ -21,19 +22,38 @@ def linear_layers(width: int, text_width: int, layers: int, activation: str, bia
 
 
 class Mlp(nn.Module):
-    """`width` of the features, `text_width` of the decoder."""
+    """`width` of the features, `text_width` of the decoder. With `row_marks` a learnt token stands behind each row of
+    patches (SOLO, Fuyu, LLaVA-NeXT), with `class_token` that of the tower before them, projected as they are."""
 
     reads_text = False
 
     def __init__(
-        self, width: int, text_width: int, layers: int = 2, activation: str = "gelu", bias: bool = True
+        self,
+        width: int,
+        text_width: int,
+        layers: int = 2,
+        activation: str = "gelu",
+        bias: bool = True,
+        row_marks: bool = False,
+        class_token: bool = False,
     ) -> None:
         super().__init__()
         self.layers = linear_layers(width, text_width, layers, activation, bias)
+        self.reads_class_tokens = class_token
+        self.row_mark = nn.Parameter(torch.randn(text_width) / text_width**0.5) if row_marks else None
 
     def count(self, grid: tuple[int, int]) -> int:
-        return grid[0] * grid[1]
+        return grid[0] * (grid[1] + (self.row_mark is not None)) + self.reads_class_tokens
 
-    def forward(self, features: Tensor) -> Tensor:
-        """[views, rows, columns, width] -> [views, count, text_width]"""
-        return self.layers(features.flatten(1, 2))
+    def forward(self, features: Tensor, seen: Tensor | None = None) -> Tensor:
+        """[views, rows, columns, width], and class tokens [views, any, width] -> [views, count, text_width]"""
+        tokens = self.layers(features)
+        if self.row_mark is not None:
+            marks = self.row_mark.to(tokens.dtype).expand(*tokens.shape[:2], 1, -1)
+            tokens = torch.cat([tokens, marks], dim=2)
+        tokens = tokens.flatten(1, 2)
+        if not self.reads_class_tokens:
+            return tokens
+        if seen is None or not seen.shape[1]:
+            raise InputError("class_token: the tower has none")
+        return torch.cat([self.layers(seen[:, :1]), tokens], dim=1)

@@ -14,3 +14,5 @@ class TilingView:
     crop: tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the image
     place: tuple[float, float, float, float] = FULL  # x1, y1, x2, y2 as shares of the view
     role: str = "whole"
+    before: str = ""  # text that stands before its tokens, which the decoder reads as any other
+    after: str = ""
