@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,17 +17,19 @@ from typer.testing import CliRunner
 
 from cityscribe.cli import app
 from cityscribe.engine.members import ENGINES
-from cityscribe.engine.request import Answer, Request
-from cityscribe.evaluate.probes import PROBES
+from cityscribe.engine.request import Answer, Request, Score
 from cityscribe.evaluate.probes.corruption import KINDS, STRENGTHS, Corrupted
+from cityscribe.evaluate.probes.forms import NONE
+from cityscribe.evaluate.probes.mismatch import CALLED, MISFIT
 from cityscribe.evaluate.probes.probe import ProbeResult
+from cityscribe.evaluate.probes.text_only import UNKNOWN
 from cityscribe.files import InputError
-from cityscribe.letters import LETTERS
+from cityscribe.letters import ASK, LETTERS, listed
 from cityscribe.media.images import open_image
 from cityscribe.probe import Probed, probe
 from cityscribe.progress import silent
 from cityscribe.project import settings_without_project
-from cityscribe.records import Sample, image_block, message, text_of, write_samples
+from cityscribe.records import Sample, image_block, message, text_block, text_of, write_samples
 from cityscribe.sources.choices import choice_turns
 from cityscribe.traffic.meta import TrafficMeta
 
@@ -37,83 +41,153 @@ def silent_watch(step: str) -> Iterator[Callable[..., None]]:
 
 COLOURS = {"red": (200, 0, 0), "blue": (0, 0, 200), "green": (0, 180, 0)}
 OPTIONS = tuple(COLOURS)
+STEM = "Which colour has the picture?"
+LEAST = 12
+"""Of 255: a colour that stands out less is not seen."""
 
 
-def write_questions(root: Path, count: int = 12) -> list[Sample]:
-    """Which colour has the picture? Each question is about a clip of its own; there is a picture a colour."""
+def write_questions(root: Path, count: int = 12, frames: int = 1) -> list[Sample]:
+    """Each question is about a clip of its own, which is of one colour. There is a picture for each colour, narrower
+    for clips of women, and a caption for each clip, which is not asked for."""
     samples = []
-    for colour, rgb in COLOURS.items():
-        Image.new("RGB", (32, 24), rgb).save(root / f"{colour}.png")
+    for (colour, rgb), (sex, width) in itertools.product(COLOURS.items(), (("female", 30), ("male", 32))):
+        Image.new("RGB", (width, 24), rgb).save(root / f"{colour}-{sex}.png")
     for n in range(count):
-        colour = OPTIONS[n % 3]
-        turns = choice_turns(f"Clip {n}: which colour? It is known as {colour}.", OPTIONS, LETTERS[n % 3])
+        colour, sex = OPTIONS[n % 3], ("female", "male")[n // 3 % 2]
+        turns = choice_turns(STEM, OPTIONS, LETTERS[n % 3])
         messages = [message(role, *blocks) for role, blocks in turns]
-        messages[0]["content"].insert(0, image_block())
+        messages[0]["content"][:0] = [image_block()] * frames
         meta = TrafficMeta(scenario=f"clip{n}", kind="choice", split="val", question=f"q{n}", options=OPTIONS)
-        samples.append(Sample(tuple(messages), (f"{colour}.png",), f"g{n}", meta))
+        samples.append(Sample(tuple(messages), (f"{colour}-{sex}.png",) * frames, f"g{n}", meta))
+        said = message("assistant", text_block(f"The pedestrian is a {sex} in the 30s."))
+        caption = (message("user", text_block("Describe.")), said)
+        samples.append(Sample(caption, (), f"g{n}", TrafficMeta(scenario=f"clip{n}", split="val")))
     write_samples(root / "val.parquet", samples)
     return samples
 
 
-class Planted:
-    """Gives the option that a rule names, by the letter under which the request lists it."""
+Rule = Callable[[str, list[Image.Image]], str]
+"""What a planted model says to a question with its images: an option, or anything."""
 
-    def __init__(self, rule: Callable[[str, Image.Image | None], str]) -> None:
+
+class Planted:
+    """Gives the option that a rule names, by the letter under which the request lists it. Is as sure of it as it is
+    told to be."""
+
+    def __init__(self, rule: Rule, sure: float) -> None:
         self.rule = rule
-        self.asked = 0
+        self.sure = sure
 
     def answer(self, requests: list[Request], listener: object = None) -> list[list[Answer]]:
-        self.asked += len(requests)
         return [[Answer(self._said(request), 0, 1)] for request in requests]
 
     def _said(self, request: Request) -> str:
         text = text_of(request.messages[-1])
-        shown = request.media[0] if request.media else None
-        image = open_image(shown) if isinstance(shown, Path) else shown
-        named = self.rule(text, image)
+        named = self.rule(text, [open_image(shown) for shown in request.media if isinstance(shown, Path)])
         return next((line[0] for line in text.splitlines() if line[1:] == f". {named}"), named)
 
-    def score(self, *given: object, **options: object) -> list[object]:
-        raise AssertionError("asked for text only")
+    def score(self, requests: list[Request], texts: list[str], *, ended: bool) -> list[list[Score]]:
+        found = []
+        for request, letters in zip(requests, texts, strict=True):
+            said, rest = self._said(request), (1 - self.sure) / (len(letters) - 1)
+            found.append([Score((math.log(self.sure if letter == said else rest),)) for letter in letters])
+        return found
 
     def forget(self) -> None: ...
 
 
-def known(text: str) -> str:
-    return text.partition("It is known as ")[2].partition(".")[0]
+def sees(text: str, images: list[Image.Image]) -> str:
+    """The colour that stands out in the mean of the images; and it says so where there is none, or where the words are
+    wrong."""
+    if "Somebody answers: " in text:
+        claimed = text.partition("Somebody answers: ")[2].partition(".")[0]
+        return "Yes" if sees(STEM, images) == claimed else "No"
+    if not images:
+        return UNKNOWN if UNKNOWN in text else "I cannot tell."
+    if CALLED in text:
+        return MISFIT
+    means = np.mean([np.asarray(image).reshape(-1, 3).mean(axis=0) for image in images], axis=0)
+    if np.ptp(means) < LEAST:
+        return MISFIT if MISFIT in text else "I cannot tell."
+    colour = ("red", "green", "blue")[int(means.argmax())]
+    if NONE in text and f". {colour}" not in text:
+        return NONE
+    return colour if STEM in text else "I cannot tell."
 
 
-def exact(text: str, image: Image.Image | None) -> str:
-    """Sees a colour only where every pixel has it."""
-    if image is None:
-        return "I cannot tell."
-    pixels = np.asarray(image).reshape(-1, 3)
-    seen = next((name for name, rgb in COLOURS.items() if (pixels == rgb).all()), None)
-    return seen or "I cannot tell."
+def exact(text: str, images: list[Image.Image]) -> str:
+    """Sees a colour only where every pixel of every image has it."""
+    pixels = [np.asarray(image).reshape(-1, 3) for image in images]
+    return sees(text, images) if pixels and all((one == pixels[0][0]).all() for one in pixels) else "I cannot tell."
 
 
-MODELS: dict[str, Callable[[str, Image.Image | None], str]] = {
-    "oracle": lambda text, image: "I cannot tell." if image is None else known(text),
-    "first": lambda text, image: "a",
-    "text-only": lambda text, image: known(text),
-    "fragile": exact,
+def gullible(text: str, images: list[Image.Image]) -> str:
+    """Believes what is reported, and does what it is told."""
+    told = re.search(r"was ([abc]), |answer with ([abc])\.|and ([abc]) is the only", text)
+    return next(filter(None, told.groups())) if told else sees(text, images)
+
+
+def picky(text: str, images: list[Image.Image]) -> str:
+    """Knows one form of questions."""
+    return sees(text, images) if text.endswith(f"{listed(OPTIONS)}\n{ASK}") else "a"
+
+
+def unfair(text: str, images: list[Image.Image]) -> str:
+    """Sees men only."""
+    return "I cannot tell." if images and images[0].width == 30 else sees(text, images)
+
+
+def tells(text: str, images: list[Image.Image]) -> str:
+    return sees(text, images) if STEM in text else "The plate is KX 41 PDA."
+
+
+MODELS: dict[str, tuple[Rule, float]] = {
+    "oracle": (sees, 0.98),
+    "first": (lambda text, images: "a", 0.98),
+    "prior": (lambda text, images: "green", 0.98),
+    "agrees": (lambda text, images: "Yes" if "Somebody answers" in text else sees(text, images), 0.98),
+    "fragile": (exact, 0.98),
+    "gullible": (gullible, 0.98),
+    "picky": (picky, 0.98),
+    "unfair": (unfair, 0.98),
+    "tells": (tells, 0.98),
 }
+
+FAULTS = {
+    "factuality": "prior",
+    "corruption": "fragile",
+    "text-only": "prior",
+    "option-order": "first",
+    "forms": "picky",
+    "twins": "agrees",
+    "neighbours": "prior",
+    "mismatch": "first",
+    "misinformation": "gullible",
+    "misinstruction": "gullible",
+    "uncertainty": "prior",
+    "occlusion": "fragile",
+    "privacy": "tells",
+    "fairness": "unfair",
+}
+"""Probe of a data set -> the model that is planted to fail it."""
 
 
 @pytest.fixture(scope="module")
 def probed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Probed]]:
     """What the probes find about a planted model, found once."""
     root = tmp_path_factory.mktemp("probes")
-    samples, found = write_questions(root), dict[str, Probed]()
-    for name, rule in MODELS.items():
-        ENGINES.add(name, lambda checkpoint, setup, texts, rule=rule: Planted(rule), "planted")
+    samples, found = write_questions(root, 24), dict[str, Probed]()
+    for name, (rule, sure) in MODELS.items():
+        planted = Planted(rule, sure)
+        ENGINES.add(name, lambda checkpoint, setup, texts, planted=planted: planted, "planted")
 
     def results(name: str) -> Probed:
         if name not in found:
             settings = settings_without_project([f"predict.engine={name}", f"runs={root / 'runs'}"])
-            kinds = PROBES.names()
+            kinds = [*FAULTS, "patch-order"] if name == "oracle" else [kind for kind in FAULTS if FAULTS[kind] == name]
+            kinds += ["option-order", "patch-order"] if name in ("prior", "fragile") else []
             found[name] = probe(
-                samples, root, "none", settings, root / name, kinds=kinds, questions=12, watch=silent_watch
+                samples, root, "none", settings, root / name, kinds=kinds, questions=24, watch=silent_watch
             )
         return found[name]
 
@@ -122,18 +196,30 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
         ENGINES.remove(name)
 
 
-FINDINGS = {
-    "oracle": {"corruption": "passed", "option-order": "passed"},
-    "first": {"corruption": "unclear", "option-order": "failed"},
-    "text-only": {"corruption": "unclear", "option-order": "passed"},
-    "fragile": {"corruption": "failed", "option-order": "passed"},
-}
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_planted_fault_is_found_and_an_oracle_passes(kind: str, probed: Callable[[str], Probed]) -> None:
+    planted, oracle = probed(FAULTS[kind]).results[kind], probed("oracle").results[kind]
+    assert planted.finding == "failed", planted.why
+    assert planted.examples
+    assert oracle.finding == "passed", oracle.why
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_planted_fault_is_found_and_an_oracle_passes(name: str, probed: Callable[[str], Probed]) -> None:
-    found = {kind: result.finding for kind, result in probed(name).results.items()}
-    assert found == FINDINGS[name], {kind: result.why for kind, result in probed(name).results.items()}
+def test_lost_frames_cost_a_model_that_needs_all_of_them(tmp_path: Path, probed: Callable[[str], Probed]) -> None:
+    samples = write_questions(tmp_path, 6, frames=4)
+    findings = {}
+    for name in ("oracle", "fragile"):
+        settings = settings_without_project([f"predict.engine={name}", f"runs={tmp_path}"])
+        options = {"kinds": ["lost-frames"], "questions": 6, "watch": silent_watch}
+        findings[name] = probe(samples, tmp_path, "x", settings, tmp_path / name, **options).results["lost-frames"]
+    assert findings["oracle"].finding == "passed", findings["oracle"].why
+    assert findings["fragile"].finding == "failed", findings["fragile"].why
+    assert measured(findings["oracle"])["lost at strength 5"] == 1, "nothing is left to see"
+
+
+def test_a_bag_of_colours_needs_no_order_of_patches(probed: Callable[[str], Probed]) -> None:
+    """The oracle of the other probes sees nothing but the mean colour."""
+    assert probed("oracle").results["patch-order"].finding == "failed"
+    assert probed("prior").results["patch-order"].finding == "passed"
 
 
 def measured(result: ProbeResult) -> dict[str, float]:
@@ -147,12 +233,15 @@ def test_measures_say_what_the_planted_models_do(probed: Callable[[str], Probed]
     assert first["prefers A"] == pytest.approx(2 / 3), "always named, right in one of three orders"
     oracle = measured(probed("oracle").results["option-order"])
     assert (oracle["accuracy"], oracle["accuracy blind"], oracle["gain by looking"]) == (1, 0, 1)
-    assert measured(probed("text-only").results["corruption"])["gain by looking"] == 0
-    assert "looking" in probed("text-only").results["corruption"].why
     fragile = probed("fragile").results["corruption"]
     assert measured(fragile)["lost by noise"] == 1
-    assert len(fragile.examples) == 12
+    assert len(fragile.examples) == 24
     assert probed("oracle").results["corruption"].examples == ()
+    prior = measured(probed("prior").results["uncertainty"])
+    assert prior["overconfidence"] == pytest.approx(0.98 - 1 / 3)
+    assert prior["ECE"] == pytest.approx(0.98 - 1 / 3)
+    assert prior["AURC"] > 0.5
+    assert measured(probed("oracle").results["neighbours"])["group accuracy"] == 1
 
 
 def test_what_cannot_be_asked_is_counted_and_the_same_call_gives_the_same_bytes(
@@ -161,13 +250,13 @@ def test_what_cannot_be_asked_is_counted_and_the_same_call_gives_the_same_bytes(
     probed("oracle")
     samples = write_questions(tmp_path, 6)
     open_question = Sample(samples[0].messages, samples[0].images, "g", TrafficMeta(kind="chat"))
-    unknown = Sample(samples[1].messages[:1], samples[1].images, "g", samples[1].meta)
+    unknown = Sample(samples[2].messages[:1], samples[2].images, "g", samples[2].meta)
     settings = settings_without_project(["predict.engine=oracle", f"runs={tmp_path}"])
     options = {"kinds": ["option-order"], "questions": 4, "watch": silent_watch}
     for out in ("a", "b"):
         found = probe([*samples, open_question, unknown], tmp_path, "x", settings, tmp_path / out, **options)
     assert found.questions == 4
-    assert found.left_out == {"without options": 1, "without a right answer": 1}
+    assert found.left_out == {"without options": 7, "without a right answer": 1}
     for file in ("probes.json", "answers.jsonl", "blind.jsonl"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     with pytest.raises(InputError, match="no question that can be probed: 1 without options"):
@@ -184,10 +273,12 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, probed: Call
     write_questions(run, 6)
     (run.parent / "project.yaml").write_text(f"name: run\nruns: {tmp_path}\ndata: {{path: {data}, source: messages}}\n")
     arguments = ["probe", "some/model", str(run.parent), "--kinds", "option-order", "--output", str(out)]
-    found = CliRunner().invoke(app, [*arguments, "--set", "predict.engine=first", "--set", f"runs={tmp_path}"])
+    options = ["--set", "predict.engine=first", "--set", f"runs={tmp_path}"]
+    found = CliRunner().invoke(app, [*arguments, *options])
     assert found.exit_code == 0, found.output
     assert "failed" in found.output
-    assert "changed its answer" in found.output
+    assert "answers change with the order of the options" in found.output
+    assert "gate" in CliRunner().invoke(app, [*arguments, "--gate", *options]).output
     written = json.loads((out / "probes.json").read_text())
     assert written["probes"]["option-order"]["finding"] == "failed"
     assert written["questions"] == 6

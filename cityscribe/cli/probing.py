@@ -13,6 +13,7 @@ from cityscribe.cli.shell import MORE, Overrides, app, console, names_of, watch
 
 if TYPE_CHECKING:
     from cityscribe.evaluate.probes.probe import ProbeLine
+    from cityscribe.probe import Probed
     from cityscribe.records import Sample
 
 COLOURS = {"passed": "green", "failed": "red", "unclear": "yellow"}
@@ -27,13 +28,18 @@ def probe_command(
     ] = None,
     split: Annotated[str, typer.Option(help="train, val or test")] = "val",
     source: Annotated[str | None, typer.Option(help="format of a data set; by default, as files tell")] = None,
-    questions: Annotated[int, typer.Option(min=2, help="that are drawn; corruption asks each 56 times")] = 100,
+    questions: Annotated[int, typer.Option(min=2, help="that are drawn; all probes ask each about 100 times")] = 100,
     output: Annotated[Path | None, typer.Option(help="folder to write; runs/probes")] = None,
+    before: Annotated[str | None, typer.Option(help="a model to compare with, such as the one before tuning")] = None,
+    gate: Annotated[
+        bool, typer.Option("--gate", help="end with 1 where a probe failed; with --before: got worse")
+    ] = False,
     overrides: Overrides = None,
 ) -> None:
     """Change questions and their images, ask again, and compare: is the model robust, does it look, does it know?
 
-    Asked are questions with options about images whose answers are known. docs/trust.md says what each probe changes.
+    Asked are questions with options about images whose answers are known, and views of the city that probes bring.
+    docs/trust.md says what each probe changes.
 
     Example: cityscribe probe runs/questions runs/questions --kinds option-order
     """
@@ -45,20 +51,41 @@ def probe_command(
     for kind in wanted:
         PROBES.entry(kind)
     checkpoint = checkpoint_of(model)
+    other = None if before is None else checkpoint_of(before)
     settings, _ = settings_of_checkpoint(checkpoint, None, overrides or [])
     out = output or settings.runs / "probes"
     samples, root = _samples(data, source, split, out)
-    found = probe(samples, root, checkpoint, settings, out, kinds=wanted, questions=questions, watch=watch)
+    found = probe(
+        samples, root, checkpoint, settings, out, kinds=wanted, questions=questions, watch=watch, before=other
+    )
     for why, count in found.left_out.items():
         console.print(f"not asked: {count} {escape(why)}")
-    table = Table("probe", "finding", "measured", "%", "95 % of draws", title=f"{found.questions} questions")
+    console.print(_table(found))
     for kind, result in found.results.items():
-        table.add_row(kind, f"[{COLOURS[result.finding]}]{result.finding}[/]", escape(result.why))
-        for line in result.lines:
-            table.add_row("", "", escape(line.name), f"{100 * line.value:.1f}", _interval(line))
-        table.add_section()
-    console.print(table)
-    console.print(f"probes: {out / 'probes.json'}")
+        if result.finding == "failed":
+            console.print(f"{kind}: {escape(result.why)}")
+    console.print(f"probes: {out / 'index.html'}, {out / 'probes.json'}")
+    if gate and (worse := found.worse()):
+        console.print(f"[red]gate:[/] {'worse than before' if found.since else 'failed'}: {', '.join(worse)}")
+        raise typer.Exit(1)
+
+
+def _table(found: Probed) -> Table:
+    """A row a probe."""
+    table = Table("probe", "finding", "fault", "%", "95 % of draws", title=f"{found.questions} questions")
+    if found.since:
+        table.add_column("more than before")
+    table.add_column("right, plain")
+    table.add_column("right, blind")
+    for kind, result in found.results.items():
+        fault, since = result.fault, found.since.get(kind)
+        row = [kind, f"[{COLOURS[result.finding]}]{result.finding}[/]", escape(fault.name), f"{100 * fault.value:.1f}"]
+        row.append(_interval(fault))
+        if found.since:
+            row.append("" if since is None else f"{100 * since.value:.1f} ({_interval(since)})")
+        measured = {line.name: f"{100 * line.value:.1f}" for line in result.lines}
+        table.add_row(*row, measured.get("accuracy", ""), measured.get("accuracy blind", ""))
+    return table
 
 
 def _interval(line: ProbeLine) -> str:

@@ -33,6 +33,7 @@ class PredictionLine(BaseModel):
     reference: str = ""
     images: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()  # the log-likelihoods of the options, where they were asked for
 
 
 LINES = TypeAdapter(PredictionLine)

@@ -138,7 +138,7 @@ class Corrupted:
 class Corruption:
     """The member `corruption`."""
 
-    def variants(self, question: ProbedQuestion) -> Sequence[ChangedQuestion]:
+    def variants(self, question: ProbedQuestion, others: Sequence[ProbedQuestion]) -> Sequence[ChangedQuestion]:
         changes = [Corrupted(kind, strength) for kind in KINDS for strength in STRENGTHS]
         return [ChangedQuestion(change.name, question.options, change) for change in changes]
 
@@ -170,7 +170,12 @@ class Corruption:
             for n, each in enumerate(asked)
             if plain[n] and fsum(values[n] for values in right.values()) < len(right) / 2
         ]
-        return ProbeResult(finding, why, (*lines, total, *by_strength, *by_kind), tuple(examples))
+        faults = [
+            right_plain - fsum(values[n] for values in right.values()) / len(right)
+            for n, right_plain in enumerate(plain)
+        ]
+        measured = (*lines, total, *by_strength, *by_kind)
+        return ProbeResult(finding, why, measured, tuple(examples), total, tuple(faults))
 
 
 CORRUPTION = Corruption()

@@ -26,7 +26,7 @@ from cityscribe.letters import LETTERS, rotated
 class OptionOrder:
     """The member `option-order`."""
 
-    def variants(self, question: ProbedQuestion) -> Sequence[ChangedQuestion]:
+    def variants(self, question: ProbedQuestion, others: Sequence[ProbedQuestion]) -> Sequence[ChangedQuestion]:
         options = question.options
         if len(set(options)) < len(options):
             return ()  # two options with the same words cannot be told apart
@@ -42,7 +42,7 @@ class OptionOrder:
             why += f"; {preference.name} by {100 * preference.value:.1f} points"
         lines = (*accuracy(asked, seed), share("right in every order", asked, in_all, seed), fault, preference)
         examples = [each.question.key for each, bad in zip(asked, inconsistent, strict=True) if bad]
-        return ProbeResult(finding, why, lines, tuple(examples))
+        return ProbeResult(finding, why, lines, tuple(examples), fault, tuple(inconsistent))
 
     def _preferences(self, asked: Sequence[ProbedAnswers], seed: int) -> list[ProbeLine]:
         """How much oftener each letter is named than it is right, over all orders."""

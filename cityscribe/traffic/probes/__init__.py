@@ -1,0 +1,1 @@
+"""Probes that know traffic."""
