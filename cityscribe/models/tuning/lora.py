@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
-from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
 from torch import nn
 from transformers import PreTrainedModel
@@ -25,6 +24,12 @@ from cityscribe.files import InputError
 from cityscribe.models.four_bit import is_four_bit
 from cityscribe.models.parts import connector, decoder_layers, vision_tower
 from cityscribe.models.settings import ModelSettings
+
+# peft is imported where there are adapters only: with bitsandbytes installed it loads the compiler of torch, for a good
+# second of each command that merely asks a model.
+if TYPE_CHECKING:
+    from peft import LoraConfig
+    from peft.tuners.lora import LoraLayer
 
 ADAPTER = "default"  # peft's own name for the only adapter of a model
 
@@ -35,6 +40,8 @@ def add_lora(model: PreTrainedModel, settings: ModelSettings) -> list[nn.Paramet
     The methods lora, dora and qlora; the last asks for a model whose decoder was loaded in four bits, the others for
     one that was not (ValueError). Raises InputError for targets that the model does not have.
     """
+    from peft import LoraConfig, inject_adapter_in_model
+
     if (settings.method == "qlora") != is_four_bit(model):
         raise ValueError("qlora, and no other method, takes a model that `load_model` loaded with four_bit=True")
     lora = settings.lora
@@ -166,12 +173,18 @@ class AdapterWeights:
 
 
 def adapter_weights(model: PreTrainedModel) -> AdapterWeights:
+    from peft import get_peft_model_state_dict
+
     weights = get_peft_model_state_dict(model, adapter_name=ADAPTER)
     config = vars(model)["peft_config"][ADAPTER]
     return AdapterWeights(config, {f"base_model.model.{key}": value.contiguous() for key, value in weights.items()})
 
 
 def _adapted(model: PreTrainedModel) -> dict[str, LoraLayer]:
+    if "peft_config" not in vars(model):
+        return {}
+    from peft.tuners.lora import LoraLayer
+
     return {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
 
 
