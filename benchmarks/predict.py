@@ -72,9 +72,9 @@ SHORT = (
 
 
 def make_model(
-    device: Device, decoder: str = "llama", text: Mapping[str, int] | None = None
+    device: Device, decoder: str = "llama", text: Mapping[str, int] | None = None, **options: Any
 ) -> tuple[LlavaForConditionalGeneration, Any]:
-    """Random weights, the same each time, and the processor; `text` are sizes of another decoder."""
+    """Random weights, the same each time, and the processor; `text` and `options` are those of `random_llava`."""
     tokenizer = train_tokenizer([*LONG, *SHORT], 2048)
     model, processor = random_llava(
         tokenizer,
@@ -84,6 +84,7 @@ def make_model(
         text,
         # With the usual 0.02 a random model of this size says the same to everything.
         initializer_range=0.1 if device == "cpu" else 0.02,
+        **options,
     )
     with torch.no_grad():
         model.lm_head.weight[tokenizer.eos_token_id] = 0  # a logit of 0 is never the largest of thousands
@@ -137,8 +138,9 @@ def generate(model: Any, processor: Any, questions: Sequence[Request], rows: int
     return [said[n] for n in range(len(questions))]
 
 
-def ask_server(url: str, questions: Sequence[Request]) -> None:
-    """Print what a server makes of the same questions, the images sent with each of them."""
+def server_seconds(url: str, questions: Sequence[Request]) -> tuple[float, float, int]:
+    """What a server makes of the same questions, the images sent with each of them: the seconds for all, those of the
+    first token of one, and the tokens of all answers."""
     name = openai.OpenAI(base_url=url, api_key="none").models.list().data[0].id
     remote = Server(base_url=url, model=name, concurrency=len(questions), timeout_s=600)
     engine = RemoteEngine(remote)
@@ -147,9 +149,14 @@ def ask_server(url: str, questions: Sequence[Request]) -> None:
     ((first,),) = engine.answer([replace(fresh[0], max_tokens=1)])
     start = time.perf_counter()
     tokens = sum(each.tokens for (each,) in engine.answer(fresh))
-    seconds = time.perf_counter() - start
+    return time.perf_counter() - start, first.seconds, tokens
+
+
+def ask_server(url: str, questions: Sequence[Request]) -> None:
+    """Print it."""
+    seconds, first_s, tokens = server_seconds(url, questions)
     print(f"{url}: {seconds:.2f} s, {len(questions) / seconds:.2f} answers/s, {tokens / seconds:.0f} tokens/s")
-    print(f"{url}: time to first token of one question: {first.seconds * 1000:.0f} ms")
+    print(f"{url}: time to first token of one question: {first_s * 1000:.0f} ms")
 
 
 @torch.inference_mode()

@@ -251,7 +251,7 @@ def shrink(picture: Picture, rng: np.random.Generator) -> np.ndarray:
     person = [picture.boxes["pedestrian"]]
     shown = [marked]
     for boxes in (list(picture.boxes.values()), person):
-        part = local_view(boxes, width, height, box_scale=1.2, crop_scale=1.5)
+        part = local_view(boxes, width, height, box_scale=1.2, crop_scale=1.5, lone_view=1 / 6)
         shown.insert(0, marked[part.top : part.bottom, part.left : part.right])
     size = (IMAGE_SIZE, IMAGE_SIZE)
     return np.stack([np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)) for image in shown])

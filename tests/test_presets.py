@@ -69,6 +69,8 @@ def test_the_values_of_the_paper() -> None:
     assert (found.model.method, found.model.block_expansion.blocks) == ("block-expansion", 12)
     assert found.model.tiles is False
     assert found.prepare.images == ("local", "global")
+    assert (found.prepare.lone_view, found.prepare.vehicle_view_box) == (0.0, "draw")  # Eq. 6; section 3.2.3
+    assert found.train.distributed == "fsdp2"  # what ZeRO-3 divides
     assert found.predict.order == "vehicle-pedestrian"
 
 

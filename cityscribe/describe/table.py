@@ -30,6 +30,7 @@ from cityscribe.files import InputError, remove_folder, write_text
 from cityscribe.media.video import VideoError, probe
 from cityscribe.predict.journal import Journal
 from cityscribe.predict.sequential import AskedScene, ask
+from cityscribe.prepare.views import named_by_marks, without_own_box
 from cityscribe.progress import Progress, silent
 from cityscribe.sources.tracks import with_tracks
 from cityscribe.traffic.metrics.attributes import rules_sha256
@@ -218,7 +219,7 @@ class _Worker:
         """The rows of a clip, one a span. What cannot be decoded of it is a problem of its rows."""
         try:
             clip = self._detected(clip)
-            view = labelled(clip)
+            view = without_own_box(labelled(clip), self.settings.prepare)
             pictures = picture_spans(view, self.settings.prepare, self.work / folder)
             duration_s = probe(view.video).duration_s
         except VideoError as error:
@@ -230,10 +231,9 @@ class _Worker:
         scenes = []
         for picture, there, phase in zip(pictures, present, phases, strict=True):
             roles = [role for role in ROLES if role in there and there[role].found]
+            named = named_by_marks(picture.marked, view.kind, self.settings.prepare)
             questions = {
-                role: question(
-                    self.prompts, view.kind, phase, picture.marked, role, [other for other in roles if other != role]
-                )
+                role: question(self.prompts, view.kind, phase, named, role, [other for other in roles if other != role])
                 for role in roles
             }
             scenes.append(AskedScene(picture.images, questions))

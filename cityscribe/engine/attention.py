@@ -171,8 +171,7 @@ def shared_attention(
     """Attention of packed tokens, `query` [1, heads, tokens, width] and `key`, `value` [1, key heads, tokens, width].
 
     Values may be of a width of their own. Writes keys and values to the cache. Returns [1, tokens, heads, width of the
-    values]. Raises ValueError for what only other
-    attention functions know.
+    values]. Raises ValueError for what only other attention functions know.
     """
     if softcap is not None or s_aux is not None:
         raise ValueError("soft-capped scores and attention sinks are not known to the shared attention")

@@ -4,7 +4,7 @@ A gated delta rule (Qwen3.5), a short convolution (LFM2) and a state space (Mamb
 the last columns of a convolution, a matrix for each head, or both. transformers hands a layer its state through the
 methods of a cache. Here that cache keeps what it is given and writes over nothing, so that several stretches of tokens
 can start from the state in which another one ended, and gradients flow through it. The layer's own `forward` computes
-each stretch, with the kernels that are installed.
+each stretch, with the kernels that are installed and fit (`models.kernels`).
 
     with forking(model):
         model(..., forked=fork)     # `fork.through(layer, hidden, run)` says from which state each stretch starts
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
+from cityscribe.models.kernels import fitting_kernels
 from cityscribe.models.parts import decoder
 
 RECURRENT = {
@@ -69,7 +70,8 @@ def forking(model: PreTrainedModel) -> Iterator[None]:
         vars(layer)["forward"] = MethodType(_forward, layer)
         patched.append((layer, before))
     try:
-        yield
+        with fitting_kernels(_known(model), model.device.type):
+            yield
     finally:
         for layer, before in patched:
             del vars(layer)[UNFORKED], vars(layer)["forward"]

@@ -19,7 +19,14 @@ def whole(boxes: Boxes, width: int, height: int, settings: PrepareSettings) -> P
 
 def around_all(boxes: Boxes, width: int, height: int, settings: PrepareSettings) -> PixelRect:
     """Eq. 3 to 6 of CityLLaVA."""
-    return local_view(list(boxes.values()), width, height, box_scale=settings.box_scale, crop_scale=settings.crop_scale)
+    return local_view(
+        list(boxes.values()),
+        width,
+        height,
+        box_scale=settings.box_scale,
+        crop_scale=settings.crop_scale,
+        lone_view=settings.lone_view,
+    )
 
 
 def around_pedestrian(boxes: Boxes, width: int, height: int, settings: PrepareSettings) -> PixelRect:

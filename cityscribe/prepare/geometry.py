@@ -13,12 +13,6 @@ from typing import NamedTuple
 
 XYWH = tuple[float, float, float, float]
 
-LONE_VIEW_SHARE = 1 / 6
-"""Of the frame's shorter side: the least side of a local view that is built from one box alone.
-
-Two boxes span the space between two road users; one far pedestrian spans a few pixels, which show nothing around it.
-"""
-
 
 class PixelRect(NamedTuple):
     """Pixels of a frame: columns `left` to `right - 1`, rows `top` to `bottom - 1`. Never empty."""
@@ -66,19 +60,22 @@ def to_pixels(xywh: XYWH, width: int, height: int) -> PixelRect:
     return PixelRect(left, top, right, bottom)
 
 
-def local_view(boxes: Sequence[XYWH], width: int, height: int, *, box_scale: float, crop_scale: float) -> PixelRect:
+def local_view(
+    boxes: Sequence[XYWH], width: int, height: int, *, box_scale: float, crop_scale: float, lone_view: float
+) -> PixelRect:
     """The part of a frame that the local view shows: Eq. 3 to 6.
 
     Each annotated box is scaled by `box_scale` (c), what encloses them by `crop_scale` (c*); the result is clipped to
     the frame. From one box alone the view is grown about its centre, and moved into the frame, until its sides are
-    `LONE_VIEW_SHARE` of the frame's shorter side. Without boxes it is the whole frame.
+    `lone_view` of the frame's shorter side: two boxes span the space between two road users, one far pedestrian spans
+    a few pixels, which show nothing around it. Without boxes it is the whole frame.
     """
     if not boxes:
         return PixelRect(0, 0, width, height)
     scaled = [scale_box(box, box_scale) for box in boxes]
     view = scale_box(enclosing_box(scaled), crop_scale)
     if len(boxes) == 1:
-        least = LONE_VIEW_SHARE * min(width, height)
+        least = lone_view * min(width, height)
         x, w = _grow(view[0], view[2], least, width)
         y, h = _grow(view[1], view[3], least, height)
         view = (x, y, w, h)

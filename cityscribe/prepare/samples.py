@@ -30,6 +30,7 @@ class ViewPhase:
     view: View
     phase: Phase
     picture: PhasePictures
+    named: tuple[str, ...]  # of what is marked on the images, what questions call by its mark
 
     @property
     def id(self) -> str:
@@ -52,7 +53,7 @@ def possible_short_questions(
     """The short questions that the captions of a group answer. `labelled` has its captions as (role, caption)."""
     captions = [(role, caption_of(group.phase, role)) for role in LONG_ORDER]
     by_role = {role: labelled.get((role, caption), ()) for role, caption in captions}
-    return short_questions(by_role, prompts, group.view.kind, group.phase.number, group.picture.marked)
+    return short_questions(by_role, prompts, group.view.kind, group.phase.number, group.named)
 
 
 def training_samples(
@@ -88,7 +89,7 @@ def evaluation_samples(group: ViewPhase, prompts: Prompts) -> list[Sample]:
 
 
 def _long_question(group: ViewPhase, prompts: Prompts, role: str) -> str:
-    return long_question(prompts, group.view.kind, group.phase.number, group.picture.marked, role)
+    return long_question(prompts, group.view.kind, group.phase.number, group.named, role)
 
 
 def _sample(

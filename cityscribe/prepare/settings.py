@@ -34,9 +34,18 @@ class PrepareSettings(Section):
         "images", description="how several frames are shown: each with its images, or together as a video"
     )
     draw_boxes: bool = Field(True, description="draw the boxes on the images (the visual prompt)")
+    vehicle_view_box: Literal["ask", "draw", "ignore"] = Field(
+        "ask",
+        description="what a vehicle's box in the vehicle's own view is: ask: the vehicle that questions are about; "
+        "draw: a road user like others, questions are about the ego-vehicle (section 3.2.3); ignore: not there",
+    )
     draw_gaze: bool = Field(False, description="draw an arrow from the pedestrian's head to where the person looks")
     box_scale: Rate = Field(1.2, description="c of Eq. 3")
     crop_scale: Rate = Field(1.5, description="c* of Eq. 5")
+    lone_view: Fraction = Field(
+        1 / 6,
+        description="least side of a local view around a lone box, share of the frame's shorter side; 0: Eq. 6 alone",
+    )
     line_width: Positive = Field(4, description="of a drawn box, pixels of the frame")
     image_size: int = Field(0, ge=0, description="longest side of a stored image, 0 keeps the size")
     jpeg_quality: int = Field(95, ge=1, le=100)

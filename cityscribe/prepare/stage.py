@@ -38,11 +38,13 @@ from cityscribe.prepare.settings import PrepareSettings, Preparing
 from cityscribe.prepare.short_questions import draw
 from cityscribe.prepare.skipped import Skip, write_skipped
 from cityscribe.prepare.views import (
+    named_by_marks,
     phases_to_evaluate,
     ranked_views,
     why_phase_is_left_out,
     why_view_is_left_out,
     with_boxes,
+    without_own_box,
 )
 from cityscribe.progress import Progress, silent
 from cityscribe.records import Sample, write_samples
@@ -203,7 +205,7 @@ def _wanted_groups(scenario: Scenario, settings: Preparing, skips: list[Skip]) -
 
 def _boxed(scenario: Scenario, view: View, settings: Preparing, skips: list[Skip]) -> View:
     try:
-        return with_boxes(view, settings.data.boxes)
+        return without_own_box(with_boxes(view, settings.data.boxes), settings.prepare)
     except VideoError as error:
         skips.append(Skip(scenario.split, scenario.name, view.name, "video", str(error)))
         return replace(view, boxes={})
@@ -276,7 +278,9 @@ def _picture(
             for place in places:
                 (view, phase), *others = open_groups.pop(place)
                 if phase.number in by_phase:
-                    groups[place] = ViewPhase(wanted[place].scenario, view, phase, by_phase[phase.number])
+                    picture = by_phase[phase.number]
+                    named = named_by_marks(picture.marked, view.kind, settings)
+                    groups[place] = ViewPhase(wanted[place].scenario, view, phase, picture, named)
                 elif others:
                     open_groups[place] = tuple(others)
                 elif job.split != "train":

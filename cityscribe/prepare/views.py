@@ -14,7 +14,7 @@ from typing import Literal
 from cityscribe.media.video import frame_at, frame_index, probe
 from cityscribe.prepare.geometry import is_box
 from cityscribe.prepare.settings import PrepareSettings
-from cityscribe.traffic.scenario import PHASES, ROLES, Box, Phase, Scenario, View
+from cityscribe.traffic.scenario import PHASES, ROLES, Box, Phase, Scenario, View, ViewKind
 
 BoxSource = Literal["annotated", "generated", "both"]
 
@@ -39,6 +39,20 @@ def with_boxes(view: View, source: BoxSource) -> View:
             for role, boxes in wanted.items()
         }
     return replace(view, boxes={role: tuple(boxes) for role, boxes in wanted.items() if boxes})
+
+
+def without_own_box(view: View, settings: PrepareSettings) -> View:
+    """The view; where `vehicle_view_box` says that a vehicle's box in a vehicle view is to be ignored, without it."""
+    if settings.vehicle_view_box != "ignore" or view.kind != "vehicle":
+        return view
+    return replace(view, boxes={role: boxes for role, boxes in view.boxes.items() if role != "vehicle"})
+
+
+def named_by_marks(marked: Sequence[str], kind: ViewKind, settings: PrepareSettings) -> tuple[str, ...]:
+    """Of what is marked on images, what questions call by its mark: in a vehicle view the vehicle only where
+    `vehicle_view_box` says so, else they ask about the ego-vehicle (section 3.2.3 of CityLLaVA)."""
+    ego = kind == "vehicle" and settings.vehicle_view_box != "ask"
+    return tuple(mark for mark in marked if not (ego and mark == "vehicle"))
 
 
 def average_area(view: View, role: str, phase: int) -> float:

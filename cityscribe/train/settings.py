@@ -45,6 +45,9 @@ class TrainSettings(Section):
     budget_tokens: Positive = Field(4096, description="distinct tokens in one row of trees")
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     gradient_checkpointing: bool = False
+    offload_activations: bool = Field(
+        False, description="keep what checkpointed layers read in main memory, for contexts too long for a GPU"
+    )
     save_steps: Positive = Field(100, description="steps between checkpoints to resume from")
     keep_checkpoints: Positive = 2
     workers: int = Field(0, ge=0, description="processes that load images; 0 loads in the trainer's own")
@@ -65,8 +68,22 @@ class TrainSettings(Section):
             raise conflict("train.deepspeed and train.distributed contradict each other")
         return self
 
+    @model_validator(mode="after")
+    def _what_layers_read_moves(self) -> TrainSettings:
+        if self.offload_activations and not self.gradient_checkpointing:
+            raise conflict("train.offload_activations moves what checkpointed layers read; set gradient_checkpointing")
+        return self
 
-UNRELATED_TO_WEIGHTS = ("save_steps", "keep_checkpoints", "workers", "distributed", "deepspeed", "report_to")
+
+UNRELATED_TO_WEIGHTS = (
+    "save_steps",
+    "keep_checkpoints",
+    "workers",
+    "distributed",
+    "deepspeed",
+    "offload_activations",
+    "report_to",
+)
 """Settings of training that may change when it goes on: up to rounding, what it ends with does not depend on them."""
 
 BEST = "best"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from importlib import resources
 from importlib.util import find_spec
 from typing import Any, Literal
@@ -26,8 +27,20 @@ Sharing = Literal["alone", "ddp", "fsdp2", "deepspeed"]
 """How processes share the work; alone: there is one."""
 
 
+SEQUENCE_PARALLEL = ("PARALLELISM_CONFIG_CP_SIZE", "PARALLELISM_CONFIG_SP_SIZE")
+"""Where accelerate's launcher says that processes are to divide each sequence among them."""
+
+
 def resolve_sharing(settings: TrainSettings) -> Sharing:
     """What `train.distributed` means here. Raises InputError where it cannot be had."""
+    for name in SEQUENCE_PARALLEL:
+        if os.environ.get(name, "1") != "1":
+            # accelerate takes away attention masks then, and layers that carry a state begin anew on each process.
+            raise InputError(
+                f"{name}={os.environ[name]}: context parallelism knows causal attention only, not who sees whom in a "
+                "tree, and would train something else without a word; start without it, and for long contexts set "
+                "train.gradient_checkpointing with train.offload_activations, and train.distributed to fsdp2"
+            )
     wanted = settings.distributed
     if wanted == "auto":
         wanted = "deepspeed" if settings.deepspeed is not None else "ddp"

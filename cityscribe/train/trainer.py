@@ -37,6 +37,7 @@ from cityscribe.train.checkpoints import (
 )
 from cityscribe.train.collator import Batch, Collator, MicroBatch, weightless
 from cityscribe.train.objectives.objective import Objective
+from cityscribe.train.offload import offloaded
 from cityscribe.train.sampler import GroupSampler
 from cityscribe.train.score import summed_loss
 from cityscribe.train.settings import BEST
@@ -94,6 +95,7 @@ class TreeTrainer(Trainer):
         self.bare = model  # however the Trainer wraps it
         self.objective: Objective = collator.settings.objective
         self.validation = collator.settings.validation
+        self.offloads = collator.settings.offload_activations
         self.groups = collator.groups
         self.out = out
         self.sampler = sampler
@@ -216,7 +218,8 @@ class TreeTrainer(Trainer):
     ) -> Tensor:
         if num_items_in_batch is None:
             raise ValueError("a loss is a share of its update's, whose denominator has to be given")
-        loss = summed_loss(self.objective, model, inputs, self.groups, self.attention, self.dtype, bare=self.bare)
+        with offloaded(self.bare, self.offloads):
+            loss = summed_loss(self.objective, model, inputs, self.groups, self.attention, self.dtype, bare=self.bare)
         # Gradients are averaged over processes, the denominator is the sum over them.
         return loss * self.accelerator.num_processes / num_items_in_batch.to(loss.dtype)
 

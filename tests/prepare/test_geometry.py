@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cityscribe.prepare.geometry import (
-    LONE_VIEW_SHARE,
     PixelRect,
     enclosing_box,
     in_frame,
@@ -16,6 +15,9 @@ from cityscribe.prepare.geometry import (
     scale_box,
     to_pixels,
 )
+
+LONE = 1 / 6
+"""The least view around one box, of the frame's shorter side."""
 
 coordinate = st.floats(-300, 2200, allow_nan=False).map(lambda value: round(value, 2))
 length = st.floats(0.5, 900).map(lambda value: round(value, 2))
@@ -45,14 +47,14 @@ def test_worked_example_by_hand():
     union = enclosing_box([scale_box(pedestrian, 1.2), scale_box(vehicle, 1.2)])
     assert union == pytest.approx((12.5, 4.7, 412.3, 122.0))
     assert scale_box(union, 1.5) == pytest.approx((-90.575, -25.8, 618.45, 183.0))
-    view = local_view([pedestrian, vehicle], 480, 270, box_scale=1.2, crop_scale=1.5)
+    view = local_view([pedestrian, vehicle], 480, 270, box_scale=1.2, crop_scale=1.5, lone_view=LONE)
     assert view == PixelRect(0, 0, 480, 157)
 
 
 def test_rounding_happens_once():
     # Rounding the scaled boxes first would give columns 26 to 70: 33 to 63, scaled about 48, is 25.5 to 70.5.
     pedestrian, vehicle = (33.4, 40.0, 1.0, 10.0), (62.0, 40.0, 1.0, 10.0)
-    view = local_view([pedestrian, vehicle], 200, 100, box_scale=1.2, crop_scale=1.5)
+    view = local_view([pedestrian, vehicle], 200, 100, box_scale=1.2, crop_scale=1.5, lone_view=LONE)
     assert (view.left, view.right) == (26, 71)  # 33.3 to 63.1, scaled about 48.2, is 25.85 to 70.55
 
 
@@ -60,7 +62,7 @@ def test_rounding_happens_once():
 @given(boxes, boxes, frames, st.sampled_from(["1", "1.2", "2"]), st.sampled_from(["1", "1.5", "3"]))
 def test_local_view_equals_the_formulas_in_rational_numbers(first, second, frame, c, c_star):
     width, height = frame
-    view = local_view([first, second], width, height, box_scale=float(c), crop_scale=float(c_star))
+    view = local_view([first, second], width, height, box_scale=float(c), crop_scale=float(c_star), lone_view=LONE)
     exact = exact_local_view([first, second], width, height, Fraction(c), Fraction(c_star))
     for pixel, edge, size in zip(view, exact, (width, height, width, height), strict=True):
         clipped = min(max(edge, 0), size)
@@ -75,7 +77,7 @@ def view_is_one_pixel(view):
 @settings(deadline=None)
 @given(st.lists(boxes, max_size=2), frames, st.floats(0.1, 4), st.floats(0.1, 4))
 def test_local_view_lies_in_the_frame_and_is_never_empty(found, frame, c, c_star):
-    view = local_view(found, *frame, box_scale=c, crop_scale=c_star)
+    view = local_view(found, *frame, box_scale=c, crop_scale=c_star, lone_view=LONE)
     assert 0 <= view.left < view.right <= frame[0]
     assert 0 <= view.top < view.bottom <= frame[1]
 
@@ -83,7 +85,7 @@ def test_local_view_lies_in_the_frame_and_is_never_empty(found, frame, c, c_star
 @settings(deadline=None)
 @given(st.lists(boxes, min_size=1, max_size=2), frames, st.floats(1, 2), st.floats(1, 3))
 def test_local_view_contains_what_is_drawn(found, frame, c, c_star):
-    view = local_view(found, *frame, box_scale=c, crop_scale=c_star)
+    view = local_view(found, *frame, box_scale=c, crop_scale=c_star, lone_view=LONE)
     for box in found:
         if in_frame(box, *frame):
             drawn = to_pixels(scale_box(box, c), *frame)
@@ -109,28 +111,34 @@ def test_scaling_keeps_the_centre(box, factor):
 @settings(deadline=None)
 @given(boxes, boxes, frames)
 def test_the_order_of_the_boxes_does_not_matter(first, second, frame):
-    one = local_view([first, second], *frame, box_scale=1.2, crop_scale=1.5)
-    assert one == local_view([second, first], *frame, box_scale=1.2, crop_scale=1.5)
+    one = local_view([first, second], *frame, box_scale=1.2, crop_scale=1.5, lone_view=LONE)
+    assert one == local_view([second, first], *frame, box_scale=1.2, crop_scale=1.5, lone_view=LONE)
 
 
 def test_no_box_gives_the_whole_frame():
-    assert local_view([], 640, 360, box_scale=1.2, crop_scale=1.5) == PixelRect(0, 0, 640, 360)
+    assert local_view([], 640, 360, box_scale=1.2, crop_scale=1.5, lone_view=LONE) == PixelRect(0, 0, 640, 360)
 
 
 @pytest.mark.parametrize("centre", [(320, 180), (2, 2), (639, 359), (0, 300)])
 def test_one_far_pedestrian_still_gets_a_view_of_its_surroundings(centre):
     box = (centre[0] - 1.0, centre[1] - 2.0, 2.0, 4.0)
-    view = local_view([box], 640, 360, box_scale=1.2, crop_scale=1.5)
-    least = 360 * LONE_VIEW_SHARE
+    view = local_view([box], 640, 360, box_scale=1.2, crop_scale=1.5, lone_view=LONE)
+    least = 360 * LONE
     assert view.right - view.left == pytest.approx(least, abs=1)
     assert view.bottom - view.top == pytest.approx(least, abs=1)
     assert view.left <= min(centre[0], 639) < view.right
     assert view.top <= min(centre[1], 359) < view.bottom
 
 
+def test_of_no_least_size_one_far_pedestrian_follows_the_formulas():
+    # 10 x 20 scaled by 1.2 and by 1.5 about (105, 110).
+    view = local_view([(100.0, 100.0, 10.0, 20.0)], 1280, 720, box_scale=1.2, crop_scale=1.5, lone_view=0.0)
+    assert view == PixelRect(96, 92, 114, 128)
+
+
 def test_one_large_box_follows_the_formulas():
     # 100 x 200 scaled by 1.2 and by 1.5 about (350, 300).
-    view = local_view([(300.0, 200.0, 100.0, 200.0)], 1280, 720, box_scale=1.2, crop_scale=1.5)
+    view = local_view([(300.0, 200.0, 100.0, 200.0)], 1280, 720, box_scale=1.2, crop_scale=1.5, lone_view=LONE)
     assert view == PixelRect(260, 120, 440, 480)
 
 

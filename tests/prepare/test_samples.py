@@ -13,11 +13,12 @@ from cityscribe.prepare.samples import (
     possible_short_questions,
     training_samples,
 )
+from cityscribe.prepare.views import named_by_marks, without_own_box
 from cityscribe.records import text_of
 from cityscribe.traffic.prompts import load_prompts
 from cityscribe.traffic.scenario import ROLES
 from cityscribe.traffic.sentences import split_sentences
-from tests.prepare.made import CAPTIONS, phases, scenario, view
+from tests.prepare.made import CAPTIONS, phases, scenario, settings, view
 
 PROMPTS = load_prompts(None)
 PICTURE = PhasePictures(3, ("images/l.jpg", "images/g.jpg"), ("pedestrian", "vehicle"), "")
@@ -25,7 +26,7 @@ PICTURE = PhasePictures(3, ("images/l.jpg", "images/g.jpg"), ("pedestrian", "veh
 
 def group(captions=CAPTIONS, kind="overhead", split="train"):
     shown = view("cam", kind=kind)
-    return ViewPhase(scenario("event", shown, split=split), shown, phases([3], captions)[0], PICTURE)
+    return ViewPhase(scenario("event", shown, split=split), shown, phases([3], captions)[0], PICTURE, PICTURE.marked)
 
 
 def short(of):
@@ -78,6 +79,24 @@ def test_prediction_asks_with_the_words_of_training(kind):
     trained = training_samples(group(kind=kind), [], PROMPTS, "single")
     asked = evaluation_samples(group(kind=kind, split="val"), PROMPTS)
     assert [sample.messages[0] for sample in asked] == [sample.messages[0] for sample in trained]
+
+
+def test_what_a_vehicle_box_in_its_own_view_is() -> None:
+    """Asked about by its colour; drawn, and the ego-vehicle asked about; not there."""
+    boxed = view("cam", kind="vehicle", pedestrian={3: 100}, vehicle={3: 100})
+    said = {}
+    for rule in ("ask", "draw", "ignore"):
+        chosen = settings(vehicle_view_box=rule).prepare
+        kept = without_own_box(boxed, chosen)
+        named = named_by_marks([role for role in ROLES if role in kept.boxes], "vehicle", chosen)
+        one = replace(group(kind="vehicle"), named=named)
+        said[rule] = len(kept.boxes), text_of(evaluation_samples(one, PROMPTS)[0].messages[0])
+        assert named_by_marks(ROLES, "overhead", chosen) == ROLES
+    assert {rule: count for rule, (count, _) in said.items()} == {"ask": 2, "draw": 2, "ignore": 1}
+    assert "the vehicle in the blue box" in said["ask"][1]
+    assert said["draw"][1] == said["ignore"][1]
+    assert "ego-vehicle in mind" in said["draw"][1]
+    assert "blue" not in said["draw"][1]
 
 
 def test_evaluation_asks_about_both_even_without_references():

@@ -222,7 +222,7 @@ def _write_images(
     frame = draw_boxes(
         render(event.scene_at(moment), camera, seed=phase), boxes, box_scale=1.2, line_width=max(1, width // 160)
     )
-    part = local_view(list(boxes.values()), width, height, box_scale=1.2, crop_scale=1.5)
+    part = local_view(list(boxes.values()), width, height, box_scale=1.2, crop_scale=1.5, lone_view=1 / 6)
     folder = Path("images") / "val" / name / f"{name}_view"
     (prepared / folder).mkdir(parents=True, exist_ok=True)
     paths = tuple(f"{folder.as_posix()}/{phase}_{PHASES[phase]}_{kind}.jpg" for kind in ("local", "global"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -57,7 +58,10 @@ def decoder_of(kind: str, dtype: torch.dtype) -> PreTrainedModel:
     if dtype == torch.float64:
         module = in_float64(module)
     torch.manual_seed(0)
-    return getattr(module, name)(type(RECURRENT[kind])(**config)).to(dtype).eval()
+    model = getattr(module, name)(type(RECURRENT[kind])(**config)).to(dtype).eval()
+    if dtype == torch.float64:
+        model.load_state_dict(decoder_of(kind, torch.float32).state_dict())
+    return model
 
 
 def three_levels(prefix: int, question: int, answer: int) -> Forest:
@@ -93,32 +97,55 @@ def loss_and_gradient(model: PreTrainedModel, losses: list[torch.Tensor]) -> tup
     return float(total.detach()), torch.cat([part.flatten() for part in gradient if part is not None])
 
 
-def on_tree(model: PreTrainedModel, tree: Forest) -> tuple[float, torch.Tensor]:
+def weighed_logprobs_on_tree(model: PreTrainedModel, tree: Forest) -> torch.Tensor:
+    """Of each target of the tree, times its weight."""
     attention = tree_attention(model, torch.device("cpu"), 10**4)
     rows = lay_out([tree])
     with attention_backend(model, attention.backend):
         logits = model(rows.input_ids, logits_to_keep=rows.keep, use_cache=False, **attention.inputs(rows)).logits  # type: ignore[operator]
-    logprobs = target_logprobs(logits.flatten(0, -2), rows)
-    return loss_and_gradient(model, [-(logprobs * rows.weights).sum()])
+    return target_logprobs(logits.flatten(0, -2), rows) * rows.weights
 
 
-def alone(model: PreTrainedModel, tree: Forest) -> tuple[float, torch.Tensor]:
-    losses = []
+def weighed_logprobs_alone(model: PreTrainedModel, tree: Forest) -> Iterator[torch.Tensor]:
+    """The same of each branch, one by one."""
     for ids, weights in branch_ids(tree):
         logits = model(torch.from_numpy(ids)[None], use_cache=False).logits[0, :-1]  # type: ignore[operator]
         logprobs = logits.log_softmax(dim=1)[torch.arange(len(ids) - 1), torch.from_numpy(ids[1:])]
-        losses.append(-(logprobs * torch.from_numpy(weights[1:])).sum())
-    return loss_and_gradient(model, losses)
+        yield logprobs * torch.from_numpy(weights[1:])
+
+
+def on_tree(model: PreTrainedModel, tree: Forest) -> tuple[float, torch.Tensor]:
+    return loss_and_gradient(model, [-weighed_logprobs_on_tree(model, tree).sum()])
+
+
+def alone(model: PreTrainedModel, tree: Forest) -> tuple[float, torch.Tensor]:
+    return loss_and_gradient(model, [-each.sum() for each in weighed_logprobs_alone(model, tree)])
+
+
+@cache
+def exact_of_three_levels(kind: str) -> tuple[Forest, float, torch.Tensor]:
+    """A row of two trees, and loss and gradient of their branches one by one in float64."""
+    tree = join([three_levels(70, 9, 5), three_levels(3, 1, 1)])
+    return tree, *alone(decoder_of(kind, torch.float64), tree)
 
 
 @pytest.mark.parametrize("kind", RECURRENT)
 def test_three_levels_in_float64(kind: str) -> None:
-    model = decoder_of(kind, torch.float64)
-    tree = join([three_levels(70, 9, 5), three_levels(3, 1, 1)])
-    loss, gradient = on_tree(model, tree)
-    expected, expected_gradient = alone(model, tree)
+    tree, expected, expected_gradient = exact_of_three_levels(kind)
+    loss, gradient = on_tree(decoder_of(kind, torch.float64), tree)
     assert loss == pytest.approx(expected, rel=1e-12)
     assert (gradient - expected_gradient).norm() <= 1e-12 * expected_gradient.norm()
+
+
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_float32_stays_within_the_rounding_of_the_model_itself(kind: str) -> None:
+    """Against the same weights in float64: the tree is about as far off as its branches one by one are."""
+    model = decoder_of(kind, torch.float32)
+    tree, _, exact = exact_of_three_levels(kind)
+    (_, plain), (_, merged) = alone(model, tree), on_tree(model, tree)
+    own = (plain - exact).norm()
+    assert 0 < own < 1e-4 * exact.norm()
+    assert (merged - exact).norm() <= 2 * own
 
 
 @given(sequences=SEQUENCES, kind=st.sampled_from(sorted(RECURRENT)))

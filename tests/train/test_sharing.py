@@ -16,7 +16,14 @@ from cityscribe.models.parts import decoder
 from cityscribe.project import resolve
 from cityscribe.train import sharing
 from cityscribe.train.settings import TrainSettings
-from cityscribe.train.sharing import check_shares, deepspeed_config, held_elements, resolve_sharing, sharing_arguments
+from cityscribe.train.sharing import (
+    SEQUENCE_PARALLEL,
+    check_shares,
+    deepspeed_config,
+    held_elements,
+    resolve_sharing,
+    sharing_arguments,
+)
 
 Load = Callable[[str], tuple[PreTrainedModel, ProcessorMixin]]
 
@@ -40,6 +47,15 @@ def test_deepspeed_that_is_not_installed_is_an_error(monkeypatch: pytest.MonkeyP
             resolve_sharing(settings)
     with pytest.raises(InputError, match="contradict"):
         resolve({"data": {"path": "x"}, "train": {"distributed": "ddp", "deepspeed": "zero.json"}})
+
+
+@pytest.mark.parametrize("name", SEQUENCE_PARALLEL)
+def test_sequences_divided_among_processes_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "2")
+    with pytest.raises(InputError, match=rf"{name}=2: .*not who sees whom in a tree.*offload_activations"):
+        resolve_sharing(TrainSettings())
+    monkeypatch.setenv(name, "1")
+    assert resolve_sharing(TrainSettings()) == "alone"
 
 
 def test_the_deepspeed_configuration_is_zero_3_or_that_of_a_file(load: Load, tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from transformers import PreTrainedModel, ProcessorMixin
 from cityscribe.files import InputError
 from cityscribe.models.parts import named_parts
 from cityscribe.tokens.encode import Encoder
-from cityscribe.train import reporters
+from cityscribe.train import offload, reporters
 from cityscribe.train.collator import Collator, weightless
 from cityscribe.train.groups import plan_groups
+from cityscribe.train.offload import offloaded
 from cityscribe.train.score import summed_loss
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.supervised import train
@@ -29,7 +30,9 @@ Load = Callable[[str], tuple[PreTrainedModel, ProcessorMixin]]
 SETTINGS = TrainSettings(max_steps=2, lr=1e-3, warmup=0, batch_groups=2, precision="fp32", schedule="constant")
 
 
-def gradients(load: Load, city: City, family: str, checkpointing: bool) -> tuple[float, dict[str, Tensor]]:
+def gradients(
+    load: Load, city: City, family: str, checkpointing: bool, moves: bool = False
+) -> tuple[float, dict[str, Tensor]]:
     model, processor = load(family)
     model.train()
     if checkpointing:
@@ -38,7 +41,8 @@ def gradients(load: Load, city: City, family: str, checkpointing: bool) -> tuple
     attention = tree_attention(model, torch.device("cpu"), 4096)
     (micro,) = Collator(groups, city.root, Encoder(model, processor), SETTINGS, attention)([0]).micro_batches
     with attention_backend(model, attention.backend):
-        loss = summed_loss(SETTINGS.objective, model, micro, groups, attention, torch.float32, bare=model)
+        with offloaded(model, moves, least=1024):
+            loss = summed_loss(SETTINGS.objective, model, micro, groups, attention, torch.float32, bare=model)
         loss.backward()
     return float(loss.detach()), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
@@ -51,6 +55,28 @@ def test_gradient_checkpointing_changes_neither_loss_nor_gradients(family: str, 
     assert checkpointed.keys() == plain.keys()
     for name, value in plain.items():
         assert torch.allclose(checkpointed[name], value, rtol=1e-5, atol=1e-6 * float(value.abs().max())), name
+
+
+@pytest.mark.parametrize("family", ["llava", "qwen3-vl"])
+def test_activations_in_main_memory_change_no_bit(
+    family: str, load: Load, city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, plain = gradients(load, city, family, checkpointing=True)
+    moved: list[Tensor] = []
+    copied = offload.copied
+
+    def noted(saved: Tensor) -> Tensor:
+        moved.append(saved)
+        return copied(saved)
+
+    monkeypatch.setattr(offload, "copied", noted)
+    found, elsewhere = gradients(load, city, family, checkpointing=True, moves=True)
+    assert found == expected
+    assert all(torch.equal(elsewhere[name], value) for name, value in plain.items())
+    model, _ = load(family)
+    assert len(moved) >= model.config.get_text_config().num_hidden_layers
+    weights = [each for p in model.parameters() if p.ndim == 2 for each in (p, p.t())]
+    assert not any(saved.shape == weight.shape and torch.equal(saved, weight) for saved in moved for weight in weights)
 
 
 def test_each_part_learns_at_its_own_rate(load: Load, city: City, tmp_path: Path) -> None:

@@ -83,8 +83,9 @@ def first_position(model: PreTrainedModel) -> int:
     Qwen3-VL adds features of its vision tower after the decoder's layers 0 to k - 1, by their number (DeepStack): a
     copy before the last of them would receive what its successor should.
     """
-    vision = model.config.to_dict().get("vision_config") or {}
-    return max(0, len(vision.get("deepstack_visual_indexes") or ()) - 1)
+    vision = vars(model.config).get("vision_config")
+    fed = vars(vision).get("deepstack_visual_indexes") if isinstance(vision, PreTrainedConfig) else None
+    return max(0, len(fed or ()) - 1)
 
 
 def deep_positions(layers: int, blocks: int, deepest: int, first: int = 0) -> tuple[int, ...]:

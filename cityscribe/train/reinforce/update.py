@@ -21,6 +21,7 @@ from cityscribe.files import InputError
 from cityscribe.train.checkpoints import changing
 from cityscribe.train.collator import Batch, Collator, MicroBatch
 from cityscribe.train.objectives.sampled import SampledObjective
+from cityscribe.train.offload import offloaded
 from cityscribe.train.ready import Ready
 from cityscribe.train.reinforce.rollouts import Rollout
 from cityscribe.train.reinforce.trees import SampledGroups, logprobs_of, with_advantages
@@ -144,7 +145,8 @@ class Updates:
         self.model.train()
         total, tokens, entropy, distance, clipped, gap = 0.0, 0, 0.0, 0.0, 0.0, 0.0
         for micro in batch.micro_batches:
-            scored = score(self.model, micro, groups, self.attention, self.ready.dtype, bare=self.model)
+            with offloaded(self.model, self.ready.settings.offload_activations):
+                scored = score(self.model, micro, groups, self.attention, self.ready.dtype, bare=self.model)
             loss = objective.loss(scored) / batch.denominator
             loss.backward()
             total += float(loss.detach())
