@@ -8,8 +8,9 @@ vehicle's camera in which the phase begins. The model gives the likelihood of ea
 chosen by `independent`, and by `viterbi` with one part after the other. Priors, relations and transitions are counted
 on other events. With `--margin` no model is asked: likelihoods are normal noise, and the right option has so much
 more; that shows what the city's events say of each other, and nothing of a model. With `--tune` the model is tuned
-before, for so many steps on the pictures and questions of the events that are counted; each seed tunes, counts and asks
-with events of its own. Differences are to `independent`, with the interval of 95 % of draws of the events of all seeds.
+before, for so many steps on the pictures and questions of the events that are counted, and says the words of an option
+instead of its letter, which is more than so small a model learns; each seed tunes, counts and asks with events of its
+own. Differences are to `independent`, with the interval of 95 % of draws of the events of all seeds.
 """
 
 from __future__ import annotations
@@ -20,20 +21,23 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from cityscribe.engine.members import Setup, open_engine
+from cityscribe.engine.request import Request
 from cityscribe.evaluate import resampling
 from cityscribe.evaluate.resampling import Paired
+from cityscribe.letters import listed
 from cityscribe.pipeline import run
 from cityscribe.predict.conversations import predict_conversations
 from cityscribe.predict.over_time.rows import count_trained, decode_answers, right_option
 from cityscribe.predict.over_time.viterbi import Viterbi
 from cityscribe.project import resolve, settings_without_project
-from cityscribe.records import Sample, image_block, message, text_block, write_samples
+from cityscribe.records import Sample, image_block, message, text_block, text_of, write_samples
 from cityscribe.sources.choices import choice_turns
 from cityscribe.traffic.meta import TrafficMeta
 from cityscribe.traffic.scenario import PHASES, phase_opening
@@ -97,9 +101,29 @@ def likely(asked: Sequence[Sample], model: str, work: Path) -> list[list[float]]
     return [json.loads(line)["scores"] for line in (work / "alone.jsonl").read_text().splitlines()]
 
 
+def in_words(sample: Sample) -> Sample:
+    """The question without its options, and the words of the right one as the answer."""
+    asked, _ = sample.messages
+    options = sample.meta.options
+    text = text_of(asked).partition("\n" + listed(options))[0]
+    right = right_option(sample)
+    if right is None:
+        raise AssertionError("a question without a right option")
+    turns = message("user", image_block(), text_block(text)), message("assistant", text_block(options[right]))
+    return replace(sample, messages=turns)
+
+
+def likely_words(asked: Sequence[Sample], model: str, root: Path) -> list[list[float]]:
+    """The log-likelihoods that a model gives the words of each option."""
+    engine = open_engine("local", model, Setup(precision="fp32"))
+    requests = [Request(in_words(s).messages[:1], (root / s.images[0],)) for s in asked]
+    found = engine.score(requests, [sample.meta.options for sample in asked], ended=True)
+    return [[round(score.sum, 4) for score in scores] for scores in found]
+
+
 def tuned(model: str, samples: Sequence[Sample], root: Path, steps: int, seed: int) -> str:
     """A model after so many steps on samples with pictures in `root`; what is there already is taken."""
-    rows = [{"messages": sample.messages, "images": list(sample.images)} for sample in samples]
+    rows = [{"messages": in_words(sample).messages, "images": list(sample.images)} for sample in samples]
     (root / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     settings = resolve(
         {
@@ -126,7 +150,10 @@ def measure(model: str, margin: float | None, tune: int, train: int, events: int
     if tune:
         model = tuned(model, trained, root, tune, seed)
     tune_s, began_s = time.monotonic() - began_s, time.monotonic()
-    scores = likely(asked, model, root) if margin is None else noisy(asked, margin, seed)
+    if tune:
+        scores = likely_words(asked, model, root)
+    else:
+        scores = likely(asked, model, root) if margin is None else noisy(asked, margin, seed)
     model_s = time.monotonic() - began_s
     named = (
         f"{model} after {tune} steps, {tune_s:.0f} s"

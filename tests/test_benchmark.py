@@ -77,6 +77,29 @@ def test_a_suite_is_one_table_with_the_line_that_needs_no_look(tmp_path: Path) -
     assert rows["pope"]["majority"] == score_benchmark("pope", questions, usual).total["f1"]
 
 
+def test_all_that_lie_in_a_folder_are_one_table(tiny: Checkpoint, tmp_path: Path) -> None:
+    """Two benchmarks of one model: beside each score the blind, majority and chance lines; a judge's is left out."""
+    for name in ("nuscenes-qa", "VRU_Accident", "mm-vet"):
+        SMALL[name.lower().replace("_", "-")](tmp_path / "data" / name)
+    for video in (tmp_path / "data").rglob("*.mp4"):
+        write_video(video, map(numbered_frame, range(8)), 10)
+    out = tmp_path / "table.json"
+    arguments = ["benchmark", "run", str(tiny("llava")), str(tmp_path / "data"), "--output", str(out), "--frames", "1"]
+    settings = ["--set", "predict.max_new_tokens=1", "--set", "predict.precision=fp32", "--work", str(tmp_path / "w")]
+    result = CliRunner().invoke(app, [*arguments, *settings])
+    assert result.exit_code == 0, result.output
+    assert "mm-vet: left out, a chat model scores it" in result.output
+    rows = {row["benchmark"]: row for row in json.loads(out.read_text())}
+    assert list(rows) == ["nuscenes-qa", "vru-accident"]
+    assert rows["vru-accident"]["majority"] == 100, "in each category all have the same right answer"
+    assert all(isinstance(row[line], float) for row in rows.values() for line in ("value", "blind", "chance"))
+    assert out.with_suffix(".md").read_text().count("| nuscenes-qa | 5 | accuracy |") == 1
+    assert {path.name for path in (tmp_path / "w").iterdir()} >= {"nuscenes-qa", "nuscenes-qa-blind"}
+    told = CliRunner().invoke(app, ["benchmark", "list", "--data", str(tmp_path / "data")])
+    assert told.exit_code == 0, told.output
+    assert isinstance(CliRunner().invoke(app, [*arguments, "--only", "pope"]).exception, InputError)
+
+
 def test_the_majority_and_the_exact_match_of_a_suite() -> None:
     who = {"begins with": "who"}
     truths = ("a man", "a man", "dog")
@@ -123,7 +146,9 @@ def test_the_command_scores_answers_and_writes_what_made_them(tmp_path: Path) ->
     arguments = ["score", "benchmark", "mme", "--data", str(tmp_path / "data"), "--answers", str(answers)]
     result = CliRunner().invoke(app, [*arguments, "--output", str(out)])
     assert result.exit_code == 0, result.output
-    assert json.loads(out.read_text())["score"] == 400
+    found = json.loads(out.read_text())
+    assert (found["score"], found["lines"]["measure"]) == (400, "score")
+    assert (found["lines"]["majority"], 0 < found["lines"]["chance"] < 400) == (100, True)
     assert len(lines(out.with_name("mme.rows.jsonl"))) == 4
     assert json.loads(out.with_name("mme.provenance.json").read_text())["rule"] == "MME eval_tool/calculation.py"
     first = {path.name: path.read_bytes() for path in out.parent.iterdir()}
@@ -143,6 +168,8 @@ def test_the_command_scores_answers_and_writes_what_made_them(tmp_path: Path) ->
         (["mme", "--data", "nowhere", "--answers", "a"], "nowhere: no such folder; expected mme"),
         (["mme", "--data", ".", "--answers", "a"], "has none of the folders"),
         (["mm-vet", "--data", ".", "--answers", "a", "--verdicts", "v", "--judge", "m"], "--verdicts or --judge"),
+        (["nuscenes-qa", "--data", ".", "--answers", "a", "--judge", "m"], "takes no --judge; its rule needs nothing"),
+        (["tar", "--data", ".", "--answers", "a", "--judge", "m"], "takes no --judge; its rule needs --encoder"),
     ],
 )
 def test_a_command_that_cannot_be_done_says_why(arguments: list[str], message: str) -> None:

@@ -27,9 +27,14 @@ def benchmark(
     output: Annotated[Path | None, typer.Option(help="file for the scores; beside it one line a question")] = None,
     split: Annotated[str | None, typer.Option(help="of the benchmark; by default, the usual one")] = None,
     verdicts: Annotated[Path | None, typer.Option(help="file of a judge's verdicts")] = None,
-    judge: Annotated[str | None, typer.Option(help="a chat model that judges, here or on a server")] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="a chat model that judges, here or on a server; the classifier of lingoqa")
+    ] = None,
     base_url: Annotated[str | None, typer.Option(help="OpenAI-compatible server of --judge; none: here")] = None,
     judge_prompts: Annotated[Path | None, typer.Option(help="YAML file that replaces the prompts of the judge")] = None,
+    encoder: Annotated[str | None, typer.Option(help="folder or hub id of the encoder of BERTScore: tar, fetv")] = None,
+    layer: Annotated[int | None, typer.Option(min=0, help="of --encoder; by default its last")] = None,
+    baseline: Annotated[Path | None, typer.Option(help="file of bert_score that rescales by --encoder")] = None,
     prompts: Annotated[Path | None, typer.Option(help="YAML file with other prompts")] = None,
     work: Annotated[Path | None, typer.Option(help="folder for the answers; runs/benchmarks/NAME")] = None,
     frames: Annotated[int, typer.Option(min=1, help="that show a video")] = 8,
@@ -41,41 +46,26 @@ def benchmark(
 
     Example: cityscribe score benchmark pope --data data/POPE --model runs/demo/model
     """
+    from dataclasses import asdict
+
     from cityscribe.evaluate.benchmarks import BENCHMARKS
-    from cityscribe.evaluate.benchmarks.asking import read_prompts
+    from cityscribe.evaluate.benchmarks.lines import lines_of
     from cityscribe.evaluate.benchmarks.score import score_benchmark
     from cityscribe.evaluate.benchmarks.verdicts import read_verdicts
-    from cityscribe.project import settings_without_project
 
     found = BENCHMARKS[name]
     if (answers is None) == (model is None):
         raise InputError("benchmark: give --answers or --model, and not both")
     if not data.is_dir():
         raise InputError(f"{data}: no such folder; expected {name} as its authors publish it")
-    if verdicts is not None and judge is not None:
-        raise InputError("benchmark: give --verdicts or --judge, and not both")
+    if sum(given is not None for given in (verdicts, judge, encoder)) > 1:
+        raise InputError("benchmark: give --verdicts or --judge or --encoder, one of them")
+    _check_judge(name, judge, encoder)
     if blind and model is None:
         raise InputError("benchmark: --blind says how --model is asked")
     questions = found.read(data, found.split if split is None else split)
     if model is not None:
-        from cityscribe.benchmark import answer_benchmark
-
-        settings = settings_without_project(overrides or [])
-        home = work or settings.runs / "benchmarks" / (f"{name}-blind" if blind else name)
-        wording = read_prompts(prompts)
-        with watch(name) as progress:
-            answers = answer_benchmark(
-                found,
-                questions,
-                data,
-                model,
-                settings,
-                home,
-                prompts=wording,
-                frames=frames,
-                images=not blind,
-                progress=progress,
-            )
+        answers = _answered(name, questions, data, model, work, prompts, frames, blind, overrides)
         console.print(f"answers: {answers}")
         if found.judged == "always" and verdicts is None and judge is None:
             return
@@ -85,8 +75,77 @@ def benchmark(
     judged_by: dict[str, object] = {}
     if judge is not None:
         given, judged_by = _judged(name, questions, answers, judge, base_url, judge_prompts, partial)
+    elif encoder is not None:
+        given, judged_by = _encoded(name, questions, answers, encoder, layer, baseline, partial)
     scores = score_benchmark(name, questions, answers, split=split, partial=partial, verdicts=given)
-    _finish(name, scores.total, scores.rows, scores.warnings, output, {**scores.provenance, **judged_by})
+    total = {**scores.total, "lines": asdict(lines_of(found, scores.questions))}
+    _finish(name, total, scores.rows, scores.warnings, output, {**scores.provenance, **judged_by})
+
+
+def _answered(
+    name: str,
+    questions: Any,
+    data: Path,
+    model: str,
+    work: Path | None,
+    prompts: Path | None,
+    frames: int,
+    blind: bool,
+    overrides: list[str] | None,
+) -> Path:
+    """The file of a model's answers."""
+    from cityscribe.benchmark import answer_benchmark
+    from cityscribe.evaluate.benchmarks import BENCHMARKS
+    from cityscribe.evaluate.benchmarks.asking import read_prompts
+    from cityscribe.project import settings_without_project
+
+    settings = settings_without_project(overrides or [])
+    home = work or settings.runs / "benchmarks" / (f"{name}-blind" if blind else name)
+    wording = read_prompts(prompts)
+    with watch(name) as progress:
+        return answer_benchmark(
+            BENCHMARKS[name],
+            questions,
+            data,
+            model,
+            settings,
+            home,
+            prompts=wording,
+            frames=frames,
+            images=not blind,
+            progress=progress,
+        )
+
+
+def _check_judge(name: str, judge: str | None, encoder: str | None) -> None:
+    """Raises InputError where a benchmark takes no verdicts of this kind."""
+    from cityscribe.evaluate.benchmarks import BENCHMARKS
+
+    found = BENCHMARKS[name]
+    takes = "nothing" if found.judged == "never" else "--encoder" if found.judged_by == "encoder" else "--judge"
+    for option, value in (("--judge", judge), ("--encoder", encoder)):
+        if value is not None and takes != option:
+            raise InputError(f"{name}: takes no {option}; its rule needs {takes}")
+
+
+def _encoded(
+    name: str,
+    questions: Any,
+    answers: Path,
+    encoder: str,
+    layer: int | None,
+    baseline: Path | None,
+    partial: bool,
+) -> tuple[Any, dict[str, object]]:
+    """Verdicts by id, and the encoder that they are BERTScore by."""
+    from cityscribe.evaluate.benchmarks import BENCHMARKS
+    from cityscribe.evaluate.benchmarks.score import read_matched
+    from cityscribe.evaluate.benchmarks.verdict_makers import encoded
+
+    benchmark = BENCHMARKS[name]
+    said, _ = read_matched(benchmark, questions, answers, partial=partial)
+    found, by = encoded(benchmark, questions, said, encoder, layer=layer, baseline=baseline)
+    return found, {"bertscore": by}
 
 
 def _judged(
@@ -106,8 +165,14 @@ def _judged(
     from cityscribe.llm.client import Client
 
     benchmark = BENCHMARKS[name]
-    rubrics = rubrics_of(benchmark, prompts)
     said, _ = read_matched(benchmark, questions, answers, partial=partial)
+    if benchmark.judged_by == "classifier":
+        from cityscribe.evaluate.benchmarks.verdict_makers import classified
+
+        with watch(f"judge {name}") as progress:
+            verdicts, by = classified(benchmark, questions, said, model, progress=progress)
+        return verdicts, {"judge": by}
+    rubrics = rubrics_of(benchmark, prompts)
     client = Client(model_of(model, base_url), cache=answers.parent / "judge" / "cache")
     with watch(f"judge {name}") as progress:
         found, judged_by, hashes = judge_answers(benchmark, questions, said, client, rubrics, progress=progress)

@@ -19,13 +19,15 @@ from cityscribe.files import InputError
 class BenchmarkScores:
     """What the rule of a benchmark found.
 
-    `total` holds its measures, `rows` one entry a question, `provenance` which rule, versions and data made them.
+    `total` holds its measures, `rows` one entry a question, `provenance` which rule, versions and data made them;
+    `questions` are those that were scored.
     """
 
     total: Measures
     rows: list[Row]
     warnings: tuple[str, ...]
     provenance: dict[str, str]
+    questions: tuple[BenchmarkQuestion, ...]
 
 
 def score_benchmark(
@@ -63,6 +65,7 @@ def score_benchmark(
         found.rows,
         tuple(warnings),
         {**made_by, "rule": benchmark.rule},
+        tuple(scored),
     )
 
 

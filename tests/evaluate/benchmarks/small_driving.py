@@ -191,7 +191,7 @@ TAR = (
 def tar(root: Path) -> dict[str, str]:
     clip(root / "test" / "videos" / "c1.mp4")
     items = [
-        {"item_index": f"{n:016x}", "task_type": task, "video_id": "c1.mp4", "question": asked, "answer": answer}
+        {"item_index": f"a{n:015x}", "task_type": task, "video_id": "c1.mp4", "question": asked, "answer": answer}
         for n, (task, asked, answer) in enumerate(TAR)
     ]
     metadata = {"type": "annotation", "task": "tar"}
@@ -371,12 +371,12 @@ MIXED: dict[str, dict[str, str]] = {
         **{f"CAP_DATA/VRU_1/{category}": text for (category, _, _), text in zip(VRU, ("A", "d", "(A)"), strict=True)},
     },
     "tar": {
-        **{f"{n:016x}": text for n, text in enumerate(("Well, yes", "It is not", "NO!", "a", "I say C"))},
-        f"{5:016x}": 'Here: ```json\n[{"start": "0:03", "end": "0:08"}]\n```',
-        f"{6:016x}": "between ten and twenty",
-        f"{7:016x}": '{"start": 9, "end": 3}',
-        f"{8:016x}": "The driver uses a phone.",
-        f"{9:016x}": "The car hits a van that brakes.",
+        **{f"a{n:015x}": text for n, text in enumerate(("Well, yes", "It is not", "NO!", "a", "I say C"))},
+        f"a{5:015x}": 'Here: ```json\n[{"start": "0:03", "end": "0:08"}]\n```',
+        f"a{6:015x}": "between ten and twenty",
+        f"a{7:015x}": '{"start": 9, "end": 3}',
+        f"a{8:015x}": "The driver uses a phone.",
+        f"a{9:015x}": "The car hits a van that brakes.",
     },
     "fetv": {
         **{f"000_001.mp4/{field}": values[0] for field, values in FETV.items()},
@@ -427,6 +427,7 @@ MIXED: dict[str, dict[str, str]] = {
         "q8": "((c1, 0.2, 0.2, 0.3), (c1, 0.5, 0.6, 0.4))",
         "q9": "from (0.1, 0.1, 0.5, 0.5) to nowhere",
     },
+    "stsbench": {"0": "a", "1": "B. this", "2": "c", "3": "Dear me", "4": "E", "5": "A"},
     "roadsocial": {
         **{f"qa_{name}/{n}": "Something." for name in ("11", "12", "13") for n in range(1, 4)},
         "qa_11/0": "From 2 to 10 seconds",
