@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cityscribe.files import InputError, at_home, read_json
+from cityscribe.workers import wait_without_spinning
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from cityscribe.engine.request import Engine
     from cityscribe.project import Settings
     from cityscribe.records import Sample
+
+wait_without_spinning()  # no use where torch is there already
 
 FileOrFolder = str | Path
 

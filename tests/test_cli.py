@@ -105,6 +105,47 @@ def test_a_command_that_is_stopped_says_how_it_goes_on(tmp_path: Path, number: s
     assert said.strip() == "stopped; the same command goes on where it was"
 
 
+A_COMMAND = """
+import threading, time
+from cityscribe.cli import shell
+
+class Finaliser:
+    def __del__(self):  # an exception in it is dropped
+        began(); time.sleep(0.5)
+
+def began():
+    print("began", flush=True)
+
+@shell.app.command()
+def slow(kind: str):
+    if kind == "cleaning up":
+        try:
+            began(); time.sleep(30)
+        finally:
+            began(); time.sleep(30)
+    if kind == "in a finaliser":
+        Finaliser()
+        time.sleep(30)
+    if kind == "at its end":  # Python waits for the thread, as for those of a library
+        threading.Thread(target=lambda: (time.sleep(0.5), began(), time.sleep(30))).start()
+
+shell.main()
+"""
+
+
+@pytest.mark.parametrize(("kind", "signals"), [("cleaning up", 2), ("in a finaliser", 1), ("at its end", 1)])
+def test_whenever_a_command_is_stopped_it_ends_without_a_traceback(kind: str, signals: int) -> None:
+    command = [sys.executable, "-c", A_COMMAND, "slow", kind]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for _ in range(signals):
+        assert process.stdout.readline() == "began\n"
+        process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert said.strip() == ("" if kind == "at its end" else "stopped; the same command goes on where it was")
+
+
 def test_a_folder_that_is_taken_away_meanwhile_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from cityscribe.cli import shell
     from cityscribe.files import write_json

@@ -55,5 +55,5 @@ def test_its_metadata_are_those_of_the_project(wheel: zipfile.ZipFile) -> None:
     extras = set(project["optional-dependencies"])
     assert set(found.get_all("Provides-Extra") or ()) == extras
     entry_points = wheel.read(name.replace("METADATA", "entry_points.txt")).decode()
-    assert "cityscribe = cityscribe.cli:main" in entry_points
+    assert "cityscribe = cityscribe.__main__:main" in entry_points
     assert {name.rpartition("/")[2] for name in wheel.namelist() if "/licenses/" in name} == {"LICENSE", "NOTICE"}

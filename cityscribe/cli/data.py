@@ -15,11 +15,11 @@ from cityscribe.cli.shell import (
     app,
     console,
     data_group,
-    leave_signals_alone,
     names_of,
     print_problem,
     watch,
 )
+from cityscribe.cli.stopping import leave_signals_alone
 from cityscribe.files import InputError, write_text
 from cityscribe.places import folder_of_data
 from cityscribe.records import Problem

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cityscribe.cli.shell import MORE, Overrides, app, console, leave_signals_alone
+from cityscribe.cli.shell import MORE, Overrides, app, console
+from cityscribe.cli.stopping import leave_signals_alone
 from cityscribe.files import InputError, at_home
 from cityscribe.places import RUN, YAML, what_is
 

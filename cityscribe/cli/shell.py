@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
-import os
-import signal
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,10 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from typer.core import TyperGroup
 
 from cityscribe import __version__
+from cityscribe.cli.stopping import SAID, Stopped, end_by_signals, stop_by_signals, stop_is_said
 from cityscribe.files import InputError, at_home, one_line
 from cityscribe.records import Problem
 from cityscribe.registry import registry
 from cityscribe.train import processes
+from cityscribe.workers import quiet_libraries, wait_without_spinning
 
 USAGE_ERROR: Any = typer.BadParameter.__base__
 """Of a command line that does not parse. Typer brings a Click of its own, or takes the one that there is."""
@@ -118,30 +116,6 @@ def print_problem(problem: Problem) -> None:
     console.print(f"[{COLOURS[problem.level]}]{problem.level}[/]{escape(one_line(str(problem)[len(problem.level) :]))}")
 
 
-class Stopped(BaseException):
-    """The command was asked to stop, by Ctrl-C or SIGTERM."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-def stop_by_signals() -> None:
-    """From here on Ctrl-C and SIGTERM raise Stopped. (Typer turns KeyboardInterrupt into an error of its own.)"""
-
-    def stop(number: int, frame: object) -> None:
-        raise Stopped(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-
-
-def leave_signals_alone() -> None:
-    """Undo `stop_by_signals`, for a server that ends by signals in its own way."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
 def _show_version(wanted: bool) -> None:
     if wanted:
         console.print(f"cityscribe {__version__}")
@@ -162,10 +136,12 @@ def options(
 
 def main() -> None:
     """Entry point of the command."""
-    _quiet_libraries()
-    stop_by_signals()
     try:
+        stop_by_signals()
+        wait_without_spinning()
+        quiet_libraries()
         status = run_command(sys.argv[1:])
+        end_by_signals()
     except Stopped as stopped:  # while it said what is wrong
         status = _say_stopped(stopped.number)
     sys.exit(status)
@@ -206,7 +182,8 @@ def run_command(arguments: list[str]) -> int:
 
 def _say_stopped(number: int) -> int:
     if processes.count() == 1:  # one of several is stopped by who started it, also because another one has failed
-        complaints.print("stopped; the same command goes on where it was")
+        complaints.print(SAID)
+    stop_is_said()
     return 128 + number
 
 
@@ -225,19 +202,47 @@ def _complain(text: str) -> int:
     return 2
 
 
-def _quiet_libraries() -> None:
-    """Bars and warnings of libraries would cut through our own progress bars."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", category=UserWarning, module="torch")
-    for library in ("transformers", "bitsandbytes"):
-        logging.getLogger(library).setLevel(logging.ERROR)
-
-
 EVERY_S = 30.0
 """Seconds from one line of progress to the next where there is no terminal to draw a bar on."""
+
+
+class _Bars:
+    """The bars of all that is under way at once, on the one display that a terminal has."""
+
+    def __init__(self) -> None:
+        self._display: Progress | None = None
+
+    @contextlib.contextmanager
+    def bar(self, name: str) -> Iterator[Callable[[int, int, str], None]]:
+        """A bar within it, and what moves it: called with what is done, what there is, and a note."""
+        display = self._display or self._opened()
+        task = display.add_task(name, total=None, note="")
+        try:
+            yield lambda done, total, note: display.update(task, completed=done, total=total, note=note)
+        finally:
+            display.remove_task(task)
+            if not display.tasks:
+                self._display = None
+                display.stop()
+
+    def _opened(self) -> Progress:
+        self._display = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description:<18}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+            speed_estimate_period=600,  # a step of a large model may take longer than the half minute that is usual
+        )
+        self._display.start()
+        return self._display
+
+
+_BARS = _Bars()
 
 
 @contextlib.contextmanager
@@ -247,26 +252,9 @@ def watch(name: str) -> Iterator[Callable[..., None]]:
     if not processes.is_first():
         yield lambda *_: None
         return
-    began = time.monotonic()
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description:<18}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}"),
-    )
-    bars = Progress(
-        *columns,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        speed_estimate_period=600,  # a step of a large model may take longer than the half minute that is usual
-    )
+    began = told = time.monotonic()
     summary = ""
-    told = began
-    with bars:
-        task = bars.add_task(name, total=None, note="")
+    with _BARS.bar(name) as show:
 
         def progress(
             done: int, total: int, loss: float | None = None, distinct_per_s: float = 0, effective_per_s: float = 0
@@ -274,7 +262,7 @@ def watch(name: str) -> Iterator[Callable[..., None]]:
             nonlocal summary, told
             if loss is not None:
                 summary = f"loss {loss:.3f}, {distinct_per_s:,.0f} tokens/s computed for {effective_per_s:,.0f}"
-            bars.update(task, completed=done, total=total, note=summary)
+            show(done, total, summary)
             now = time.monotonic()
             if not console.is_terminal and now - told >= EVERY_S:
                 told = now

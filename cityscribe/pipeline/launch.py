@@ -24,6 +24,7 @@ from cityscribe.pipeline.step import STAGES, Plan, Watch
 from cityscribe.project import Settings, dump_settings
 from cityscribe.train import processes
 from cityscribe.train.processes import ProcessFailedError
+from cityscribe.workers import cores
 
 
 def run_on_all(settings: Settings, watch: Watch, tell: Callable[[str], None], stages: Sequence[str] = ()) -> None:
@@ -101,9 +102,8 @@ def launch(arguments: Sequence[str], count: int) -> None:
 @contextmanager
 def _environment(count: int) -> Iterator[None]:
     """Within it, started processes share the cores, and keep what torch has to say about sockets to themselves."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     added = {
-        "OMP_NUM_THREADS": str(max(cores // count, 1)),
+        "OMP_NUM_THREADS": str(max(cores() // count, 1)),
         "TORCH_CPP_LOG_LEVEL": "ERROR",
     }
     before = {name: os.environ.get(name) for name in added}

@@ -18,7 +18,7 @@ from typing import Any
 from cityscribe.files import InputError
 from cityscribe.prepare.pictures import PhasePictures, VideoJob
 from cityscribe.prepare.skipped import Skip
-from cityscribe.workers import worker_processes
+from cityscribe.workers import cores, worker_processes
 
 VIDEOS_A_PROCESS = 8
 """Fewer are done before a process has started."""
@@ -35,7 +35,7 @@ def run_local(jobs: Sequence[VideoJob], work: VideoWork, workers: int) -> Iterat
 
     Raises InputError where a process dies.
     """
-    processes = min(workers or _cores(), len(jobs) // VIDEOS_A_PROCESS)
+    processes = min(workers or cores(), len(jobs) // VIDEOS_A_PROCESS)
     if processes <= 1:
         yield from map(work, jobs)
         return
@@ -87,7 +87,3 @@ def run_ray(jobs: Sequence[VideoJob], work: VideoWork, workers: int) -> Iterator
         while following in waiting:
             yield waiting.pop(following)
             following += 1
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

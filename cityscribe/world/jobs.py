@@ -15,7 +15,7 @@ from cityscribe.files import InputError, write_bytes, write_text
 from cityscribe.media.kinds import VIDEO_SUFFIXES
 from cityscribe.media.video import probe
 from cityscribe.progress import Progress
-from cityscribe.workers import worker_processes
+from cityscribe.workers import cores, worker_processes
 
 Job = TypeVar("Job")
 
@@ -76,7 +76,7 @@ def _begin(partial: Path, notes: Path, made_from: str) -> None:
 
 
 def _each(calls: list[tuple[Any, Path, Path, Any]], workers: int) -> Iterable[Any]:
-    count = min(workers or os.cpu_count() or 1, len(calls))
+    count = min(workers or cores(), len(calls))
     if count <= 1:
         yield from map(_do, calls)
         return
