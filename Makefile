@@ -52,7 +52,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	touch $@
 
 $(FAMILIES)/.ready: $(VENV)/.ready-dev
-	$(BIN)/pip install --quiet --no-deps --target $(FAMILIES) torchvision==0.28.0 timm
+	$(BIN)/pip install --quiet --no-deps --target $(FAMILIES) torchvision==0.28.0 timm==1.0.31
 	touch $@
 
 $(CLIENTS)/.ready:

@@ -40,7 +40,7 @@ from PIL import Image
 from transformers import GenerationConfig, LlavaForConditionalGeneration
 
 from benchmarks.decoders import DECODERS
-from benchmarks.llava import VOCABULARY, random_llava
+from benchmarks.llava import SHAPES, VOCABULARY, random_llava
 from cityscribe.engine.local import LocalEngine
 from cityscribe.engine.members import Server
 from cityscribe.engine.prefix import media_inputs_of
@@ -195,11 +195,13 @@ def main(
     rows: Annotated[int, typer.Option(min=1, help="questions in a batch of generate")] = 8,
     repeats: Annotated[int, typer.Option(min=1, help="rounds, of which the best counts")] = 2,
     decoder: Annotated[str, typer.Option(help=f"one of {', '.join(DECODERS)}")] = "llama",
+    layers: Annotated[int, typer.Option(help="of the decoder; 0 takes those of its shape")] = 0,
     save: Annotated[Path | None, typer.Option(help="folder that the model is written to")] = None,
     server: Annotated[str, typer.Option(help="base URL of a server that serves that folder")] = "",
 ) -> None:
     """Compare the local engine with `generate` one by one and in batches, and with a server."""
-    model, processor = make_model(device, decoder)
+    text = {**SHAPES[device]["text"], "num_hidden_layers": layers} if layers else None
+    model, processor = make_model(device, decoder, text)
     if save is not None:
         save_model(model, processor, save)
     sizes = [

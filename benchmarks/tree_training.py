@@ -37,7 +37,7 @@ from benchmarks.in_turns import (
     use_threads,
     where_it_ran,
 )
-from benchmarks.llava import VOCABULARY, random_llava
+from benchmarks.llava import SHAPES, VOCABULARY, random_llava
 from cityscribe.models.tokenizer import train_tokenizer
 from cityscribe.plan.work import work_of
 from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
@@ -217,11 +217,13 @@ def measure(
     rows: int,
     questions: int,
     decoder: str,
+    layers: int,
     now: Clock,
 ) -> dict[str, Any]:
     """Train in one way in this process; seconds of each update after the first, its loss, tokens, peak memory."""
     samples = make_samples(folder, scenes, questions)
-    model, processor = make_model(samples, device, decoder)
+    text = {**SHAPES[device]["text"], "num_hidden_layers": layers} if layers else None
+    model, processor = make_model(samples, device, decoder, text)
     before = peak_bytes(device)
     if way == "trl":
         seen = train_trl(samples, folder, model, processor, precision, rows, now)
@@ -304,6 +306,7 @@ def main(
     questions: Annotated[int, typer.Option(min=2, max=10, help="a scene: two captions, the others short")] = 10,
     ways: Annotated[str, typer.Option(help="what to compare")] = ",".join(WAYS),
     decoder: Annotated[str, typer.Option(help=f"one of {', '.join(DECODERS)}")] = "llama",
+    layers: Annotated[int, typer.Option(help="of the decoder; 0 takes those of its shape")] = 0,
     clock: Annotated[str, typer.Option(help="wall, or cpu where others use the machine as well")] = "wall",
     way: Annotated[str, typer.Option(hidden=True)] = "",
     folder: Annotated[Path, typer.Option(hidden=True)] = Path(),
@@ -312,7 +315,7 @@ def main(
     precision = precision_of(device, precision)
     threads = use_threads(threads)
     if way:
-        result = measure(way, folder, scenes, device, precision, trl_rows, questions, decoder, CLOCKS[clock])
+        result = measure(way, folder, scenes, device, precision, trl_rows, questions, decoder, layers, CLOCKS[clock])
         (folder / "result.json").write_text(json.dumps(result))
         return
     options = {
@@ -323,6 +326,7 @@ def main(
         "trl-rows": trl_rows,
         "questions": questions,
         "decoder": decoder,
+        "layers": layers,
         "clock": clock,
     }
     results = take_turns("benchmarks.tree_training", ways.split(","), repeats, options)

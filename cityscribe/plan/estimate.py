@@ -139,6 +139,7 @@ def plan_of(settings: Settings, *, groups: int | None = None, reached: float = R
             tokens=max(training.budget_tokens, math.ceil(distinct)),
             computes=computes,
             checkpointing=training.gradient_checkpointing,
+            offloaded=training.offload_activations,
             devices=devices,
             sharing=sharing,
         )

@@ -53,17 +53,21 @@ def memory_of(
     tokens: int,
     computes: torch.dtype,
     checkpointing: bool,
+    offloaded: bool = False,
     devices: int = 1,
     sharing: Sharing = "alone",
 ) -> DeviceMemory:
-    """Of a model that is prepared for tuning, and rows of `tokens` tokens, computed in a type. It may be on meta."""
+    """Of a model that is prepared for tuning, and rows of `tokens` tokens, computed in a type. It may be on meta.
+
+    `offloaded`: what checkpointed layers read waits in main memory (`train.offload_activations`).
+    """
     trained = trained_numbers(model)
     share = devices if sharing == "fsdp2" else 1
     return DeviceMemory(
         weights=weight_bytes(model, four_bit, computes) // share,
         gradients=trained * FLOAT32 // share,
         moments=2 * trained * FLOAT32 // share,
-        activations=activation_bytes(model, tokens, computes, checkpointing),
+        activations=activation_bytes(model, tokens, computes, checkpointing, offloaded),
         reserved=int(RESERVED),
     )
 
@@ -89,11 +93,13 @@ def weight_bytes(model: PreTrainedModel, four_bit: bool, computes: torch.dtype) 
     return int(total)
 
 
-def activation_bytes(model: PreTrainedModel, tokens: int, computes: torch.dtype, checkpointing: bool) -> int:
+def activation_bytes(
+    model: PreTrainedModel, tokens: int, computes: torch.dtype, checkpointing: bool, offloaded: bool = False
+) -> int:
     """What the backward pass of a row of `tokens` tokens needs, about, beside the logits of `logit_bytes`.
 
     The residual stream is float32, since weights are; linear layers give `computes`. With checkpointing a layer keeps
-    what it reads, and one layer at a time is computed again.
+    what it reads, in main memory where that is `offloaded`, and one layer at a time is computed again.
     """
     text = model.config.get_text_config()
     layers = list(decoder_layers(model))
@@ -113,9 +119,11 @@ def activation_bytes(model: PreTrainedModel, tokens: int, computes: torch.dtype,
     inside = _layer_bytes(width, keys, text.intermediate_size, computes.itemsize) * tokens
     kept = FLOAT32 * width * tokens
     count = len(layers) - first
+    if offloaded:
+        kept = 0
     total = count * kept + (inside if count else 0) if checkpointing else count * inside
     if tower_trains and tower is not None:
-        total += _tower_bytes(model, tokens, computes, checkpointing)
+        total += _tower_bytes(model, tokens, computes, checkpointing, offloaded)
     return total + logit_bytes(text.vocab_size, tokens)
 
 
@@ -132,7 +140,9 @@ def _layer_bytes(width: int, keys: int, inner: int, item: int) -> int:
     return 16 * width + item * (5 * width + 3 * keys + 4 * inner)
 
 
-def _tower_bytes(model: PreTrainedModel, tokens: int, computes: torch.dtype, checkpointing: bool) -> int:
+def _tower_bytes(
+    model: PreTrainedModel, tokens: int, computes: torch.dtype, checkpointing: bool, offloaded: bool
+) -> int:
     """The same of a vision tower, for as many patches as tokens would show: an encoder of which each token stands for
     one patch, or for `spatial_merge_size` squared or `scale_factor` squared of them."""
     vision = model.config.vision_config
@@ -140,4 +150,5 @@ def _tower_bytes(model: PreTrainedModel, tokens: int, computes: torch.dtype, che
     depth = getattr(vision, "depth", None) or vision.num_hidden_layers
     patches = tokens * int(merged) ** 2
     inside = _layer_bytes(vision.hidden_size, vision.hidden_size, vision.intermediate_size, computes.itemsize) * patches
-    return depth * FLOAT32 * vision.hidden_size * patches + inside if checkpointing else depth * inside
+    kept = 0 if offloaded else depth * FLOAT32 * vision.hidden_size * patches
+    return kept + inside if checkpointing else depth * inside

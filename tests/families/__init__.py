@@ -13,13 +13,16 @@ Build = Callable[[], tuple[Any, Any]]
 MODULES = ("qwen_kin", "llava_kin", "others")
 WITH_TORCHVISION = "with_torchvision"
 
+HAS_TORCHVISION = declare()
+"""Asked when this package is imported: what transformers imports of torchvision fails before its names are declared."""
+
 
 def builders() -> dict[str, Build]:
     """Model and processor of each family that can be built here, by the type of the model."""
     from tests.tiny_models import FAMILIES
 
     known: dict[str, Build] = {name.replace("-", "_").replace(".", "_"): build for name, build in FAMILIES.items()}
-    modules = (*MODULES, WITH_TORCHVISION) if declare() else MODULES
+    modules = (*MODULES, WITH_TORCHVISION) if HAS_TORCHVISION else MODULES
     for module in modules:
         found: Mapping[str, Build] = importlib.import_module(f"tests.families.{module}").MODELS
         known |= found

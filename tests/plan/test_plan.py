@@ -69,6 +69,8 @@ def test_shared_out_each_device_holds_its_part(tiny: Callable[[str], Path]) -> N
     whole, part = memory_of(model, **common), memory_of(model, devices=4, sharing="fsdp2", **common)
     assert (part.weights, part.moments) == (whole.weights // 4, whole.moments // 4)
     assert part.activations == whole.activations
+    elsewhere = memory_of(model, offloaded=True, **common)
+    assert whole.activations - elsewhere.activations == 4 * 100 * 32 * (4 + 3)  # bytes, tokens, width, layers of both
     assert weight_bytes(model, True, torch.bfloat16) < whole.weights
 
 
