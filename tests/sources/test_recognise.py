@@ -39,6 +39,13 @@ def test_parts_of_wts_and_folders_of_clips(tmp_path: Path) -> None:
     assert recognise(tmp_path / "videos") == "clips"
 
 
+def test_the_layout_of_synwts_is_that_of_wts_below_data(tmp_path: Path) -> None:
+    add_overhead(tmp_path / "data", "20231006_0_1")
+    assert recognise(tmp_path) == "wts"
+    scenarios, problems = SOURCES["wts"].read(tmp_path)
+    assert ([scenario.name for scenario in scenarios], problems) == (["20231006_0_1"], [])
+
+
 def test_nothing_usable_says_what_was_looked_for(tmp_path: Path) -> None:
     write(tmp_path / "a.doc", "x")
     write(tmp_path / "b.doc", "x")

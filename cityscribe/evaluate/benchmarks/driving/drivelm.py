@@ -217,7 +217,6 @@ DRIVELM = Benchmark(
     to_judge=_to_judge,
     verdict_ids=_judged,
     alike="kind",
-    splits=("train",),
     licence="CC-BY-NC-SA-4.0; images: nuScenes, non-commercial",
     home="github.com/OpenDriveLab/DriveLM, nuscenes.org",
 )

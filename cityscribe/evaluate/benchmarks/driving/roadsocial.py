@@ -62,7 +62,7 @@ class _Video(BaseModel):
 def read_roadsocial(data: Path, split: str) -> list[BenchmarkQuestion]:
     """The questions of all files of a split, by the names of the files."""
     questions = []
-    for path in find(data, f"{split}/*.json", "*.json"):
+    for path in find(data, f"{split}/*.json", *(["*.json"] if split == "test" else [])):
         video = read_as(path, _Video)
         for number, entry in enumerate(video.QAs):
             questions.append(

@@ -49,8 +49,9 @@ KINDS = {
 
 
 def read_sutd_trafficqa(data: Path, split: str) -> list[BenchmarkQuestion]:
-    """The questions of the files whose name holds the split, or of all where none does."""
-    paths = find(data, f"*{split}*.jsonl", "*.jsonl")
+    """The questions of the files whose name holds the split; for the test set of all where none does."""
+    # Without the split in its name a file is the test set: no training reads it for another.
+    paths = find(data, f"*{split}*.jsonl", *(["*.jsonl"] if split == "test" else []))
     questions = []
     for path in paths:
         lines = list(json_lines(path))

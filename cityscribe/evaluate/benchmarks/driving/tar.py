@@ -73,7 +73,7 @@ class _File(BaseModel):
 def read_tar(data: Path, split: str) -> list[BenchmarkQuestion]:
     """The items of all files of a split, in their order. Raises InputError for an answer of another form."""
     questions: dict[str, BenchmarkQuestion] = {}
-    for path in find(data, f"{split}/*.json", f"*{split}*.json", "*.json"):
+    for path in find(data, f"{split}/*.json", f"*{split}*.json"):
         for number, item in enumerate(read_as(path, _File).items):
             if item.item_index in questions:
                 raise InputError(f"{path}: items.{number}.item_index: {item.item_index} is there twice")
