@@ -16,10 +16,13 @@ from pydantic import Field, model_validator
 from cityscribe.curate.pairs.settings import PairSettings
 from cityscribe.evaluate.settings import EvaluateSettings
 from cityscribe.files import InputError, at_home
+from cityscribe.ladder.settings import LadderSettings
+from cityscribe.models.quantise.settings import QuantiseSettings
 from cityscribe.models.settings import ModelSettings
 from cityscribe.places import CHECKPOINT, FOLDER, NOTHING, RUN, RUNS, YAML, project_file, what_is
 from cityscribe.predict.settings import PredictSettings, results_in
 from cityscribe.prepare.settings import PrepareSettings
+from cityscribe.prompts.settings import PromptSettings
 from cityscribe.report.settings import ReportSettings
 from cityscribe.serve.settings import ServeSettings
 from cityscribe.settings import Section, conflict
@@ -44,13 +47,16 @@ class Settings(Section):
     )
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()
+    prompts: PromptSettings = PromptSettings()
     model: ModelSettings = ModelSettings()
     pairs: PairSettings = PairSettings()
     train: TrainSettings = TrainSettings()
+    quantise: QuantiseSettings = QuantiseSettings()
     predict: PredictSettings = PredictSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     report: ReportSettings = ReportSettings()
     serve: ServeSettings = ServeSettings()
+    ladder: LadderSettings = LadderSettings()
 
     @model_validator(mode="after")
     def _something_to_compare_with(self) -> Settings:

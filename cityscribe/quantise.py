@@ -66,6 +66,7 @@ def quantise(
     bits: Literal[4, 8] = 4,
     group: int | None = None,
     prepared: Path | None = None,
+    samples: Path | None = None,
     groups: int = 32,
     form: PackedFormat = "compressed-tensors",
     progress: Progress | None = None,
@@ -73,7 +74,8 @@ def quantise(
     """Write `base`, a folder or hub id, to the folder `out` with packed weights. Returns its report.
 
     `prepared` is a run folder or its `prepared`, for a method that needs calibration: it sees the samples of `groups`
-    image groups of `train`. `group` weights share a scale in four bits. Raises InputError for a checkpoint that is
+    image groups of `train`, or of the file `samples`. `group` weights share a scale in four bits. Raises InputError for
+    a checkpoint that is
     packed already, a method without the samples that it needs, and widths that no group divides.
     """
     member = QUANTISERS[method]
@@ -89,8 +91,8 @@ def quantise(
     around: Any = nullcontext(None)
     if member.calibrated and prepared is not None:
         folder = prepared if (prepared / "train.parquet").is_file() else prepared / "prepared"
-        samples = read_samples(folder / "train.parquet")
-        around = calibrated(model, processor, samples, folder, groups=groups)
+        seen_samples = read_samples(samples or folder / "train.parquet")
+        around = calibrated(model, processor, seen_samples, folder, groups=groups)
     work = out.with_name(out.name + ".search")
     calibration: Calibration | None
     with around as calibration:

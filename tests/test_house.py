@@ -76,8 +76,8 @@ ROOMS = (
     *("calls", "files", "values", "workers", "progress", "tree"),
     *("plain_yaml", "registry", "digest_store", "records", "letters", "entries"),
     *("settings", "media", "places", "models", "tokens", "engine", "llm", "rewards", "train", "quantise"),
-    *("evaluate", "traffic", "sources", "world", "redact", "prepare", "predict", "curate"),
-    *("report", "serve", "browse", "stats", "detect", "describe", "ask"),
+    *("evaluate", "traffic", "sources", "world", "redact", "prepare", "predict", "prompts", "curate"),
+    *("ladder", "report", "serve", "browse", "stats", "detect", "describe", "ask"),
     *("project", "cards", "presets", "ablations", "pipeline", "demo", "benchmark", "probe", "ablate"),
     *("plan", "notebook", "cli", "__main__"),
 )
@@ -140,6 +140,7 @@ EDGES = {
     ),
     "values of YAML before they are checked": (
         *("settings/loading.py", "settings/members.py", "project.py", "cli/targets.py", "ablate.py"),
+        *("ladder/arms.py", "ladder/settings.py"),
         "traffic/metrics/attributes.py",
     ),
     "configurations and options as other libraries hold them": (

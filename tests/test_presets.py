@@ -36,6 +36,8 @@ WANTED = {
     "opa-align",
     "opa-dpo",
     "grpo-attributes",
+    "driving",
+    "driving-teacher",
 }
 
 

@@ -17,7 +17,7 @@ from cityscribe.files import InputError
 if TYPE_CHECKING:
     from cityscribe.project import Settings
 
-WorldKind = Literal["wts", "driving", "questions", "surveillance", "wildlife"]
+WorldKind = Literal["wts", "driving", "driving-views", "questions", "surveillance", "wildlife"]
 Renderer = Literal["raster", "blender"]
 
 
@@ -25,6 +25,7 @@ ALL_KINDS = {"folder", "kind", "train", "test", "renderer", "seed", "workers"}
 TAKEN = {
     "wts": {"val", "external", "annotators", "masts", "fps", "width"},
     "driving": {"val"},
+    "driving-views": {"val"},
     "questions": {"val"},
     "surveillance": {"seconds", "fps"},
     "wildlife": {"seconds", "fps"},
@@ -52,8 +53,9 @@ def world(
 ) -> None:
     """Render a synthetic city and write it as a data set. A stopped one goes on where it was.
 
-    wts: videos, captions, boxes. driving and questions: pictures with questions (data.source messages). surveillance:
-    clips with and without an accident (data.source ucf-crime). wildlife: clips of animals (animal-kingdom).
+    wts: videos, captions, boxes. driving, driving-views and questions: pictures with questions (data.source messages).
+    surveillance: clips with and without an accident (data.source ucf-crime). wildlife: clips of animals
+    (animal-kingdom).
 
     Example: cityscribe world make city --train 40 --val 12
     """

@@ -78,6 +78,10 @@ def _summary(settings: Any, stages: tuple[str, ...]) -> None:
     elif "predict" in stages or "report" in stages:
         lines = folder / "predictions.jsonl"  # of conversations
         console.print(f"predictions: {lines if lines.exists() else folder / 'predictions.json'}")
+    table = settings.run_dir / "ladder" / "table.txt"
+    if "ladder" in stages and settings.ladder.steps and table.exists():
+        console.print(escape(table.read_text("utf-8")), end="")
+        console.print(f"ladder: {table.with_name('scores.png')}")
     model_card = settings.run_dir / "model" / "README.md"
     if "card" in stages and model_card.exists():
         console.print(f"model card: {model_card}")

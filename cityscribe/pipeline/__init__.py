@@ -3,8 +3,10 @@
     prepare ──> train ──> predict ──> evaluate ──> report         and for each baseline train, predict, evaluate
         ├─> reference ─┤                    └────> card           of each model that was trained
         │   where the objective compares with the model before the training
-        └─> teacher ───┘
-            where it learns from another model
+        ├─> teacher ───┤
+        │   where it learns from another model
+        └─> prompts    └─> quantise
+            where questions are put together for their frames, and weights are rounded
 
 A stage is a declaration (`stages/`, one file each): which settings and files it reads, whose results it needs, which
 files it writes, and the function that makes them. From that follow the hash of what it is made from and the list of

@@ -58,6 +58,9 @@ class Step:
         return " ".join(filter(None, (self.stage, self.variant, self.split)))
 
 
+PACKED = "packed"
+"""The folder of the model of a run with its weights in a few bits."""
+
 OF_A_SPLIT = ("predict", "evaluate")
 """Stages whose results are those of one split."""
 
@@ -93,9 +96,19 @@ class Variant:
         return " ".join(filter(None, (stage, self.name, split)))
 
     @property
+    def trained(self) -> str:
+        """The folder or hub id of its weights as they were trained."""
+        return str(self.home / "model") if self.trains else self.settings.model.base
+
+    @property
     def model(self) -> str:
         """The folder or hub id of what answers."""
-        return str(self.home / "model") if self.trains else self.settings.model.base
+        return str(self.home / PACKED) if self.packed else self.trained
+
+    @property
+    def packed(self) -> bool:
+        """Whether what answers has its weights in a few bits; baselines stay as they were trained."""
+        return self.settings.quantise.packs and not self.name
 
 
 @dataclass
@@ -178,6 +191,7 @@ def _remove(values: Any, name: str) -> None:
 STAGES: Registry[Callable[[Plan], Iterator[Step]]] = Registry("stage", "the stages of a run, in order")
 _HOME = "cityscribe.pipeline.stages"
 STAGES.add("prepare", f"{_HOME}.prepare:steps", "data set to samples: views, boxes, images, questions")
+STAGES.add("prompts", f"{_HOME}.prompts:steps", "questions put together for what their frames show")
 STAGES.add("pairs", f"{_HOME}.pairs:steps", "chosen and rejected answers for a training by comparison")
 STAGES.add(
     "reference", f"{_HOME}.reference:steps", "what the model says before the training, for objectives that compare"
@@ -186,7 +200,9 @@ STAGES.add(
     "teacher", f"{_HOME}.teacher:steps", "what the teacher says of the samples, for objectives that learn from it"
 )
 STAGES.add("train", f"{_HOME}.train:steps", "samples to a tuned model")
+STAGES.add("quantise", f"{_HOME}.quantise:steps", "the tuned model in four or eight bits")
 STAGES.add("predict", f"{_HOME}.predict:steps", "the model's answers to the questions of a split")
 STAGES.add("evaluate", f"{_HOME}.evaluate:steps", "answers and references to scores")
 STAGES.add("report", f"{_HOME}.report:steps", "a page that shows the run")
 STAGES.add("card", f"{_HOME}.card:steps", "model card and bill of materials, beside the weights")
+STAGES.add("ladder", f"{_HOME}.ladder:steps", "steps that are taken one after the other, and what each is worth")

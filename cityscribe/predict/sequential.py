@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cityscribe.engine.request import Answer, Engine, Request
 from cityscribe.predict.orders import ORDERS
+from cityscribe.predict.rounds import ask_in_rounds
 from cityscribe.records import MessageBlock, SampleMessage, image_block, message, text_block
 
 
@@ -45,39 +46,41 @@ def ask(
     """
     answers: list[dict[str, Answer]] = [{} for _ in scenes]
     conversations = [
-        _Conversation(n, scene, roles, answers[n]) for n, scene in enumerate(scenes) for roles in ORDERS[order]
+        _Conversation(n, scene, roles, answers[n], asking, choose)
+        for n, scene in enumerate(scenes)
+        for roles in ORDERS[order]
     ]
-    while True:
-        open_ = [conversation for conversation in conversations if conversation.ask()]
-        if not open_:
-            return answers
-        asked = [replace(asking, messages=each.messages, media=each.scene.images) for each in open_]
-        for conversation, found in zip(open_, engine.answer(asked), strict=True):
-            conversation.take(choose(conversation.number, conversation.role, conversation.messages, found))
+    ask_in_rounds(engine, conversations)
+    return answers
 
 
 class _Conversation:
     """One conversation of an order about one scene."""
 
-    def __init__(self, number: int, scene: AskedScene, roles: Sequence[str], answers: dict[str, Answer]) -> None:
-        self.number, self.scene = number, scene
+    def __init__(
+        self,
+        number: int,
+        scene: AskedScene,
+        roles: Sequence[str],
+        answers: dict[str, Answer],
+        asking: Request,
+        choose: Choose,
+    ) -> None:
+        self.number, self.scene, self.asking, self.choose = number, scene, asking, choose
         self.messages: tuple[SampleMessage, ...] = ()
         self._answers = answers
         self._waiting = [role for role in roles if role in scene.questions]
 
-    @property
-    def role(self) -> str:
-        """Who is asked about."""
-        return self._waiting[0]
-
-    def ask(self) -> bool:
-        """Put the next question, if there is one."""
+    def due(self) -> list[Request]:
+        """The next question, if there is one."""
         if not self._waiting:
-            return False
+            return []
         shown = [*self.scene.videos, *(image_block() for _ in self.scene.images)] if not self.messages else []
         self.messages += (message("user", *shown, text_block(self.scene.questions[self._waiting[0]])),)
-        return True
+        return [replace(self.asking, messages=self.messages, media=self.scene.images)]
 
-    def take(self, answer: Answer) -> None:
-        self._answers[self._waiting.pop(0)] = answer
+    def take(self, answers: Sequence[Sequence[Answer]]) -> None:
+        role = self._waiting.pop(0)
+        answer = self.choose(self.number, role, self.messages, answers[0])
+        self._answers[role] = answer
         self.messages += (message("assistant", text_block(answer.text)),)

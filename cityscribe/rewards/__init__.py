@@ -30,3 +30,4 @@ REWARDS.add(
     paper="Sun et al. 2024 (Dr-LLaVA)",
 )
 REWARDS.add("turns", "cityscribe.traffic.rewards:Turns", "no attribute otherwise than in the turns before")
+REWARDS.add("driving", "cityscribe.world.driving_answers:DrivingTruth", "a driving task answered right, in any words")

@@ -193,6 +193,18 @@ def _driving(job: _Job) -> Made:
     return scene, camera, facts, driving_tasks(facts)
 
 
+def _driving_views(job: _Job) -> Made:
+    """A street put together at random, seen from a vehicle, and the driving tasks: lights, signs and cones are there
+    far more often than in events."""
+    for trial in range(1000):
+        scene, camera, facts = sample_view(
+            job.seed + 7_000_003 * (trial + 1), WIDTH, HEIGHT, unseen=job.split == "test"
+        )
+        if camera.on_vehicle is not None:
+            return scene, camera, facts, driving_tasks(facts)
+    raise RuntimeError("no camera on a vehicle in 1000 views")
+
+
 def _questions(job: _Job) -> Made:
     """A general picture, and questions of three kinds about it."""
     rng = np.random.default_rng([job.seed, 10])
@@ -212,4 +224,4 @@ def _questions(job: _Job) -> Made:
     return scene, camera, facts, question_set(asked, others, rng)
 
 
-KINDS = {"driving": _driving, "questions": _questions}
+KINDS = {"driving": _driving, "driving-views": _driving_views, "questions": _questions}

@@ -41,6 +41,11 @@ FIRST_STALE = {
     "model": "train",
     "pairs": None,  # where none are made
     "pairs.builder.kind": "train",
+    "prompts": None,  # where none are put together
+    "prompts.library": "train",
+    "quantise": None,  # where nothing is rounded
+    "quantise.bits": "predict",
+    "ladder": None,  # where there are no steps
     "train": "train",
     **{f"train.{name}": None for name in UNRELATED_TO_WEIGHTS},
     "predict": "predict",
@@ -77,12 +82,15 @@ def _others(value: Any, field: FieldInfo, files: Path) -> list[Any]:
         "likeliest",
         "m3id",
         "viterbi",
+        "objects",
         ["decoder"],
         ["connector"],
         ["blind"],
         ["x"],
         [0],
         {"head": 0.5},
+        {"x": {}},
+        4,
     ]
     return [not value if isinstance(value, bool) else None, *numbers, *named, *literals, str(files), *words, 2]
 
@@ -127,6 +135,8 @@ def test_every_setting_makes_those_stages_stale_that_read_it(
     over_time = settings_of(city, tiny("llava"), tmp_path, predict={"choices": "likelihood"})  # which it stands on
     made_from = {each.predict.choices: Plan.of(each, digests).made_from for each in (settings, over_time)}
     for name, value, field in _leaves(settings):
+        if name == "ladder.steps":  # of questions, and a stage behind all others
+            continue
         begun = over_time if name.startswith("predict.over_time") else settings
         after = Plan.of(_changed(begun, name, value, field, other_files), digests).made_from
         before = made_from[begun.predict.choices]

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from cityscribe.pipeline.folders import whole
+from cityscribe.pipeline.stages.prompts import asked_step, samples_of
 from cityscribe.pipeline.step import Plan, Step, StepProgress
 from cityscribe.project import Settings
 from cityscribe.train import processes
@@ -36,7 +37,7 @@ def steps(plan: Plan) -> Iterator[Step]:
             *((plan.digests.of_base(settings.model.base),) if builder.asks else ()),
             *((plan.digests.of(given),) if isinstance(given, Path) else ()),
         ),
-        after=("prepare",),
+        after=(asked_step(plan),),
         writes=(f"{FOLDER}/",),
         part_of="train",
         shared=(f"{FOLDER}/",),
@@ -57,7 +58,7 @@ def _make(settings: Settings, made_from: str, progress: StepProgress) -> None:
     from cityscribe.records import read_samples
 
     prepared = settings.run_dir / "prepared"
-    samples = read_samples(prepared / "train.parquet", rejected=True)
+    samples = read_samples(samples_of(settings, "train"), rejected=True)
     setup = replace(setup_of(settings), batch_size=settings.pairs.batch_size, drafts=False)
     folder = settings.run_dir / FOLDER
     with whole(folder, made_from) if processes.is_first() else nullcontext():

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from cityscribe.files import InputError
+from cityscribe.pipeline.stages.prompts import asked_step, samples_of
 from cityscribe.pipeline.step import Plan, Step, StepProgress, Variant
 from cityscribe.train import processes
 
@@ -15,6 +16,7 @@ def steps(plan: Plan) -> Iterator[Step]:
     for variant in plan.variants:
         place = variant.results_prefix
         trained = (variant.step("train"),) if variant.trains else ()
+        before = ("quantise",) if variant.packed else trained
         if plan.yields_scenarios:
             make, writes = _predict_scenarios, [f"{place}predictions.json", f"{place}predictions.json.notes.json"]
         else:
@@ -27,8 +29,8 @@ def steps(plan: Plan) -> Iterator[Step]:
             partial(make, variant, plan.folder / "prepared"),
             reads=("seed", "predict", "model.tiles", "train.images"),
             but_not=("predict.baselines",),
-            files=() if trained else (plan.digests.of_base(plan.settings.model.base),),
-            after=("prepare", *trained),
+            files=() if before else (plan.digests.of_base(plan.settings.model.base),),
+            after=(asked_step(plan), *before),
             writes=tuple(writes),
             settings=variant.settings,
             split=variant.split,
@@ -40,7 +42,7 @@ def _predict_scenarios(variant: Variant, prepared: Path, made_from: str, progres
     from cityscribe.records import read_samples
 
     settings = variant.settings
-    file = prepared / f"{settings.predict.split}.parquet"
+    file = samples_of(settings, settings.predict.split)
     samples = read_samples(file)
     _refuse_nothing(file, samples)
     out = variant.results / "predictions.json"
@@ -52,7 +54,7 @@ def _predict_conversations(variant: Variant, prepared: Path, made_from: str, pro
     from cityscribe.records import read_samples
 
     settings = variant.settings
-    file = prepared / f"{settings.predict.split}.parquet"
+    file = samples_of(settings, settings.predict.split)
     samples = read_samples(file)
     _refuse_nothing(file, samples)
     out = variant.results / "predictions.jsonl"

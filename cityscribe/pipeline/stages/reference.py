@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cityscribe.files import InputError
 from cityscribe.pipeline.folders import whole
 from cityscribe.pipeline.stages.pairs import pairs_of
+from cityscribe.pipeline.stages.prompts import asked_step, samples_of
 from cityscribe.pipeline.step import Plan, Step, StepProgress, Variant
 from cityscribe.project import Settings
 from cityscribe.train import processes
@@ -46,7 +47,7 @@ def steps(plan: Plan) -> Iterator[Step]:
             reads=("model", *(f"train.{name}" for name in DECIDING)),
             but_not=("model.base",),
             files=(plan.digests.of_base(plan.settings.model.base),),
-            after=("prepare", *(("pairs",) if "pairs" in plan.steps else ())),
+            after=(asked_step(plan), *(("pairs",) if "pairs" in plan.steps else ())),
             writes=(f"{variant.prefix}{FOLDER}/",),
             part_of="train",
             shared=(f"{variant.prefix}{FOLDER}/",),
@@ -86,7 +87,7 @@ def samples_to_train(plan: Plan) -> list[Sample]:
     from cityscribe.records import read_samples
 
     prepared = plan.folder / "prepared"
-    samples = read_samples(pairs_of(plan.settings) or prepared / "train.parquet", rejected=True)
+    samples = read_samples(pairs_of(plan.settings) or samples_of(plan.settings, "train"), rejected=True)
     if not samples:
         raise InputError(f"{prepared / 'skipped.jsonl'}: no training sample is left; see there why")
     return samples

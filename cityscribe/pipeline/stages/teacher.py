@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from cityscribe.pipeline.folders import whole
+from cityscribe.pipeline.stages.prompts import asked_step
 from cityscribe.pipeline.stages.reference import samples_to_train
 from cityscribe.pipeline.step import Plan, Step, StepProgress, Variant
 from cityscribe.train import processes
@@ -37,7 +38,7 @@ def steps(plan: Plan) -> Iterator[Step]:
             partial(_teacher, variant, plan),
             reads=tuple(f"train.{name}" for name in DECIDING),
             files=(plan.digests.of_base(objective.teacher), plan.digests.of_base(plan.settings.model.base)),
-            after=("prepare",),
+            after=(asked_step(plan),),
             writes=(f"{variant.prefix}{FOLDER}/",),
             part_of="train",
             shared=(f"{variant.prefix}{FOLDER}/",),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cityscribe.files import remove_folder, write_json
 from cityscribe.models.card_files import BOM, CARD
 from cityscribe.pipeline.folders import begun_from
+from cityscribe.pipeline.stages.prompts import asked_step, samples_of
 from cityscribe.pipeline.stages.reference import TOKENS, model_to_train, reference_of, samples_to_train
 from cityscribe.pipeline.stages.teacher import teacher_of
 from cityscribe.pipeline.step import Plan, Step, StepProgress, Variant
@@ -41,7 +42,7 @@ def steps(plan: Plan) -> Iterator[Step]:
             reads=("seed", "model", "train"),
             but_not=("model.base", *(f"train.{name}" for name in UNRELATED_TO_WEIGHTS)),
             files=(plan.digests.of_base(plan.settings.model.base), *([plan.digests.of(named)] if named else [])),
-            after=("prepare", *(("pairs",) if "pairs" in plan.steps else ()), *compared),
+            after=(asked_step(plan), *(("pairs",) if "pairs" in plan.steps else ()), *compared),
             writes=(f"{variant.prefix}model/", f"{variant.prefix}training/"),
             leftovers=(
                 f"{variant.prefix}training/checkpoints/",
@@ -119,5 +120,5 @@ def _trained(
         reference=compared if compared.is_file() else None,
         teacher=taught if taught.is_file() else None,
         tokens=tokens,
-        validation=read_samples(prepared / "val.parquet") if settings.train.validation.every else (),
+        validation=read_samples(samples_of(settings, "val")) if settings.train.validation.every else (),
     )
