@@ -148,7 +148,7 @@ EDGES = {
         *("models/video_processor.py", "models/without_torchvision.py"),
         *("models/vlm/build.py", "models/vlm/card.py", "models/vlm/config.py", "models/vlm/processor.py"),
         *("models/vlm/towers/hidden.py", "models/vlm/towers/siglip.py", "train/sharing.py", "predict/lmms_eval.py"),
-        *("models/quantise/loading.py", "llm/gguf_file.py", "notebook.py", "plan/base.py", "plan/estimate.py"),
+        *("models/quantise/loading.py", "models/gguf_file.py", "notebook.py", "plan/base.py", "plan/estimate.py"),
     ),
 }
 """Where JSON or its like comes in or goes out, with the reason: only there a value may be a `dict[str, Any]`."""

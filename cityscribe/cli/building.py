@@ -32,7 +32,9 @@ def build_command(
 
 PublishedFolder = Annotated[Path, typer.Argument(help="folder of the published checkpoint", metavar="FOLDER")]
 WrittenFolder = Annotated[Path, typer.Argument(help="folder of the checkpoint that is written", metavar="OUT")]
-KindOfCheckpoint = Annotated[str, typer.Argument(help="what it is: llama-vid", metavar="KIND")]
+KindOfCheckpoint = Annotated[
+    str, typer.Argument(help="what it is: llama-vid, llava, prismatic, cambrian", metavar="KIND")
+]
 VocabularyOption = Annotated[
     Path | None, typer.Option(help="vocab.txt of uncased BERT, which the published folder lacks")
 ]
@@ -40,7 +42,9 @@ SystemOption = Annotated[str, typer.Option(help="text before the first question 
 GuideOption = Annotated[
     str, typer.Option(help="which text guides an image: each-turn, last-turn, first-turn, bare-question")
 ]
-OntoOption = Annotated[str, typer.Option(help="of a first stage's mm_projector.bin: the model that it goes onto")]
+OntoOption = Annotated[
+    str, typer.Option(help="model that the weights go onto: of a first stage, and of all kinds but llama-vid")
+]
 
 
 @model_group.command("convert")
@@ -55,15 +59,21 @@ def convert_command(
 ) -> None:
     """Make a checkpoint in safetensors of a published one in pickled weights, which are read without running anything.
 
-    Every name and every shape is checked. Of LLaMA-VID: docs/llama-vid.md.
+    Every name and every shape is checked. Of LLaMA-VID: docs/llama-vid.md; of the others: docs/models.md.
 
     Example: cityscribe model convert llama-vid llama-vid-7b-full-336 models/llama-vid --vocabulary bert/vocab.txt
     """
     from cityscribe.models.vlm.convert import convert_llama_vid
+    from cityscribe.models.vlm.published import LAYOUTS, convert
 
-    if kind != "llama-vid":
-        raise InputError(f"{kind}: no such kind of checkpoint; expected llama-vid")
-    for note in convert_llama_vid(folder, out, vocabulary=vocabulary, system=system, guide=guide, onto=onto):
+    if kind != "llama-vid" and kind not in LAYOUTS:
+        raise InputError(f"{kind}: no such kind of checkpoint; expected one of llama-vid, {', '.join(LAYOUTS)}")
+    notes = (
+        convert_llama_vid(folder, out, vocabulary=vocabulary, system=system, guide=guide, onto=onto)
+        if kind == "llama-vid"
+        else convert(kind, folder, onto, out)
+    )
+    for note in notes:
         console.print(f"note: {note}")
     console.print(f"{out}: a checkpoint that loads where cityscribe is installed")
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from cityscribe.files import InputError
-from cityscribe.llm.gguf_file import read_once
 from cityscribe.llm.message import Chat, NoReplyError, Reply, ReplySampling, beginning
+from cityscribe.models.gguf_file import read_once
 
 GGUF = ".gguf"
 

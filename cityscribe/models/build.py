@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerFast
 
-from cityscribe.models.vlm.compose import VlmParts, compose, llava_processor
+from cityscribe.models.vlm.compose import VlmParts, compose
+from cityscribe.models.vlm.llavas import llava_processor
 from cityscribe.models.vlm.parts import make_tower
 
 LARGEST = 15_000_000

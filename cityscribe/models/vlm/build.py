@@ -6,9 +6,10 @@
     connector: {kind: average-pooling, pool: 2}
     decoder: {base: Qwen/Qwen3-0.6B}
 
-A `base` is a folder or a hub id; without one, a tower and a decoder take a `config` of transformers and random weights
-by the `seed`. The connector is new, but where it can take a `base`: it is what trains first. The tokenizer is that of
-the decoder's base, or of `tokenizer`, with a token for images and a chat template of this package.
+A `base` is a folder or a hub id, that of a decoder also a GGUF file; without one, a tower and a decoder take a `config`
+of transformers and random weights by the `seed`. The connector is new, but where it can take a `base`: it is what
+trains first. The tokenizer is that of the decoder's base, or of `tokenizer`, with a token for images and a chat
+template of this package.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ import torch
 from pydantic import ConfigDict, Field, model_validator
 from torch import nn
 from transformers import (
-    AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -32,7 +32,7 @@ from cityscribe.files import InputError
 from cityscribe.models.load import named_errors, resolve_base, save_model
 from cityscribe.models.saved import check_finite
 from cityscribe.models.seams import CONNECTORS, TEXT_DECODERS, VISION_TOWERS
-from cityscribe.models.tokenizer import CHAT_TEMPLATE, END, IMAGE, START
+from cityscribe.models.vlm.bases import read_decoder, read_tokenizer
 from cityscribe.models.vlm.compose import VlmParts, compose, decoder_config
 from cityscribe.models.vlm.guides import DEFAULT_GUIDE, GUIDES
 from cityscribe.settings import Named, Section, conflict
@@ -59,7 +59,9 @@ class ConnectorFile(Section):
 
 
 class DecoderFile(Section):
-    base: str = Field("", description="folder or hub id of a causal language model")
+    base: str = Field(
+        "", description="folder, hub id or GGUF file of a causal language model; of a model that sees, its decoder"
+    )
     config: dict[str, Any] = Field({}, description="or a configuration of transformers, with its `model_type`")
 
     @model_validator(mode="after")
@@ -130,37 +132,6 @@ def build(settings: VlmFile) -> tuple[PreTrainedModel, ProcessorMixin]:
     _copy_weights(model, settings.towers, language)
     _copy_connector(model, settings.connector)
     return model.to(dtype), processor  # type: ignore[arg-type]
-
-
-def read_tokenizer(base: str) -> PreTrainedTokenizerBase:
-    """A tokenizer with a token for images, one that ends a turn, and a chat template that marks the answers."""
-    place = resolve_base(base)
-    with named_errors(place, "its tokenizer"):
-        tokenizer: Any = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
-    tokenizer.add_special_tokens(
-        {"extra_special_tokens": [IMAGE, START], "eos_token": END}, replace_extra_special_tokens=False
-    )
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    tokenizer.padding_side = "left"
-    tokenizer.chat_template = CHAT_TEMPLATE
-    return tokenizer
-
-
-def read_decoder(base: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
-    """A causal language model with a row of its embeddings for each token. New rows are drawn by the seed."""
-    place = resolve_base(base)
-    with named_errors(place, "its weights"):
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            place, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-        )
-    check_finite(model, place)
-    if len(tokenizer) > model.config.vocab_size:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model.resize_token_embeddings(len(tokenizer))
-    found: PreTrainedModel = model
-    return found
 
 
 def _read_question_tokenizer(base: str) -> PreTrainedTokenizerBase:

@@ -9,7 +9,8 @@
     model, processor = compose(parts, tokenizer, seed=0)
 
 The weights are drawn by the seed; `cityscribe.models.vlm.build` reads them from published models. Parts are checked
-first (`contracts`). Where they are those of LLaVA, what comes out is a LLaVA of transformers.
+first (`contracts`). Where they are those of LLaVA, what comes out is a LLaVA or a
+LLaVA-NeXT of transformers.
 """
 
 from __future__ import annotations
@@ -22,28 +23,22 @@ import torch
 from transformers import (
     AutoConfig,
     GenerationConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    LlavaProcessor,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     ProcessorMixin,
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from cityscribe.files import InputError
 from cityscribe.models.tokenizer import IMAGE
 from cityscribe.models.vlm.config import VlmConfig
 from cityscribe.models.vlm.contracts import check_parts
 from cityscribe.models.vlm.guides import DEFAULT_GUIDE, check_arrangement
+from cityscribe.models.vlm.llavas import is_llava, llava_model, processor_of
 from cityscribe.models.vlm.model import Vlm
 from cityscribe.models.vlm.parts import make_connector, make_tower, reads_ids
 from cityscribe.models.vlm.processor import VlmImageProcessor, VlmProcessor
-
-LLAVA_TOWERS = ("clip", "siglip")
-LLAVA_CONNECTOR = {"kind": "mlp", "layers": 2, "row_marks": False, "class_token": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +54,9 @@ class VlmParts:
 
     @property
     def is_llava(self) -> bool:
-        """Whether LLaVA is composed in this way, so that plain transformers and its kin have it."""
-        connector = {**LLAVA_CONNECTOR, **self.connector}
-        return (
-            len(self.towers) == 1
-            and self.towers[0].get("kind") in LLAVA_TOWERS
-            and dict(self.tiling) == {"kind": "whole"}
-            and all(connector[name] == value for name, value in LLAVA_CONNECTOR.items())
-        )
+        """Whether LLaVA or LLaVA-NeXT is composed in this way, so that plain transformers and its kin have it."""
+        tiled = dict(self.tiling) == {"kind": "whole"} or self.tiling.get("kind") == "anyres"
+        return tiled and is_llava(self.towers, self.connector)
 
 
 def compose(
@@ -100,14 +90,13 @@ def compose(
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         view_tokens = check_parts(config)
         torch.manual_seed(seed)
-        model: PreTrainedModel
-        model = LlavaForConditionalGeneration(llava_config(parts, image_token)) if parts.is_llava else Vlm(config)
+        model: PreTrainedModel = _llava(parts, image_token) if parts.is_llava else Vlm(config)
     model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
     with torch.device("meta"):
         towers = [make_tower(tower) for tower in parts.towers]
         connector = make_connector(chosen, towers, config.get_text_config().hidden_size)
     if parts.is_llava:
-        return model.eval(), llava_processor(tokenizer, towers[0])
+        return model.eval(), processor_of(tokenizer, towers[0], parts.tiling)
     seen = [{"size": list(tower.size), "mean": list(tower.mean), "std": list(tower.std)} for tower in towers]
     context_tokens = connector.context_count if reads_ids(connector) else 0
     if parts.order != "interleaved" and not context_tokens:
@@ -146,44 +135,10 @@ def with_vocabulary(connector: Mapping[str, Any], tokenizer: PreTrainedTokenizer
     return {**options, "text_decoder": {**text, "config": config}}
 
 
-def llava_config(parts: VlmParts, image_token: int) -> LlavaConfig:
-    """The configuration of the LLaVA that these parts are. Only for parts that are one."""
+def _llava(parts: VlmParts, image_token: int) -> PreTrainedModel:
     with torch.device("meta"):
         tower = make_tower(parts.towers[0])
-    return LlavaConfig(
-        vision_config=tower.model.config,
-        text_config=parts.decoder,
-        image_token_index=image_token,
-        image_seq_length=tower.grid[0] * tower.grid[1],
-        vision_feature_layer=tower.layer,
-        vision_feature_select_strategy="default" if tower.class_tokens else "full",
-        projector_hidden_act=parts.connector.get("activation", "gelu"),
-        multimodal_projector_bias=parts.connector.get("bias", True),
-        tie_word_embeddings=bool(parts.decoder.tie_word_embeddings),
-    )
-
-
-def llava_processor(tokenizer: PreTrainedTokenizerBase, tower: Any) -> LlavaProcessor:
-    """The processor of a LLaVA whose images become the square that its tower reads, whole.
-
-    The aspect ratio is given up and nothing is cut off: a centre crop would lose what stands near the border.
-    """
-    square = {"height": tower.size[0], "width": tower.size[1]}
-    return LlavaProcessor(
-        image_processor=CLIPImageProcessorPil(
-            size=square,
-            crop_size=square,
-            do_center_crop=False,
-            image_mean=list(tower.mean),
-            image_std=list(tower.std),
-        ),
-        tokenizer=tokenizer,
-        patch_size=tower.model.config.patch_size,
-        vision_feature_select_strategy="default" if tower.class_tokens else "full",
-        num_additional_image_tokens=tower.class_tokens,  # which the strategy drops again
-        image_token=IMAGE,
-        chat_template=tokenizer.chat_template,
-    )
+    return llava_model(tower, parts.decoder, parts.connector, parts.tiling, image_token)
 
 
 def decoder_config(values: Mapping[str, Any]) -> PreTrainedConfig:

@@ -141,6 +141,27 @@ def test_towers_of_a_tower_and_a_connector_take_weights_of_their_own(tmp_path: P
     assert built(**model_inputs(load_processor(tmp_path / "built"))).logits.isfinite().all()
 
 
+def test_a_model_that_sees_gives_its_tower_and_its_decoder(tmp_path: Path) -> None:
+    """cityscribe-tiny in parts, put together again with its own connector, says what it says."""
+    tiny: Any = load_model("cityscribe-tiny", dtype=torch.float32)
+    file = write(
+        tmp_path,
+        towers=[{"kind": "transformers", "base": "cityscribe-tiny", "layer": -1}],
+        connector={"kind": "average-pooling", "pool": 1},
+        decoder={"base": "cityscribe-tiny"},
+    )
+    build_from_file(file, tmp_path / "built")
+    built: Any = load_model(tmp_path / "built", dtype=torch.float32)
+    projector = tiny.model.multi_modal_projector
+    built.model.connector.layers[0].load_state_dict(projector.linear_1.state_dict())
+    built.model.connector.layers[2].load_state_dict(projector.linear_2.state_dict())
+    inputs = model_inputs(load_processor("cityscribe-tiny"))
+    again = model_inputs(load_processor(tmp_path / "built"))
+    torch.testing.assert_close(again["pixel_values"], inputs["pixel_values"], atol=1e-5, rtol=1e-5)
+    with torch.no_grad():
+        torch.testing.assert_close(built(**inputs).logits, tiny(**inputs).logits, atol=1e-4, rtol=1e-4)
+
+
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown tower": ({"towers": [{"kind": "clop"}]}, r"vlm.yaml: line \d+: towers.0.kind: expected one of clip"),
     "no tower": ({"towers": []}, "towers"),

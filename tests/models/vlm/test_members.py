@@ -392,3 +392,26 @@ def test_a_made_connector_counts_before_it_runs() -> None:
         made_one = make_connector(options, [tower], 32)
         beside = {"seen": torch.randn(1, 1, 32)} if getattr(made_one, "reads_class_tokens", False) else {}
         assert made_one(torch.randn(1, 4, 4, 32), **beside).shape == (1, made_one.count((4, 4)), 32)
+
+
+@torch.no_grad()
+def test_a_tower_of_timm_is_that_of_fastvlm(tmp_path: Path) -> None:
+    """FastVLM's features are what its FastViTHD gives at its end, position by position, and then LLaVA's connector."""
+    pytest.importorskip("timm")
+    from transformers import FastVlmConfig, FastVlmForConditionalGeneration
+
+    torch.manual_seed(0)
+    shape = {"layers": [1] * 5, "embed_dims": [8, 8, 16, 32, 32], "pos_embs": [None] * 5}
+    vision = {"model_type": "timm_wrapper", "architecture": "fastvit_mci3", "do_pooling": True, "hidden_size": 32}
+    vision |= {"global_pool": "avg", "model_args": {"inference_mode": True, **shape, "cls_ratio": 1.0}}
+    text = {"model_type": "qwen2", **SMALL, "num_key_value_heads": 2, "vocab_size": 50}
+    theirs = FastVlmForConditionalGeneration(FastVlmConfig(vision_config=vision, text_config=text)).eval()
+    tower = make_tower({"kind": "transformers", "config": vision, "size": 128}).eval()
+    tower.model.load_state_dict(theirs.model.vision_tower.state_dict())
+    ours = make_connector({"kind": "mlp"}, [tower], 32)
+    projector = theirs.model.multi_modal_projector
+    ours.layers[0].load_state_dict(projector.linear_1.state_dict())
+    ours.layers[2].load_state_dict(projector.linear_2.state_dict())
+    pixels = torch.rand(2, 3, *tower.size)
+    expected = theirs.model.get_image_features(pixels).pooler_output
+    torch.testing.assert_close(ours(tower(pixels)), expected, atol=1e-5, rtol=1e-5)

@@ -8,6 +8,7 @@ device tells.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import math
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ from transformers.image_utils import (
 )
 
 from cityscribe.files import InputError, read_json
+from cityscribe.models.vlm.pieces import weights_below
 
 COLOURS = {
     "clip_vision_model": (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD),
@@ -37,6 +39,9 @@ COLOURS = {
     "vit": (IMAGENET_STANDARD_MEAN, IMAGENET_STANDARD_STD),
 }
 """What encoders of a type were trained with, where that is not ImageNet's mean and deviation."""
+
+PREFIXES = ("vision_tower.", "vision_model.", "vision_tower.vision_model.", "visual.")
+"""What stands before the names of an encoder in a model that has one."""
 
 MOST_SPECIAL_TOKENS = 16
 """Tokens that may stand before the patches: class token, registers."""
@@ -99,6 +104,12 @@ class TransformersTower(nn.Module):
     def read_weights(cls, base: str) -> dict[str, Tensor]:
         """Its weights, under the names that they have in `model`. Raises ValueError where some are missing."""
         config = _vision_config(base)
+        with torch.device("meta"):
+            model = AutoModel.from_config(config)
+        if not isinstance(AutoConfig.from_pretrained(base, trust_remote_code=False), type(config)):
+            for prefix in PREFIXES:
+                with contextlib.suppress(ValueError):
+                    return weights_below(base, prefix, model.state_dict())
         loaded: Any = AutoModel.from_pretrained(
             base,
             config=config,
@@ -107,10 +118,10 @@ class TransformersTower(nn.Module):
             trust_remote_code=False,
             output_loading_info=True,
         )
-        model, loading = loaded
+        whole, loading = loaded
         if loading["missing_keys"]:
             raise ValueError(f"has no `{sorted(loading['missing_keys'])[0]}`")
-        weights: dict[str, Tensor] = model.state_dict()
+        weights: dict[str, Tensor] = whole.state_dict()
         return weights
 
     def train(self, mode: bool = True) -> TransformersTower:
@@ -213,9 +224,12 @@ def _vision_config(base: str) -> PreTrainedConfig:
 
 def _preprocessor(base: str) -> Mapping[str, Any]:
     """What a base says of its image processor; empty where it says nothing."""
-    name = "preprocessor_config.json"
-    try:
-        file = Path(base) / name if Path(base).is_dir() else Path(hf_hub_download(base, name))
-    except (EntryNotFoundError, HfHubHTTPError, OSError):
-        return {}
-    return dict(read_json(file)) if file.is_file() else {}
+    for name, part in (("preprocessor_config.json", ""), ("processor_config.json", "image_processor")):
+        try:
+            file = Path(base) / name if Path(base).is_dir() else Path(hf_hub_download(base, name))
+        except (EntryNotFoundError, HfHubHTTPError, OSError):
+            continue
+        if file.is_file():
+            found: Any = read_json(file)
+            return dict((found.get(part) or {}) if part else found)
+    return {}
