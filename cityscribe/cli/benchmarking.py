@@ -107,6 +107,25 @@ def run_benchmarks(
     console.print(table)
 
 
+@benchmark_group.command("export")
+def export_tasks(
+    data: Annotated[Path, typer.Argument(help="folder with a folder for each benchmark, by its name")],
+    out: Annotated[Path, typer.Argument(help="folder to write, for lmms-eval --include_path")],
+    prompts: Annotated[Path | None, typer.Option(help="YAML file with other prompts")] = None,
+) -> None:
+    """Write the benchmarks of a folder as tasks of lmms-eval 0.7, scored by the same rules.
+
+    Example: cityscribe benchmark export benchmarks tasks
+    """
+    from cityscribe.evaluate.benchmarks.asking import read_prompts
+    from cityscribe.predict.lmms_tasks import write_tasks
+
+    names = write_tasks(data, _lying_in(data), out, read_prompts(prompts))
+    if not names:
+        raise InputError(f"{data}: has no folder of a benchmark that needs no judge")
+    console.print(f"lmms-eval --include_path {escape(str(out))} --tasks {','.join(names)} --model MODEL")
+
+
 def markdown_table(rows: Sequence[SuiteRow]) -> str:
     """The table as Markdown."""
     lines = [
