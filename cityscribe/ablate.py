@@ -25,6 +25,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cityscribe.ablations import ABLATIONS
+from cityscribe.ablations.gauges import gauges, plot_gauges
+from cityscribe.ablations.measures import measures
 from cityscribe.ablations.plot import PlotRow, plot
 from cityscribe.evaluate.resampling import holm
 from cityscribe.files import InputError, spreadsheet_cell, write_json, write_text
@@ -47,6 +49,7 @@ class Ablation(BaseModel):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     about: str = ""  # the question, in a sentence
     seeds: tuple[int, ...] = Field((0,), min_length=1)
+    against: str = ""  # the arm that the others are compared with; empty: the first
     project: dict[str, Any]  # the settings that all arms share
     arms: dict[str, dict[str, Any]] = Field(min_length=1)  # arm -> settings that differ, such as {"model.method": lora}
 
@@ -91,6 +94,9 @@ def load_ablation(path: Path) -> Ablation:
 def plan(ablation: Ablation, runs: Path) -> dict[str, list[Settings]]:
     """The runs of each arm, one a seed, with their settings checked. Runs lie in `runs`/NAME/ARM-SEED."""
     planned = {}
+    if ablation.against and ablation.against not in ablation.arms:
+        raise InputError(f"{ablation.name}: against: there is no arm {ablation.against}: {', '.join(ablation.arms)}")
+    folder = runs / ablation.name
     for arm, differences in ablation.arms.items():
         values: dict[str, Any] = copy.deepcopy(ablation.project)
         given = {}
@@ -105,7 +111,7 @@ def plan(ablation: Ablation, runs: Path) -> dict[str, list[Settings]]:
             given[tuple(place.split("."))] = f"{ablation.name}: arms.{arm}.{place}"
         planned[arm] = [
             resolve(
-                {**values, "name": f"{arm}-{seed}", "runs": str(runs / ablation.name), "seed": seed},
+                {**_filled(values, folder, seed), "name": f"{arm}-{seed}", "runs": str(folder), "seed": seed},
                 given,
                 f"{ablation.name}: arms.{arm}",
             )
@@ -114,26 +120,45 @@ def plan(ablation: Ablation, runs: Path) -> dict[str, list[Settings]]:
     return planned
 
 
+def _filled(value: Any, folder: Path, seed: int) -> Any:
+    """Settings with the places of other arms in their texts."""
+    if isinstance(value, str):
+        return value.replace("{folder}", str(folder)).replace("{seed}", str(seed))
+    if isinstance(value, dict):
+        return {name: _filled(one, folder, seed) for name, one in value.items()}
+    return [_filled(one, folder, seed) for one in value] if isinstance(value, list) else value
+
+
 def ablate(ablation: Ablation, runs: Path, watch: Watch, tell: Callable[[str], None]) -> list[Arm]:
-    """Run what is not up to date, and compare. Writes `results.json`, `table.txt`, `table.md`, `table.csv` and
-    `scores.png` to `runs`/NAME."""
+    """Run what is not up to date, and compare. Writes `results.json`, `table.txt`, `table.md`, `table.csv`,
+    `scores.png`, and what `measures` finds, to `runs`/NAME."""
     planned = plan(ablation, runs)
-    total = sum(map(len, planned.values()))
-    done: dict[str, list[Run]] = {}
+    in_turn = [
+        (arm, one)
+        for settings in zip(*planned.values(), strict=True)
+        for arm, one in zip(planned, settings, strict=True)
+    ]
+    done: dict[str, list[Run]] = {arm: [] for arm in planned}
     digests = Digests()
-    for arm, settings in planned.items():
-        for one in settings:
-            number = sum(map(len, done.values())) + 1
-            tell(f"{one.name} ({number} of {total})")
-            stages = [stage for stage in STAGES if stage != "report"]
-            run(one, watch, tell, stages, sorted(runs.glob("*/*")), digests)
-            done.setdefault(arm, []).append(read_run(one.run_dir, one))
+    stages = [stage for stage in STAGES if stage != "report"]
+    for number, (arm, one) in enumerate(in_turn, start=1):
+        tell(f"{one.name} ({number} of {len(in_turn)})")
+        run(one, watch, tell, stages, sorted(runs.glob("*/*")), digests)
+        done[arm].append(read_run(one.run_dir, one))
+    first = ablation.against or next(iter(done))
+    done = {first: done[first], **done}
     arms = compare_arms(done)
     folder = runs / ablation.name
-    write_json(folder / "results.json", {"name": ablation.name, "about": ablation.about, "arms": _plain(arms)})
+    measured = measures(done)
+    results = {"name": ablation.name, "about": ablation.about, "arms": _plain(arms), "measures": measured.to_json()}
+    write_json(folder / "results.json", results)
     for suffix, table in (("txt", text_table), ("md", markdown_table), ("csv", csv_table)):
         write_text(folder / f"table.{suffix}", table(arms))
     plot(ablation.about or ablation.name, [_row(arm) for arm in arms], folder / "scores.png")
+    write_text(folder / "measures.md", measured.table())
+    gauged = gauges({arm: [one.run_dir for one in settings] for arm, settings in planned.items()}, measured)
+    if gauged:
+        plot_gauges(ablation.about or ablation.name, gauged, first, folder / "gauge.png")
     return arms
 
 
