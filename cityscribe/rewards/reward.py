@@ -20,6 +20,9 @@ from cityscribe.files import InputError
 from cityscribe.records import Preference, Sample, SampleMessage, message, text_block, text_of
 from cityscribe.settings import Section, check_section
 
+FACTS = "\nWhat is known about it: {}"
+"""How a question tells what is known."""
+
 
 class Reward(Section):
     """A member of `REWARDS`. Its fields are settings, beside `kind`, which has its name as the default.
@@ -58,6 +61,16 @@ def answered(sample: Sample, answer: str, preference: Preference | None = None) 
     """A sample with another last answer."""
     messages = (*asked_of(sample), message("assistant", text_block(answer)))
     return replace(sample, messages=messages, preference=preference)
+
+
+def with_facts(sample: Sample, facts: str) -> Sample:
+    """A sample whose last question tells what is known (Fact-RLHF, Sun et al. 2023)."""
+    asked = list(asked_of(sample))
+    if not facts.strip() or not asked:
+        return sample
+    last = asked[-1]
+    told = message(last["role"], *last["content"], text_block(FACTS.format(facts.strip())))
+    return replace(sample, messages=(*asked[:-1], told, *sample.messages[len(asked) :]))
 
 
 def reward_parts(rewards: Sequence[Reward], sample: Sample, answers: Sequence[str]) -> list[dict[str, float]]:

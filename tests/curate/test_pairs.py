@@ -16,7 +16,9 @@ from cityscribe.curate.pairs.settings import PairSettings
 from cityscribe.curate.pairs.statements import correct
 from cityscribe.files import InputError
 from cityscribe.records import Sample, SampleMeta, image_block, message, read_samples, text_block, text_of
+from cityscribe.rewards.reward import FACTS
 from cityscribe.traffic.metrics.attributes import read_attributes
+from cityscribe.train.objectives import OBJECTIVES
 from cityscribe.world.captions import pedestrian_caption
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import facts_at
@@ -121,6 +123,51 @@ def test_the_other_builders() -> None:
     broken = built("broken-rules", samples[:2], Says(["It is rainy. The road surface is dry.", "It is rainy."]))
     assert broken[0].changed == ("rain and snow wet the road",)
     assert broken[1] == NoPair("1/long", "the model breaks no rule")
+
+
+def test_the_stretches_of_an_answer_are_right_or_wrong_by_what_they_state() -> None:
+    reference = "The weather is rainy. The road surface is wet. The pedestrian is a male in his 30s."
+    own = "It seems so. The weather is  rainy. The road surface is dry. The pedestrian is a male. Nothing else."
+    (pair, nothing) = built("labelled-stretches", samples_of([reference] * 2), Says([own, "Nothing else."]))
+    assert isinstance(pair, Pair)
+    tidy = "It seems so. The weather is rainy. The road surface is dry. The pedestrian is a male."
+    ends = [tidy.index("so.") + 3, tidy.index("rainy.") + 6, tidy.index("dry.") + 4, len(tidy)]
+    assert said(pair) == [tidy[:end] for end in ends]
+    assert [one.preference.chosen for one in pair.samples if one.preference] == [None, True, False, True]
+    assert pair.changed == ("neither", "right", "wrong", "right")
+    assert nothing == NoPair("1/long", "the model says nothing that the reference states")
+    (arrangement,) = OBJECTIVES["fdpo"]().arrange(pair.samples).units
+    assert arrangement == (0, 1, 2, 3)
+
+
+def test_what_the_model_says_is_taken_from_the_pairs_of_another_run(tmp_path: Path) -> None:
+    texts = captions(4)
+    own = [texts[1], texts[3], texts[0]]
+    settings = PairSettings(builder={"kind": "own-output"}, most=3)
+    samples = samples_of(texts)
+    says = Says(own)
+    made = make_pairs(samples, says, settings, 2)
+    assert len(made.pairs) == 3 == len({pair.samples[0].group for pair in made.pairs})
+    drawn = [int(pair.samples[0].group) for pair in made.pairs]
+    assert drawn != [0, 1, 2], "drawn by the seed, not the first ones"
+    assert drawn == [int(pair.samples[0].group) for pair in make_pairs(samples, Says(own), settings, 2).pairs]
+    write_pairs(made, tmp_path, settings, "a-model")
+    taken = built("labelled-stretches", samples, own=tmp_path / "train.parquet")
+    asked = built("labelled-stretches", [samples[n] for n in drawn], Says(own))
+    assert [one for one in taken if isinstance(one, Pair)] == asked
+    (left,) = (one for one in taken if isinstance(one, NoPair))
+    assert left.why.endswith("train.parquet has no own output to it")
+
+
+def test_questions_of_pairs_tell_the_reference_to_a_reward_model_that_reads_facts() -> None:
+    texts = captions(2)
+    settings = PairSettings(builder={"kind": "smallest-correction"}, facts=True)
+    made = make_pairs(samples_of(texts), Says(texts[::-1]), settings, 0)
+    for pair in made.pairs:
+        reference = texts[int(pair.samples[0].group)]
+        for one in pair.samples:
+            assert text_of(one.messages[0]).endswith(FACTS.format(reference))
+        assert reference not in said(pair)
 
 
 def test_pairs_are_written_with_where_they_come_from_and_what_was_left_out(tmp_path: Path) -> None:

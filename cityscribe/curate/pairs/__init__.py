@@ -44,6 +44,12 @@ PAIR_BUILDERS.add(
     paper="Yang et al. 2025 (OPA-DPO)",
 )
 PAIR_BUILDERS.add(
+    "labelled-stretches",
+    f"{_HOME}.stretches:LabelledStretches",
+    "what the model says, its sentences marked as right or wrong (for fdpo)",
+    paper="Gunjal et al. 2023 (FDPO)",
+)
+PAIR_BUILDERS.add(
     "injected-errors",
     f"{_HOME}.statements:InjectedErrors",
     "the reference against itself with one side, colour, object or number exchanged",

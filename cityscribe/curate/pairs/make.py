@@ -11,15 +11,17 @@ FOLDER/pairs.json        counts, the builder and its settings, the model that wa
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cityscribe.curate.pairs.builder import Answering, NoPair, Pair
 from cityscribe.curate.pairs.settings import PairSettings
 from cityscribe.files import InputError, write_json, write_text
-from cityscribe.records import Sample, video_files, write_samples
+from cityscribe.records import Sample, text_of, video_files, write_samples
+from cityscribe.rewards.reward import asked_of, reference_answer, with_facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,14 @@ def make_pairs(samples: Sequence[Sample], answering: Answering, settings: PairSe
         raise InputError(
             f"pairs: none of {len(samples)} samples is of the kinds {', '.join(settings.kinds)} and has an answer"
         )
+    if settings.most:
+        drawn = _drawn_groups(fitting, settings.most, seed)
+        samples, fitting = ([one for one in some if _group_of(one) in drawn] for some in (samples, fitting))
     made = list(settings.builder.build(fitting, answering, seed))
     pairs = tuple(one for one in made if isinstance(one, Pair))
+    if settings.facts:
+        known = {_question_of(sample): reference_answer(sample) for sample in fitting}
+        pairs = tuple(_with_facts(pair, known) for pair in pairs)
     found = MadePairs(
         pairs,
         tuple(one for one in made if isinstance(one, NoPair)),
@@ -61,6 +69,27 @@ def make_pairs(samples: Sequence[Sample], answering: Answering, settings: PairSe
         reasons = "; ".join(f"{count} {why}" for why, count in found.reasons.items())
         raise InputError(f"pairs.builder {settings.builder.name}: made no pair of {len(fitting)} samples: {reasons}")
     return found
+
+
+def _question_of(sample: Sample) -> tuple[str, str]:
+    return sample.group, text_of(asked_of(sample)[-1])
+
+
+def _with_facts(pair: Pair, known: Mapping[tuple[str, str], str]) -> Pair:
+    """A pair whose questions tell the reference of the sample that it was made of."""
+    told = tuple(with_facts(sample, known.get(_question_of(sample), "")) for sample in pair.samples)
+    return replace(pair, samples=told)
+
+
+def _group_of(sample: Sample) -> tuple[str, tuple[str, ...]]:
+    """What the samples of an image have in common."""
+    return sample.group, sample.images
+
+
+def _drawn_groups(samples: Sequence[Sample], most: int, seed: int) -> set[tuple[str, tuple[str, ...]]]:
+    """So many of the image groups of samples."""
+    groups = list(dict.fromkeys(map(_group_of, samples)))
+    return set(random.Random(seed).sample(groups, min(most, len(groups))))
 
 
 def write_pairs(made: MadePairs, folder: Path, settings: PairSettings, model: str) -> None:

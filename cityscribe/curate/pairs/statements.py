@@ -10,11 +10,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from cityscribe.curate.pairs.builder import Answering, NoPair, Pair, PairBuilder, pair_of
+from cityscribe.curate.pairs.own_output import OfOwnOutput
 from cityscribe.records import Sample
 from cityscribe.rewards.reward import reference_answer
 from cityscribe.traffic.metrics.attribute_scores import judge
@@ -33,16 +34,18 @@ ERROR_KINDS: Mapping[ErrorKind, tuple[str, ...]] = {
 """What is exchanged -> the attributes that state it."""
 
 
-class SmallestCorrection(PairBuilder):
+class SmallestCorrection(OfOwnOutput):
     """The model's own output with the attributes right that it contradicts, against that output (OPA-DPO, Yang et al.
     2025). What it leaves out stays out and its words stay: the chosen answer is one that it would nearly give."""
 
     kind: Literal["smallest-correction"] = "smallest-correction"
 
-    asks: ClassVar[bool] = True
-
     def build(self, samples: Sequence[Sample], answering: Answering, seed: int) -> Iterator[Pair | NoPair]:
-        for sample, (own,) in zip(samples, answering(samples), strict=True):
+        for found in self.with_own(samples, answering):
+            if isinstance(found, NoPair):
+                yield found
+                continue
+            sample, own = found
             corrected, changed, wrong = correct(own, reference_answer(sample))
             if not wrong:
                 yield NoPair(sample.name, "the model contradicts nothing of the reference")
@@ -77,17 +80,19 @@ class InjectedErrors(PairBuilder):
                 yield NoPair(sample.name, "states nothing that could be exchanged")
 
 
-class BrokenRules(PairBuilder):
+class BrokenRules(OfOwnOutput):
     """The reference against the model's output, where that breaks a rule and the reference breaks none."""
 
     kind: Literal["broken-rules"] = "broken-rules"
     file: Path | None = Field(None, description="YAML of rules; null takes those of the city")
 
-    asks: ClassVar[bool] = True
-
     def build(self, samples: Sequence[Sample], answering: Answering, seed: int) -> Iterator[Pair | NoPair]:
         rules = read_rules(self.file)
-        for sample, (own,) in zip(samples, answering(samples), strict=True):
+        for found in self.with_own(samples, answering):
+            if isinstance(found, NoPair):
+                yield found
+                continue
+            sample, own = found
             reference = reference_answer(sample)
             broken = violations(read_attributes(own), rules)
             if not broken:

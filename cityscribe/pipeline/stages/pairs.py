@@ -27,7 +27,7 @@ def steps(plan: Plan) -> Iterator[Step]:
     builder = settings.pairs.builder
     if not builder.builds or not settings.model.tunes:
         return
-    given = getattr(builder, "path", None) or getattr(builder, "file", None)
+    given = [value for _, value in builder if isinstance(value, Path)]
     yield Step(
         "pairs",
         "",
@@ -35,7 +35,7 @@ def steps(plan: Plan) -> Iterator[Step]:
         reads=("seed", "pairs", *(("model.tiles", "predict.precision") if builder.asks else ())),
         files=(
             *((plan.digests.of_base(settings.model.base),) if builder.asks else ()),
-            *((plan.digests.of(given),) if isinstance(given, Path) else ()),
+            *map(plan.digests.of, given),
         ),
         after=(asked_step(plan),),
         writes=(f"{FOLDER}/",),
