@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.files import InputError
 from cityscribe.models.inputs import only_kept
+from cityscribe.models.last_layer import last_layer_at
 from cityscribe.models.precision import in_float32, without_dropout
 from cityscribe.models.recurrent import forking
 from cityscribe.records import Sample
@@ -99,8 +100,12 @@ def kept_logits(model: nn.Module, micro: MicroBatch, attention: TreeAttention | 
         inputs |= attention.inputs(micro.rows)
     else:
         raise ValueError("a tree cannot be computed without saying who sees whom in it")
-    with handed_out(model, micro.copies, micro.video_frames):
-        keep = micro.rows.keep
+    keep = micro.rows.keep
+    prunes = attention is not None and attention.prunes and micro.alone is None
+    with (
+        handed_out(model, micro.copies, micro.video_frames),
+        last_layer_at(model, keep) if prunes and isinstance(model, PreTrainedModel) else nullcontext(),
+    ):
         return only_kept(
             model(input_ids=micro.rows.input_ids, logits_to_keep=keep, use_cache=False, **inputs).logits, keep
         )

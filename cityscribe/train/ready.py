@@ -27,6 +27,7 @@ from cityscribe.train.exact import check_rows, check_tree
 from cityscribe.train.groups import Groups, plan_groups, sample_name
 from cityscribe.train.objectives.contract import check_contract
 from cityscribe.train.objectives.objective import SkippedSample
+from cityscribe.train.objectives.supervised import Supervised
 from cityscribe.train.reference import reference_of
 from cityscribe.train.reporters import check_reporter
 from cityscribe.train.settings import TrainSettings
@@ -58,7 +59,9 @@ class Ready:
         if not self.settings.share_prefix:
             return None, self._rows_checked(model, planned, processor)
         longest = max(outline.longest for outline in self.groups.outlines)
-        attention = tree_attention(model, self.device, longest)
+        # Supervised training stays as it was to the last digit: results hang on it.
+        prunes = not isinstance(self.settings.objective, Supervised)
+        attention = tree_attention(model, self.device, longest, prunes=prunes)
         return attention, check_tree(model, attention, planned, self.image_root, processor, self.settings)
 
     def _rows_checked(

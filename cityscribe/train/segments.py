@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from cityscribe.models.last_layer import wanted_at
+
 NAME: Literal["cityscribe_tree"] = "cityscribe_tree"
 
 TreeSegment = tuple[int, tuple[int, ...]]
@@ -74,8 +76,13 @@ def tree_attention_forward(
     # Split once: the gradient of each slice by itself would be as long as the row.
     queries, keys, values = (part.to(dtype).split(sizes, dim=2) for part in (query, key, value))
     outputs = []
+    wanted = wanted_at(module)
+    needed = [True] * len(sizes) if wanted is None else [bool(part.any()) for part in wanted[0].split(sizes)]
     with torch.autocast(kind, enabled=False):
         for number, (size, above) in enumerate(tree_segments):
+            if not needed[number]:
+                outputs.append(torch.zeros_like(queries[number]))
+                continue
             path = (*above, number)
             path_keys = torch.cat([keys[n] for n in path], dim=2) if above else keys[number]
             path_values = torch.cat([values[n] for n in path], dim=2) if above else values[number]

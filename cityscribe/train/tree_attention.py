@@ -42,6 +42,7 @@ class TreeAttention:
     whole_images: bool
     others: tuple[str, ...] = ()  # types of layers without attention
     forks: bool = False  # whether some of them carry a state
+    prunes: bool = False  # whether the last layer computes the tokens alone whose logits are wanted
 
     @property
     def sparse(self) -> bool:
@@ -80,8 +81,11 @@ class TreeAttention:
         return {**given, "attention_mask": next(iter(masks.values())) if len(by_type) == 1 else by_type}
 
 
-def tree_attention(model: PreTrainedModel, device: torch.device, longest: int) -> TreeAttention:
-    """How to tell a model who sees whom in trees of sequences of at most `longest` tokens.
+def tree_attention(
+    model: PreTrainedModel, device: torch.device, longest: int, *, prunes: bool = False
+) -> TreeAttention:
+    """How to tell a model who sees whom in trees of sequences of at most `longest` tokens. `prunes` leaves out of the
+    last layer what no logits need, which rounds otherwise.
 
     Raises InputError with the reason where its layers do not go by that alone.
     """
@@ -103,7 +107,7 @@ def tree_attention(model: PreTrainedModel, device: torch.device, longest: int) -
     elif device.type == "cpu" and not whole_images and all(reach == Reach() for reach in seen.values()):
         backend = segments.NAME
     others = tuple(sorted(set(layer_types(model)) - set(seen)))
-    return TreeAttention(backend, seen, whole_images, others, forks=bool(recurrent_layers(model)))
+    return TreeAttention(backend, seen, whole_images, others, forks=bool(recurrent_layers(model)), prunes=prunes)
 
 
 def tree_backend(model: PreTrainedModel, attention: TreeAttention | None) -> AbstractContextManager[None]:

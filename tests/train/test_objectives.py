@@ -94,12 +94,13 @@ def on_trees(
     root: Path,
     settings: TrainSettings,
     order: list[int] | None = None,
+    prunes: bool = True,
 ) -> tuple[float, Gradients]:
     """Loss and gradients of all samples in one update, with the reference computed before the model is moved."""
     units = settings.objective.arrange(samples).units
     encoder = Encoder(model, processor)
     groups, _ = plan_groups(samples, root, encoder, settings, units=units)
-    attention = tree_attention(model, torch.device("cpu"), 4096) if settings.share_prefix else None
+    attention = tree_attention(model, torch.device("cpu"), 4096, prunes=prunes) if settings.share_prefix else None
     collator = Collator(groups, root, encoder, settings, attention)
     backend = attention_backend(model, attention.backend if attention else "sdpa")
     with backend:
@@ -253,7 +254,8 @@ def test_value_and_gradient_are_those_of_the_plain_formula(
             assert_equal(expected, on_trees(*prepared(load, family), samples, city.root, settings))
         budget = 4096
     settings = TrainSettings(objective=objective, budget_tokens=budget)
-    assert_equal(expected, on_trees(*prepared(load, family), turned, city.root, settings, [2, 0, 1]))
+    whole = on_trees(*prepared(load, family), turned, city.root, settings, [2, 0, 1], prunes=objective["kind"] != "dpo")
+    assert_equal(expected, whole)
 
 
 def test_samples_of_a_unit_come_into_one_row_or_are_refused(load: Load, city: City) -> None:
