@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,10 +31,11 @@ from cityscribe.engine.plain import difference, generate_alone, reason_against
 from cityscribe.engine.prefix import Memory
 from cityscribe.engine.prompts import read_prompts
 from cityscribe.engine.request import Answer, Listener, Request, Score
-from cityscribe.engine.score import ScoredText, score_alone, score_together
+from cityscribe.engine.score import ScoredText, ValuedText, score_alone, score_together
 from cityscribe.models.load import load_model, load_processor
 from cityscribe.models.precision import ROUNDING_BF16, ROUNDING_FLOAT32, resolve_dtype
 from cityscribe.models.quantise.loading import use_kernels
+from cityscribe.models.reward_head import scoring
 from cityscribe.records import media_blocks
 from cityscribe.tokens.encode import Encoded
 from cityscribe.tokens.shown import without_media
@@ -111,8 +113,17 @@ class LocalEngine:
         self, requests: Sequence[Request], continuations: Sequence[Sequence[str]], *, ended: bool = False
     ) -> list[list[Score]]:
         """For each request the scores of the given texts as its answer, in their order."""
+        return self._scored(requests, continuations, ended, ScoredText)
+
+    def worth(self, requests: Sequence[Request], answers: Sequence[Sequence[str]]) -> list[list[Score]]:
+        """For each request what the reward head of the model gives each answer, as the only number of its score."""
+        return self._scored(requests, answers, True, ValuedText)
+
+    def _scored(
+        self, requests: Sequence[Request], continuations: Sequence[Sequence[str]], ended: bool, kind: type[ScoredText]
+    ) -> list[list[Score]]:
         branches = [
-            [self._branch(prompt, text, ended) for text in texts]
+            [self._branch(prompt, text, ended, kind) for text in texts]
             for prompt, texts in zip(self.read(requests), continuations, strict=True)
         ]
         asked = [[branch for branch in each if isinstance(branch, ScoredText)] for each in branches]
@@ -121,11 +132,13 @@ class LocalEngine:
                 [each for each in asked if each], lambda each: each[0].prompt.scene, self.batch_size
             ):
                 flat = [branch for each in part for branch in each]
-                if self.shares([branch.prompt for branch in flat]):
-                    score_together(self.model, flat, self.memory)
-                else:
-                    for branch in flat:
-                        score_alone(self.model, branch)
+                shares = self.shares([branch.prompt for branch in flat])
+                with scoring(self.model) if kind is ValuedText else nullcontext():
+                    if shares:
+                        score_together(self.model, flat, self.memory)
+                    else:
+                        for branch in flat:
+                            score_alone(self.model, branch)
         return [[_score(branch) for branch in each] for each in branches]
 
     def forget(self) -> None:
@@ -183,13 +196,15 @@ class LocalEngine:
         log.warning("%s answers one conversation at a time, without shared prefixes: %s", name, reason)
         self._shares = False
 
-    def _branch(self, prompt: Encoded | Failure, text: str, ended: bool) -> ScoredText | Failure:
+    def _branch(
+        self, prompt: Encoded | Failure, text: str, ended: bool, kind: type[ScoredText]
+    ) -> ScoredText | Failure:
         if isinstance(prompt, Failure):
             return prompt
         token_ids = self.processor.tokenizer.encode(text, add_special_tokens=False)
         if not token_ids:
             return Failure("refused", f"continuation `{text}`: has no tokens")
-        return ScoredText(prompt, [*token_ids, self.ends[0]] if ended else token_ids)
+        return kind(prompt, [*token_ids, self.ends[0]] if ended else token_ids)
 
 
 def _blind(request: Request) -> Request:

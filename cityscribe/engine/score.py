@@ -43,6 +43,13 @@ class ScoredText:
         self.logprobs = logits.float().log_softmax(dim=-1).gather(1, ids)[:, 0].tolist()
 
 
+class ValuedText(ScoredText):
+    """A text whose worth is asked for: `logprobs` is the one number that a reward head gives at its last token."""
+
+    def read(self, logits: Tensor) -> None:  # [tokens, 1]
+        self.logprobs = [float(logits[-1, 0])]
+
+
 def score_together(model: PreTrainedModel, branches: Sequence[ScoredText], memory: Memory) -> None:
     """Fill in the branches over shared prompts. One that raises fails alone."""
 

@@ -31,3 +31,10 @@ REWARDS.add(
 )
 REWARDS.add("turns", "cityscribe.traffic.rewards:Turns", "no attribute otherwise than in the turns before")
 REWARDS.add("driving", "cityscribe.world.driving_answers:DrivingTruth", "a driving task answered right, in any words")
+REWARDS.add("model", "cityscribe.rewards.model:LearnedReward", "what a reward model gives", paper="Ouyang et al. 2022")
+REWARDS.add(
+    "model-with-facts",
+    "cityscribe.rewards.model:LearnedRewardWithFacts",
+    "what a reward model gives that reads the reference as well",
+    paper="Sun et al. 2023 (Fact-RLHF)",
+)

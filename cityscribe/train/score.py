@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
+from cityscribe.models.reward_head import changes_logits, scoring
 from cityscribe.train.collator import MicroBatch
 from cityscribe.train.events import outcome_logprobs
 from cityscribe.train.exact import kept_logits
@@ -25,8 +27,19 @@ from cityscribe.tree import Rows, target_logprobs
 CHUNK = 2**27
 """How many logits are computed at once: half a gibibyte in float32."""
 
-SCALED = ("final_logit_softcapping", "logit_scale", "logits_scaling")
-"""Settings of decoders that change logits behind the head."""
+
+class TokenReading(Protocol):
+    """Reads numbers at the trained tokens of a micro-batch, [targets]."""
+
+    def __call__(
+        self,
+        model: nn.Module,
+        micro: MicroBatch,
+        attention: TreeAttention | None,
+        dtype: torch.dtype,
+        *,
+        bare: PreTrainedModel,
+    ) -> Tensor: ...
 
 
 def summed_loss(
@@ -41,7 +54,8 @@ def summed_loss(
 ) -> Tensor:
     """The loss of a micro-batch of these groups before it is divided; zero, with a gradient of zeros, where it does not
     count."""
-    loss = objective.loss(score(model, micro, groups, attention, dtype, bare=bare))
+    read = reward_values if objective.head == "reward" else None
+    loss = objective.loss(score(model, micro, groups, attention, dtype, bare=bare, read=read))
     return loss if micro.counts else loss * 0
 
 
@@ -53,12 +67,13 @@ def score(
     dtype: torch.dtype,
     *,
     bare: PreTrainedModel,
+    read: TokenReading | None = None,
 ) -> Scored:
     """What a model gives the trained tokens of a micro-batch, computed in `dtype` as far as autocast goes.
 
-    `bare` is the model itself where `model` is something around it.
+    `bare` is the model itself where `model` is something around it. `read` takes the place of `trained_logprobs`.
     """
-    logprobs, compared = trained_logprobs(model, micro, attention, dtype, bare=bare), None
+    logprobs, compared = (read or trained_logprobs)(model, micro, attention, dtype, bare=bare), None
     if micro.teacher is not None:
         teacher = micro.teacher
         compared = Compared(logprobs[:, 1:], teacher.logprobs.to(logprobs), teacher.own.to(logprobs))
@@ -98,6 +113,15 @@ def trained_logprobs(
     with computing_in(dtype, rows):
         logits = kept_logits(model, micro, attention)
     return target_logprobs(logits, rows)
+
+
+def reward_values(
+    model: nn.Module, micro: MicroBatch, attention: TreeAttention | None, dtype: torch.dtype, *, bare: PreTrainedModel
+) -> Tensor:
+    """What the reward head gives before each distinct trained token, [targets], float32 or wider."""
+    rows = micro.rows
+    with computing_in(dtype, rows), scoring(bare):
+        return kept_logits(model, micro, attention).index_select(0, rows.source).squeeze(-1)
 
 
 def token_logprobs(logits: Tensor, tokens: Tensor) -> Tensor:
@@ -144,12 +168,11 @@ def chunk_of(model: PreTrainedModel) -> int:
 
 def can_be_chunked(model: PreTrainedModel) -> bool:
     """Whether what the head gives are the logits themselves, and its weights are there whenever it is called."""
-    text = vars(model.config.get_text_config())  # `to_dict` copies all of it, for each micro-batch
     head = model.get_output_embeddings()
     # DeepSpeed's ZeRO-3 has the weights of a module only while that computes, and gives them an attribute.
     return (
         head is not None
-        and not any(text.get(name) for name in SCALED)
+        and not changes_logits(model)
         and not any(hasattr(parameter, "ds_id") for parameter in head.parameters())
     )
 

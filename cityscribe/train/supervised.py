@@ -26,6 +26,7 @@ import torch
 from transformers import PreTrainedModel, ProcessorMixin, TrainingArguments
 
 from cityscribe.files import InputError, read_json, remove_folder, write_json
+from cityscribe.models.reward_head import add_reward_head
 from cityscribe.progress import Progress
 from cityscribe.records import Sample
 from cityscribe.train import processes
@@ -33,6 +34,7 @@ from cityscribe.train.checkpoints import check_run, latest_checkpoint, load_weig
 from cityscribe.train.collator import Collator
 from cityscribe.train.gauge import Gauge, gauge_of
 from cityscribe.train.objectives.objective import SkippedSample, Taught
+from cityscribe.train.objectives.pairs import PairObjective
 from cityscribe.train.ready import Ready, get_ready
 from cityscribe.train.reference import reference_of
 from cityscribe.train.reporters import reporters
@@ -106,6 +108,8 @@ def train(
     are to, or `out` holds checkpoints of another training.
     """
     check_validation(settings.validation, validation)
+    if settings.objective.head == "reward":
+        _prepare_reward_head(model, settings)
     ready = get_ready(samples, image_root, model, processor, settings, tokens or out / "tokens", on_group)
     identity = describe_run(samples, model, settings, seed)
     checkpoint = latest_checkpoint(out / "checkpoints")
@@ -142,6 +146,13 @@ def train(
     if processes.is_first():
         remove_folder(ready.tokens)
     return _report(run, ready, tree_error)
+
+
+def _prepare_reward_head(model: PreTrainedModel, settings: TrainSettings) -> None:
+    """Give a model the head that the objective trains. Raises InputError for settings that do not go with one."""
+    if settings.validation.every:
+        raise InputError("train.validation.every: looks at what answers cost, which a reward model does not learn")
+    add_reward_head(model)
 
 
 def count_steps(groups: int, settings: TrainSettings) -> int:
@@ -207,7 +218,8 @@ def _update(
             collator.reference = reference_of(
                 collator, model, run.dtype, run.out / "reference.parquet", run.reference, on_group
             )
-            gauge = gauge_of(collator.groups, collator.reference)
+            compares = isinstance(settings.objective, PairObjective)
+            gauge = gauge_of(collator.groups, collator.reference) if compares else None
             if gauge is not None and processes.is_first():
                 write_json(run.out / GAUGE, gauge.to_json())
                 log.info(str(gauge))

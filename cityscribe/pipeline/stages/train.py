@@ -60,6 +60,7 @@ def _train(variant: Variant, plan: Plan, made_from: str, progress: StepProgress)
     import torch
 
     from cityscribe.models.load import load_config, round_weights, save_model
+    from cityscribe.models.reward_head import save_reward_head, take_reward_head
 
     settings, training = variant.settings, variant.home / "training"
     if processes.is_first() and begun_from(training / "run.json") != made_from:
@@ -76,7 +77,10 @@ def _train(variant: Variant, plan: Plan, made_from: str, progress: StepProgress)
     stored = load_config(settings.model.base).dtype  # the checkpoint keeps the precision of the one that it came from
     if isinstance(stored, torch.dtype):
         round_weights(model, stored)
+    head = take_reward_head(model) if settings.train.objective.head == "reward" else None
     save_model(model, processor, variant.home / "model")
+    if head is not None:
+        save_reward_head(head, variant.home / "model")
 
 
 def _trained(

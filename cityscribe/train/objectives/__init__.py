@@ -50,5 +50,11 @@ _add(
     "the chosen answer also above itself behind another image",
     "Wang et al. 2024 (mDPO)",
 )
+_add(
+    "reward",
+    "reward:RewardModel",
+    "a head that gives the chosen answer of a pair more",
+    "Ouyang et al. 2022",
+)
 _add("grpo", "grpo:Grpo", "sampled answers by their rewards, against those beside them", "Shao et al. 2024")
 _add("rloo", "rloo:Rloo", "sampled answers by their rewards, against the mean of the others", "Ahmadian et al. 2024")

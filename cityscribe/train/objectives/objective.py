@@ -63,7 +63,7 @@ class Compared:
 class Scored:
     """What a model gives the trained tokens of some samples."""
 
-    logprobs: Tensor  # [targets], of the distinct trained tokens
+    logprobs: Tensor  # [targets], of the distinct trained tokens; of a reward head, what it gives before each of them
     rows: Rows  # which of them stand in which sample: `edge_target`, `edge_branch`; `weights` of train.weighting
     samples: tuple[Sample, ...]  # [branches]
     units: tuple[tuple[int, ...], ...]  # branches, each unit in the order in which `arrange` gave its samples
@@ -117,6 +117,11 @@ class Scored:
         """Values of trained tokens, [edges], summed for each sample: [branches]."""
         return values.new_zeros(self.rows.branches).index_add(0, self.rows.edge_branch, values)
 
+    def last(self, values: Tensor) -> Tensor:
+        """Values of trained tokens, [edges], at the last one of each sample: [branches]."""
+        ends = self.rows.edge_branch.bincount(minlength=self.rows.branches).cumsum(0) - 1
+        return values.index_select(0, ends)
+
     def of_units(self, values: Tensor) -> Tensor:
         """Values of samples, [branches], unit by unit where all have as many samples: [units, samples of a unit]."""
         flat = [branch for unit in self.units for branch in unit]
@@ -130,6 +135,7 @@ class Objective(Section):
     needs_reference: ClassVar[bool] = False  # log-probabilities of the trained tokens before the training; then the
     # objective has a field `reference: Path | None`, the file of another training that has them
     needs_teacher: ClassVar[bool] = False  # what another model says at the trained tokens; then it is a `Taught`
+    head: ClassVar[Literal["vocabulary", "reward"]] = "vocabulary"  # what is read at the trained tokens
     samples_answers: ClassVar[bool] = False  # it is a `SampledObjective`, which learns from answers of the model itself
 
     @property
