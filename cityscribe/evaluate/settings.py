@@ -22,6 +22,13 @@ class EvaluateSettings(Section):
         "python", description="java audits the profile coco with the original tokenizer and scorers"
     )
     references: Path | None = Field(None, description="folder of the references; null takes data.path")
+    gates: bool = Field(
+        False, description="ask fixed questions of text and of the city before and after the tuning: is anything lost"
+    )
+    refusals: Path | None = Field(
+        None,
+        description="gates: file of questions that should be declined, a line each, asked as well",
+    )
     official_quirks: bool = Field(False, description="leave out what the official evaluator overlooks")
 
     @property

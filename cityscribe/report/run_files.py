@@ -255,6 +255,7 @@ class Run:
     provenance: Any
     box_areas: dict[str, float] | None  # square pixels by SCENARIO/PHASE/ROLE
     project: str | None  # project.yaml
+    gates: Any = None  # gates.json, where the questions before and after the tuning were asked
 
     @property
     def tuned(self) -> EvaluatedModel:
@@ -284,6 +285,7 @@ def read_run(run_dir: Path, settings: Reporting) -> Run:
         provenance=_read(provenance, dict),
         box_areas=_read(results / "boxes.json", dict[str, float]),
         project=text_of_file(project_file) if project_file.is_file() else None,
+        gates=_read(run_dir / "gates.json", dict) if settings.model.tunes else None,
     )
 
 

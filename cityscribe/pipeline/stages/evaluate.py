@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +17,28 @@ if TYPE_CHECKING:
     from cityscribe.traffic.metrics.caption_scores import CaptionScores
 
 SCORES = ("scores.json", "scores.provenance.json", "segments.json")
+GATES = ("evaluate.gates", "evaluate.refusals")
 MAJORITY = "baselines/majority/"
 """The most usual caption of the training as a baseline, which needs no model."""
 
 
 def steps(plan: Plan) -> Iterator[Step]:
+    yield from _of_answers(plan)
+    settings = plan.settings
+    if settings.evaluate.gates and settings.model.tunes:
+        refusals = settings.evaluate.refusals
+        yield Step(
+            "evaluate",
+            "gates",
+            partial(_gates, plan),
+            reads=("model.tiles", "predict.precision", "predict.batch_size", "evaluate.gates"),
+            files=(plan.digests.of_base(settings.model.base), "" if refusals is None else plan.digests.of(refusals)),
+            after=("prepare", "train"),
+            writes=("gates.json",),
+        )
+
+
+def _of_answers(plan: Plan) -> Iterator[Step]:
     if plan.yields_scenarios:
         yield from _of_captions(plan)
         return
@@ -30,7 +48,7 @@ def steps(plan: Plan) -> Iterator[Step]:
             variant.name,
             partial(_evaluate_questions, variant, plan.folder / "prepared"),
             reads=("evaluate", "data.source", "seed"),
-            but_not=("evaluate.references", "evaluate.official_quirks"),
+            but_not=("evaluate.references", "evaluate.official_quirks", *GATES),
             after=("prepare", variant.step("predict")),
             writes=tuple(variant.results_prefix + name for name in SCORES),
             split=variant.split,
@@ -53,7 +71,7 @@ def _of_captions(plan: Plan) -> Iterator[Step]:
             variant.name,
             partial(_evaluate_captions, variant, plan.folder),
             reads=("evaluate",),
-            but_not=("evaluate.references", "evaluate.against"),
+            but_not=("evaluate.references", "evaluate.against", *GATES),
             files=(references,),
             after=("prepare", variant.step("predict")),
             writes=(
@@ -63,6 +81,23 @@ def _of_captions(plan: Plan) -> Iterator[Step]:
             may_write=() if variant.name else (own + MAJORITY,),
             split=variant.split,
         )
+
+
+def _gates(plan: Plan, made_from: str, progress: StepProgress) -> None:
+    """What the base and the tuned model answer to questions that have nothing to do with the tuning."""
+    from cityscribe.engine.members import open_engine
+    from cityscribe.predict.gates import ask_gates, compare_gates, gate_questions
+    from cityscribe.predict.setup import setup_of
+    from cityscribe.records import read_samples
+
+    settings, prepared = plan.settings, plan.folder / "prepared"
+    questions = gate_questions(read_samples(prepared / "val.parquet"), settings.evaluate.refusals)
+    setup = replace(setup_of(settings), drafts=False)
+    answers = []
+    for number, model in enumerate((settings.model.base, plan.variants[0].model), start=1):
+        answers.append(ask_gates(open_engine("local", model, setup), questions, prepared))
+        progress(number, 2)
+    write_json(plan.folder / "gates.json", compare_gates(questions, *answers))
 
 
 def _evaluate_captions(variant: Variant, folder: Path, made_from: str, progress: StepProgress) -> None:
