@@ -31,6 +31,7 @@ from cityscribe.settings.messages import SettingPath
 from cityscribe.settings.writing import commented, dump
 from cityscribe.sources.settings import DataSettings
 from cityscribe.train.settings import TrainSettings
+from cityscribe.workers import cores
 
 
 class Settings(Section):
@@ -44,6 +45,15 @@ class Settings(Section):
     seed: int = Field(0, ge=0, lt=2**32)
     processes: int = Field(
         0, ge=0, le=1024, description="that train and predict together on this machine; 0 takes one a GPU"
+    )
+    at_once: int = Field(
+        1, ge=1, le=64, description="stages that are made at the same time where they need nothing of each other"
+    )
+    threads: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="of torch in a process, on CPUs; 0 takes one a core. A tiny model hardly gains by a second",
     )
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()
@@ -67,6 +77,12 @@ class Settings(Section):
     @property
     def run_dir(self) -> Path:
         return self.runs / self.name
+
+    @property
+    def threads_each(self) -> int:
+        """Threads of torch in a process; 0 is left to torch. The same whether stages are made at once or alone, since
+        sums are rounded by how they are divided among threads."""
+        return self.threads or (max(cores() // self.at_once, 1) if self.at_once > 1 else 0)
 
     @property
     def results_dir(self) -> Path:

@@ -216,6 +216,6 @@ def demo(
     from cityscribe.demo import write_demo
     from cityscribe.project import load_settings
 
-    project = write_demo(runs, seed, watch)
+    project = write_demo(runs, seed, watch, console.print)
     run_stages(project, overrides)
     _print_attributes(load_settings(project, overrides or []))

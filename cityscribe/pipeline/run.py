@@ -6,12 +6,14 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from cityscribe.files import InputError, naming, put_in_place, remove_folder, write_text
 from cityscribe.pipeline.digests import Digests
 from cityscribe.pipeline.folders import locked, remove_what_was_being_removed
 from cityscribe.pipeline.needs import check_needs
+from cityscribe.pipeline.side_by_side import make_side_by_side
 from cityscribe.pipeline.stamps import stamp_of, state_of, write_stamp
 from cityscribe.pipeline.step import STAGES, Plan, Step, Watch
 from cityscribe.project import Settings, dump_settings
@@ -49,11 +51,21 @@ def run(
             remove_what_was_being_removed(folder)
             write_text(folder / "project.yaml", dump_settings(settings))
         read = _read_by(plan, wanted)
+        to_make = []
         for step in plan.steps.values():
             if step.stage in wanted or step.part_of in wanted:
-                _bring_up_to_date(step, plan, watch, tell, others)
+                to_make.append(step)
             elif step.name in read and not state_of(step, plan.made_from[step.name], folder).fresh:
                 raise InputError(f"{folder}: `{step.stage}` is not up to date; run it first, or `cityscribe run`")
+        begin, finish = partial(_begin, plan, tell, others), partial(_finish, plan)
+        if settings.at_once > 1 and processes.count() == 1:
+            make_side_by_side(to_make, plan.made_from, settings.at_once, begin, finish, watch)
+            return
+        for step in to_make:
+            if begin(step):
+                with watch(step.name) as progress:
+                    step.make(plan.made_from[step.name], progress)
+                finish(step)
 
 
 def stale_stages(plan: Plan, wanted: Sequence[str]) -> list[str]:
@@ -96,15 +108,14 @@ def _read_by(plan: Plan, wanted: Sequence[str]) -> set[str]:
     return {name for name in read if not plan.steps[name].part_of}
 
 
-def _bring_up_to_date(
-    step: Step, plan: Plan, watch: Watch, tell: Callable[[str], None], others: Sequence[Path]
-) -> None:
+def _begin(plan: Plan, tell: Callable[[str], None], others: Sequence[Path], step: Step) -> bool:
+    """Whether a step is to be made: it is not up to date, and no other run has what it would write."""
     folder, made_from = plan.folder, plan.made_from[step.name]
     state = state_of(step, made_from, folder)
     if state.fresh:
         _remove_leftovers(step, folder)
         tell(f"{step.name}: up to date")
-        return
+        return False
     if state.why:
         tell(f"{step.name}: {state.why}; made again")
     processes.wait()  # until all have seen that it is not
@@ -112,15 +123,19 @@ def _bring_up_to_date(
         stamp_of(step, folder).unlink(missing_ok=True)
     takeable = step.shared or step.copied
     home = next((other for other in others if takeable and state_of(step, made_from, other).fresh), None)
-    if home is not None:
-        _take(step, folder, home)
-        tell(f"{step.name}: taken from {home}")
-    else:
-        with watch(step.name) as progress:
-            step.make(made_from, progress)
+    if home is None:
+        return True
+    _take(step, folder, home)
+    tell(f"{step.name}: taken from {home}")
+    _finish(plan, step)
+    return False
+
+
+def _finish(plan: Plan, step: Step) -> None:
+    """Note that a step is made, and remove what it needed to go on."""
     if processes.is_first():
-        write_stamp(step, made_from, folder)
-        _remove_leftovers(step, folder)
+        write_stamp(step, plan.made_from[step.name], plan.folder)
+        _remove_leftovers(step, plan.folder)
 
 
 def _remove_leftovers(step: Step, folder: Path) -> None:

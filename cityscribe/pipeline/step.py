@@ -52,6 +52,7 @@ class Step:
     copied: tuple[str, ...] = ()  # the same, as copies: a later step of this stage may write into it
     settings: Settings | None = None  # of this variant, where they are not those of the run
     split: str = ""  # of the data, where it is another than val: each has results of its own
+    apart: bool = False  # whether it is long enough for a process of its own, beside steps that need nothing of it
 
     @property
     def name(self) -> str:
@@ -119,6 +120,10 @@ class Plan:
     digests: Digests = field(default_factory=Digests)
     steps: dict[str, Step] = field(default_factory=dict)
     made_from: dict[str, str] = field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, object]:
+        """For a process that makes one step: what its function reads. The steps of other members may not travel."""
+        return {**vars(self), "steps": {}}
 
     @classmethod
     def of(cls, settings: Settings, digests: Digests | None = None) -> Plan:

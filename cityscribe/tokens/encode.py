@@ -48,7 +48,7 @@ from cityscribe.tokens.clips import ClipProcessor
 from cityscribe.tokens.features import feature_owner
 from cityscribe.tokens.media import POSITION_INPUTS, MediaItem, begins, content_key, join_media, split_media
 from cityscribe.tokens.preprocess import PreprocessOnce
-from cityscribe.tokens.processed import ProcessedSequence, Replacements
+from cityscribe.tokens.processed import MarkedByNumbers, ProcessedSequence, Replacements
 from cityscribe.tokens.shown import Media, as_images, as_videos
 
 REFUSALS = (TemplateError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
@@ -155,6 +155,8 @@ class Encoder:
             self.processor.video_processor = self._clips
         self._replaced = Replacements(processor)
         vars(self.processor)["get_text_with_replacements"] = self._replaced  # in the place of its method
+        if hasattr(processor, MarkedByNumbers.NAME):
+            vars(self.processor)[MarkedByNumbers.NAME] = MarkedByNumbers(processor)
         self._original = processor
         self._model_config = model.config
         self._placeholders = placeholders_of(model)

@@ -31,6 +31,21 @@ class Replacements:
         return [sum(map(each["replacement"].count, placeholders)) for each in self.last]
 
 
+class MarkedByNumbers:
+    """Stands in for a processor's `_adjust_assistant_masks_indices`, which compares the places of tokens in a text one
+    by one: as numbers, which is many times faster than as tensors of one number each, and says the same."""
+
+    NAME = "_adjust_assistant_masks_indices"
+
+    def __init__(self, processor: Any) -> None:
+        self.processor = processor
+
+    def __call__(self, processed: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(processed.get("offset_mapping"), Tensor):
+            processed["offset_mapping"] = processed["offset_mapping"].tolist()
+        return getattr(self.processor, self.NAME)(processed, *args, **kwargs)
+
+
 @dataclass(slots=True, eq=False)
 class ProcessedSequence:
     """What the processor gave for a conversation, sorted."""

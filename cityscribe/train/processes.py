@@ -55,6 +55,14 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def use_threads(count: int) -> None:
+    """Let torch compute in so many threads on CPUs; 0 changes nothing."""
+    if count:
+        import torch
+
+        torch.set_num_threads(count)
+
+
 def wait() -> None:
     """Go on when all processes have come here."""
     if count() > 1:

@@ -30,6 +30,8 @@ FIRST_STALE = {
     "name": "report",  # whose name its page and its card tell
     "runs": None,
     "processes": None,
+    "at_once": None,
+    "threads": None,
     "seed": "prepare",
     "data": "prepare",
     "data.licence": "card",

@@ -52,6 +52,7 @@ def _of_answers(plan: Plan) -> Iterator[Step]:
             after=("prepare", variant.step("predict")),
             writes=tuple(variant.results_prefix + name for name in SCORES),
             split=variant.split,
+            apart=True,
         )
 
 
@@ -80,6 +81,7 @@ def _of_captions(plan: Plan) -> Iterator[Step]:
             ),
             may_write=() if variant.name else (own + MAJORITY,),
             split=variant.split,
+            apart=True,
         )
 
 

@@ -33,6 +33,7 @@ def steps(plan: Plan) -> Iterator[Step]:
             after=(asked_step(plan), *before),
             writes=tuple(writes),
             settings=variant.settings,
+            apart=True,
             split=variant.split,
         )
 
@@ -42,6 +43,7 @@ def _predict_scenarios(variant: Variant, prepared: Path, made_from: str, progres
     from cityscribe.records import read_samples
 
     settings = variant.settings
+    processes.use_threads(settings.threads_each)
     file = samples_of(settings, settings.predict.split)
     samples = read_samples(file)
     _refuse_nothing(file, samples)
@@ -54,6 +56,7 @@ def _predict_conversations(variant: Variant, prepared: Path, made_from: str, pro
     from cityscribe.records import read_samples
 
     settings = variant.settings
+    processes.use_threads(settings.threads_each)
     file = samples_of(settings, settings.predict.split)
     samples = read_samples(file)
     _refuse_nothing(file, samples)

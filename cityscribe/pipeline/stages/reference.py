@@ -99,6 +99,7 @@ def model_to_train(settings: Settings) -> tuple[PreTrainedModel, ProcessorMixin,
 
     from cityscribe.models.tuning.prepare import load_for_tuning, prepare_tuning, tuning_dtype
 
+    processes.use_threads(settings.threads_each)
     torch.manual_seed(settings.seed)
     dtype = tuning_dtype(settings.model, settings.train.precision)
     model, processor = load_for_tuning(settings.model, dtype=dtype)

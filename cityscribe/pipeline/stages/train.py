@@ -53,6 +53,7 @@ def steps(plan: Plan) -> Iterator[Step]:
             shared=(f"{variant.prefix}model/",),
             copied=(f"{variant.prefix}training/",),
             settings=variant.settings,
+            apart=True,
         )
 
 
