@@ -27,6 +27,12 @@ UNANSWERED: tuple[AnswerProblem, ...] = ("refused", "grammar", "too-long", "out-
 """Problems of a request that was not answered at all; `reason` says why."""
 
 
+Region = tuple[int, tuple[float, float, float, float]]
+"""An image of a conversation by its number, and a part of it as left, top, right, bottom, each 0 to 1."""
+
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How the next token is chosen. Equal requests draw equal answers, whatever is asked before or beside them."""

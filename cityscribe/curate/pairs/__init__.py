@@ -38,6 +38,12 @@ PAIR_BUILDERS.add(
     paper="Wang et al. 2024 (mDPO)",
 )
 PAIR_BUILDERS.add(
+    "several-images",
+    f"{_HOME}.several_images:SeveralImages",
+    "the reference against what the model says while it looks at another image",
+    paper="Liu et al. 2024 (MIA-DPO)",
+)
+PAIR_BUILDERS.add(
     "smallest-correction",
     f"{_HOME}.statements:SmallestCorrection",
     "what the model says, corrected where it contradicts, against what it says",

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cityscribe.engine.batches import whole_groups
 from cityscribe.engine.decoding import Contrast
 from cityscribe.engine.request import UNANSWERED, Engine, Request, Sampling
-from cityscribe.files import InputError
+from cityscribe.files import InputError, whole_file
 from cityscribe.predict.batches import answer_batches
 from cityscribe.predict.journal import SharedJournal
 from cityscribe.progress import Progress
 from cityscribe.records import Sample, placed
 from cityscribe.rewards.reward import asked_of
-from cityscribe.tokens.shown import without_media
+from cityscribe.tokens.encode import Encoder
+from cityscribe.tokens.shown import read_media, without_media
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from cityscribe.engine.request import Region
 
 
 class EngineAnswering:
@@ -35,10 +43,11 @@ class EngineAnswering:
         max_tokens: int,
         batch_size: int,
         progress: Progress,
+        pictures: Path | None = None,
     ) -> None:
-        self._load, self._root, self._folder, self._key = load, image_root, folder, key
+        self._load, self.root, self._folder, self._key = load, image_root, folder, key
         self._seed, self._max_tokens, self._batch_size, self._progress = seed, max_tokens, batch_size, progress
-        self._calls = 0
+        self._calls, self._pictures = 0, pictures
 
     def __call__(
         self,
@@ -59,10 +68,10 @@ class EngineAnswering:
         batches = whole_groups(range(len(samples)), lambda n: samples[n].images or samples[n].group, self._batch_size)
 
         def request(sample: Sample) -> Request:
-            messages = placed(asked_of(sample), self._root) if images else without_media(asked_of(sample))
+            messages = placed(asked_of(sample), self.root) if images else without_media(asked_of(sample))
             return Request(
                 messages=tuple(messages),
-                media=tuple(self._root / image for image in sample.images) if images else (),
+                media=tuple(self.root / image for image in sample.images) if images else (),
                 max_tokens=self._max_tokens,
                 sampling=Sampling(temperature, seed=self._seed),
                 samples=count,
@@ -80,6 +89,37 @@ class EngineAnswering:
             journal.discard()
             raise InputError(f"pairs: the model answers none of {len(samples)} questions; the first: {reasons[0]}")
         return [[text for text, _ in by_number[n]] for n in range(len(samples))]
+
+    def looks(self, samples: Sequence[Sample], regions: Sequence[Region]) -> list[float | None]:
+        """As `Answering`. Raises InputError for a model that gives no attention."""
+        from cityscribe.engine.local import LocalEngine
+        from cityscribe.engine.looks import attention_on_media, share_on
+
+        engine = self._load()
+        if not isinstance(engine, LocalEngine):
+            raise InputError("pairs: where a model looks can only be seen here, not on a server")
+        encoder = Encoder(engine.model, engine.processor)
+        found: list[float | None] = []
+        for number, (sample, region) in enumerate(zip(samples, regions, strict=True), start=1):
+            media = read_media(sample.name, sample.messages, sample.images, self.root)
+            said = encoder.teach(sample.name, sample.messages, media)
+            try:
+                looks = attention_on_media(engine.model, said)
+            except ValueError as error:
+                raise InputError(f"pairs: {error}; its pairs cannot be made by where it looks") from error
+            found.append(share_on(looks, said.media_ids, region))
+            self._progress(number, len(samples))
+        return found
+
+    def keep_picture(self, name: str, picture: Image) -> str:
+        """As `Answering`: a file beside the prepared data, named relative to them."""
+        if self._pictures is None:
+            raise ValueError("no folder for pictures")
+        self._pictures.mkdir(parents=True, exist_ok=True)
+        file = self._pictures / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.png"
+        with whole_file(file) as partial:
+            picture.save(partial, format="png")
+        return os.path.relpath(file, self.root)
 
     def discard(self) -> None:
         """Delete the journals: what was made of the answers is in its place."""

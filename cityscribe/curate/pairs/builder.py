@@ -10,11 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from cityscribe.records import Preference, Sample
 from cityscribe.rewards.reward import answered
 from cityscribe.settings import Section, check_section
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from cityscribe.engine.request import Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,8 @@ class NoPair:
 class Answering(Protocol):
     """Asks the model that is to be trained."""
 
+    root: Path  # the folder that the images of samples are named in
+
     def __call__(
         self,
         samples: Sequence[Sample],
@@ -58,11 +66,21 @@ class Answering(Protocol):
         """
         ...
 
+    def looks(self, samples: Sequence[Sample], regions: Sequence[Region]) -> list[float | None]:
+        """Of the attention on images with which the model says the last answer of each sample, the share that lies on a
+        region; None where that is not known."""
+        ...
+
+    def keep_picture(self, name: str, picture: Image) -> str:
+        """Keep a picture that a builder has drawn, and return how samples name it."""
+        ...
+
 
 class PairBuilder(Section):
     """A member of `PAIR_BUILDERS`. Its fields are settings, beside `kind`, which has its name as the default."""
 
     asks: ClassVar[bool] = False  # whether it asks the model
+    draws: ClassVar[bool] = False  # whether it draws pictures
     builds: ClassVar[bool] = True  # false: the samples stay as they are
 
     @property

@@ -20,6 +20,8 @@ from cityscribe.project import Settings
 from cityscribe.train import processes
 
 FOLDER = "pairs"
+PICTURES = "pair-pictures"
+"""Pictures that a builder has drawn."""
 
 
 def steps(plan: Plan) -> Iterator[Step]:
@@ -27,6 +29,7 @@ def steps(plan: Plan) -> Iterator[Step]:
     builder = settings.pairs.builder
     if not builder.builds or not settings.model.tunes:
         return
+    places = (f"{FOLDER}/", *((f"{PICTURES}/",) if builder.draws else ()))
     given = [value for _, value in builder if isinstance(value, Path)]
     yield Step(
         "pairs",
@@ -38,9 +41,9 @@ def steps(plan: Plan) -> Iterator[Step]:
             *map(plan.digests.of, given),
         ),
         after=(asked_step(plan),),
-        writes=(f"{FOLDER}/",),
+        writes=places,
         part_of="train",
-        shared=(f"{FOLDER}/",),
+        shared=places,
     )
 
 
@@ -73,6 +76,7 @@ def _make(settings: Settings, made_from: str, progress: StepProgress) -> None:
             max_tokens=settings.pairs.max_new_tokens,
             batch_size=settings.pairs.batch_size,
             progress=progress,
+            pictures=settings.run_dir / PICTURES,
         )
         made = make_pairs(samples, answering, settings.pairs, settings.seed)
         if processes.is_first():
