@@ -252,30 +252,34 @@ def watch(name: str) -> Iterator[Callable[..., None]]:
     if not processes.is_first():
         yield lambda *_: None
         return
-    began = told = time.monotonic()
-    summary = ""
+    began = since = told = time.monotonic()
+    summary, counted = "", 0
     with _BARS.bar(name) as show:
 
         def progress(
             done: int, total: int, loss: float | None = None, distinct_per_s: float = 0, effective_per_s: float = 0
         ) -> None:
-            nonlocal summary, told
+            nonlocal summary, told, since, counted
+            now = time.monotonic()
+            if total != counted:
+                since = now if counted else since  # another part of the work goes at a speed of its own
+                counted = total
             if loss is not None:
                 summary = f"loss {loss:.3f}, {distinct_per_s:,.0f} tokens/s computed for {effective_per_s:,.0f}"
             show(done, total, summary)
-            now = time.monotonic()
             if not console.is_terminal and now - told >= EVERY_S:
                 told = now
-                console.print(f"{name}: {_how_far(done, total, now - began)}{f', {summary}' if summary else ''}")
+                far = _how_far(done, total, now - began, now - since)
+                console.print(f"{name}: {far}{f', {summary}' if summary else ''}")
 
         yield progress
     last = f" ({summary})" if summary else ""
     console.print(f"{name}: done in {_duration(time.monotonic() - began)}{last}")
 
 
-def _how_far(done: int, total: int, seconds: float) -> str:
-    """How much is done, and how long the rest takes at this speed."""
-    left = f", about {_duration(seconds * (total - done) / done)} left" if 0 < done < total else ""
+def _how_far(done: int, total: int, seconds: float, counted: float) -> str:
+    """How much is done, and how long the rest takes at the speed of what was counted in the last seconds."""
+    left = f", about {_duration(counted * (total - done) / done)} left" if 0 < done < total and counted else ""
     return f"{done:,} of {total:,} after {_duration(seconds)}{left}"
 
 
