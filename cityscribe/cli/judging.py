@@ -125,6 +125,45 @@ def _judge_file(
     return summary
 
 
+@score_group.command("errors")
+def errors(
+    answers: Annotated[Path, typer.Argument(help="answers with their references, such as predictions.jsonl")],
+    model: Annotated[str, typer.Option(help="folder or hub id of a chat model, or its name on the server")],
+    base_url: Annotated[str | None, typer.Option(help="OpenAI-compatible server; none judges on this machine")] = None,
+    prompts: Annotated[Path | None, typer.Option(help="YAML file that replaces the prompts of the package")] = None,
+    output: Annotated[Path | None, typer.Option(help="folder; by default `judge` beside the answers")] = None,
+) -> None:
+    """Let a language model count the errors of descriptions by kind and severity, and say how far that agrees with the
+    attributes that are read from them.
+
+    Example: cityscribe score errors runs/demo/predictions.jsonl --model Qwen/Qwen3-8B
+    """
+    from cityscribe.evaluate.error_counts import JUDGE, KINDS, SEVERITIES, count_errors
+    from cityscribe.evaluate.judge import load_rubrics
+    from cityscribe.evaluate.judge_files import read_items
+    from cityscribe.files import write_json
+    from cityscribe.llm.client import Client
+    from cityscribe.traffic.metrics.error_agreement import agreement_with_attributes
+
+    rubric = load_rubrics(prompts, JUDGE)["errors"]
+    items = [item for _, _, item in read_items(answers)]
+    folder = output or answers.parent / "judge"
+    with watch("errors") as progress:
+        counted = count_errors(
+            items, Client(model_of(model, base_url), cache=folder / "cache"), rubric, progress=progress
+        )
+    read = [counts for counts in counted if counts is not None]
+    found = agreement_with_attributes(items, counted)
+    table = Table("kind", *SEVERITIES, title=f"{len(read)} of {len(items)} replies could be read")
+    for kind in KINDS:
+        table.add_row(kind, *(str(sum(counts.number(kind, severity) for counts in read)) for severity in SEVERITIES))
+    console.print(table)
+    kappa, spearman = ("none" if value is None else f"{value:.3f}" for value in (found.kappa, found.spearman))
+    console.print(f"agreement with the attributes read: kappa {kappa}, Spearman {spearman}")
+    totals = {kind: {s: sum(counts.number(kind, s) for counts in read) for s in SEVERITIES} for kind in KINDS}
+    write_json(folder / "errors.json", {"items": len(items), "read": len(read), "errors": totals, **asdict(found)})
+
+
 @score_group.command("agreement")
 def agreement(
     first: Annotated[Path, typer.Argument(help="verdicts of one judge, as `judge` writes them (.jsonl)")],

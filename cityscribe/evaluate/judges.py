@@ -33,3 +33,9 @@ JUDGES.add("roadsocial", f"{_DRIVING}.roadsocial:JUDGE", "1 to 100, the first nu
 JUDGES.add(
     "drivelmm-o1", f"{_DRIVING}.drivelmm_o1:JUDGE", "1 to 10 in twelve respects, as JSON", paper="Ishaq et al. 2025"
 )
+JUDGES.add(
+    "errors",
+    "cityscribe.evaluate.error_counts:JUDGE",
+    "errors of descriptions, counted by kind and severity",
+    paper="Zambrano Chaves et al. 2024, arXiv 2403.08002",
+)

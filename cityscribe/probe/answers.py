@@ -70,7 +70,10 @@ def found_by(
             left_out[f"by {kind}: {problem}"] = len(found)
         elif isinstance(member, Inside):
             if settings.predict.engine == "local":
-                results[kind] = member.look(found, model, setup_of(settings), settings.seed)
+                try:
+                    results[kind] = member.look(found, model, setup_of(settings), settings.seed)
+                except InputError as error:
+                    left_out[f"by {kind}: {error}"] = len(found)
             else:
                 left_out[f"by {kind}, which looks into a checkpoint of this machine"] = len(found)
         else:

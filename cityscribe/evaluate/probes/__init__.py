@@ -155,3 +155,39 @@ PROBES.add(
     "views of the city with one attribute of somebody changed",
     paper="Xiao et al. 2024, arXiv 2407.00600",
 )
+PROBES.add(
+    "reports",
+    f"{_CITY}.reports:REPORTS",
+    "reports about views of the city with an error put in",
+    paper="Wu et al. 2023, arXiv 2312.13103",
+)
+PROBES.add(
+    "rules",
+    f"{_CITY}.rules:CITY_RULES",
+    "rules in words and views of the city that break or keep them",
+    paper="Doris et al. 2024, arXiv 2404.07917",
+)
+PROBES.add(
+    "judging",
+    f"{_CITY}.judging:JUDGING",
+    "two views of the city to be judged, in both orders, and marks in words and numbers",
+    paper="Chen et al. 2024, arXiv 2407.04842",
+)
+PROBES.add(
+    "safety",
+    f"{_ROOM}.safety:SAFETY",
+    "harmful requests and their harmless neighbours",
+    paper="Qi et al. 2023, arXiv 2310.03693",
+)
+PROBES.add(
+    "encoder",
+    f"{_CITY}.encoder:ENCODER",
+    "what a linear probe of the image features knows of views of the city, beside the answers",
+    paper="Lee et al. 2024, arXiv 2410.04751; Tu et al. 2024, arXiv 2402.07410",
+)
+PROBES.add(
+    "knockout",
+    f"{_ROOM}.knockout:KNOCKOUT",
+    "attention cut from image to question to answer, a few layers at a time",
+    paper="Zhang et al. 2024, arXiv 2411.18620",
+)

@@ -84,7 +84,9 @@ def _asked(
     view: CityView, folder: Path, what: str, before: tuple[Scene, str], after: tuple[str, Scene, str], topic: str
 ) -> Asking:
     stem = f"Is there {what} in the picture?"
-    pictures = [write_view(view, folder, f"{topic}-{n}", scene) for n, scene in enumerate((before[0], after[1]))]
+    pictures = [
+        write_view(view, folder, f"{topic}-{n}", scene, marked=False) for n, scene in enumerate((before[0], after[1]))
+    ]
     sample = choice(view, stem, YES_NO, before[1], pictures[:1], topic)
     return Asking(sample, (asked_of(after[0], stem, YES_NO, after[2], pictures[1]),))
 

@@ -52,16 +52,18 @@ def views(count: int, seed: int) -> Iterator[CityView]:
         yield CityView(number, at, *sample_view(at))
 
 
-def write_view(view: CityView, folder: Path, name: str, scene: Scene | None = None, *, grain: int = 0) -> Path:
+def write_view(
+    view: CityView, folder: Path, name: str, scene: Scene | None = None, *, grain: int = 0, marked: bool = True
+) -> Path:
     """The picture of a view, or of another scene before its camera, with boxes around the pedestrian and the vehicle
-    that are meant; `grain` moves what is random in the picture. What is there already stays."""
+    that are meant where they are `marked`; `grain` moves what is random in the picture. What is there already stays."""
     path = (folder / f"{view.number:04d}-{name}.jpg").resolve()
     if path.is_file():
         return path
     shown = view.scene if scene is None else scene
     image = render(shown, view.camera, seed=(view.seed + grain) % 100_003)
     meant = {"person": shown.people[:1], "vehicle": shown.vehicles[:1] if view.camera.on_vehicle is None else ()}
-    for kind, colour in MARKS.items():
+    for kind, colour in MARKS.items() if marked else ():
         for thing in meant[kind]:
             box = box_of(thing, view.camera)
             if box is not None:
