@@ -31,6 +31,8 @@ OBJECTS = (
     ("traffic light", "stop sign", "barrier"),
 )
 
+TABLES: dict[str, tuple[tuple[str, ...], ...]] = {"side": SIDES, "colour": (COLOURS,), "object": OBJECTS}
+
 COUNTS = ("one", "two", "three", "four", "five", "six")
 
 ADDED = (
@@ -56,7 +58,7 @@ def inject(text: str, kind: str, draw: Random) -> str | None:
         return " ".join(sentence for n, sentence in enumerate(sentences) if n != gone)
     if kind == "count":
         return _counted_otherwise(text, draw)
-    tables = {"side": SIDES, "colour": (COLOURS,), "object": OBJECTS}[kind]
+    tables = TABLES[kind]
     found = [
         (match, word, table)
         for table in tables

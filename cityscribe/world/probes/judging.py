@@ -44,11 +44,15 @@ class Judging:
     """The member `judging`."""
 
     def questions(self, folder: Path, count: int, seed: int) -> Iterator[Asking]:
-        sides = (self._alignment, self._quality, self._safety, self._bias)
+        sides = {
+            "alignment": self._alignment,
+            "quality": self._quality,
+            "safety": self._safety,
+            "bias": self._bias,
+        }
         for view in views(count, seed):
-            make = sides[view.number % len(sides)]
-            topic = make.__name__.removeprefix("_")
-            words, good, bad = make(view, folder)
+            topic = list(sides)[view.number % len(sides)]
+            words, good, bad = sides[topic](view, folder)
             stem = f'Which picture fits these words better? "{words}"'
             right, other = (ALIKE, ALIKE) if topic == "bias" else (FIRST, SECOND)
             marks = []
