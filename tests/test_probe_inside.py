@@ -21,7 +21,7 @@ from cityscribe.evaluate.probes.knockout import (
     read_prompt,
     windows,
 )
-from cityscribe.evaluate.probes.probe import ProbedAnswers, ProbedQuestion, with_options
+from cityscribe.evaluate.probes.probe import Inside, OwnQuestions, ProbedAnswers, ProbedQuestion, with_options
 from cityscribe.probe.asking import own_question
 from cityscribe.world.probes.encoder import ENCODER, _auroc
 
@@ -118,6 +118,12 @@ def test_what_features_know_and_answers_do_not_say_is_a_fault(tmp_path: Path) ->
     assert found["oracle"].finding == "passed", found["oracle"].why
     lines = {line.name: line.value for line in found["oracle"].lines}
     assert lines["read from the features: weather"] > 0.6, "a linear probe reads the weather"
+
+
+def test_a_probe_of_features_brings_its_own_questions() -> None:
+    assert isinstance(ENCODER, OwnQuestions)
+    assert isinstance(ENCODER, Inside)
+    assert not isinstance(KNOCKOUT, OwnQuestions)
 
 
 def test_auroc_counts_pairs() -> None:

@@ -149,7 +149,7 @@ class Asking:
 
 
 @runtime_checkable
-class OwnQuestions(Comparing, Protocol):
+class OwnQuestions(Protocol):
     """A member of `PROBES` that brings its own questions, whatever the data set asks."""
 
     def questions(self, folder: Path, count: int, seed: int) -> Iterator[Asking]:
