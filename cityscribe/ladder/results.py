@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from cityscribe.evaluate.resampling import Interval, Paired
 from cityscribe.files import InputError, spreadsheet_cell
 from cityscribe.ladder.arms import LadderArm
 from cityscribe.records import Sample
-from cityscribe.rewards.reward import Reward, reward_parts
+from cityscribe.rewards.reward import Reward, reference_answer, reward_parts
 
 OutcomeKey = tuple[str, str, str]
 """Scenario, task, and number among the questions of that task about the scenario."""
@@ -54,21 +55,43 @@ class LadderRow:
 
 
 def outcomes_of(samples: Sequence[Sample], predictions: Path, reward: Reward) -> dict[OutcomeKey, float]:
-    """What the answers to the samples of a split are worth, by `predictions.jsonl` of a run. A sample without an answer
-    is worth 0. Raises InputError for a file of something else."""
+    """What the answers to the samples of a split are worth, by `predictions.jsonl` of a run. Raises InputError for a
+    file of something else."""
     try:
-        lines = [json.loads(line) for line in predictions.read_text("utf-8").splitlines()]
-    except (OSError, ValueError) as error:
+        answers = [str(json.loads(line)["answer"]) for line in predictions.read_text("utf-8").splitlines()]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{predictions}: cannot be read: {error}") from error
-    if len(lines) != len(samples):
-        raise InputError(f"{predictions}: {len(lines)} answers for {len(samples)} questions")
+    if len(answers) != len(samples):
+        raise InputError(f"{predictions}: {len(answers)} answers for {len(samples)} questions")
+    return _worth(samples, answers, reward)
+
+
+def commonest_outcomes(
+    samples: Sequence[Sample], learned: Sequence[Sample], reward: Reward
+) -> dict[OutcomeKey, float] | None:
+    """What it is worth to say always what is commonest among the training answers of a task; None where a task has
+    none."""
+    counts: dict[str, Counter[str]] = {}
+    for sample in learned:
+        counts.setdefault(_task(sample), Counter())[reference_answer(sample)] += 1
+    if not counts.keys() >= {_task(sample) for sample in samples}:
+        return None
+    usual = {task: min(found, key=lambda text: (-found[text], text)) for task, found in counts.items()}
+    return _worth(samples, [usual[_task(sample)] for sample in samples], reward)
+
+
+def _task(sample: Sample) -> str:
+    return sample.meta.dimension or sample.meta.question
+
+
+def _worth(samples: Sequence[Sample], answers: Sequence[str], reward: Reward) -> dict[OutcomeKey, float]:
     found: dict[OutcomeKey, float] = {}
-    seen: dict[tuple[str, str], int] = {}
-    for sample, line in zip(samples, lines, strict=True):
-        (part,) = reward_parts([reward], sample, [str(line["answer"])])
-        about = (sample.meta.scenario, sample.meta.dimension or sample.meta.question)
-        number = seen[about] = seen.get(about, -1) + 1
-        found[(*about, str(number))] = part[reward.name]
+    seen: Counter[tuple[str, str]] = Counter()
+    for sample, answer in zip(samples, answers, strict=True):
+        (part,) = reward_parts([reward], sample, [answer])
+        about = (sample.meta.scenario, _task(sample))
+        found[(*about, str(seen[about]))] = part[reward.name]
+        seen[about] += 1
     return found
 
 

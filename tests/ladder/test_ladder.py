@@ -12,7 +12,15 @@ import pytest
 
 from cityscribe.files import InputError
 from cityscribe.ladder.arms import LadderArm, arms_of
-from cityscribe.ladder.results import Cost, csv_table, markdown_table, outcomes_of, rows_of, text_table
+from cityscribe.ladder.results import (
+    Cost,
+    commonest_outcomes,
+    csv_table,
+    markdown_table,
+    outcomes_of,
+    rows_of,
+    text_table,
+)
 from cityscribe.ladder.settings import LadderSettings
 from cityscribe.project import Settings, dump_settings, load_settings, resolve
 from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
@@ -96,5 +104,8 @@ def test_outcomes_are_what_the_answers_are_worth(tmp_path: Path) -> None:
     (tmp_path / "predictions.jsonl").write_text("".join(lines))
     found = outcomes_of(samples, tmp_path / "predictions.jsonl", REWARDS["driving"]())
     assert found == {("a", "cones", "0"): 1.0, ("a", "speed", "0"): 1.0, ("a", "speed", "1"): 0.0}
+    usual = commonest_outcomes(samples, [*samples, asked("speed", "40")], REWARDS["driving"]())
+    assert usual == {("a", "cones", "0"): 1.0, ("a", "speed", "0"): 0.0, ("a", "speed", "1"): 1.0}
+    assert commonest_outcomes(samples, samples[:1], REWARDS["driving"]()) is None
     with pytest.raises(InputError, match="3 answers for 2 questions"):
         outcomes_of(samples[:2], tmp_path / "predictions.jsonl", REWARDS["driving"]())
