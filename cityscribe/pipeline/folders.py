@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cityscribe.files import REMOVED, InputError, put_in_place, remove_folder, write_json
+from cityscribe.train import processes
 
 
 @contextlib.contextmanager
@@ -28,6 +29,15 @@ def whole(folder: Path, made_from: str = "") -> Iterator[tuple[Path, bool]]:
     yield partial, resume
     put_in_place(partial, folder)
     begun.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_together(folder: Path, made_from: str) -> Iterator[Path]:
+    """The same for what several processes make together: the temporary folder, which is there for all of them."""
+    with whole(folder, made_from) if processes.is_first() else contextlib.nullcontext():
+        processes.wait()
+        yield folder.with_name(f"{folder.name}.partial")
+        processes.wait()
 
 
 def begun_from(file: Path) -> str:

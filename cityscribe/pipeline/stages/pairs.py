@@ -8,12 +8,11 @@ run train on its pairs too.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from cityscribe.pipeline.folders import whole
+from cityscribe.pipeline.folders import whole_together
 from cityscribe.pipeline.stages.prompts import asked_step, samples_of
 from cityscribe.pipeline.step import Plan, Step, StepProgress
 from cityscribe.project import Settings
@@ -64,9 +63,7 @@ def _make(settings: Settings, made_from: str, progress: StepProgress) -> None:
     samples = read_samples(samples_of(settings, "train"), rejected=True)
     setup = replace(setup_of(settings), batch_size=settings.pairs.batch_size, drafts=False)
     folder = settings.run_dir / FOLDER
-    with whole(folder, made_from) if processes.is_first() else nullcontext():
-        processes.wait()
-        out = folder.with_name(f"{FOLDER}.partial")
+    with whole_together(folder, made_from) as out:
         answering = EngineAnswering(
             lambda: open_engine("local", settings.model.base, setup),
             prepared,
@@ -82,4 +79,3 @@ def _make(settings: Settings, made_from: str, progress: StepProgress) -> None:
         if processes.is_first():
             write_pairs(made, out, settings.pairs, settings.model.base)
             answering.discard()
-        processes.wait()

@@ -7,13 +7,12 @@ for alone, and reads it; what is tokenised here, it finds.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cityscribe.files import InputError
-from cityscribe.pipeline.folders import whole
+from cityscribe.pipeline.folders import whole_together
 from cityscribe.pipeline.stages.pairs import pairs_of
 from cityscribe.pipeline.stages.prompts import asked_step, samples_of
 from cityscribe.pipeline.step import Plan, Step, StepProgress, Variant
@@ -65,8 +64,7 @@ def _reference(variant: Variant, plan: Plan, made_from: str, progress: StepProgr
 
     prepared = plan.folder / "prepared"
     folder = variant.home / FOLDER
-    with whole(folder, made_from) if processes.is_first() else nullcontext():
-        processes.wait()
+    with whole_together(folder, made_from) as out:
         samples = samples_to_train(plan)
         model, processor, _ = model_to_train(variant.settings)
         store_reference(
@@ -75,11 +73,10 @@ def _reference(variant: Variant, plan: Plan, made_from: str, progress: StepProgr
             model,
             processor,
             variant.settings.train,
-            folder.with_name(f"{FOLDER}.partial") / FILE,
+            out / FILE,
             tokens=variant.home / TOKENS,
             on_group=progress,
         )
-        processes.wait()
 
 
 def samples_to_train(plan: Plan) -> list[Sample]:

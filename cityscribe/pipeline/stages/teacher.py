@@ -7,15 +7,13 @@ asked for alone, and reads it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-from cityscribe.pipeline.folders import whole
+from cityscribe.pipeline.folders import whole_together
 from cityscribe.pipeline.stages.prompts import asked_step
 from cityscribe.pipeline.stages.reference import samples_to_train
 from cityscribe.pipeline.step import Plan, Step, StepProgress, Variant
-from cityscribe.train import processes
 from cityscribe.train.objectives.objective import Taught
 
 FOLDER, FILE = "teacher", "teacher.parquet"
@@ -56,15 +54,13 @@ def _teacher(variant: Variant, plan: Plan, made_from: str, progress: StepProgres
     from cityscribe.train.teacher import Student, configured_width, store_teacher
 
     folder, settings = variant.home / FOLDER, variant.settings
-    with whole(folder, made_from) if processes.is_first() else nullcontext():
-        processes.wait()
+    with whole_together(folder, made_from) as out:
         processor = load_processor(settings.model.base, tiles=settings.model.tiles)
         store_teacher(
             samples_to_train(plan),
             plan.folder / "prepared",
             Student.of(processor, configured_width(settings.model.base)),
             settings.train,
-            folder.with_name(f"{FOLDER}.partial") / FILE,
+            out / FILE,
             on_group=progress,
         )
-        processes.wait()
