@@ -15,8 +15,10 @@ import yaml
 
 from cityscribe.ablate import METRICS, Arm, ablate, csv_table, load_ablation, markdown_table, plan, text_table
 from cityscribe.ablations import ABLATIONS
+from cityscribe.ablations.gauges import Gauged, gauges, plot_gauges
+from cityscribe.ablations.measures import ArmMeasure, ArmMeasures
 from cityscribe.ablations.plot import PlotRow, near_rows, plot
-from cityscribe.files import InputError, spreadsheet_cell
+from cityscribe.files import InputError, spreadsheet_cell, write_json
 from cityscribe.world.dataset import WorldSettings, write_dataset
 
 
@@ -61,6 +63,36 @@ def test_a_mistake_is_named_with_its_place(values: dict[str, object], message: s
     file = _write(tmp_path / "a.yaml", **values)
     with pytest.raises(InputError, match=message):
         plan(load_ablation(file), tmp_path)
+
+
+def test_an_arm_begins_with_what_another_of_its_seed_has_made(tmp_path: Path) -> None:
+    file = _write(
+        tmp_path / "a.yaml",
+        arms={"tuned": {"model.base": "cityscribe-tiny"}, "more": {"model.base": "{folder}/tuned-{seed}/model"}},
+        seeds=[1, 2],
+        against="more",
+    )
+    planned = plan(load_ablation(file), tmp_path / "runs")
+    folder = tmp_path / "runs" / "test"
+    assert [settings.model.base for settings in planned["more"]] == [f"{folder}/tuned-{n}/model" for n in (1, 2)]
+    assert [settings.model.base for settings in planned["tuned"]] == ["cityscribe-tiny"] * 2
+    with pytest.raises(InputError, match=r"test: against: there is no arm mroe: one, two"):
+        plan(load_ablation(_write(tmp_path / "b.yaml", arms={"one": {}, "two": {}}, against="mroe")), tmp_path)
+
+
+def test_a_gauge_is_set_against_what_was_gained(tmp_path: Path) -> None:
+    def measured(right: float, contradicted: float) -> dict[str, ArmMeasure]:
+        values = {"right": right, "contradicted": contradicted}
+        return {name: ArmMeasure(value, (value, value + 1), None, None, None) for name, value in values.items()}
+
+    found = ArmMeasures({"control": measured(60, 30), "dpo": measured(50, 35)})
+    folders = {arm: [tmp_path / f"{arm}-{seed}" for seed in (0, 1)] for arm in ("control", "dpo")}
+    (folders["dpo"][1] / "training").mkdir(parents=True)
+    write_json(folders["dpo"][1] / "training" / "gauge.json", {"log_ratio": -7.5})
+    rows = gauges(folders, found)
+    assert rows == [Gauged("dpo", -7.5, -15.0)]
+    plot_gauges("About", rows, "control", tmp_path / "gauge.png")
+    assert (tmp_path / "gauge.png").stat().st_size > 5000
 
 
 def test_no_such_file_names_what_is_shipped(tmp_path: Path) -> None:
@@ -114,6 +146,12 @@ def test_runs_are_made_once_and_compared(tiny: Callable[[str], Path], tmp_path: 
     with (tmp_path / "runs/test/table.csv").open() as table:
         assert [float(row["score"]) for row in csv.DictReader(table)] == [arm.mean for arm in results]
     assert text_table(results).count("\n") == markdown_table(results).count("\n") - 1 == 3
+    rows = (tmp_path / "runs/test/measures.md").read_text().splitlines()
+    assert [row.split(" | ")[0] for row in rows] == ["| arm", "| ---", "| long", "| short"]
+    told = json.loads((tmp_path / "runs/test/results.json").read_text())["measures"]
+    assert [round(told[arm]["words"]["mean"], 1) for arm in ("long", "short")] == [
+        float(row.split(" | ")[5].split()[0].strip(" |")) for row in rows[2:]
+    ]
     before = (tmp_path / "runs/test/table.md").read_bytes()
     made.clear()
     ablate(load_ablation(file), tmp_path / "runs", watch, lambda _: None)
