@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from cityscribe.engine.request import WHOLE, Region
+from cityscribe.engine.request import WHOLE, MediaRegion
 from cityscribe.models.attention import decoder_attention
 from cityscribe.tokens.encode import Encoded
 
@@ -33,7 +33,7 @@ def attention_on_media(model: PreTrainedModel, said: Encoded) -> np.ndarray:
     return np.where(said.media_ids >= 0, found, 0.0)
 
 
-def share_on(looks: np.ndarray, media_ids: np.ndarray, region: Region) -> float | None:
+def share_on(looks: np.ndarray, media_ids: np.ndarray, region: MediaRegion) -> float | None:
     """The share of `looks` [length] on images that lies on a region; None where nothing looks at images, or a
     part of an image is asked for whose tokens are no square grid."""
     number, (left, top, right, bottom) = region

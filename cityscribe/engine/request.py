@@ -27,7 +27,7 @@ UNANSWERED: tuple[AnswerProblem, ...] = ("refused", "grammar", "too-long", "out-
 """Problems of a request that was not answered at all; `reason` says why."""
 
 
-Region = tuple[int, tuple[float, float, float, float]]
+MediaRegion = tuple[int, tuple[float, float, float, float]]
 """An image of a conversation by its number, and a part of it as left, top, right, bottom, each 0 to 1."""
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)

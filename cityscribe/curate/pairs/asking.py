@@ -25,7 +25,7 @@ from cityscribe.tokens.shown import read_media, without_media
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from cityscribe.engine.request import Region
+    from cityscribe.engine.request import MediaRegion
 
 
 class EngineAnswering:
@@ -90,7 +90,7 @@ class EngineAnswering:
             raise InputError(f"pairs: the model answers none of {len(samples)} questions; the first: {reasons[0]}")
         return [[text for text, _ in by_number[n]] for n in range(len(samples))]
 
-    def looks(self, samples: Sequence[Sample], regions: Sequence[Region]) -> list[float | None]:
+    def looks(self, samples: Sequence[Sample], regions: Sequence[MediaRegion]) -> list[float | None]:
         """As `Answering`. Raises InputError for a model that gives no attention."""
         from cityscribe.engine.local import LocalEngine
         from cityscribe.engine.looks import attention_on_media, share_on

@@ -20,7 +20,7 @@ from cityscribe.settings import Section, check_section
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from cityscribe.engine.request import Region
+    from cityscribe.engine.request import MediaRegion
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Answering(Protocol):
         """
         ...
 
-    def looks(self, samples: Sequence[Sample], regions: Sequence[Region]) -> list[float | None]:
+    def looks(self, samples: Sequence[Sample], regions: Sequence[MediaRegion]) -> list[float | None]:
         """Of the attention on images with which the model says the last answer of each sample, the share that lies on a
         region; None where that is not known."""
         ...

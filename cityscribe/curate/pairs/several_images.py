@@ -17,12 +17,12 @@ from PIL import Image
 from pydantic import Field
 
 from cityscribe.curate.pairs.builder import Answering, NoPair, Pair, PairBuilder, pair_of
-from cityscribe.engine.request import WHOLE, Region
+from cityscribe.engine.request import WHOLE, MediaRegion
 from cityscribe.media.images import open_image
 from cityscribe.records import Sample, image_block, message, text_block, text_of
 from cityscribe.rewards.reward import answered, asked_of, reference_answer
 
-Layout = Literal["sequence", "collage", "picture-in-picture"]
+ShownTogether = Literal["sequence", "collage", "picture-in-picture"]
 
 SIDE = 672
 """Pixels of a drawn image, which is square: processors that crop leave it whole."""
@@ -36,13 +36,13 @@ class _Asked:
     """A question about one of several images."""
 
     sample: Sample
-    region: Region
+    region: MediaRegion
     wanted: bool  # whether that is where to look, or where not to
 
 
 class SeveralImages(PairBuilder):
     kind: Literal["several-images"] = "several-images"
-    layouts: tuple[Layout, ...] = Field(
+    layouts: tuple[ShownTogether, ...] = Field(
         ("sequence", "collage", "picture-in-picture"), min_length=1, description="how images are shown together"
     )
     images: int = Field(4, ge=2, le=9, description="that are shown in a sequence or a collage")
@@ -92,7 +92,7 @@ class SeveralImages(PairBuilder):
         place = draw.randrange(len(images) + 1)
         images.insert(place, sample.images[0])
         said = text_of(question[0]).strip()
-        region: Region
+        region: MediaRegion
         wanted = True
         if layout == "sequence":
             about, region = f"This is about image {place + 1} of {len(images)}.", (place, WHOLE)
@@ -112,7 +112,7 @@ class SeveralImages(PairBuilder):
         return _Asked(replace(sample, messages=messages, images=tuple(images)), region, wanted)
 
 
-def collage(pictures: Sequence[Image.Image], place: int) -> tuple[Image.Image, Region]:
+def collage(pictures: Sequence[Image.Image], place: int) -> tuple[Image.Image, MediaRegion]:
     """Pictures row by row in one square image, and where the one at `place` is."""
     columns = math.ceil(math.sqrt(len(pictures)))
     rows = math.ceil(len(pictures) / columns)
@@ -124,7 +124,7 @@ def collage(pictures: Sequence[Image.Image], place: int) -> tuple[Image.Image, R
     return drawn, (0, (left, top, left + 1 / columns, top + 1 / rows))
 
 
-def picture_in_picture(large: Image.Image, little: Image.Image, corner: int) -> tuple[Image.Image, Region]:
+def picture_in_picture(large: Image.Image, little: Image.Image, corner: int) -> tuple[Image.Image, MediaRegion]:
     """A picture in a corner (0 to 3) of another one, and where the small one is."""
     drawn = large.resize((SIDE, SIDE))
     side = round(SMALL * SIDE)
