@@ -38,7 +38,7 @@ def llava_model(
     tower: Any, text: PreTrainedConfig, connector: Mapping[str, Any], tiling: Mapping[str, Any], image_token: int
 ) -> PreTrainedModel:
     """The LLaVA of a tower, or with tiles the LLaVA-NeXT."""
-    shared = {
+    shared: Any = {
         "vision_config": tower.model.config,
         "text_config": text,
         "image_token_index": image_token,
@@ -74,7 +74,7 @@ def llava_processor(
     border.
     """
     square = {"height": tower.size[0], "width": tower.size[1]}
-    pictures = {
+    pictures: Any = {
         "size": square,
         "crop_size": square,
         "do_center_crop": False,

@@ -92,8 +92,8 @@ class VlmModel(VlmPreTrainedModel):
         """
         if not self.connector.reads_text:
             features, seen = self.features(pixel_values)
-            beside = {"seen": seen} if reads_class_tokens(self.connector) else {}
-            return self.connector(features, **beside).flatten(0, 1)
+            classes = {"seen": seen} if reads_class_tokens(self.connector) else {}
+            return self.connector(features, **classes).flatten(0, 1)
         if beside is None:
             raise ValueError("the connector reads text: it needs question_ids, question_mask and image_views")
         text = beside.by_view()

@@ -22,6 +22,7 @@ class Resampler(nn.Module):
     """`queries`: how many tokens, a square number. `heads`: a 128th of the text width where it is not said."""
 
     reads_text = False
+    positions: Tensor
 
     def __init__(self, width: int, text_width: int, queries: int = 64, heads: int | None = None) -> None:
         super().__init__()

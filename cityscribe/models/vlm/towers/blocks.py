@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ class Blocks:
         lists = [module for module in self.model.modules() if isinstance(module, nn.ModuleList)]
         if len(lists) != 1 or not hasattr(self.model, "embeddings"):
             raise InputError(f"towers: a {type(self.model).__name__} is no stack of layers behind embeddings")
-        self.layers: Sequence[Any] = lists[0]
+        self.layers: Any = lists[0]
         layer = -1 if tower.layer is None else tower.layer
         self.count = layer if layer >= 0 else len(self.layers) + 1 + layer
         self.norm = self._last_norm() if tower.layer is None else None
