@@ -92,4 +92,6 @@ def build_processor(tokenizer: PreTrainedTokenizerFast, *, image_size: int, patc
     """The processor of a LLaVA of CLIP's kind whose images become squares of `image_size` pixels, whole."""
     with torch.device("meta"):
         tower = make_tower({"kind": "clip", "config": {"image_size": image_size, "patch_size": patch_size}})
-    return llava_processor(tokenizer, tower)
+    processor: Any = llava_processor(tokenizer, tower)
+    found: LlavaProcessor = processor
+    return found

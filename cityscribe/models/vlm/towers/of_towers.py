@@ -6,6 +6,7 @@ in a first stage, in which the towers are frozen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,10 +25,10 @@ class TowerOfTowers(nn.Module):
         super().__init__()
         if not towers:
             raise InputError("towers: none; expected a list of towers, each with its `kind`")
-        self.towers: Any = nn.ModuleList([make_tower(options) for options in towers])
-        largest = max(self.towers, key=lambda tower: tower.size[0] * tower.size[1])
-        self.size = tuple(largest.size)
-        self.mean, self.std = tuple(self.towers[0].mean), tuple(self.towers[0].std)
+        made = [make_tower(options) for options in towers]
+        self.towers: Any = nn.ModuleList(made)
+        self.size = max((tuple(tower.size) for tower in made), key=math.prod)
+        self.mean, self.std = tuple(made[0].mean), tuple(made[0].std)
 
     def shown(self, tower: Any, pixels: Tensor) -> Tensor:
         """Pictures [views, 3, *size] as a tower takes them."""
