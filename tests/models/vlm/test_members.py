@@ -107,13 +107,16 @@ TILED: dict[str, dict[str, Any]] = {
     "dynamic with tags": {"kind": "dynamic", "most": 4, "tags": True},
     "uhd": {"kind": "uhd"},
 }
+ON_TREES = "merv, slices between separators, row marks"
 MADE: dict[str, VlmParts] = {
     **{name: parts(tower) for name, tower in (ENCODERS | ENSEMBLES).items()},
     **{name: parts(connector=chosen) for name, chosen in CONNECTED.items()},
     **{name: parts(tiling=chosen) for name, chosen in TILED.items()},
+    ON_TREES: parts(
+        ENSEMBLES["merv"], tiling=TILED["uhd"], connector={"kind": "mlp", "row_marks": True, "class_token": False}
+    ),
     "SOLO": parts(ENCODERS["none"], connector=CONNECTED["linear with row marks"]),
 }
-ON_TREES = ("merv", "uhd")
 SAVED = ("merv", "spatial-aggregator", "dinov3", "vjepa2", "resampler")  # buffers, nested parts
 
 
@@ -176,9 +179,8 @@ def test_what_a_tower_of_towers_adds_trains_in_the_first_stage_and_its_towers_do
     assert not dict(named_parts(model))["other"]
 
 
-@pytest.mark.parametrize("name", ON_TREES)
-def test_a_member_trains_on_trees_and_answers_exactly(name: str, tmp_path: Path) -> None:
-    assert_trains_and_answers_exactly(*copy.deepcopy(made(name)), tmp_path, saves=1.2)
+def test_parts_that_add_weights_texts_and_marks_train_on_trees_and_answer_exactly(tmp_path: Path) -> None:
+    assert_trains_and_answers_exactly(*copy.deepcopy(made(ON_TREES)), tmp_path, saves=1.2)
 
 
 @pytest.mark.parametrize("name", ["pyramid", "slice-restore", "slices"])
