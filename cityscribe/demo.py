@@ -50,13 +50,13 @@ def demo_settings(runs: Path, data: Path, seed: int) -> dict[str, object]:
         "prepare": {
             # At 160 pixels a pedestrian is seen well only in an image of its own, and not in each phase.
             "images": ["appearance", "local", "global"],
-            "short_per_long": 0.5,
+            "short_per_long": 0.0,
             "pedestrian_threshold": 700.0,
             "vehicle_threshold": 700.0,
         },
-        "model": {"base": "cityscribe-tiny", "block_expansion": {"blocks": 4}},
+        "model": {"base": "cityscribe-tiny", "block_expansion": {"blocks": 2}},
         # Many scenarios once: of few that come again and again it learns the captions by heart.
-        "train": {"epochs": 1.0, "lr": 1.1e-3, "batch_groups": 1, "save_steps": 200},
+        "train": {"max_steps": 650, "lr": 2.2e-3, "warmup": 0.05, "batch_groups": 1, "save_steps": 200},
         "predict": {
             # A model that is as small as this one, tuned on single questions, is worse in a second turn.
             "order": "independent",
@@ -82,8 +82,11 @@ def first_picture(city: WorldSettings) -> bytes:
     moment = event.boundaries_s[PHASE]
     camera = Mast(event, np.random.default_rng(0)).at(event, moment).of_width(city.width)
     frame = RENDERERS[city.renderer](event.scene_at(moment), camera)
-    found = {"pedestrian": event.person_at(moment), "vehicle": event.vehicle_at(moment)}
-    boxes = {role: box for role, state in found.items() if (box := box_of(state, camera)) is not None}
+    found = {
+        "pedestrian": box_of(event.person_at(moment), camera),
+        "vehicle": box_of(event.vehicle_at(moment), camera),
+    }
+    boxes = {role: box for role, box in found.items() if box is not None}
     file = io.BytesIO()
     Image.fromarray(draw_boxes(frame, boxes, box_scale=1.2, line_width=4)).save(file, "JPEG", quality=90)
     return file.getvalue()

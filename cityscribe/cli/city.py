@@ -209,7 +209,8 @@ def demo(
 ) -> None:
     """Everything once, small: make a city, prepare it, tune a small model, predict, evaluate, report.
 
-    Takes ten to twenty minutes on two cores and 4 GB of memory. Writes runs/demo.
+    Takes less than a quarter of an hour on two cores and 4 GB of memory; a first picture is there at once. Writes
+    runs/demo.
 
     Example: cityscribe demo --runs runs
     """
