@@ -34,7 +34,8 @@ def draw_backdrop(scene: Scene, camera: Camera, light: Light) -> np.ndarray:
     if top >= camera.height:
         return image
     region = image[top:]
-    region[:] = np.array(_lit(PAVING["plaza" if street.road == "urban road" else "land"], light, street.wet), np.uint8)
+    plain = np.array(_lit(PAVING["plaza" if street.road == "urban road" else "land"], light, street.wet), np.uint8)
+    cv2.rectangle(image, (0, top), (camera.width - 1, camera.height - 1), plain.tolist(), -1)  # much faster than NumPy
     _draw_paving(image, street, camera, light)
     gain = _ground_gain(camera, scene, light, top)
     if gain is not None:
