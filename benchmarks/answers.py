@@ -1,10 +1,12 @@
 """Scoring many answers to each benchmark that has a rule of its own, from files to scores, against reading the files.
 
-    python -m benchmarks.answers [--answers 100000]
+    python -m benchmarks.answers [--answers 100000] [--only driving]
 
 Questions and answers are made up; answers vary, so that no rule gets by with what it remembers. For each benchmark: the
 seconds of processor time (reading questions and answers, matching, scoring), and how many times that is of what
-Python's own json (csv for MMBench) takes to read the same files, the limit below which no scorer in Python can go.
+Python's own json (csv for MMBench) takes to read the same files, the limit below which no scorer in Python can go. The
+rules of driving score answers in memory, those of the tests' small folders again and again; beside it the time with the
+lines of majority and chance, which are two to three more scores.
 """
 
 from __future__ import annotations
@@ -16,11 +18,14 @@ import random
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from cityscribe.evaluate.benchmarks import BENCHMARKS
+from cityscribe.evaluate.benchmarks.lines import lines_of
 from cityscribe.evaluate.benchmarks.score import score_benchmark
+from tests.evaluate.benchmarks.small_driving import DRIVING, MIXED
 
 WORDS = [f"{colour} {thing}" for colour in ("red", "blue", "a dark", "the", "two") for thing in ("car", "bus", "tree")]
 
@@ -152,9 +157,11 @@ def read_plainly(root: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--answers", type=int, default=100_000)
-    count = parser.parse_args().answers
+    parser.add_argument("--only", choices=("driving", "others"), help="by default both")
+    given = parser.parse_args()
+    count = given.answers
     print(f"{'benchmark':16}{'answers':>9}{'seconds':>9}{'of reading':>12}")
-    for name, make in MADE.items():
+    for name, make in (MADE if given.only != "driving" else {}).items():
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             answers = make(root, count, random.Random(name))
@@ -168,6 +175,33 @@ def main() -> None:
             score_benchmark(name, questions, root / "answers.jsonl")
             seconds = time.process_time() - began
         print(f"{name:16}{len(answers):9}{seconds:9.2f}{seconds / reading:11.1f}x", flush=True)
+    if given.only != "others":
+        print(f"\n{'in memory':20}{'answers':>9}{'seconds':>9}{'with lines':>12}")
+        for name in DRIVING:
+            rule(name, count)
+
+
+def rule(name: str, count: int) -> None:
+    """One line: the mixed answers to the questions of a small folder, again and again, each scene of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        DRIVING[name](Path(folder))
+        few = BENCHMARKS[name].read(Path(folder), BENCHMARKS[name].split)
+    own = ("frame", "file", "clip")
+    many = [
+        replace(
+            question,
+            id=f"{n}:{question.id}",
+            facts={key: f"{n}:{value}" if key in own else value for key, value in question.facts.items()},
+        )
+        for n in range(count // len(few))
+        for question in few
+    ]
+    said = {question.id: MIXED[name][question.id.partition(":")[2]] for question in many}
+    began = time.process_time()
+    BENCHMARKS[name].score(many, said)
+    seconds = time.process_time() - began
+    lines_of(BENCHMARKS[name], many)
+    print(f"{name:20}{len(many):9}{seconds:9.2f}{time.process_time() - began:11.2f}s", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,16 +13,17 @@ answers of a scenario are chosen together: then `likeliest` is what would have b
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from cityscribe.engine.batches import whole_groups
 from cityscribe.engine.grammars import one_of
 from cityscribe.engine.request import UNANSWERED, Answer, Engine, Request
 from cityscribe.files import InputError, write_text
-from cityscribe.letters import LETTERS, read_choice
+from cityscribe.letters import LETTERS, read_choice, rotated
 from cityscribe.predict.answers import answer_of, entry_of, tell_unanswered
 from cityscribe.predict.batches import answer_batches
 from cityscribe.predict.choosers import given
@@ -35,6 +36,7 @@ from cityscribe.predict.stage import asking, engine_of
 from cityscribe.progress import Progress, silent
 from cityscribe.records import Sample, placed, text_of, video_files
 from cityscribe.rewards.reward import asked_of, reference_answer
+from cityscribe.sources.choices import reordered
 from cityscribe.tokens.shown import without_media
 from cityscribe.train import processes
 
@@ -80,8 +82,9 @@ def predict_conversations(
             for n, found in zip(free, answers, strict=True)
         }
         if scored:  # behind the answers, whose images are still known
-            likeliest = _likeliest(engine, [asked[n] for n in scored], [samples[n] for n in scored])
-            entries |= zip(scored, likeliest, strict=True)
+            orders = [orders_of(samples[n], settings.predict.option_orders) for n in scored]
+            turned = [_request(sample, image_root, images, settings) for found in orders for sample in found]
+            entries |= zip(scored, _likeliest(engine, turned, orders), strict=True)
         return [entries[n] for n in batch]
 
     try:
@@ -113,18 +116,35 @@ def predict_conversations(
     return len(rows)
 
 
-def _likeliest(engine: Engine, requests: Sequence[Request], samples: Sequence[Sample]) -> list[_Entry]:
-    """The likeliest letter of each choice as its answer, and the log-likelihoods of all of them."""
-    letters = [LETTERS[: len(sample.meta.options)] for sample in samples]
+def orders_of(sample: Sample, wanted: Literal["given", "all"]) -> list[Sample]:
+    """A choice in the orders of its options that it is asked in: as it is, or in all rotations."""
+    options = sample.meta.options
+    orders = [rotated(options, by) for by in range(1, len(options))] if wanted == "all" else []
+    turned = [reordered(sample, order) for order in orders]
+    # A question whose words do not list its options cannot be turned, and is asked as it is.
+    return [sample, *(each for each in turned if each is not None)]
+
+
+def _likeliest(engine: Engine, requests: Sequence[Request], orders: Sequence[Sequence[Sample]]) -> list[_Entry]:
+    """The likeliest option of each choice as its answer, and the log-likelihoods of all options: of their letters, the
+    mean over the orders. The requests of all orders follow each other."""
+    letters = [LETTERS[: len(sample.meta.options)] for found in orders for sample in found]
+    scored = iter(engine.score(requests, letters, ended=True))
     entries: list[_Entry] = []
-    for each, found in zip(letters, engine.score(requests, letters, ended=True), strict=True):
-        failed = next((score for score in found if score.problem), None)
+    for found in orders:
+        scores = [next(scored) for _ in found]
+        failed = next((score for each in scores for score in each if score.problem), None)
         if failed is not None:
             answer = Answer("", 0, 0, failed.problem, failed.reason)
             entries.append({"answer": entry_of(answer), "scores": []})
             continue
-        sums = [score.sum for score in found]
-        best = each[sums.index(max(sums))]
+        count = len(found[0].meta.options)
+        # In the order that begins with option n, option k is called by letter k - n.
+        sums = [
+            math.fsum(each[(option - turn) % count].sum for turn, each in enumerate(scores)) / len(scores)
+            for option in range(count)
+        ]
+        best = LETTERS[sums.index(max(sums))]
         entries.append({"answer": entry_of(Answer(best, 0, 0)), "scores": [round(each, 4) for each in sums]})
     return entries
 

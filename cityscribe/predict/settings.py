@@ -42,6 +42,11 @@ class PredictSettings(Section):
         description="a question with options: said freely and the letter read from it, or only letters can be said "
         "(extra [serve]), or the likeliest letter",
     )
+    option_orders: Literal["given", "all"] = Field(
+        "given",
+        description="all: the likelihood of an option is its mean over all rotations of the options, so that no letter "
+        "is favoured",
+    )
     temperature: float = Field(0.0, ge=0, description="0 is greedy")
     samples: Positive = Field(1, description="answers that are drawn to each question, of which one is given")
     choose: Annotated[Chooser, OneOf("chooser")] = Field(
@@ -75,6 +80,12 @@ class PredictSettings(Section):
     def _likelihoods_over_time(self) -> PredictSettings:
         if not isinstance(self.over_time, Independent) and self.choices != "likelihood":
             raise conflict("over_time chooses by the likelihood of each option: set choices to likelihood")
+        return self
+
+    @model_validator(mode="after")
+    def _likelihoods_in_all_orders(self) -> PredictSettings:
+        if self.option_orders == "all" and self.choices != "likelihood":
+            raise conflict("option_orders all is a mean of likelihoods: set choices to likelihood")
         return self
 
     @model_validator(mode="after")

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from cityscribe.letters import rotated
 from cityscribe.predict.conversations import predict_conversations
 from cityscribe.project import Settings, resolve
 from cityscribe.records import Sample, image_block, message, text_block
+from cityscribe.sources.choices import choice_turns
 from cityscribe.traffic.meta import TrafficMeta
 from tests.engine.test_local import ask, engine_of
 
@@ -99,3 +101,32 @@ def test_a_choice_is_one_of_its_letters(choices: str, tmp_path: Path, tiny: Call
     assert (rows[2]["answer"], rows[2]["chosen"]) == (best, best)
     if choices == "likelihood":
         assert rows[2]["scores"] == pytest.approx([score.sum for score in scores], abs=1e-3)
+
+
+def test_the_likelihood_in_all_orders_is_the_mean_of_an_options_letters(
+    tmp_path: Path, tiny: Callable[[str], Path]
+) -> None:
+    """Three options: each is asked for as a, b and c; a question that does not list its options stays as it is."""
+    *_, choice = _samples(tmp_path)
+    options = ("yes", "no", "maybe")
+    turns = choice_turns("Is it?", options, "b", [image_block()])
+    messages = tuple(message(role, *blocks) for role, blocks in turns)
+    listed = replace(choice, messages=messages, meta=replace(choice.meta, options=options))
+    settings = _settings(tmp_path, choices="likelihood", option_orders="all")
+    predict_conversations([listed, choice], tmp_path, tiny("llava"), settings, tmp_path / "out.jsonl")
+    row, plain = (json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines())
+    engine = engine_of(tiny("llava"))
+    means = dict.fromkeys(options, 0.0)
+    for by in range(3):
+        order = rotated(options, by)
+        _, blocks = choice_turns("Is it?", order, "b", [image_block()])[0]
+        request = ask(*blocks, media=(tmp_path / "b.png",))
+        (scores,) = engine.score([request], ["abc"], ended=True)
+        for option, score in zip(order, scores, strict=True):
+            means[option] += score.sum / 3
+    assert row["scores"] == pytest.approx(list(means.values()), abs=1e-3)
+    assert row["chosen"] == "abc"[row["scores"].index(max(row["scores"]))]
+    predict_conversations(
+        [choice], tmp_path, tiny("llava"), _settings(tmp_path, choices="likelihood"), tmp_path / "one.jsonl"
+    )
+    assert plain["scores"] == json.loads((tmp_path / "one.jsonl").read_text())["scores"]
