@@ -22,7 +22,7 @@ from cityscribe.evaluate.benchmarks.question import Benchmark, BenchmarkQuestion
 DRAWS = 20
 """Of answers by chance; fewer where there are more than ANSWERS of them in all."""
 
-ANSWERS = 200_000
+ANSWERS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
