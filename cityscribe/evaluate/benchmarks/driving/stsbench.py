@@ -84,7 +84,7 @@ def read_stsbench(data: Path, split: str) -> list[BenchmarkQuestion]:
 def _options(entry: _Scenario, number: int) -> list[str]:
     rng = random.Random(number)
     left = [name.strip() for name in entry.negative_scenarios.split(",") if name.strip()]
-    drawn = []
+    drawn: list[str] = []
     while left and len(drawn) < NEGATIVES:
         # The earlier the likelier, as the official program weighs them.
         drawn.append(left.pop(rng.choices(range(len(left)), weights=range(len(left), 0, -1))[0]))
