@@ -41,3 +41,5 @@ def test_a_part_that_fails_or_takes_too_long_is_told(tmp_path: Path) -> None:
     slow = run_part("exact", "cpu", True, tmp_path, 0.1)
     assert slow["problem"] == "stopped after 0 s"
     assert slow["figures"] == {}
+    measure_all(["exact"], "cpu", True, tmp_path / "late.json", 0.0)
+    assert json.loads((tmp_path / "late.json").read_text())["parts"]["exact"]["problem"] == "no time was left for it"

@@ -21,7 +21,13 @@ CONNECTOR_NAMES = (
     "deepstack_merger_list",  # Qwen3-VL, likewise
     "qformer",  # BLIP-2
     "language_projection",  # BLIP-2
-    "embed_vision",  # Gemma 3n
+    "embed_vision",  # Gemma 3n and 4
+    "aligner",  # DeepSeek-VL, Janus
+    "projector",  # VideoLLaMA 3, PaddleOCR-VL
+    "vision_projection",  # LightOn OCR
+    "mm_projector",  # Kimi K2.5
+    "patch_merger",  # HunyuanVL, inside the vision tower
+    "visual_embeddings_table",  # Ovis 2
 )
 """What the families call the modules between the vision tower and the decoder."""
 

@@ -9,8 +9,12 @@ from transformers import (
     Exaone4_5_ForConditionalGeneration,
     Glm4vConfig,
     Glm4vForConditionalGeneration,
+    Glm4vMoeConfig,
+    Glm4vMoeForConditionalGeneration,
     Glm46VConfig,
     Glm46VForConditionalGeneration,
+    GlmOcrConfig,
+    GlmOcrForConditionalGeneration,
     HunYuanVLConfig,
     HunYuanVLForConditionalGeneration,
     PreTrainedModel,
@@ -127,7 +131,12 @@ GLM_TOKENS = {
 
 
 def _glm(
-    config_class: Any, model_class: Any, processor_class: Any, images: Any, text: dict[str, Any]
+    config_class: Any,
+    model_class: Any,
+    processor_class: Any,
+    images: Any,
+    text: dict[str, Any],
+    vision: str = "glm4v_vision",
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
     tokenizer = train_tokenizer(TEXTS, VOCABULARY, GLM_TOKENS)
     config = config_class(
@@ -140,7 +149,7 @@ def _glm(
             "patch_size": 4,
             "image_size": 32,
             "spatial_merge_size": 2,
-            "model_type": "glm4v_vision",
+            "model_type": vision,
         },
         text_config={**text_fields(tokenizer), "rope_parameters": {**ROTARY, "partial_rotary_factor": 1.0}, **text},
         **{f"{name}_id": tokenizer.convert_tokens_to_ids(token) for name, token in GLM_TOKENS.items()},
@@ -163,6 +172,24 @@ def glm4v() -> tuple[PreTrainedModel, ProcessorMixin]:
 def glm46v() -> tuple[PreTrainedModel, ProcessorMixin]:
     text = {"model_type": "glm4v_text"}
     return _glm(Glm46VConfig, Glm46VForConditionalGeneration, Glm46VProcessor, Glm46VImageProcessorPil, text)
+
+
+def glm4v_moe() -> tuple[PreTrainedModel, ProcessorMixin]:
+    experts = {"moe_intermediate_size": 16, "n_routed_experts": 4, "num_experts_per_tok": 2}
+    return _glm(
+        Glm4vMoeConfig,
+        Glm4vMoeForConditionalGeneration,
+        Glm4vProcessor,
+        Glm4vImageProcessorPil,
+        experts,
+        "glm4v_moe_vision",
+    )
+
+
+def glm_ocr() -> tuple[PreTrainedModel, ProcessorMixin]:
+    return _glm(
+        GlmOcrConfig, GlmOcrForConditionalGeneration, Glm46VProcessor, Glm46VImageProcessorPil, {}, "glm_ocr_vision"
+    )
 
 
 def hunyuan_vl() -> tuple[PreTrainedModel, ProcessorMixin]:
@@ -233,4 +260,6 @@ MODELS = {
     "exaone4_5": exaone4_5,
     "glm4v": glm4v,
     "glm46v": glm46v,
+    "glm4v_moe": glm4v_moe,
+    "glm_ocr": glm_ocr,
 }

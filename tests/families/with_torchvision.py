@@ -12,6 +12,9 @@ from transformers import (
     Lfm2VlConfig,
     Lfm2VlForConditionalGeneration,
     Lfm2VlProcessor,
+    LightOnOcrConfig,
+    LightOnOcrForConditionalGeneration,
+    LightOnOcrProcessor,
     Llama4Config,
     Llama4ForConditionalGeneration,
     Llama4Processor,
@@ -20,6 +23,9 @@ from transformers import (
     LlavaForConditionalGeneration,
     Mistral3Config,
     Mistral3ForConditionalGeneration,
+    Molmo2Config,
+    Molmo2ForConditionalGeneration,
+    Molmo2Processor,
     PixtralProcessor,
     PixtralVisionConfig,
     PreTrainedModel,
@@ -28,6 +34,7 @@ from transformers import (
 from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
 
 from cityscribe.models.tokenizer import IMAGE, train_tokenizer
+from cityscribe.models.without_torchvision import VideoSettings, without_torchvision
 from tests.tiny_models import TEXTS, VISION, VOCABULARY, random_model, template, text_fields
 
 SQUARE = {"height": 16, "width": 16}
@@ -73,6 +80,79 @@ def mistral3() -> tuple[PreTrainedModel, ProcessorMixin]:
         chat_template=template("[IMG]"),
     )
     return random_model(Mistral3ForConditionalGeneration, config, tokenizer), processor
+
+
+def lighton_ocr() -> tuple[PreTrainedModel, ProcessorMixin]:
+    special = {
+        "image_token": "<|image_pad|>",
+        "image_break_token": "<|vision_pad|>",
+        "image_end_token": "<|vision_end|>",
+    }
+    tokenizer = train_tokenizer(TEXTS, VOCABULARY, special)
+    config = LightOnOcrConfig(
+        vision_config=_pixtral_tower(),
+        text_config={**text_fields(tokenizer), "model_type": "qwen3", "head_dim": 8},
+        image_token_id=tokenizer.image_token_id,
+        spatial_merge_size=2,
+    )
+    processor = LightOnOcrProcessor(
+        image_processor=PixtralImageProcessorPil(patch_size=16, size={"longest_edge": 32}),
+        tokenizer=tokenizer,
+        patch_size=8,
+        spatial_merge_size=2,
+        chat_template=template("<|image_pad|>"),
+    )
+    return random_model(LightOnOcrForConditionalGeneration, config, tokenizer), processor
+
+
+MOLMO = ("patch", "col", "start", "end", "low")
+
+
+def molmo2() -> tuple[PreTrainedModel, ProcessorMixin]:
+    from transformers.models.molmo2.image_processing_molmo2 import Molmo2ImageProcessor
+
+    special = {
+        "image_token": "<|image|>",
+        "video_token": "<|video|>",
+        "low_res_im_start_token": "<low_res_im_start>",
+        "frame_start_token": "<frame_start>",
+        "frame_end_token": "<frame_end>",
+        **{f"im_{name}_token": f"<im_{name}>" for name in MOLMO},
+    }
+    tokenizer = train_tokenizer(TEXTS, VOCABULARY, special)
+    ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in special.items()}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 16}
+    config = Molmo2Config(
+        vision_config={**VISION, **heads, "image_size": [32, 32], "patch_size": 4},
+        adapter_config={
+            **heads,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "text_hidden_size": 32,
+            "vision_feature_layer": [2, 1],
+        },
+        text_config={
+            **text_fields(tokenizer),
+            "head_dim": 8,
+            "additional_vocab_size": 0,
+            "rope_parameters": dict(ROTARY),
+        },
+        image_start_token_id=ids["im_start_token"],
+        low_res_image_start_token_id=ids["low_res_im_start_token"],
+        image_end_token_id=ids["im_end_token"],
+        image_patch_id=ids["im_patch_token"],
+        frame_start_token_id=ids["frame_start_token"],
+        frame_end_token_id=ids["frame_end_token"],
+    )
+    processor = without_torchvision(Molmo2Processor)(
+        image_processor=Molmo2ImageProcessor(
+            size={"height": 32, "width": 32}, max_crops=2, overlap_margins=[1, 1], patch_size=4, pooling_size=[2, 2]
+        ),
+        tokenizer=tokenizer,
+        video_processor=VideoSettings({"video_processor_type": "Molmo2VideoProcessor"}),
+        chat_template=template("<|image|>"),
+    )
+    return random_model(Molmo2ForConditionalGeneration, config, tokenizer), processor
 
 
 def lfm2_vl() -> tuple[PreTrainedModel, ProcessorMixin]:
@@ -203,6 +283,8 @@ def llama4() -> tuple[PreTrainedModel, ProcessorMixin]:
 MODELS: dict[str, Any] = {
     "llava+pixtral": pixtral_in_llava,
     "mistral3": mistral3,
+    "lighton_ocr": lighton_ocr,
+    "molmo2": molmo2,
     "lfm2_vl": lfm2_vl,
     "cohere2_vision": cohere2_vision,
     "llama4": llama4,
