@@ -22,18 +22,19 @@ def gepa_search(fitness: Fitness, *, seed: int = 0, client: Client | None = None
 
     model = client
 
-    def reflect(prompt: str | Sequence[Any]) -> str:
-        text = prompt if isinstance(prompt, str) else "\n\n".join(str(each.get("content", "")) for each in prompt)
+    def reflect(prompt: str | list[dict[str, Any]]) -> str:
+        text = prompt if isinstance(prompt, str) else "\n\n".join(str(each["content"]) for each in prompt)
         chat: list[Message] = [{"role": "user", "content": text}]
         sampling = ReplySampling(1.0, MAX_TOKENS, seed + len(fitness.tries))
         return model.ask([chat], sampling, lambda _, reply: reply).values[0] or ""
 
     numbers = list(range(len(fitness.samples)))
+    adapter: Any = _Adapter(fitness)  # its own types name what a trajectory is, which no reader of it here asks
     gepa.optimize(
         seed_candidate=dict(fitness.library.texts()),
         trainset=numbers,
         valset=numbers,
-        adapter=_Adapter(fitness),
+        adapter=adapter,
         reflection_lm=reflect,
         max_metric_calls=fitness.most * len(numbers),
         seed=seed,

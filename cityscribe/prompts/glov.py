@@ -99,7 +99,7 @@ def _proposals(
         found = [each["text"].strip("\"' ") for each in ITEM.finditer(reply)]
         return list(dict.fromkeys(each for each in found if each not in known and usable(each, old)))
 
-    steering = contextlib.nullcontext()
+    steering: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
     asked = client
     if settings.steer and worst:
         steering = steered(client.model, [text for text, _ in best], [text for text, _ in worst], settings)

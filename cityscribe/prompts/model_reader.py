@@ -75,7 +75,8 @@ class _Looking:
         self._max_tokens = asking.max_tokens
 
     def due(self) -> list[Request]:
-        requests, self._asked = [], []
+        requests: list[Request] = []
+        self._asked = []
         while True:
             ready = [name for name, look in self._waiting.items() if not waits_for(look) & self._waiting.keys()]
             if not ready:

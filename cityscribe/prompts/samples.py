@@ -18,7 +18,7 @@ from cityscribe.letters import listed
 from cityscribe.prompts.library import PromptLibrary, PutTogether
 from cityscribe.prompts.reader import FrameImages, SeenFeatures
 from cityscribe.prompts.settings import PromptSettings
-from cityscribe.records import MessageBlock, Sample, text_of
+from cityscribe.records import MessageBlock, Sample, SampleMessage, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,8 @@ def with_question(sample: Sample, question: str) -> Sample:
     rest = text_of(entry)[len(old or "") :]
     blocks: list[MessageBlock] = [block for block in entry["content"] if block["type"] != "text"]
     blocks.append({"type": "text", "text": question + rest})
-    messages = (*sample.messages[:place], {**entry, "content": blocks}, *sample.messages[place + 1 :])
+    asks: SampleMessage = {"role": entry["role"], "content": blocks}
+    messages = (*sample.messages[:place], asks, *sample.messages[place + 1 :])
     return replace(sample, messages=messages)
 
 

@@ -103,7 +103,8 @@ class SeveralImages(PairBuilder):
                 about = f"This is about picture {place + 1} of the collage, row by row from the top left."
             else:
                 corner = draw.randrange(4)
-                drawn, region = picture_in_picture(*pictures, corner)
+                large, little = pictures
+                drawn, region = picture_in_picture(large, little, corner)
                 wanted = place == 1
                 about = f"This is about the {'small picture in the corner' if wanted else 'large picture'}."
             images = [answering.keep_picture(f"{layout}-{sample.group}-{sample.name}", drawn)]

@@ -44,8 +44,8 @@ class Factuality:
         fault = share("wrong", asked, wrong, seed)
         finding, why = _judged((gain, lines[2]))
         unsure = [float(each.plain != each.changed[0]) for each in asked]
-        measured = (*lines, share("the best constant answer", asked, constant, seed), gain, fault)
-        measured += (share("answered otherwise when asked again", asked, unsure, seed),)
+        again = share("answered otherwise when asked again", asked, unsure, seed)
+        measured = (*lines, share("the best constant answer", asked, constant, seed), gain, fault, again)
         examples = [each.question.key for each, bad in zip(asked, wrong, strict=True) if bad]
         return ProbeResult(finding, why, measured, tuple(examples), fault, tuple(wrong))
 

@@ -19,6 +19,7 @@ from cityscribe.world.pictures import sample_view
 from cityscribe.world.render import box_of, render
 from cityscribe.world.scene import Camera, Scene
 from cityscribe.world.sets import JPEG_QUALITY, MARKS
+from cityscribe.world.solids import Mover
 
 FIRST_SEED = 700_000_000
 """Below it lie the seeds of sets that models learn from."""
@@ -62,7 +63,10 @@ def write_view(
         return path
     shown = view.scene if scene is None else scene
     image = render(shown, view.camera, seed=(view.seed + grain) % 100_003)
-    meant = {"person": shown.people[:1], "vehicle": shown.vehicles[:1] if view.camera.on_vehicle is None else ()}
+    meant: dict[str, Sequence[Mover]] = {
+        "person": shown.people[:1],
+        "vehicle": shown.vehicles[:1] if view.camera.on_vehicle is None else (),
+    }
     for kind, colour in MARKS.items() if marked else ():
         for thing in meant[kind]:
             box = box_of(thing, view.camera)
