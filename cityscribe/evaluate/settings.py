@@ -27,9 +27,14 @@ class EvaluateSettings(Section):
     )
     refusals: Path | None = Field(
         None,
-        description="gates: file of questions that should be declined, a line each, asked as well",
+        description="file of questions that should be declined, a line each, asked as well; with it the gates are asked",
     )
     official_quirks: bool = Field(False, description="leave out what the official evaluator overlooks")
+
+    @property
+    def asks_gates(self) -> bool:
+        """Whether questions are asked before and after the tuning."""
+        return self.gates or self.refusals is not None
 
     @property
     def caption_profile(self) -> str:

@@ -22,7 +22,7 @@ def gepa_search(fitness: Fitness, *, seed: int = 0, client: Client | None = None
 
     model = client
 
-    def reflect(prompt: str | list[dict[str, Any]]) -> str:
+    def reflect(prompt: Any) -> str:
         text = prompt if isinstance(prompt, str) else "\n\n".join(str(each["content"]) for each in prompt)
         chat: list[Message] = [{"role": "user", "content": text}]
         sampling = ReplySampling(1.0, MAX_TOKENS, seed + len(fitness.tries))

@@ -21,7 +21,7 @@ def settings_of(city: Path, model: Path, runs: Path, **sections: dict[str, objec
         "report": {"samples": 2},
     }
     for name, section in sections.items():
-        values[name] = {**values[name], **section}
+        values[name] = {**values.get(name, {}), **section}
     return resolve({"runs": str(runs), "name": "small", **values})
 
 

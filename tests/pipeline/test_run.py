@@ -72,9 +72,13 @@ def test_rerunning_from_the_resolved_settings_repeats_the_run(finished: Settings
 
 
 def test_baselines_are_trained_predicted_and_scored(city: Path, tiny: Callable[[str], Path], tmp_path: Path) -> None:
-    settings = settings_of(city, tiny("llava"), tmp_path, predict={"baselines": ["untuned", "blind"]})
+    settings = settings_of(city, tiny("llava"), tmp_path, predict={"baselines": ["untuned", "blind"]}, evaluate={"gates": True})
     made = run_stages(settings)
     assert made[:3] == ["prepare", "train", "train blind"]
+    sets = read_json(settings.run_dir / "gates.json")["sets"]
+    assert [each["questions"] for each in sets] == ["text", "city"]
+    assert all(each["asked"] >= max(each["right_before"], each["right_after"]) for each in sets)
+    assert "Asked before and after the tuning" in (settings.run_dir / "report" / "index.html").read_text("utf-8")
     for name in ("untuned", "blind"):
         assert (settings.run_dir / "baselines" / name / "scores.json").is_file()
     for name in ("untuned", "blind", "majority"):

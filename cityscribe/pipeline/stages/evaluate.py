@@ -25,7 +25,7 @@ MAJORITY = "baselines/majority/"
 def steps(plan: Plan) -> Iterator[Step]:
     yield from _of_answers(plan)
     settings = plan.settings
-    if settings.evaluate.gates and settings.model.tunes:
+    if settings.evaluate.asks_gates and settings.model.tunes:
         refusals = settings.evaluate.refusals
         yield Step(
             "evaluate",
