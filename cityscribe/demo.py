@@ -56,7 +56,7 @@ def demo_settings(runs: Path, data: Path, seed: int) -> dict[str, object]:
         },
         "model": {"base": "cityscribe-tiny", "block_expansion": {"blocks": 2}},
         # Many scenarios once: of few that come again and again it learns the captions by heart.
-        "train": {"max_steps": 650, "lr": 2.2e-3, "warmup": 0.05, "batch_groups": 1, "save_steps": 200},
+        "train": {"epochs": 1.0, "lr": 2.2e-3, "warmup": 0.05, "batch_groups": 1, "save_steps": 200},
         "predict": {
             # A model that is as small as this one, tuned on single questions, is worse in a second turn.
             "order": "independent",
