@@ -27,7 +27,7 @@ class EvaluateSettings(Section):
     )
     refusals: Path | None = Field(
         None,
-        description="file of questions that should be declined, a line each, asked as well; with it the gates are asked",
+        description="file of questions that should be declined, a line each; with it the gates are asked",
     )
     official_quirks: bool = Field(False, description="leave out what the official evaluator overlooks")
 

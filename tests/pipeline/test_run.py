@@ -72,7 +72,9 @@ def test_rerunning_from_the_resolved_settings_repeats_the_run(finished: Settings
 
 
 def test_baselines_are_trained_predicted_and_scored(city: Path, tiny: Callable[[str], Path], tmp_path: Path) -> None:
-    settings = settings_of(city, tiny("llava"), tmp_path, predict={"baselines": ["untuned", "blind"]}, evaluate={"gates": True})
+    settings = settings_of(
+        city, tiny("llava"), tmp_path, predict={"baselines": ["untuned", "blind"]}, evaluate={"gates": True}
+    )
     made = run_stages(settings)
     assert made[:3] == ["prepare", "train", "train blind"]
     sets = read_json(settings.run_dir / "gates.json")["sets"]
