@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from cityscribe.evaluate.caption_metrics import score_captions
-from cityscribe.evaluate.registries import challenge_points
-from cityscribe.evaluate.rouge import rouge_l
 from cityscribe.records import Sample
 from cityscribe.rewards.reward import Reward, reference_answer
 
@@ -20,6 +17,8 @@ class ReferenceOverlap(Reward):
     needs_reference: ClassVar[bool] = True
 
     def score(self, sample: Sample, answers: Sequence[str]) -> list[float]:
+        from cityscribe.evaluate.rouge import rouge_l  # settings name rewards, and load no NumPy for it
+
         reference = reference_answer(sample)
         return [rouge_l(reference, answer) for answer in answers]
 
@@ -32,6 +31,9 @@ class CaptionScore(Reward):
     needs_reference: ClassVar[bool] = True
 
     def score(self, sample: Sample, answers: Sequence[str]) -> list[float]:
+        from cityscribe.evaluate.caption_metrics import score_captions
+        from cityscribe.evaluate.registries import challenge_points
+
         reference = reference_answer(sample)
         if not any(character.isalnum() for character in reference):
             return [0.0] * len(answers)

@@ -93,6 +93,7 @@ def test_a_benchmark_is_listed_and_runs_from_the_command_line(tmp_path: Path) ->
             "benchmark": "colours",
             "questions": 2,
             "accuracy": 50.0,
+            "lines": {"measure": "accuracy", "majority": 50.0, "chance": pytest.approx(50.0, abs=20)},
         }
     finally:
         BENCHMARKS.remove("colours")

@@ -143,8 +143,36 @@ def test_presets_that_go_on_from_a_tuned_model_train(city: Path, tiny: Callable[
     assert "chosen answers cost the model" in (runs / "opa-dpo" / "training" / "report.json").read_text()
 
 
+DRIVING = ("driving-teacher", "driving")
+
+
+def test_the_driving_system_runs_from_its_teacher_to_its_table(
+    tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the commands of docs/driving.md, in the places that they name."""
+    monkeypatch.chdir(tmp_path)
+    made = CliRunner().invoke(
+        app, ["world", "make", "data/driving-mixed", "--kind", "driving", "--train", "1", "--val", "1"]
+    )
+    assert made.exit_code == 0, made.output
+    small = {"model.base": str(tiny("llava")), "train.max_steps": "1", "predict.max_new_tokens": "2"}
+    own = {
+        "driving-teacher": {"model.block_expansion.blocks": "1"},
+        "driving": {"model.lora.rank": "2", "ladder.seeds": "[0]", "ladder.back": "false", "ladder.beside": "{}"},
+    }
+    for preset in DRIVING:
+        done = CliRunner().invoke(app, ["init", f"{preset}.yaml", "--preset", preset, "--data", "data/driving-mixed"])
+        assert done.exit_code == 0, done.output
+        options = [part for name, value in (small | own[preset]).items() for part in ("--set", f"{name}={value}")]
+        done = CliRunner().invoke(app, ["run", f"{preset}.yaml", *options])
+        assert done.exit_code == 0, done.output
+    table = (tmp_path / "runs" / "driving" / "ladder" / "table.csv").read_text()
+    for step in ("student as it is", "dynamic prompts", "hybrid data", "LoRA", "distilled", "INT4"):
+        assert f"{step}," in table
+
+
 def test_every_preset_is_tried() -> None:
-    assert set(FAMILY_OF) | set(SAME_RUN) | set(FOLLOWING) | {RESEARCHER} == set(PRESETS)
+    assert set(FAMILY_OF) | set(SAME_RUN) | set(FOLLOWING) | {RESEARCHER, *DRIVING} == set(PRESETS)
 
 
 @pytest.mark.parametrize("preset", sorted(SAME_RUN))
