@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,7 +24,8 @@ def main(names: list[str]) -> None:
 
     for name in names or known:
         with tempfile.TemporaryDirectory() as folder:
-            found[name] = verdict(name, known[name](), Path(folder))
+            needs = found[name].needs if name in found else ""
+            found[name] = replace(verdict(name, known[name](), Path(folder)), needs=needs)
         print(f"{name}: {found[name].summary()}", flush=True)
         write_text(FILE, families.families_text(found))
 
