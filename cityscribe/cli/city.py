@@ -209,8 +209,7 @@ def demo(
 ) -> None:
     """Everything once, small: make a city, prepare it, tune a small model, predict, evaluate, report.
 
-    Takes less than a quarter of an hour on two cores and 4 GB of memory; a first picture is there at once. Writes
-    runs/demo.
+    Takes nine minutes on two slow cores and 4 GB of memory; a first picture is there at once. Writes runs/demo.
 
     Example: cityscribe demo --runs runs
     """
