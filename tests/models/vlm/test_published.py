@@ -65,7 +65,7 @@ def plain_aggregator(w: dict[str, Tensor], maps: list[Tensor]) -> Tensor:
         norm(twice(m, f"model.mm_projector_aux_{n}."), f"model.mm_projector_aux_{n}.3.") for n, m in enumerate(maps)
     ]
     context = seen[0].reshape(-1, WIDTH).mean(0)
-    out = torch.empty(2, 2, WIDTH)
+    out = maps[0].new_empty(2, 2, WIDTH)
     for row in range(2):
         for column in range(2):
             q = w["model.vision_query"][0]
@@ -93,18 +93,19 @@ def plain_aggregator(w: dict[str, Tensor], maps: list[Tensor]) -> Tensor:
 
 @torch.no_grad()
 def test_names_of_cambrian_load_and_compute_what_its_formulas_say() -> None:
-    weights = cambrian()
+    torch.manual_seed(0)
+    weights = {name: value.double() for name, value in cambrian().items()}
     found = renamed(LAYOUTS["cambrian"], weights, Path("published"))
-    tower = SpatialAggregator(**{name: value for name, value in SVA.items() if name != "kind"}).eval()
+    tower = SpatialAggregator(**{name: value for name, value in SVA.items() if name != "kind"}).eval().double()
     at = "model.vision_tower.0."
     own = {name.removeprefix(at): value for name, value in found.items() if name.startswith(at)}
     own["merger.query"] = own["merger.query"][0]
     missing, over = tower.load_state_dict(own, strict=False)
     assert not over
     assert not [name for name in missing if name.startswith("merger.")]
-    maps = [torch.randn(1, 2, 2, WIDTH), torch.randn(1, 4, 4, WIDTH)]
+    maps = [torch.randn(1, side, side, WIDTH, dtype=torch.float64) for side in (2, 4)]
     expected = plain_aggregator(weights, [each[0] for each in maps])
-    torch.testing.assert_close(tower.merger(maps, (2, 2))[0], expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(tower.merger(maps, (2, 2))[0], expected, atol=1e-10, rtol=1e-10)
 
 
 def write(folder: Path, weights: Any, name: str = "mm_projector.bin") -> Path:
