@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from cityscribe.files import InputError
 from cityscribe.models.parts import decoder_layers
+from cityscribe.models.replaced import replaced_forward
 
 WANTED = "cityscribe_wanted"
 """The attribute by which attention is told whose results are wanted."""
@@ -81,12 +82,5 @@ def _at(module: nn.Module, keep: Tensor, places: Tensor) -> Iterator[None]:
         whole = found.new_zeros(keep.numel(), found.shape[-1]).index_copy(0, places, found)
         return whole.unflatten(0, keep.shape)
 
-    before = vars(module).get("forward")
-    vars(module)["forward"] = forward
-    try:
+    with replaced_forward(module, forward):
         yield
-    finally:
-        if before is None:
-            del vars(module)["forward"]
-        else:
-            vars(module)["forward"] = before

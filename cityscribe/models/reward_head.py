@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from cityscribe.files import InputError, whole_file
+from cityscribe.models.replaced import replaced_forward
 
 NAME = "reward_head"
 FILE = f"{NAME}.safetensors"
@@ -95,15 +96,8 @@ def scoring(model: PreTrainedModel) -> Iterator[None]:
         with torch.autocast(hidden.device.type, enabled=False):
             return head(hidden.to(head.weight.dtype))
 
-    before = vars(vocabulary).get("forward")
-    vars(vocabulary)["forward"] = forward
-    try:
+    with replaced_forward(vocabulary, forward):
         yield
-    finally:
-        if before is None:
-            del vars(vocabulary)["forward"]
-        else:
-            vars(vocabulary)["forward"] = before
 
 
 def changes_logits(model: PreTrainedModel) -> bool:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
+from cityscribe.models.replaced import replaced_forward
 from cityscribe.models.reward_head import changes_logits, scoring
 from cityscribe.train.collator import MicroBatch
 from cityscribe.train.events import outcome_logprobs
@@ -201,12 +202,5 @@ def head_in_chunks(model: PreTrainedModel, rows: Rows, size: int, outputs: OfTar
             ]
         )
 
-    before = vars(head).get("forward")
-    vars(head)["forward"] = forward
-    try:
+    with replaced_forward(head, forward):
         yield
-    finally:
-        if before is None:
-            del vars(head)["forward"]
-        else:
-            vars(head)["forward"] = before
