@@ -59,6 +59,20 @@ def read_as(path: Path, schema: type[RowSchema]) -> RowSchema:
     return check(path, "", read_json(path), schema)
 
 
+def read_listed(data: Path, split: str, entry: type[RowSchema]) -> tuple[Path, list[tuple[str, RowSchema]]]:
+    """`problems.json`, and of its entries those that `pid_splits.json` lists for a split, in that order. Raises
+    InputError for a split that is not there, and for an entry that is listed and is not there."""
+    path = find_one(data, "problems.json")
+    entries = read_as(path, dict[str, entry])  # type: ignore[valid-type]
+    splits = read_as(find_one(data, "pid_splits.json"), dict[str, list[IdText]])
+    if split not in splits:
+        raise InputError(f"{data}: pid_splits.json has no split {split}, but {', '.join(splits)}")
+    for name in splits[split]:
+        if name not in entries:
+            raise InputError(f"{path}: has no entry {name}, which pid_splits.json lists")
+    return path, [(name, entries[name]) for name in splits[split]]
+
+
 def read_lines_as(path: Path, schema: type[RowSchema]) -> list[RowSchema]:
     """A file with one JSON value a line, empty lines passed over. Raises InputError as `read_as`."""
     return [check(path, place, row, schema) for place, row in json_lines(path)]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from cityscribe.evaluate.benchmarks.layout import IdText, find_one, read_as
+from cityscribe.evaluate.benchmarks.layout import read_listed
 from cityscribe.evaluate.benchmarks.question import (
     LETTERS,
     Benchmark,
@@ -47,16 +47,9 @@ class _Problem(BaseModel):
 
 def read_science_qa(data: Path, split: str) -> list[BenchmarkQuestion]:
     """The questions of a split, with and without images, in the order of its list."""
-    path = find_one(data, "problems.json")
-    problems = read_as(path, dict[str, _Problem])
-    splits = read_as(find_one(data, "pid_splits.json"), dict[str, list[IdText]])
-    if split not in splits:
-        raise InputError(f"{data}: pid_splits.json has no split {split}, but {', '.join(splits)}")
+    path, problems = read_listed(data, split, _Problem)
     questions = []
-    for name in splits[split]:
-        if name not in problems:
-            raise InputError(f"{path}: has no problem {name}, which pid_splits.json lists")
-        problem = problems[name]
+    for name, problem in problems:
         if not 0 <= problem.answer < len(problem.choices):
             raise InputError(f"{path}: {name}.answer: {problem.answer}, expected the index of a choice")
         questions.append(

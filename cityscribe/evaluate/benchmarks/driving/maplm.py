@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field
 
 from cityscribe.evaluate.benchmarks.answers import read_answers
-from cityscribe.evaluate.benchmarks.layout import find_one, read_as
+from cityscribe.evaluate.benchmarks.layout import read_as, read_listed
 from cityscribe.evaluate.benchmarks.question import (
     Benchmark,
     BenchmarkQuestion,
@@ -59,16 +59,9 @@ class _Reply(BaseModel):
 
 def read_maplm(data: Path, split: str) -> list[BenchmarkQuestion]:
     """The questions of the frames of a split, in their order."""
-    path = find_one(data, "problems.json")
-    frames = read_as(path, dict[str, _Frame])
-    names = read_as(find_one(data, "pid_splits.json"), dict[str, list[str]])
-    if split not in names:
-        raise InputError(f"{data}: pid_splits.json has no {split}; it has {', '.join(names)}")
+    path, frames = read_listed(data, split, _Frame)
     questions = []
-    for name in names[split]:
-        if name not in frames:
-            raise InputError(f"{path}: has no frame {name}, which pid_splits.json names")
-        frame = frames[name]
+    for name, frame in frames:
         images = (frame.image,) if isinstance(frame.image, str) else tuple(frame.image)
         for number, entry in enumerate(frame.qa):
             closed = entry.task == CLOSED
