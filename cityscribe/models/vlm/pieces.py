@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
 from safetensors import safe_open
 from torch import Tensor
+from transformers import PreTrainedConfig
 
 
 def weights_below(base: str, prefix: str, wanted: Iterable[str]) -> dict[str, Tensor]:
@@ -26,3 +28,9 @@ def weights_below(base: str, prefix: str, wanted: Iterable[str]) -> dict[str, Te
     if missing := sorted(set(names.values()) - found.keys()):
         raise ValueError(f"has no `{prefix}{missing[0]}` in its safetensors")
     return found
+
+
+def config_values(config: PreTrainedConfig) -> Mapping[str, Any]:
+    """What a configuration has other than its class, as options of a part; not which program wrote it, nor for what."""
+    values = config.to_diff_dict()
+    return {name: value for name, value in values.items() if name not in ("transformers_version", "architectures")}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import Blip2Config, Blip2QFormerConfig, Blip2QFormerModel
 
 from cityscribe.files import InputError
-from cityscribe.models.vlm.pieces import weights_below
+from cityscribe.models.vlm.pieces import config_values, weights_below
 
 
 class QFormer(nn.Module):
@@ -43,9 +43,7 @@ class QFormer(nn.Module):
     def read_options(cls, base: str) -> Mapping[str, Any]:
         """The options of the Q-Former of a BLIP-2 in a folder or on the hub."""
         whole: Any = Blip2Config.from_pretrained(base)
-        config = whole.qformer_config.to_diff_dict()
-        kept = {name: value for name, value in config.items() if name not in ("transformers_version", "architectures")}
-        return {"queries": int(whole.num_query_tokens), "config": kept}
+        return {"queries": int(whole.num_query_tokens), "config": config_values(whole.qformer_config)}
 
     @classmethod
     def read_weights(cls, base: str) -> Mapping[str, Tensor]:

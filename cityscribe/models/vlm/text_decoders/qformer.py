@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import InstructBlipConfig, InstructBlipQFormerConfig, InstructBlipQFormerModel
 
 from cityscribe.files import InputError
-from cityscribe.models.vlm.pieces import weights_below
+from cityscribe.models.vlm.pieces import config_values, weights_below
 from cityscribe.models.vlm.text_decoders import additive
 
 
@@ -52,9 +52,7 @@ class QFormerText(nn.Module):
     def read_options(cls, base: str) -> Mapping[str, Any]:
         """The options of the Q-Former of an InstructBLIP in a folder or on the hub."""
         whole: Any = InstructBlipConfig.from_pretrained(base)
-        config = whole.qformer_config.to_diff_dict()
-        kept = {name: value for name, value in config.items() if name not in ("transformers_version", "architectures")}
-        return {"queries": int(whole.num_query_tokens), "config": kept}
+        return {"queries": int(whole.num_query_tokens), "config": config_values(whole.qformer_config)}
 
     @classmethod
     def read_weights(cls, base: str) -> Mapping[str, Tensor]:

@@ -30,7 +30,7 @@ from transformers.image_utils import (
 )
 
 from cityscribe.files import InputError, read_json
-from cityscribe.models.vlm.pieces import weights_below
+from cityscribe.models.vlm.pieces import config_values, weights_below
 
 COLOURS = {
     "clip_vision_model": (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD),
@@ -89,9 +89,7 @@ class TransformersTower(nn.Module):
     def read_config(cls, base: str) -> Mapping[str, Any]:
         """The configuration of the image encoder of a model in a folder or on the hub."""
         config = _vision_config(base)
-        values = config.to_diff_dict()
-        kept = {name: value for name, value in values.items() if name not in ("transformers_version", "architectures")}
-        return {**kept, "model_type": config.model_type}
+        return {**config_values(config), "model_type": config.model_type}
 
     @classmethod
     def read_options(cls, base: str) -> Mapping[str, Any]:

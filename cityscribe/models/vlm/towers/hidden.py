@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from cityscribe.files import InputError
+from cityscribe.models.vlm.pieces import config_values
 
 
 class HiddenTower(nn.Module):
@@ -37,7 +38,7 @@ class HiddenTower(nn.Module):
     @classmethod
     def read_config(cls, base: str) -> dict[str, Any]:
         """The configuration of the image encoder of a model in a folder or on the hub."""
-        return cls._fitting(cls.config_class.from_pretrained(base).to_diff_dict())
+        return cls._fitting(dict(config_values(cls.config_class.from_pretrained(base))))
 
     @classmethod
     def read_weights(cls, base: str) -> dict[str, Tensor]:
@@ -55,7 +56,7 @@ class HiddenTower(nn.Module):
     @classmethod
     def _fitting(cls, config: dict[str, Any]) -> dict[str, Any]:
         """What a configuration becomes as an option of the tower."""
-        return {key: value for key, value in config.items() if key not in ("transformers_version", "architectures")}
+        return config
 
     def states(self, pixels: Tensor) -> Tensor:
         """[views, 3, *size] -> [views, class_tokens + rows * columns, width]"""
