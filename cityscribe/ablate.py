@@ -37,6 +37,7 @@ from cityscribe.project import Settings, resolve
 from cityscribe.report.bootstrap import Interval, paired_interval, paired_p_value
 from cityscribe.report.run_files import Run, SegmentKey, read_run
 from cityscribe.report.tables import reference_domains, segment_points
+from cityscribe.settings.loading import put
 
 METRICS = ("bleu", "meteor", "rouge-l", "cider")
 
@@ -101,14 +102,9 @@ def plan(ablation: Ablation, runs: Path) -> dict[str, list[Settings]]:
         values: dict[str, Any] = copy.deepcopy(ablation.project)
         given = {}
         for place, value in differences.items():
-            section = values
-            *parts, last = place.split(".")
-            for part in parts:
-                section = section.setdefault(part, {})
-                if not isinstance(section, dict):
-                    raise InputError(f"{ablation.name}: arms.{arm}.{place}: {part} is a value, not a section")
-            section[last] = value
-            given[tuple(place.split("."))] = f"{ablation.name}: arms.{arm}.{place}"
+            path = tuple(place.split("."))
+            given[path] = f"{ablation.name}: arms.{arm}.{place}"
+            put(values, path, value, given[path])
         planned[arm] = [
             resolve(
                 {**_filled(values, folder, seed), "name": f"{arm}-{seed}", "runs": str(folder), "seed": seed},

@@ -10,6 +10,7 @@ from typing import Any
 
 from cityscribe.files import InputError
 from cityscribe.ladder.settings import LadderSettings
+from cityscribe.settings.loading import put
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,5 @@ def with_settings(values: Mapping[str, Any], given: Mapping[str, Any], origin: s
     """Settings of a project with other values at some places, such as {"model.method": "lora"}."""
     found: dict[str, Any] = copy.deepcopy(dict(values))
     for place, value in given.items():
-        section = found
-        *parts, last = place.split(".")
-        for part in parts:
-            section = section.setdefault(part, {})
-            if not isinstance(section, dict):
-                raise InputError(f"{origin}: {place}: {part} is a value, not a section")
-        section[last] = value
+        put(found, tuple(place.split(".")), value, f"{origin}: {place}")
     return found

@@ -55,16 +55,22 @@ def apply_override(values: dict[str, Any], override: str) -> SettingPath:
     if not equals or not all(place):
         raise InputError(f"--set {_short(override)}: expected NAME=VALUE, such as train.lr=1e-4")
     value, _ = parse_yaml(text, f"--set {_short(override)}: the value")
-    section = values
-    for part in place[:-1]:
-        inner = section.setdefault(part, {})
-        if inner is None:
-            inner = section[part] = {}
-        if not isinstance(inner, dict):
-            raise InputError(f"--set {_short(override)}: {part} is a value, not a section")
-        section = inner
-    section[place[-1]] = value
+    put(values, place, value, f"--set {_short(override)}")
     return place
+
+
+def put(values: dict[str, Any], place: SettingPath, value: Any, origin: str) -> None:
+    """Put a value in its place; sections on the way that are missing or empty are made. Raises InputError, after
+    `origin`, where one of them is a value."""
+    *parts, last = place
+    for part in parts:
+        inner = values.setdefault(part, {})
+        if inner is None:
+            inner = values[part] = {}
+        if not isinstance(inner, dict):
+            raise InputError(f"{origin}: {part} is a value, not a section")
+        values = inner
+    values[last] = value
 
 
 def _short(override: str) -> str:
