@@ -27,8 +27,8 @@ TAKEN = {
     "driving": {"val"},
     "driving-views": {"val"},
     "questions": {"val"},
-    "surveillance": {"seconds", "fps"},
-    "wildlife": {"seconds", "fps"},
+    "surveillance": {"seconds", "fps", "width"},
+    "wildlife": {"seconds", "fps", "width"},
 }
 """Options that a kind of world takes beside those of all kinds."""
 
@@ -46,7 +46,7 @@ def world(
     masts: Annotated[int, typer.Option(min=1, max=4, help="wts: overhead cameras of a scenario")] = 1,
     seconds: Annotated[float, typer.Option(min=4, max=600, help="surveillance and wildlife: length of a clip")] = 20.0,
     fps: Annotated[int, typer.Option(min=2, max=60, help="frames a second")] = 10,
-    width: Annotated[int, typer.Option(min=320, max=3840, help="wts: of the videos in pixels, 16:9")] = 640,
+    width: Annotated[int, typer.Option(min=320, max=3840, help="wts and clips: of the videos in pixels, 16:9")] = 640,
     renderer: Annotated[Renderer, typer.Option(help="blender is slow and needs the extra `blender`")] = "raster",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     workers: Annotated[int, typer.Option(min=0, help="processes; 0 takes one a core")] = 0,
@@ -75,7 +75,7 @@ def world(
             write_dataset(folder, city, workers=workers, progress=progress)
             source = "wts"
         elif kind in ("surveillance", "wildlife"):
-            clips = ClipSettings(train, test, seconds, fps, seed, renderer)
+            clips = ClipSettings(train, test, seconds, fps, seed, renderer, width)
             write, source = (write_clips, "ucf-crime") if kind == "surveillance" else (write_wildlife, "animal-kingdom")
             write(folder, clips, workers=workers, progress=progress)
         else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cityscribe.world.rigs import WIDTH
+
 
 @dataclass(frozen=True, slots=True)
 class ClipSettings:
@@ -16,6 +18,7 @@ class ClipSettings:
     fps: int = 10
     seed: int = 0
     renderer: str = "raster"
+    width: int = WIDTH  # of the videos, in pixels; they are 16:9
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,19 @@
     Normal_Videos_event/Normal_Videos001_x264.mp4      nothing happens, or it just goes well
     Anomaly_Train.txt  Anomaly_Test.txt                the videos of each split
     Temporal_Anomaly_Annotation_for_Testing_Videos.txt first and last frame of the anomaly in the videos of the test
+    truth/clips.jsonl                                  a video a line: its split, its kind of event, and what is true
+                                                       when that begins
 
 What tells a near miss from an accident is in a second of the clip, so that a model must look at the right moment.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,12 +25,25 @@ from cityscribe.media.video import write_video
 from cityscribe.progress import Progress
 from cityscribe.world.clips import ClipJob, ClipSettings, clip_jobs
 from cityscribe.world.event import sample_event
+from cityscribe.world.facts import Facts, facts_at
 from cityscribe.world.jobs import write_whole
 from cityscribe.world.renderers import RENDERERS
-from cityscribe.world.rigs import Mast
+from cityscribe.world.rigs import WIDTH, Mast
 
 ORDINARY = ("normal", "walking along", "waiting", "near miss", "crossing")
 """Kinds of events that are no anomaly."""
+
+
+class _Written(NamedTuple):
+    """What was written of a clip."""
+
+    split: str
+    label: str  # its class
+    path: str
+    first: int  # frame of the anomaly; -1 for none
+    last: int
+    kind: str  # of the event
+    facts: Facts
 
 
 def write_clips(root: Path, settings: ClipSettings, *, workers: int = 0, progress: Progress | None = None) -> None:
@@ -35,8 +52,8 @@ def write_clips(root: Path, settings: ClipSettings, *, workers: int = 0, progres
     write_whole(root, asdict(settings), jobs, _write_clip, _write_lists, workers=workers, progress=progress)
 
 
-def _write_clip(root: Path, job: ClipJob) -> tuple[str, str, str, int, int]:
-    """Write a clip; returns its split, class and path, and the first and last frame of the anomaly, -1 for none."""
+def _write_clip(root: Path, job: ClipJob) -> _Written:
+    """Write a clip; returns what there is to know of it."""
     settings = job.settings
     accident = job.number % 2 == 1
     rng = np.random.default_rng([job.seed, 21])
@@ -48,27 +65,31 @@ def _write_clip(root: Path, job: ClipJob) -> tuple[str, str, str, int, int]:
     path = Path(folder, f"{stem}{job.number:03d}_x264.mp4")
     (root / folder).mkdir(parents=True, exist_ok=True)
     draw = RENDERERS[settings.renderer]
+    blur = rig.blur * settings.width / WIDTH
 
     def frames() -> Iterable[np.ndarray]:
         for i in range(job.frames):
             moment = min(i / settings.fps, event.end_s)  # after the event, what happened lies there
-            yield draw(
-                event.scene_at(moment), rig.at(event, moment), seed=job.seed * 1000 + i, blur=rig.blur, noise=rig.noise
-            )
+            camera = rig.at(event, moment).of_width(settings.width)
+            yield draw(event.scene_at(moment), camera, seed=job.seed * 1000 + i, blur=blur, noise=rig.noise)
 
     write_video(root / path, frames(), settings.fps)
     first = round(event.boundaries_s[2] * settings.fps) if accident else -1
     last = job.frames - 1 if accident else -1
-    return job.split, "RoadAccidents" if accident else "Normal", path.as_posix(), first, last
+    facts = facts_at(event, event.boundaries_s[0], [rig.at(event, event.boundaries_s[0])])
+    return _Written(job.split, "RoadAccidents" if accident else "Normal", path.as_posix(), first, last, kind, facts)
 
 
-def _write_lists(root: Path, results: list[tuple[str, str, str, int, int]]) -> None:
+def _write_lists(root: Path, results: list[list[object]]) -> None:
+    written = [_Written(*result) for result in results]  # type: ignore[arg-type]
     for split, name in (("train", "Anomaly_Train.txt"), ("test", "Anomaly_Test.txt")):
-        lines = [path for where, _, path, _, _ in results if where == split]
-        write_text(root / name, "".join(f"{line}\n" for line in lines))
+        write_text(root / name, "".join(f"{one.path}\n" for one in written if one.split == split))
     times = [
-        f"{Path(path).name}  {name}  {first}  {last}  -1  -1\n"
-        for split, name, path, first, last in results
-        if split == "test"
+        f"{Path(one.path).name}  {one.label}  {one.first}  {one.last}  -1  -1\n" for one in written if one.split == "test"
     ]
     write_text(root / "Temporal_Anomaly_Annotation_for_Testing_Videos.txt", "".join(times))
+    (root / "truth").mkdir(exist_ok=True)
+    lines = [
+        json.dumps({"video": one.path, "split": one.split, "event": one.kind, "facts": one.facts}) for one in written
+    ]
+    write_text(root / "truth" / "clips.jsonl", "".join(f"{line}\n" for line in lines))

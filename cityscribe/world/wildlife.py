@@ -57,7 +57,7 @@ def _write_clip(root: Path, job: ClipJob) -> tuple[str, str, str, list[tuple[flo
     where = (float(middle[0] + away * math.cos(angle)), float(middle[1] + away * math.sin(angle)))
     camera = fixed_camera(
         where, (float(middle[0]), float(middle[1])), mast=1.2 + 0.4 * reach, width=WIDTH, height=HEIGHT, focal=520
-    )
+    ).of_width(settings.width)
     name = f"SYN{job.number:05d}"
     (root / "video").mkdir(exist_ok=True)
     draw = RENDERERS[settings.renderer]
