@@ -84,9 +84,8 @@ def _write_lists(root: Path, results: list[list[object]]) -> None:
     written = [_Written(*result) for result in results]  # type: ignore[arg-type]
     for split, name in (("train", "Anomaly_Train.txt"), ("test", "Anomaly_Test.txt")):
         write_text(root / name, "".join(f"{one.path}\n" for one in written if one.split == split))
-    times = [
-        f"{Path(one.path).name}  {one.label}  {one.first}  {one.last}  -1  -1\n" for one in written if one.split == "test"
-    ]
+    tested = [one for one in written if one.split == "test"]
+    times = [f"{Path(one.path).name}  {one.label}  {one.first}  {one.last}  -1  -1\n" for one in tested]
     write_text(root / "Temporal_Anomaly_Annotation_for_Testing_Videos.txt", "".join(times))
     (root / "truth").mkdir(exist_ok=True)
     lines = [
