@@ -16,7 +16,7 @@ from transformers import (
     Blip2QFormerConfig,
     Blip2QFormerModel,
     InternVLConfig,
-    InternVLModel,
+    InternVLForConditionalGeneration,
     PreTrainedModel,
     ProcessorMixin,
 )
@@ -28,13 +28,14 @@ from cityscribe.models.load import load_model
 from cityscribe.models.parts import connector, named_parts
 from cityscribe.models.seams import CONNECTORS, TILINGS, VISION_TOWERS
 from cityscribe.models.settings import ModelSettings
+from cityscribe.models.tokenizer import IMAGE
 from cityscribe.models.tuning.prepare import prepare_tuning
 from cityscribe.models.vlm.compose import VlmParts, compose
 from cityscribe.models.vlm.parts import make_connector, make_tiling, make_tower
 from cityscribe.models.vlm.processor import VlmImageProcessor
 from cityscribe.models.vlm.towers.spatial_aggregator import SpatialAggregator
 from tests.models.test_load import model_inputs, picture
-from tests.models.vlm.composed import CLIP, SIGLIP, TOKENIZER, parts, tiny
+from tests.models.vlm.composed import CLIP, SIGLIP, TOKENIZER, decoder, parts, tiny
 from tests.models.vlm.test_trees import assert_trains_and_answers_exactly
 
 SMALL = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2}
@@ -64,6 +65,8 @@ ENCODERS: dict[str, dict[str, Any]] = {
         "config": {"model_type": "vjepa2", **SMALL, "crop_size": 32, "patch_size": 8, "frames_per_clip": 2}
         | {"pred_hidden_size": 24, "pred_num_hidden_layers": 1, "pred_num_attention_heads": 2},
     },
+    "internvl": encoder("internvl_vision", image_size=[32, 32], patch_size=[8, 8], norm_type="layer_norm"),
+    "eva": {"kind": "eva", "config": {**SMALL, "image_size": 32, "patch_size": 8, "initializer_range": 0.2}},
     "none": {"kind": "none", "size": 32, "patch": 8},
 }
 ENSEMBLES: dict[str, dict[str, Any]] = {
@@ -131,7 +134,7 @@ def test_every_member_is_tried() -> None:
         {each.connector["kind"] for each in MADE.values()},
         {each.tiling["kind"] for each in MADE.values()},
     ]
-    elsewhere = {"clip", "siglip", "eva", "mlp", "average-pooling", "llama-vid", "whole", "letterbox"}
+    elsewhere = {"clip", "siglip", "mlp", "average-pooling", "llama-vid", "whole", "letterbox"}
     for members, names in zip((VISION_TOWERS, CONNECTORS, TILINGS), tried, strict=True):
         assert set(members) - elsewhere <= names
 
@@ -254,24 +257,31 @@ def test_qformer_and_pixel_shuffle_are_those_of_transformers() -> None:
     seen = theirs(query_embeds=ours.queries.expand(2, -1, -1), encoder_hidden_states=features.flatten(1, 2))
     assert torch.equal(ours(features), ours.output(seen.last_hidden_state))
 
-    internvl = InternVLModel(
-        InternVLConfig(
-            vision_config={**SMALL, "hidden_size": 20, "image_size": [28, 28], "patch_size": [7, 7]},
-            text_config={"model_type": "qwen2", **SMALL, "hidden_size": 16, "num_key_value_heads": 2, "vocab_size": 9},
-        )
-    ).eval()
-    shuffle = CONNECTORS["pixel-shuffle"](20, 16)
-    projector = internvl.multi_modal_projector
+
+@torch.no_grad()
+def test_an_internvl_in_parts_says_what_that_of_transformers_says() -> None:
+    """Its encoder at its end, pixel shuffle and a decoder: the same weights give the same logits."""
+    torch.manual_seed(0)
+    config = InternVLConfig(
+        vision_config=ENCODERS["internvl"]["config"],
+        text_config={**decoder().to_dict(), "model_type": "llama"},
+        image_token_id=TOKENIZER.convert_tokens_to_ids(IMAGE),
+    )
+    theirs = InternVLForConditionalGeneration(config).eval()
+    ours, processor = compose(parts(ENCODERS["internvl"], connector={"kind": "pixel-shuffle"}), TOKENIZER)
+    ours.model.vision_tower[0].model.load_state_dict(theirs.model.vision_tower.state_dict())
+    projector, shuffle = theirs.model.multi_modal_projector, ours.model.connector
     shuffle.norm.load_state_dict(projector.layer_norm.state_dict())
     for layer, linear in ((0, projector.linear_1), (2, projector.linear_2)):
         shuffle.layers[layer].load_state_dict(linear.state_dict())
-    square = features[:, :, :4]
-    expected = projector(internvl.pixel_shuffle(square, scale_factor=0.5).reshape(2, -1, 80))
-    torch.testing.assert_close(shuffle(square), expected, atol=1e-6, rtol=1e-6)
+    ours.model.language_model.load_state_dict(theirs.model.language_model.state_dict())
+    ours.lm_head.load_state_dict(theirs.lm_head.state_dict())
+    inputs = model_inputs(processor)
+    torch.testing.assert_close(ours(**inputs).logits, theirs(**inputs).logits, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", ["vit", "dinov3", "siglip2", "convnext", "vjepa2"])
+@pytest.mark.parametrize("name", ["vit", "dinov2", "dinov3", "siglip", "siglip2", "convnext", "vjepa2", "eva"])
 def test_an_encoder_gives_what_transformers_gives(name: str) -> None:
     torch.manual_seed(0)
     tower = make_tower(ENCODERS[name]).eval()
@@ -288,12 +298,14 @@ def test_an_encoder_gives_what_transformers_gives(name: str) -> None:
         states = tower.model(**given, pixel_attention_mask=torch.ones(2, 16)).last_hidden_state
     elif name == "vjepa2":
         states = tower.model.get_vision_features(torch.stack([pixels, pixels], dim=1))
+    elif name == "eva":  # InstructBLIP has a norm behind the last layer, which LLaVA and its kin leave out
+        states = tower.model(pixels, output_hidden_states=True).hidden_states[-1]
     else:
         states = tower.model(pixels).last_hidden_state
     if name == "convnext":
         assert torch.equal(features, states.permute(0, 2, 3, 1))
         return
-    assert tower.class_tokens == {"vit": 1, "dinov3": 5}.get(name, 0)
+    assert tower.class_tokens == {"vit": 1, "dinov2": 1, "dinov3": 5, "eva": 1}.get(name, 0)
     torch.testing.assert_close(features.flatten(1, 2), states[:, tower.class_tokens :], atol=1e-6, rtol=1e-6)
 
 
