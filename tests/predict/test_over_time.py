@@ -140,6 +140,35 @@ def test_each_part_of_what_training_says_makes_unsure_answers_better() -> None:
     assert right(Viterbi()) > alone + 0.1
 
 
+def test_what_lasts_in_training_has_one_answer_that_is_the_best_of_all_steps() -> None:
+    weather = ("sunny", "rainy", "foggy")
+    rng = np.random.default_rng(5)
+    trained = [[StepQuestion("weather", step, weather, (), n % 3) for step in range(4)] for n in range(30)]
+    trained = [[*one, *other] for one, other in zip(trained, lives(30, seed=1), strict=True)]
+    counts = fit_counts(trained)
+    assert counts.changed("weather") == 0
+    assert counts.changed("none such") is None
+    assert 0 < (counts.changed("move") or 0) < 0.2
+    orders = [rng.permutation(3) for _ in range(4)]
+    asked = [
+        StepQuestion("weather", step, tuple(weather[n] for n in order), tuple(rng.normal(size=3)))
+        for step, order in enumerate(orders)
+    ]
+    asked += [StepQuestion("move", step, MOVES, (0.0, 3.0 * (step % 2), 0.0)) for step in range(4)]
+    chosen = Viterbi(transitions=0, prior=0.5, lasting=0.01).decode(asked, counts).chosen
+    said = [question.options[n] for question, n in zip(asked[:4], chosen, strict=False)]
+
+    def worth(one: str) -> float:
+        shares = counts.shares(asked[0])[asked[0].options.index(one)]
+        found = sum(q.scores[q.options.index(one)] - np.logaddexp.reduce(q.scores) for q in asked[:4])
+        return float(found + 0.5 * np.log(shares))
+
+    assert said == [max(weather, key=worth)] * 4, "brute force over one answer for all steps"
+    assert len(set(chosen[4:])) > 1, "what changes in training is free to change"
+    fresh = [StepQuestion("weather", 0, ("sunny", "snowy"), (0.0, 3.0)), StepQuestion("weather", 1, ("rainy",), (0.0,))]
+    assert len(Viterbi(lasting=0.01).decode(fresh, counts).chosen) == 2, "nothing in common, and still an answer"
+
+
 def test_relations_that_do_not_fit_are_left_out_and_counted() -> None:
     counts = fit_counts(lives(60, seed=1))
     asked = unsure(lives(1, seed=4)[0], np.random.default_rng(0))

@@ -73,6 +73,13 @@ class AnswerCounts:
         ]
         return np.stack(rows)
 
+    def changed(self, name: str) -> float | None:
+        """In which share of the steps after another one the answer to a question was a new one; None where no step
+        was."""
+        rows = [(before, counts) for (asked, before), counts in self.after.items() if asked == name]
+        total = sum(counts.total() for _, counts in rows)
+        return sum(counts.total() - counts[before] for before, counts in rows) / total if total else None
+
     def lift(self, first: StepQuestion, second: StepQuestion) -> np.ndarray:  # [options of first, options of second]
         """The logarithm of how much more usual two answers are together than if they were independent."""
         if first.name > second.name:

@@ -8,6 +8,9 @@ With prior and transitions 1, they are the probability of a Markov chain for eac
 of a step along a forest (Chow and Liu 1968). In one step that is their joint probability; over several, a relation that
 lasts counts once a step, which is too much: they have the weight 0 unless one is given.
 
+Facts of the whole sequence, such as the weather, can be shared (`lasting`): a question whose answer hardly ever changed
+in the training data gets one answer for all steps, by the sum of its likelihoods and by its prior once.
+
 Which graph is exact. Questions that relations tie together are one component; its state in a step is the joint answer
 to all of them, and dynamic programming over the steps finds its best path whatever relations there are inside. What may
 not grow is the number of joint answers: relations are taken from the most informative on (`AnswerCounts.information`),
@@ -56,6 +59,13 @@ class Viterbi(AnswerDecoder):
         description="weight of how usual two answers are in one phase; what lasts counts in each phase",
     )
     transitions: float = Field(1.0, ge=0, description="weight of how usual an answer is after that of the phase before")
+    lasting: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="a question whose answer changes from one phase to the next in at most this share of the training "
+        "answers gets one answer for all phases; 0: none",
+    )
     max_states: int = Field(4096, gt=1, le=1 << 20, description="joint answers of questions that relations tie")
 
     def decode(self, questions: Sequence[StepQuestion], counts: AnswerCounts | None) -> Decoded:
@@ -73,6 +83,10 @@ class Viterbi(AnswerDecoder):
                 chosen[place] = option
         return Decoded(tuple(chosen), len(used), left_out)
 
+    def _lasts(self, name: str, counts: AnswerCounts) -> bool:
+        changed = counts.changed(name) if self.lasting else None
+        return changed is not None and changed <= self.lasting
+
     def _best(
         self,
         component: Sequence[QuestionTrack],
@@ -88,10 +102,15 @@ class Viterbi(AnswerDecoder):
         for step in steps:
             asked = {n: questions[tracks[track][step]] for n, track in enumerate(component) if step in tracks[track]}
             usual = {n: np.log(counts.shares(question)) for n, question in asked.items()}
-            unary.append({n: _likelihood(question) + self.prior * usual[n] for n, question in asked.items()})
+            known = {n for n in asked if n in before and self._lasts(asked[n].name, counts)}
+            unary.append(
+                {n: _likelihood(asked[n]) + (0 if n in known else self.prior) * usual[n] for n in sorted(asked)}
+            )
             changes.append(
                 {
-                    n: self.transitions * (np.log(counts.changes(before[n], question)) - usual[n])
+                    n: _unchanged(before[n], question)
+                    if n in known
+                    else self.transitions * (np.log(counts.changes(before[n], question)) - usual[n])
                     for n, question in asked.items()
                     if n in before
                 }
@@ -153,6 +172,11 @@ def _spread(table: np.ndarray, axes: tuple[int, ...], dimensions: int) -> np.nda
     for place, size in zip(axes, table.shape, strict=True):
         shape[place] = size
     return table.reshape(shape)
+
+
+def _unchanged(before: StepQuestion, now: StepQuestion) -> np.ndarray:  # [options before, options now]
+    """Nothing for the same answer again; what no likelihood outweighs for another one."""
+    return np.array([[0.0 if a == b else FLOOR for b in now.options] for a in before.options])
 
 
 def _likelihood(question: StepQuestion) -> np.ndarray:
