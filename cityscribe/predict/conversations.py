@@ -5,9 +5,10 @@
 
 The last answer of each conversation is asked for, after what was really said before it. Of a choice the answer is a
 letter: `chosen` is that of the option which the model names, empty where it names none. `predict.choices` says how it
-is asked: freely (text), so that nothing but a letter can be said (letters), or not at all (likelihood): then `scores`
-has the log-likelihood of each letter as the whole answer, and the likeliest is chosen. With `predict.over_time` the
-answers of a scenario are chosen together: then `likeliest` is what would have been chosen alone.
+is asked: freely (text), so that nothing but a letter can be said (letters), or not at all: then `scores` has the
+log-likelihood of each letter (likelihood) or of the words of each option (words) as the whole answer, and the likeliest
+is chosen. With `predict.over_time` the answers of a scenario are chosen together: then `likeliest` is what would have
+been chosen alone.
 """
 
 from __future__ import annotations
@@ -67,14 +68,14 @@ def predict_conversations(
     checkpoint that cannot be used, where no question can be answered, and for files that are missing or cannot be
     written.
     """
-    choices = settings.predict.choices
+    scoring = settings.predict.by_likelihood
     places = whole_groups(
         range(len(samples)), lambda n: samples[n].images or samples[n].group, settings.predict.batch_size
     )
 
     def ask(engine: Engine, batch: Sequence[int]) -> list[_Entry]:
         asked = {n: _request(samples[n], image_root, images, settings) for n in batch}
-        scored = [n for n in batch if choices == "likelihood" and samples[n].meta.options]
+        scored = [n for n in batch if scoring and samples[n].meta.options]
         free = [n for n in batch if n not in scored]
         answers = engine.answer([asked[n] for n in free])
         entries: dict[int, _Entry] = {
@@ -84,7 +85,9 @@ def predict_conversations(
         if scored:  # behind the answers, whose images are still known
             orders = [orders_of(samples[n], settings.predict.option_orders) for n in scored]
             turned = [_request(sample, image_root, images, settings) for found in orders for sample in found]
-            entries |= zip(scored, _likeliest(engine, turned, orders), strict=True)
+            entries |= zip(
+                scored, _likeliest(engine, turned, orders, words=settings.predict.choices == "words"), strict=True
+            )
         return [entries[n] for n in batch]
 
     try:
@@ -125,11 +128,13 @@ def orders_of(sample: Sample, wanted: Literal["given", "all"]) -> list[Sample]:
     return [sample, *(each for each in turned if each is not None)]
 
 
-def _likeliest(engine: Engine, requests: Sequence[Request], orders: Sequence[Sequence[Sample]]) -> list[_Entry]:
-    """The likeliest option of each choice as its answer, and the log-likelihoods of all options: of their letters, the
-    mean over the orders. The requests of all orders follow each other."""
-    letters = [LETTERS[: len(sample.meta.options)] for found in orders for sample in found]
-    scored = iter(engine.score(requests, letters, ended=True))
+def _likeliest(
+    engine: Engine, requests: Sequence[Request], orders: Sequence[Sequence[Sample]], *, words: bool
+) -> list[_Entry]:
+    """The likeliest option of each choice as its answer, and the log-likelihoods of all options: of their letters or
+    of their words, the mean over the orders. The requests of all orders follow each other."""
+    said = [sample.meta.options if words else LETTERS[: len(sample.meta.options)] for each in orders for sample in each]
+    scored = iter(engine.score(requests, said, ended=True))
     entries: list[_Entry] = []
     for found in orders:
         scores = [next(scored) for _ in found]
@@ -139,7 +144,7 @@ def _likeliest(engine: Engine, requests: Sequence[Request], orders: Sequence[Seq
             entries.append({"answer": entry_of(answer), "scores": []})
             continue
         count = len(found[0].meta.options)
-        # In the order that begins with option n, option k is called by letter k - n.
+        # In the order that begins with option n, option k stands at place k - n.
         sums = [
             math.fsum(each[(option - turn) % count].sum for turn, each in enumerate(scores)) / len(scores)
             for option in range(count)

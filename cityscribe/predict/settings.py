@@ -37,10 +37,10 @@ class PredictSettings(Section):
     max_new_tokens: Positive = 256
     batch_size: Positive = Field(8, description="scenes answered together")
     drafts: bool = Field(True, description="propose phrases of the training captions; same answers, fewer steps")
-    choices: Literal["text", "letters", "likelihood"] = Field(
+    choices: Literal["text", "letters", "likelihood", "words"] = Field(
         "text",
         description="a question with options: said freely and the letter read from it, or only letters can be said "
-        "(extra [serve]), or the likeliest letter",
+        "(extra [serve]), or the likeliest letter, or the option whose words are likeliest as the whole answer",
     )
     option_orders: Literal["given", "all"] = Field(
         "given",
@@ -66,6 +66,11 @@ class PredictSettings(Section):
         (), description="also predicted and scored: the model before tuning; the same training without images"
     )
 
+    @property
+    def by_likelihood(self) -> bool:
+        """Whether each option of a question is scored, instead of an answer being said."""
+        return self.choices in ("likelihood", "words")
+
     @model_validator(mode="after")
     def _remote_or_not(self) -> PredictSettings:
         if self.engine == "remote" and self.baselines:
@@ -78,14 +83,14 @@ class PredictSettings(Section):
 
     @model_validator(mode="after")
     def _likelihoods_over_time(self) -> PredictSettings:
-        if not isinstance(self.over_time, Independent) and self.choices != "likelihood":
-            raise conflict("over_time chooses by the likelihood of each option: set choices to likelihood")
+        if not isinstance(self.over_time, Independent) and not self.by_likelihood:
+            raise conflict("over_time chooses by the likelihood of each option: set choices to likelihood or words")
         return self
 
     @model_validator(mode="after")
     def _likelihoods_in_all_orders(self) -> PredictSettings:
-        if self.option_orders == "all" and self.choices != "likelihood":
-            raise conflict("option_orders all is a mean of likelihoods: set choices to likelihood")
+        if self.option_orders == "all" and not self.by_likelihood:
+            raise conflict("option_orders all is a mean of likelihoods: set choices to likelihood or words")
         return self
 
     @model_validator(mode="after")

@@ -87,7 +87,8 @@ def _scores(
 ) -> tuple[list[tuple[float, ...]], str]:
     """The log-likelihoods of the options of each plain question; or why there are none."""
     wanted = [place for place, each in enumerate(asked) if not each.own]
-    likelihood = settings.predict.model_copy(update={"choices": "likelihood"})
+    scored = "words" if settings.predict.choices == "words" else "likelihood"
+    likelihood = settings.predict.model_copy(update={"choices": scored})
     settings = settings.model_copy(update={"predict": likelihood})
     scores: list[tuple[float, ...]] = [()] * len(asked)
     try:

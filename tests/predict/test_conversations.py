@@ -81,7 +81,7 @@ def test_a_batch_holds_all_that_is_asked_about_an_image(tmp_path: Path, tiny: Ca
     assert [row["id"] for row in rows] == ["s1", "q3", "s2"]
 
 
-@pytest.mark.parametrize("choices", ["letters", "likelihood"])
+@pytest.mark.parametrize("choices", ["letters", "likelihood", "words"])
 def test_a_choice_is_one_of_its_letters(choices: str, tmp_path: Path, tiny: Callable[[str], Path]) -> None:
     samples = _samples(tmp_path)
     settings = _settings(tmp_path, choices=choices)
@@ -96,10 +96,11 @@ def test_a_choice_is_one_of_its_letters(choices: str, tmp_path: Path, tiny: Call
     request = ask(media=(tmp_path / "b.png",))
     engine = engine_of(tiny("llava"))
     asked = [replace(request, messages=samples[2].messages)]
-    (scores,) = engine.score(asked, ["ab"], ended=choices == "likelihood")
+    said = ("yes", "no") if choices == "words" else "ab"
+    (scores,) = engine.score(asked, [said], ended=choices != "letters")
     best = "ab"[scores[1].sum > scores[0].sum]
     assert (rows[2]["answer"], rows[2]["chosen"]) == (best, best)
-    if choices == "likelihood":
+    if choices != "letters":
         assert rows[2]["scores"] == pytest.approx([score.sum for score in scores], abs=1e-3)
 
 

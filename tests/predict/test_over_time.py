@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,8 @@ from cityscribe.predict.over_time import ANSWER_DECODERS
 from cityscribe.predict.over_time.counts import IMAGINED, count_answers, fit_counts
 from cityscribe.predict.over_time.decoder import Independent, StepQuestion
 from cityscribe.predict.over_time.rows import decode_answers
-from cityscribe.predict.over_time.viterbi import Viterbi, best_joint
+from cityscribe.predict.over_time.viterbi import Viterbi, best_joint, likelihood
+from cityscribe.predict.over_time.yes_no import OneYesOneNo
 from cityscribe.project import resolve
 from cityscribe.records import Sample, image_block, message, write_samples
 from cityscribe.sources.choices import choice_turns
@@ -167,6 +168,30 @@ def test_what_lasts_in_training_has_one_answer_that_is_the_best_of_all_steps() -
     assert len(set(chosen[4:])) > 1, "what changes in training is free to change"
     fresh = [StepQuestion("weather", 0, ("sunny", "snowy"), (0.0, 3.0)), StepQuestion("weather", 1, ("rainy",), (0.0,))]
     assert len(Viterbi(lasting=0.01).decode(fresh, counts).chosen) == 2, "nothing in common, and still an answer"
+
+
+@given(st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9), st.booleans()), min_size=1, max_size=5))
+def test_pairs_of_one_yes_and_one_no_are_those_of_brute_force(scores: list[tuple[float, float, bool]]) -> None:
+    asked = [
+        StepQuestion(f"q{n}", 0, ("no", "Yes.") if turned else ("Yes.", "no"), (one, other), int(other > one))
+        for n, (one, other, turned) in enumerate(scores)
+    ]
+    asked.insert(1, StepQuestion("How?", 0, MOVES, (0.0, 1.0, 0.0), 1))
+
+    def worth(chosen: Sequence[int]) -> float:
+        return float(sum(likelihood(question)[n] for question, n in zip(asked, chosen, strict=True)))
+
+    def allowed(chosen: Sequence[int]) -> bool:
+        said = [q.options[n] for q, n in zip(asked, chosen, strict=True) if q.name != "How?"]
+        return all(len(set(said[n : n + 2])) == 2 for n in range(0, len(said) - 1, 2))
+
+    every = [each for each in itertools.product(*(range(len(q.options)) for q in asked)) if allowed(each)]
+    found = OneYesOneNo().decode(asked, None).chosen
+    assert allowed(found)
+    assert worth(found) == pytest.approx(max(map(worth, every)))
+    if len(scores) != 2:
+        only = OneYesOneNo(pairs="only").decode(asked, None).chosen
+        assert only == tuple(question.chosen for question in asked)
 
 
 def test_relations_that_do_not_fit_are_left_out_and_counted() -> None:

@@ -22,3 +22,8 @@ ANSWER_DECODERS.add(
     "the best answers together, with what the training answers say of answers, relations and changes",
     paper="Viterbi 1967",
 )
+ANSWER_DECODERS.add(
+    "one-yes-one-no",
+    f"{_ROOM}.yes_no:OneYesOneNo",
+    "of two yes/no questions one is a yes and the other a no",
+)

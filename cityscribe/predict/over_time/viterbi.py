@@ -104,7 +104,7 @@ class Viterbi(AnswerDecoder):
             usual = {n: np.log(counts.shares(question)) for n, question in asked.items()}
             known = {n for n in asked if n in before and self._lasts(asked[n].name, counts)}
             unary.append(
-                {n: _likelihood(asked[n]) + (0 if n in known else self.prior) * usual[n] for n in sorted(asked)}
+                {n: likelihood(asked[n]) + (0 if n in known else self.prior) * usual[n] for n in sorted(asked)}
             )
             changes.append(
                 {
@@ -179,7 +179,7 @@ def _unchanged(before: StepQuestion, now: StepQuestion) -> np.ndarray:  # [optio
     return np.array([[0.0 if a == b else FLOOR for b in now.options] for a in before.options])
 
 
-def _likelihood(question: StepQuestion) -> np.ndarray:
+def likelihood(question: StepQuestion) -> np.ndarray:  # [options]
     """The share of each option among all, as logarithms."""
     scores = np.maximum(np.nan_to_num(np.array(question.scores, dtype=np.float64), nan=FLOOR), FLOOR)
     return np.asarray(scores - np.logaddexp.reduce(scores))
