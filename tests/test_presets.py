@@ -32,6 +32,8 @@ WANTED = {
     "llama-vid-1",
     "llama-vid-2",
     "llama-vid-3",
+    "curriculum-1",
+    "curriculum-2",
     "cityllava-dpo",
     "opa-align",
     "opa-dpo",

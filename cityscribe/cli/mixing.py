@@ -1,4 +1,4 @@
-"""The command that puts data sets of conversations together."""
+"""The commands that make data sets of conversations: of several, and of captions and boxes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
-from cityscribe.cli.shell import console, data_group
+from cityscribe.cli.shell import complaints, console, data_group
 from cityscribe.files import InputError
+from cityscribe.places import folder_of_data
 
 if TYPE_CHECKING:
     from cityscribe.sources.mixing import DataPart
@@ -57,3 +59,27 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+@data_group.command("instruct")
+def instruct_command(
+    data: Annotated[Path, typer.Argument(help="data set with captions, and boxes where it has them", metavar="DATA")],
+    out: Annotated[Path, typer.Argument(help="folder to write, which must not exist yet", metavar="OUT")],
+    settings: Annotated[Path, typer.Option(help="YAML file: the language model, what it writes, what is mixed in")],
+    source: Annotated[str, typer.Option(help="format of the data set; by default, as recognised")] = "",
+) -> None:
+    """Write instruction data as LLaVA's: a language model makes conversations, descriptions and questions to think
+    about of captions and boxes, never seeing the picture.
+
+    What rests on nothing is left out and counted. OUT is a data set of messages; docs/instructions.md has the settings.
+
+    Example: cityscribe data instruct data/WTS data/instructions --settings instruct.yaml
+    """
+    from cityscribe.curate.instruct import InstructSettings, write_instructions
+    from cityscribe.settings.loading import load
+
+    written = write_instructions(load(InstructSettings, settings), folder_of_data(data), out, source)
+    for reason, count in sorted(written.skipped.items()):
+        complaints.print(f"[yellow]left out:[/] {count} times: {escape(reason)}")
+    told = ", ".join(f"{count} {name} ({split})" for (split, name), count in written.counts.items())
+    console.print(f"{escape(str(out))}: written; {told}")

@@ -15,13 +15,15 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Literal
 
 from cityscribe.files import InputError
 from cityscribe.llm import Client, ReplySampling
 from cityscribe.llm.message import Message
-from cityscribe.records import Sample, SampleMessage, image_block, message, text_block
+from cityscribe.records import Sample, SampleMessage, image_block, message, text_block, text_of
+from cityscribe.traffic.meta import TrafficMeta
 
 InstructionKind = Literal["conversation", "description", "reasoning"]
 KINDS: tuple[InstructionKind, ...] = ("conversation", "description", "reasoning")
@@ -57,6 +59,8 @@ GIVEN_AWAY = re.compile(
     r"\b(captions?|bounding|coordinates?|(the|these|given|provided) (sentences?|descriptions?|boxes|information))\b",
     re.IGNORECASE,
 )
+LETTER = re.compile(r"\(?[A-Za-z]\)?\.?")
+PHRASE_WORDS = 3
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 NUMBER = re.compile(r"\d+(?:\.\d+)?|\b(?:" + "|".join(WORDS[2:]) + r")\b", re.IGNORECASE)
 
@@ -71,6 +75,7 @@ class DescribedImage:
     image: str
     captions: tuple[str, ...]
     boxes: tuple[tuple[str, BoxShares], ...] = ()
+    split: str = ""
 
     def text(self) -> str:
         """As the model reads it."""
@@ -159,11 +164,11 @@ def ungrounded(answer: str, scene: DescribedImage, things: Iterable[str] = ()) -
     return ""
 
 
-def box_questions(scene: DescribedImage) -> list[Sample]:
+def box_questions(scene: DescribedImage, forms: Mapping[str, str] = FORMATS) -> list[Sample]:
     """Questions for the box of each thing whose name only one box of a scene has, in LLaVA's form of boxes."""
     counts = Counter(name for name, _ in scene.boxes)
     return [
-        _sample(scene, "box", [(f"{name}\n{FORMATS['box']}", box_text(edges))])
+        _sample(scene, "box", [(formatted(name, "box", forms), box_text(edges))])
         for name, edges in scene.boxes
         if counts[name] == 1
     ]
@@ -180,6 +185,26 @@ def formatted(question: str, form: str, forms: Mapping[str, str] = FORMATS) -> s
     if form not in forms:
         raise InputError(f"{form}: no form of answers; expected {', '.join(forms)}")
     return f"{question}\n{forms[form]}"
+
+
+def form_of(answer: str) -> str:
+    """Which form an answer has that its question has to ask for: a `phrase` where it has few words and does not end as
+    a sentence does, a `letter` where it is one; empty for the others."""
+    words = answer.split()
+    if len(words) == 1 and LETTER.fullmatch(answer.strip()):
+        return "letter"
+    return "phrase" if 0 < len(words) <= PHRASE_WORDS and answer.strip()[-1] not in ".!?]" else ""
+
+
+def with_forms(sample: Sample, forms: Mapping[str, str] = FORMATS) -> Sample:
+    """A sample whose questions say which form their answers are to have, where that is not the one of a talk."""
+    messages = list(sample.messages)
+    for place, (asked, said) in enumerate(pairwise(messages)):
+        form = form_of(text_of(said)) if (asked["role"], said["role"]) == ("user", "assistant") else ""
+        if form and not any(words in text_of(asked) for words in forms.values()):
+            media = [block for block in asked["content"] if block["type"] != "text"]
+            messages[place] = message("user", *media, text_block(formatted(text_of(asked), form, forms)))
+    return replace(sample, messages=tuple(messages))
 
 
 def mixed(sets: Mapping[str, Sequence[Sample]], shares: Mapping[str, float], count: int, seed: int = 0) -> list[Sample]:
@@ -212,7 +237,8 @@ def _whole(shares: Sequence[float]) -> list[int]:
 
 
 def _sample(scene: DescribedImage, kind: str, turns: Sequence[tuple[str, str]]) -> Sample:
-    return Sample(tuple(_messages(turns)), (scene.image,), f"{scene.image}/{kind}")
+    meta = TrafficMeta(scenario=scene.image, split=scene.split, kind="chat", question=kind)
+    return Sample(tuple(_messages(turns)), (scene.image,), scene.image, meta)
 
 
 def _messages(turns: Sequence[tuple[str, str]]) -> Iterator[SampleMessage]:

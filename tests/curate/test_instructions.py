@@ -61,10 +61,8 @@ def test_turns_that_rest_on_captions_and_boxes_are_kept_and_the_others_counted()
     made = instruct(Client(writer), [STREET, PARK])
     assert "car: [0.10, 0.50, 0.30, 0.70]" in writer.read[0]
     assert "Two cars wait at a crossing" in writer.read[0]
-    assert [sample.group for sample in made.samples] == [f"street.png/{kind}" for kind in ("conversation",)] + [
-        "street.png/description",
-        "street.png/reasoning",
-    ]
+    assert [sample.meta.question for sample in made.samples] == ["conversation", "description", "reasoning"]
+    assert {sample.group for sample in made.samples} == {"street.png"}, "what is about one picture shares it"
     talk, described, _ = made.samples
     assert [text_of(each) for each in talk.messages] == ["How many cars wait?", "Two of them.", "Rain?", "Yes, rain."]
     assert [block["type"] for each in talk.messages for block in each["content"]].count("image") == 1

@@ -143,6 +143,30 @@ def test_presets_that_go_on_from_a_tuned_model_train(city: Path, tiny: Callable[
     assert "chosen answers cost the model" in (runs / "opa-dpo" / "training" / "report.json").read_text()
 
 
+CURRICULUM = ("curriculum-1", "curriculum-2")
+
+
+def test_a_curriculum_for_the_city_runs_from_captions_to_answers(
+    city: Path, tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the commands of docs/instructions.md; what is asked of a language model is tried in tests/curate."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "instruct.yaml").write_text("kinds: []\nimage_size: 128\n")
+    for preset in CURRICULUM:
+        data = city if preset == CURRICULUM[0] else "instructions"
+        base = {"model.base": str(tiny("llava"))} if preset == CURRICULUM[0] else {}
+        options = [part for name, value in (SMALL | base).items() for part in ("--set", f"{name}={value}")]
+        for command in (
+            ["init", f"{preset}.yaml", "--preset", preset, "--data", str(data)],
+            ["prepare" if base else "run", f"{preset}.yaml", *options],
+            ["train", f"{preset}.yaml", *options],
+            ["data", "instruct", str(city), "instructions", "--settings", "instruct.yaml"],
+        )[: 4 if base else 2]:
+            done = CliRunner().invoke(app, command)
+            assert done.exit_code == 0, (done.output, done.exception)
+    assert (tmp_path / "runs" / "curriculum-2" / "report" / "index.html").is_file()
+
+
 DRIVING = ("driving-teacher", "driving")
 
 
@@ -172,7 +196,7 @@ def test_the_driving_system_runs_from_its_teacher_to_its_table(
 
 
 def test_every_preset_is_tried() -> None:
-    assert set(FAMILY_OF) | set(SAME_RUN) | set(FOLLOWING) | {RESEARCHER, *DRIVING} == set(PRESETS)
+    assert set(FAMILY_OF) | set(SAME_RUN) | set(FOLLOWING) | {RESEARCHER, *DRIVING, *CURRICULUM} == set(PRESETS)
 
 
 @pytest.mark.parametrize("preset", sorted(SAME_RUN))
