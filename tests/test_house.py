@@ -77,7 +77,7 @@ ROOMS = (
     *("plain_yaml", "registry", "digest_store", "records", "letters", "entries"),
     *("settings", "media", "places", "models", "tokens", "engine", "llm", "rewards", "train", "quantise"),
     *("evaluate", "traffic", "sources", "world", "redact", "prepare", "predict", "prompts", "curate"),
-    *("ladder", "report", "serve", "browse", "stats", "detect", "describe", "ask"),
+    *("ladder", "report", "serve", "browse", "stats", "detect", "label", "describe", "ask"),
     *("project", "cards", "presets", "ablations", "pipeline", "demo", "benchmark", "probe", "ablate"),
     *("plan", "notebook", "cli", "__main__"),
 )

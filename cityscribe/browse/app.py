@@ -69,7 +69,7 @@ def browsing(library: Library) -> ASGIApp:
         redoc_url=None,
         openapi_url=None,
         telemetry=NO_TELEMETRY,
-        exception_handlers={RequestValidationError: _invalid, HTTPException: _refused, VideoError: _broken},
+        exception_handlers={RequestValidationError: as_invalid, HTTPException: as_refused, VideoError: _broken},
     )
     lookup = _Lookup(library, frozenset(entry.id for entry in library.entries))
     _add_list_routes(app, library, lookup)
@@ -77,7 +77,7 @@ def browsing(library: Library) -> ASGIApp:
     _add_sample_routes(app, library, lookup)
     _add_correction_routes(app, library, lookup)
     _add_page_routes(app)
-    return _guarded(app)
+    return guarded_app(app)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,7 @@ def _add_page_routes(app: FastAPI) -> None:
         return Response(pages[name], media_type=f"{PAGE[name]}; charset=utf-8")
 
 
-def _guarded(app: ASGIApp) -> ASGIApp:
+def guarded_app(app: ASGIApp) -> ASGIApp:
     """Only this machine is served, and only pages of its own: a foreign page that a browser shows can send requests
     here too, but not without its own name in `Origin`, or in `Host` where it made a name point here."""
 
@@ -298,12 +298,12 @@ def _why_not_written(method: str, headers: Mapping[str, str]) -> JSONResponse | 
     return None
 
 
-async def _refused(request: Request, error: Exception) -> JSONResponse:
+async def as_refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
 
 
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
+async def as_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     return JSONResponse({"error": f"{first['loc'][-1]}: {first['msg']}"}, 422)

@@ -7,7 +7,7 @@ Commands stand in the order in which `cityscribe --help` lists them, which is th
 
 from cityscribe.cli import data, planning, stages, describe, asking, city, service
 from cityscribe.cli import listing, scores, judging, benchmarks, benchmarking, probing, building, quantising, privacy
-from cityscribe.cli import prompting, mixing
+from cityscribe.cli import prompting, mixing, labelling
 from cityscribe.cli.shell import app, main
 
 __all__ = ["app", "main"]

@@ -91,4 +91,5 @@ SOURCES.add(
 )
 SOURCES.add("ucf-crime", "cityscribe.sources.ucf_crime:SOURCE", "UCF-Crime as questions", paper="Sultani et al. 2018")
 SOURCES.add("animal-kingdom", "cityscribe.sources.animal_kingdom:SOURCE", "Animal Kingdom", paper="Ng et al. 2022")
+SOURCES.add("labels", "cityscribe.sources.labels:SOURCE", "what `cityscribe label` and a person say of clips")
 SOURCES.add("benchmark", "cityscribe.sources.benchmarks:SOURCE", "the questions of a benchmark, by its folder's name")

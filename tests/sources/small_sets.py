@@ -300,6 +300,18 @@ def table(root: Path, empty: bool = True) -> None:
     write(root / "boxes" / "a.xml", cvat_of("a.mp4", {"car": boxes}))
 
 
+def labels(root: Path, empty: bool = True) -> None:
+    picture(root / "frames" / "a" / "000004.jpg", size=(64, 48))
+    label = {"clip": "a", "kind": "feature", "ask": "What colour is the light?", "frames": [0, 9], "times_s": [0, 1.8]}
+    label |= {"shown": [4], "confidence": 0.9, "by": ["one"], "options": {"red": "red", "green": "green"}}
+    sure = label | {"id": "a/light/0", "name": "light", "value": "red", "sure": True}
+    asked = label | {"id": "a/light/9", "name": "light", "value": "green", "sure": False, "why": "an impossible order"}
+    boxes = {"id": "a/1", "kind": "track", "name": "1", "value": "car", "boxes": [[4, 1.5, 2, 30, 20]], "shown": []}
+    dump_lines(root / "labels.jsonl", [sure, asked, sure | boxes])
+    answer = {"id": "a/light/9", "value": "green", "answer": "corrected", "right": "red"}
+    dump_lines(root / "answers.jsonl", [answer, {"id": "a/1", "value": "car", "answer": "yes"}])
+
+
 SMALL_SETS: dict[str, tuple[str, Callable[[Path, bool], None]]] = {
     "table": ("table", table),
     "llava": ("llava", llava),
@@ -316,6 +328,7 @@ SMALL_SETS: dict[str, tuple[str, Callable[[Path, bool], None]]] = {
     "video-qa": ("video-qa", video_qa),
     "ucf-crime": ("ucf-crime", ucf_crime),
     "animal-kingdom": ("animal-kingdom", animal_kingdom),
+    "labels": ("labels", labels),
 }
 """By name: the source that reads it, and what writes it (with empty videos or real ones)."""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError, SubElement, indent, tostring
 
@@ -136,12 +136,13 @@ def parsed_xml(intake: Intake, path: Path) -> Element | None:
     return None
 
 
-def cvat_of(video: str, tracks: Mapping[str, Sequence[Box]]) -> str:
-    """CVAT XML ("for video" 1.1) of a video: a track a label, with a keyframe for each of its boxes."""
+def cvat_of(video: str, tracks: Mapping[str, Sequence[Box]] | Iterable[tuple[str, Sequence[Box]]]) -> str:
+    """CVAT XML ("for video" 1.1) of a video: tracks by label, or pairs of a label and a track, with a keyframe for each
+    box."""
     root = Element("annotations")
     SubElement(root, "version").text = "1.1"
     SubElement(SubElement(SubElement(root, "meta"), "task"), "source").text = video
-    for number, (label, boxes) in enumerate(tracks.items()):
+    for number, (label, boxes) in enumerate(tracks.items() if isinstance(tracks, Mapping) else tracks):
         track = SubElement(root, "track", id=str(number), label=label)
         for place, box in enumerate(boxes):
             _add_box(track, box, box.image_id, outside=False)
