@@ -52,6 +52,7 @@ KINDS: dict[str, str] = {
     "pair-builder": "cityscribe.curate.pairs:PAIR_BUILDERS",
     "prompt-library": "cityscribe.prompts:LIBRARIES",
     "prompt-optimiser": "cityscribe.prompts:PROMPT_OPTIMISERS",
+    "randomiser": "cityscribe.prepare.registries:RANDOMISERS",
     "reporter": "cityscribe.train.registries:REPORTERS",
     "reward": "cityscribe.rewards:REWARDS",
     "question-order": "cityscribe.predict.orders:ORDERS",

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from cityscribe.cli import app
 from cityscribe.engine.members import ENGINES
 from cityscribe.engine.request import Answer, Request, Score
-from cityscribe.evaluate.probes.corruption import KINDS, STRENGTHS, Corrupted
+from cityscribe.evaluate.probes.corruption import Corrupted
 from cityscribe.evaluate.probes.errors import KINDS as ERRORS
 from cityscribe.evaluate.probes.errors import inject
 from cityscribe.evaluate.probes.forms import NONE
@@ -30,6 +30,7 @@ from cityscribe.evaluate.probes.safety import STORY, requests
 from cityscribe.evaluate.probes.text_only import UNKNOWN
 from cityscribe.files import InputError
 from cityscribe.letters import ASK, LETTERS, listed
+from cityscribe.media.corruptions import CORRUPTIONS, STRENGTHS
 from cityscribe.media.images import open_image
 from cityscribe.probe import Probed, probe
 from cityscribe.progress import silent
@@ -311,7 +312,7 @@ def test_corruptions_are_seeded_keep_the_size_and_grow_with_their_strength() -> 
     coarse = np.random.default_rng(0).integers(20, 200, (12, 18, 3), dtype=np.uint8)
     image = Image.fromarray(coarse).resize((90, 60), Image.Resampling.BICUBIC)
     pixels = np.asarray(image, dtype=float)
-    for kind in KINDS:
+    for kind in CORRUPTIONS:
         made = [Corrupted(kind, strength).apply(image, 7) for strength in STRENGTHS]
         again = Corrupted(kind, 3).apply(image, 7)
         assert again.tobytes() == made[2].tobytes()

@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image
 
 from cityscribe.files import InputError, write_bytes, write_json
@@ -34,9 +34,11 @@ from cityscribe.prepare.clips import CheckedClips
 from cityscribe.prepare.drawing import draw_boxes
 from cityscribe.prepare.geometry import XYWH
 from cityscribe.prepare.pictures import fit, remove_partial
+from cityscribe.prepare.randomise import randomised
 from cityscribe.prepare.redacting import comment, covered, covered_picture
 from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.prepare.skipped import Skip, why_left_out, write_skipped
+from cityscribe.prepare.table_rows import each_row
 from cityscribe.progress import Progress, silent
 from cityscribe.records import Problem, Sample, media_blocks, placed_from, write_samples
 from cityscribe.redact.cover import RedactionError
@@ -96,9 +98,10 @@ def prepare_conversations(
 
 @dataclass(slots=True)
 class _Noted:
-    """What is noted of files while their images are made."""
+    """What is known and noted of files while their images are made."""
 
     clips: CheckedClips
+    trained: frozenset[str] = frozenset()  # references that only samples for training show
     lost: dict[str, list[str]] = field(default_factory=dict)  # of a video: what cannot be read of it
     shapes: dict[str, tuple[int, int]] = field(default_factory=dict)  # of an image, by its reference: width and height
 
@@ -132,6 +135,7 @@ def _prepare(
         else:
             usable.append(sample)
     references = list(dict.fromkeys(image for sample in usable for image in sample.images))
+    noted.trained = frozenset(references) - {i for one in usable if one.meta.split != "train" for i in one.images}
     pictures = _pictures(references, root, settings, out, resume, progress, noted)
     written: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
     for sample in usable:
@@ -239,7 +243,7 @@ def _of_file(
     if frames:
         with contextlib.suppress(VideoError):  # which is said of each of its frames
             noted.lost[file] = [f"{root / file}: {why}" for why in probe(root / file).what_is_lost()]
-        return _frames(root / file, frames, settings, out, resume)
+        return _frames(root / file, frames, settings, out, resume, noted)
     return _cells(root / file, references, settings, out, noted)
 
 
@@ -270,11 +274,18 @@ def _store(
     except ImageError as error:
         return _Failed(str(error))
     noted.shapes[reference] = size
+    note = ""
     if settings.redact:  # the file as it came may hold more than its pixels: where, when and by whom it was taken
         try:
             picture, note = covered_picture(picture, settings)
         except RedactionError as error:
             return _Failed(f"{origin}: {error}")
+    changed = None
+    if reference in noted.trained and settings.randomise.strength:
+        pixels = np.asarray(picture)
+        changed = randomised(pixels, reference, settings.randomise)
+        picture, changed = (picture, None) if changed is pixels else (Image.fromarray(changed), changed)
+    if settings.redact or changed is not None:
         return _write(out, names[1], _jpeg(picture, settings, note))
     if fit(size, settings.image_size) == size and image_format(content[:HEAD_BYTES]) in KEPT_FORMATS:
         return _write(out, names[0], content)
@@ -298,7 +309,12 @@ def _write(out: Path, name: str, content: bytes) -> str:
 
 
 def _frames(
-    video: Path, references: dict[str, re.Match[str]], settings: PrepareSettings, out: Path, resume: bool
+    video: Path,
+    references: dict[str, re.Match[str]],
+    settings: PrepareSettings,
+    out: Path,
+    resume: bool,
+    noted: _Noted,
 ) -> dict[str, str | _Failed]:
     try:
         numbers = {reference: _frame_number(video, found) for reference, found in references.items()}
@@ -318,6 +334,8 @@ def _frames(
         except RedactionError as error:
             written[reference] = _Failed(f"{video}: {error}")
             continue
+        if reference in noted.trained:
+            frame = randomised(frame, f"{references[reference]['file']}/{numbers[reference]}", settings.randomise)
         if settings.draw_boxes:
             frame = draw_boxes(frame, boxes, box_scale=settings.box_scale, line_width=settings.line_width)
         _write(out, names[reference], _jpeg(Image.fromarray(frame), settings, note))
@@ -359,7 +377,7 @@ def _cells(
         places.setdefault((found["column"], int(found["row"])), []).append((int(found["index"]), reference))
     written: dict[str, str | _Failed] = {}
     try:
-        for (column, row), images in _each_row(table, places):
+        for (column, row), images in each_row(table, places):
             for index, reference in images:
                 cell = column[row].as_py()
                 content = (cell if isinstance(cell, list) else [cell])[index]["bytes"]
@@ -373,22 +391,3 @@ def _cells(
     except (pa.ArrowException, OSError, ValueError, KeyError, IndexError, TypeError) as error:
         written |= {reference: _Failed(f"{table}: {error}") for reference in references if reference not in written}
     return {reference: written.get(reference, _Failed(f"{table}: has no such row")) for reference in references}
-
-
-def _each_row(table: Path, places: dict[tuple[str, int], list[tuple[int, str]]]) -> Any:
-    """Each wanted row of the columns, one batch in memory at a time."""
-    start = 0
-    for batch in _batches(table, sorted({column for column, _ in places})):
-        batch.validate(full=True)  # what is damaged in memory would end the process, not raise
-        for column, row in [place for place in places if start <= place[1] < start + batch.num_rows]:
-            yield (batch.column(column), row - start), places[column, row]
-        start += batch.num_rows
-
-
-def _batches(table: Path, columns: list[str]) -> Any:
-    if table.suffix.lower() == ".parquet":
-        with pq.ParquetFile(table) as parquet:
-            yield from parquet.iter_batches(64, columns=columns)
-        return
-    with pa.memory_map(str(table)) as source:
-        yield from pa.ipc.open_stream(source)

@@ -20,6 +20,7 @@ from cityscribe.media.video import VideoError, VideoInfo, probe, read_frames, re
 from cityscribe.prepare.appearance import APPEARANCE, best_appearances
 from cityscribe.prepare.drawing import draw_boxes, draw_gaze
 from cityscribe.prepare.keyframe import KeyFrame, key_frame, phase_frames
+from cityscribe.prepare.randomise import randomised
 from cityscribe.prepare.redacting import comment, covered
 from cityscribe.prepare.registries import IMAGES
 from cityscribe.prepare.settings import PrepareSettings
@@ -44,6 +45,10 @@ class VideoJob:
     folder: str
     raw_frames: bool  # a phase without boxes gives its raw frame; otherwise it gives nothing
     others: tuple[View, ...] = ()  # of the scenario, for the image of the pedestrian's appearance
+
+    def random_name(self, view: View, frame: int) -> str:
+        """By which the change of a frame of a view is drawn; empty where frames stay as they are."""
+        return f"{self.scenario}/{view.name}/{frame}" if self.split == "train" else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ def picture_video(
     unseen = [] if not missing or (resume and (out / shared).is_file()) else seen
     more = [key.frame for view, key in unseen[:1] if view.name == job.view.name]
     frames = _read(job.view.video, missing, lambda number, why: skip("video", why, number), more)
-    if unseen and not _write_appearance(out / shared, unseen, job.view, frames, settings):
+    if unseen and not _write_appearance(out / shared, unseen, job, frames, settings):
         shared = ""  # no frame of it is good
         paths = {number: _paths(job, number, shared, settings) for number in chosen}
     pictures = []
@@ -103,7 +108,8 @@ def picture_video(
             if key.frame not in frames:
                 continue
             try:
-                images, note = render_noted(frames[key.frame], key, settings)
+                name = job.random_name(job.view, key.frame)
+                images, note = render_noted(frames[key.frame], key, settings, name)
             except RedactionError as error:
                 skip("image", str(error), number)
                 continue
@@ -142,7 +148,9 @@ def _series(
         marked = tuple(role for role in ROLES if role in drawn) if settings.draw_boxes else ()
         stem = f"{job.folder}/{number}_{PHASES[number]}"
         try:
-            rendered = [render_noted(frames[each.frame], each, shown) for each in keys]
+            rendered = [
+                render_noted(frames[each.frame], each, shown, job.random_name(job.view, each.frame)) for each in keys
+            ]
         except RedactionError as error:
             skip("image", str(error), number)
             continue
@@ -175,10 +183,15 @@ def render(frame: np.ndarray, key: KeyFrame, settings: PrepareSettings) -> list[
     return render_noted(frame, key, settings)[0]
 
 
-def render_noted(frame: np.ndarray, key: KeyFrame, settings: PrepareSettings) -> tuple[list[np.ndarray], str]:
-    """The same, and what was covered in the frame, for the files of the images; empty where nothing was to be."""
+def render_noted(
+    frame: np.ndarray, key: KeyFrame, settings: PrepareSettings, random_name: str = ""
+) -> tuple[list[np.ndarray], str]:
+    """The same, and what was covered in the frame, for the files of the images; empty where nothing was to be. A frame
+    with a name is changed at random, as `settings.randomise` has it."""
     height, width = frame.shape[:2]
     frame, note = covered(frame, key.boxes, settings)
+    if random_name:
+        frame = randomised(frame, random_name, settings.randomise)
     if settings.draw_boxes:
         frame = draw_boxes(frame, key.boxes, box_scale=settings.box_scale, line_width=settings.line_width)
     if key.gaze is not None:
@@ -208,17 +221,17 @@ def _paths(job: VideoJob, number: int, shared: str, settings: PrepareSettings) -
 def _write_appearance(
     path: Path,
     seen: Sequence[tuple[View, KeyFrame]],
-    own: View,
+    job: VideoJob,
     frames: Mapping[int, np.ndarray],
     settings: PrepareSettings,
 ) -> bool:
     """Write the image that the phases share, from the first of the key frames that is good. `frames` are some of the
-    `own` view. Returns whether there was one."""
+    job's view. Returns whether there was one."""
     for view, key in seen:
         try:
-            known = frames.get(key.frame) if view.name == own.name else None
+            known = frames.get(key.frame) if view.name == job.view.name else None
             frame = read_frames(view.video, [key.frame])[key.frame] if known is None else known
-            (image,), note = render_noted(frame, key, one_of(APPEARANCE, settings))
+            (image,), note = render_noted(frame, key, one_of(APPEARANCE, settings), job.random_name(view, key.frame))
         except (VideoError, RedactionError):
             continue
         write_jpeg(path, image, settings, note)

@@ -44,3 +44,30 @@ IMAGES.add(
     f"{_HOME}:around_pedestrian",
     "the pedestrian where any phase and view of the scenario shows it best",
 )
+
+RANDOMISERS: Registry[Callable[..., Any]] = Registry(
+    "randomiser", "how frames of the training split are changed at random (prepare.randomise.kinds)"
+)
+_STYLES = "cityscribe.media.restyling"
+RANDOMISERS.add("photometry", f"{_STYLES}:photometry", "another camera: gain, contrast, gamma, saturation, balance")
+RANDOMISERS.add("palette", f"{_STYLES}:palette", "other colours throughout", paper="after Reinhard et al. 2001")
+RANDOMISERS.add("painted", f"{_STYLES}:painted", "flat areas with edges between, as if painted")
+for _kind, _summary in (
+    ("fog", "a bright veil in clouds"),
+    ("rain", "bright streaks before a darker picture"),
+    ("snow", "white flakes before a paler picture"),
+    ("dark", "little light, and noise"),
+    ("bright", "overexposed"),
+    ("noise", "Gaussian noise"),
+    ("blur", "out of focus"),
+    ("motion-blur", "the camera moves"),
+    ("coarse", "few pixels, shown as large ones"),
+    ("compression", "JPEG of low quality"),
+    ("lost", "blocks that never arrived"),
+):
+    RANDOMISERS.add(
+        _kind,
+        f"cityscribe.media.corruptions:{_kind.replace('-', '_')}",
+        _summary,
+        paper="after Hendrycks and Dietterich 2019",
+    )

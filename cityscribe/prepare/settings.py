@@ -18,6 +18,20 @@ class RulesSettings(Section):
     kind: Literal["rules"] = "rules"
 
 
+class RandomiseSettings(Section):
+    """Changes of training frames."""
+
+    strength: int = Field(0, ge=0, le=5, description="a frame is changed at a strength from 1 to this; 0: none is")
+    share: Fraction = Field(0.5, description="of the training frames that are changed")
+    kinds: tuple[Annotated[str, Named("randomiser")], ...] = Field(
+        ("photometry", "painted", "noise", "blur", "motion-blur", "coarse", "compression"),
+        min_length=1,
+        description="of which one is drawn for each frame; those of weather, light and palette can make captions wrong "
+        "that speak of weather, light or colours",
+    )
+    seed: int = Field(0, description="draws the frames, the kinds and their strengths")
+
+
 class PrepareSettings(Section):
     pedestrian_threshold: float = Field(1000.0, ge=0, description="thr_p of Eq. 2, pixels squared")
     vehicle_threshold: float = Field(1000.0, ge=0, description="thr_v of Eq. 2, pixels squared")
@@ -68,6 +82,7 @@ class PrepareSettings(Section):
         None, description="folder or hub id of an object detector that knows number plates, for plates"
     )
     redact_threshold: Fraction = Field(0.2, description="score from which a face or a plate counts")
+    randomise: RandomiseSettings = RandomiseSettings()
     rotate_options: bool = Field(
         False, description="ask questions with options in all rotations, but for training (circular evaluation)"
     )

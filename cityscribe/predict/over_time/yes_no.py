@@ -2,7 +2,8 @@
 
 Sets of traffic questions ask about what is there and about what is not, in pairs (TAR, AI City Challenge 2026, Track
 3; ProbMed's twins). Where it is known that a set is built so, two equal answers are wrong for sure. The constraint is
-solved exactly: of the two joint answers that are left, the one with the larger sum of log-likelihoods. Nothing is counted.
+solved exactly: of the two joint answers that are left, the one with the larger sum of log-likelihoods. Nothing is
+counted.
 """
 
 from __future__ import annotations
