@@ -14,7 +14,7 @@ import numpy as np
 from cityscribe.media.video import VideoInfo, frame_at, probe, read_good_frames
 from cityscribe.prepare.appearance import APPEARANCE, best_appearances
 from cityscribe.prepare.keyframe import KeyFrame, key_frame
-from cityscribe.prepare.pictures import render, render_one, write_jpeg
+from cityscribe.prepare.pictures import render_noted, render_one, write_jpeg
 from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.traffic.scenario import ROLES, Phase, View
 
@@ -75,9 +75,12 @@ def _write(
     info: VideoInfo,
 ) -> ClipPictures:
     paths = []
-    for kind, image in zip(settings.images, render(frame, key, settings), strict=True):
+    for kind, (image, note) in zip(settings.images, render_noted(frame, key, settings), strict=True):
         path = folder / f"{number}_{kind}.jpg"
-        write_jpeg(path, appearance if kind == APPEARANCE and appearance is not None else image, settings)
+        if kind == APPEARANCE and appearance is not None:
+            write_jpeg(path, appearance, settings)
+        else:
+            write_jpeg(path, image, settings, note)
         paths.append(path)
     small = settings.model_copy(update={"image_size": THUMBNAIL, "jpeg_quality": 80, "draw_boxes": True})
     write_jpeg(folder / f"{number}.jpg", render_one(frame, key, "global", small), small)

@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image
 
 from cityscribe.files import InputError
+from cityscribe.media.image_boxes import boxes_in, boxes_of, with_boxes
 from cityscribe.media.kinds import HEAD_BYTES, image_format, unread_format
 
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -59,7 +60,7 @@ def open_image(source: ImageSource, *, name: str = "", formats: tuple[str, ...] 
     name = name or (str(source) if isinstance(source, Path) else "image")
     with _opened(source, name, formats) as image:
         try:
-            return as_shown(image)
+            return with_boxes(as_shown(image), boxes_in(image.info.get("comment")))
         except (*BROKEN, MemoryError) as error:
             raise ImageError(f"{name}: not a readable image: {_reason(error)}") from error
 
@@ -67,7 +68,7 @@ def open_image(source: ImageSource, *, name: str = "", formats: tuple[str, ...] 
 def as_shown(image: Image.Image) -> Image.Image:
     """An image of Pillow as RGB, upright. Raises what Pillow raises about a file that is damaged."""
     image.load()
-    return _upright(_as_rgb(image), _orientation(image))
+    return with_boxes(_upright(_as_rgb(image), _orientation(image)), boxes_of(image))
 
 
 def image_size(source: ImageSource, *, name: str = "") -> tuple[int, int]:

@@ -151,6 +151,12 @@ CONNECTORS.add(
     "convolutions, an average to fewer places, convolutions",
     paper="Cha et al. 2024 (Honeybee)",
 )
+CONNECTORS.add(
+    "box-tokens",
+    _CONNECTORS + "box_tokens:BoxTokens",
+    "another connector, and a token of what is in each box of the image",
+    paper="Zhao et al. 2024 (MG-LLaVA)",
+)
 
 _TEXT_DECODERS = "cityscribe.models.vlm.text_decoders."
 TEXT_DECODERS.add(

@@ -16,9 +16,11 @@ import numpy as np
 from PIL import Image
 
 from cityscribe.files import InputError, write_bytes
+from cityscribe.media.image_boxes import boxes_comment
 from cityscribe.media.video import VideoError, VideoInfo, probe, read_frames, read_good_frames, write_video
 from cityscribe.prepare.appearance import APPEARANCE, best_appearances
 from cityscribe.prepare.drawing import draw_boxes, draw_gaze
+from cityscribe.prepare.geometry import XYWH, PixelRect
 from cityscribe.prepare.keyframe import KeyFrame, key_frame, phase_frames
 from cityscribe.prepare.randomise import randomised
 from cityscribe.prepare.redacting import comment, covered
@@ -109,11 +111,11 @@ def picture_video(
                 continue
             try:
                 name = job.random_name(job.view, key.frame)
-                images, note = render_noted(frames[key.frame], key, settings, name)
+                images = render_noted(frames[key.frame], key, settings, name)
             except RedactionError as error:
                 skip("image", str(error), number)
                 continue
-            for path, image in zip(paths[number], images, strict=True):
+            for path, (image, note) in zip(paths[number], images, strict=True):
                 if path != shared:
                     write_jpeg(out / path, image, settings, note)
         drawn = {*key.boxes, *(["pedestrian"] if shared else [])}
@@ -158,12 +160,12 @@ def _series(
             if not (resume and (out / f"{stem}.mp4").is_file()):
                 (out / stem).parent.mkdir(parents=True, exist_ok=True)
                 rate = len(keys) / max(phases[number].end_s - phases[number].start_s, 1 / info.fps)
-                write_video(out / f"{stem}.mp4", [_even(image) for (image,), _ in rendered], rate, crf=VIDEO_CRF)
+                write_video(out / f"{stem}.mp4", [_even(image) for ((image, _),) in rendered], rate, crf=VIDEO_CRF)
             yield PhasePictures(number, (), marked, key.note, Video(f"{stem}.mp4", frames=len(keys)))
             continue
         paths = []
-        for place, (images, note) in enumerate(rendered):
-            for kind, image in zip(settings.images, images, strict=True):
+        for place, images in enumerate(rendered):
+            for kind, (image, note) in zip(settings.images, images, strict=True):
                 paths.append(f"{stem}_{place}_{kind}.jpg")
                 if not (resume and (out / paths[-1]).is_file()):
                     write_jpeg(out / paths[-1], image, settings, note)
@@ -180,14 +182,15 @@ def render(frame: np.ndarray, key: KeyFrame, settings: PrepareSettings) -> list[
 
     What `settings.redact` names is covered first. Raises RedactionError where it cannot be looked for.
     """
-    return render_noted(frame, key, settings)[0]
+    return [image for image, _ in render_noted(frame, key, settings)]
 
 
 def render_noted(
     frame: np.ndarray, key: KeyFrame, settings: PrepareSettings, random_name: str = ""
-) -> tuple[list[np.ndarray], str]:
-    """The same, and what was covered in the frame, for the files of the images; empty where nothing was to be. A frame
-    with a name is changed at random, as `settings.randomise` has it."""
+) -> list[tuple[np.ndarray, str]]:
+    """The same, each with the comment of its file: what was covered in the frame, and the boxes on the image where they
+    are to be stored; empty where there is nothing to say. A frame with a name is changed at random, as
+    `settings.randomise` has it."""
     height, width = frame.shape[:2]
     frame, note = covered(frame, key.boxes, settings)
     if random_name:
@@ -197,7 +200,25 @@ def render_noted(
     if key.gaze is not None:
         frame = draw_gaze(frame, key.gaze, line_width=settings.line_width)
     parts = [IMAGES[kind](key.boxes, width, height, settings) for kind in settings.images]
-    return [frame[part.top : part.bottom, part.left : part.right] for part in parts], note
+    return [
+        (
+            frame[part.top : part.bottom, part.left : part.right],
+            "\n".join(line for line in (note, _boxes_on(part, key.boxes, settings)) if line),
+        )
+        for part in parts
+    ]
+
+
+def _boxes_on(part: PixelRect, boxes: Mapping[str, XYWH], settings: PrepareSettings) -> str:
+    """The line of a comment with the boxes on a part of a frame, in the order of ROLES."""
+    if not settings.store_boxes:
+        return ""
+    wide, high = part.right - part.left, part.bottom - part.top
+    shares = [
+        ((x - part.left) / wide, (y - part.top) / high, (x + w - part.left) / wide, (y + h - part.top) / high)
+        for x, y, w, h in (boxes[role] for role in ROLES if role in boxes)
+    ]
+    return boxes_comment([each for each in shares if each[0] < 1 and each[1] < 1 and each[2] > 0 and each[3] > 0])
 
 
 def render_one(frame: np.ndarray, key: KeyFrame, kind: str, settings: PrepareSettings) -> np.ndarray:
@@ -231,7 +252,8 @@ def _write_appearance(
         try:
             known = frames.get(key.frame) if view.name == job.view.name else None
             frame = read_frames(view.video, [key.frame])[key.frame] if known is None else known
-            (image,), note = render_noted(frame, key, one_of(APPEARANCE, settings), job.random_name(view, key.frame))
+            name = job.random_name(view, key.frame)
+            ((image, note),) = render_noted(frame, key, one_of(APPEARANCE, settings), name)
         except (VideoError, RedactionError):
             continue
         write_jpeg(path, image, settings, note)

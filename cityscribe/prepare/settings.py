@@ -48,6 +48,9 @@ class PrepareSettings(Section):
         "images", description="how several frames are shown: each with its images, or together as a video"
     )
     draw_boxes: bool = Field(True, description="draw the boxes on the images (the visual prompt)")
+    store_boxes: bool = Field(
+        False, description="write the boxes into the files of the images, for a model that makes tokens of them"
+    )
     vehicle_view_box: Literal["ask", "draw", "ignore"] = Field(
         "ask",
         description="what a vehicle's box in the vehicle's own view is: ask: the vehicle that questions are about; "

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cityscribe.files import InputError, write_json
 
-NOTE = re.compile(r"redacted: (?P<counts>.+)")
+NOTE = re.compile(r"^redacted: (?P<counts>.+)$", re.MULTILINE)
 
 
 def note_of(counts: Mapping[str, int]) -> str:
@@ -26,7 +26,7 @@ def counts_in(path: Path) -> Counter[str] | None:
     """What the comment of a picture says; None where it says nothing."""
     with Image.open(path) as picture:
         comment = picture.info.get("comment", b"")
-    found = NOTE.fullmatch(comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment))
+    found = NOTE.search(comment.decode("utf-8", "replace") if isinstance(comment, bytes) else str(comment))
     if found is None:
         return None
     counts: Counter[str] = Counter()

@@ -37,7 +37,7 @@ from cityscribe.models.vlm.contracts import check_parts
 from cityscribe.models.vlm.guides import DEFAULT_GUIDE, check_arrangement
 from cityscribe.models.vlm.llavas import is_llava, llava_model, processor_of
 from cityscribe.models.vlm.model import Vlm
-from cityscribe.models.vlm.parts import make_connector, make_tower, reads_ids
+from cityscribe.models.vlm.parts import make_connector, make_tower, most_boxes, reads_ids
 from cityscribe.models.vlm.processor import VlmImageProcessor, VlmProcessor
 
 
@@ -108,6 +108,7 @@ def compose(
         reads_text=connector.reads_text,
         image_token=IMAGE,
         context_tokens=context_tokens,
+        most_boxes=most_boxes(connector),
         guide=parts.guide,
         order=parts.order,
         own_words=question_tokenizer is not None and context_tokens > 0,

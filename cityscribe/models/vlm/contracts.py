@@ -21,12 +21,16 @@ from cityscribe.models.vlm.parts import (
     make_connector,
     make_tiling,
     make_tower,
+    most_boxes,
     reads_class_tokens,
     reads_ids,
 )
 
 VIEWS = 2
 """How many views are computed in the checks."""
+
+BOXES = 3
+"""How many boxes a connector that reads boxes gets in the checks."""
 
 TEXT_TOKENS = 3
 """How many tokens of text a connector that reads text gets in the checks."""
@@ -96,7 +100,8 @@ def check_connector(
     """A connector says whether it `reads_text`, makes tokens [views, count(grid), text width] of features
     [views, *grid, width], and its gradient reaches them and all that trains in it. One that reads text is also given
     the embeddings [views, tokens, text width] of that, or its tokens, and which of them count [views, tokens]; one that
-    `reads_class_tokens` also those of the tower [views, classes, width]. Returns the count."""
+    `reads_class_tokens` also those of the tower [views, classes, width]; one that `reads_boxes` makes `box_tokens`
+    [boxes, text width] of features, the view of each box and its edges. Returns the count."""
     _check_module(name, connector, ("count", "reads_text"))
     if not isinstance(connector.reads_text, bool):
         raise InputError(f"{name}: `reads_text` is {connector.reads_text!r}; expected True or False")
@@ -112,9 +117,15 @@ def check_connector(
         beside["seen"] = torch.empty(VIEWS, classes, width, device="meta")
     tokens = _run(name, lambda: connector(features, *(text if connector.reads_text else ()), **beside))
     _check_shape(name, "tokens", tokens, (VIEWS, count, text_width))
+    tokens = tokens.sum()
+    if most_boxes(connector):
+        views, edges = torch.zeros(BOXES, dtype=torch.long, device="meta"), torch.empty(BOXES, 4, device="meta")
+        boxed = _run(name, lambda: connector.box_tokens(features, views, edges))
+        _check_shape(name, "tokens of boxes", boxed, (BOXES, text_width))
+        tokens = tokens + boxed.sum()
     if not tokens.requires_grad:
         raise InputError(f"{name}: no gradient flows through it")
-    tokens.sum().backward()
+    tokens.backward()
     reached = [("the features", features), *((f"`{key}`", value) for key, value in connector.named_parameters())]
     for what, value in reached:
         if value.requires_grad and value.grad is None:

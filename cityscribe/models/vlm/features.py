@@ -90,6 +90,33 @@ def placed(parts: Tensor, content: Tensor, context: Tensor) -> Tensor:
     return tokens[torch.argsort(places)]
 
 
+def with_box_tokens(tokens: Tensor, boxed: Tensor, image_boxes: Tensor, image_views: Tensor) -> Tensor:
+    """Tokens [views, count, width] image after image, those of its boxes [boxes, width] behind those of its views.
+
+    `image_boxes` [images, most, 5] as `boxes_by_view` takes them, `image_views` [images].
+    """
+    counts = are_boxes(image_boxes).sum(dim=1)
+    of_images = [part.flatten(0, 1) for part in tokens.split(image_views.tolist())]
+    pieces = zip(of_images, boxed.split(counts.tolist()), strict=True)
+    return torch.cat([part for pair in pieces for part in pair])
+
+
+def boxes_by_view(image_boxes: Tensor, image_views: Tensor) -> tuple[Tensor, Tensor]:
+    """Of all boxes their view [boxes], numbered through, and their edges [boxes, 4].
+
+    `image_boxes` [images, most, 5]: the view among those of the image, left, top, right and bottom edge in shares of
+    that; rows without an area are padding.
+    """
+    first = image_views.cumsum(0) - image_views
+    views = image_boxes[..., 0].long() + first[:, None]
+    there = are_boxes(image_boxes)
+    return views[there], image_boxes[..., 1:][there]
+
+
+def are_boxes(image_boxes: Tensor) -> Tensor:
+    return image_boxes[..., 3] > image_boxes[..., 1]
+
+
 def _places(starts: Tensor, count: int) -> Tensor:
     return (starts[:, None] + torch.arange(count, device=starts.device)).flatten()
 

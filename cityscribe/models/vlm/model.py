@@ -26,7 +26,7 @@ from transformers.models.llava.modeling_llava import LlavaCausalLMOutputWithPast
 from cityscribe.files import InputError
 from cityscribe.models.vlm.card import write_card
 from cityscribe.models.vlm.config import VlmConfig
-from cityscribe.models.vlm.features import FeatureStore, distinct_rows, placed
+from cityscribe.models.vlm.features import FeatureStore, boxes_by_view, distinct_rows, placed, with_box_tokens
 from cityscribe.models.vlm.guides import CONTENT, CONTEXT
 from cityscribe.models.vlm.parts import class_tokens, make_connector, make_tower, reads_class_tokens, reads_ids
 from cityscribe.models.vlm.processor import VlmImageProcessor, VlmProcessor
@@ -84,8 +84,15 @@ class VlmModel(VlmPreTrainedModel):
         self.store: FeatureStore | None = None  # `keep_features`
         self.post_init()
 
-    def image_tokens(self, pixel_values: Tensor, beside: Beside | None = None) -> Tensor:
-        """[views, 3 a tower, height, width] -> [tokens, text width], view after view.
+    def image_tokens(
+        self,
+        pixel_values: Tensor,
+        beside: Beside | None = None,
+        image_boxes: Tensor | None = None,
+        image_views: Tensor | None = None,
+    ) -> Tensor:
+        """[views, 3 a tower, height, width] -> [tokens, text width], view after view, and behind those of an image the
+        tokens of its boxes, where the connector makes some and there are any (`features.boxes_by_view`).
 
         A connector that reads text gets that which guides each image: its embeddings, or its tokens in the vocabulary
         of a text decoder.
@@ -93,7 +100,11 @@ class VlmModel(VlmPreTrainedModel):
         if not self.connector.reads_text:
             features, seen = self.features(pixel_values)
             classes = {"seen": seen} if reads_class_tokens(self.connector) else {}
-            return self.connector(features, **classes).flatten(0, 1)
+            tokens: Tensor = self.connector(features, **classes)
+            if image_boxes is None or image_views is None:
+                return tokens.flatten(0, 1)
+            boxed = self.connector.box_tokens(features, *boxes_by_view(image_boxes, image_views))
+            return with_box_tokens(tokens, boxed, image_boxes, image_views)
         if beside is None:
             raise ValueError("the connector reads text: it needs question_ids, question_mask and image_views")
         text = beside.by_view()
@@ -158,11 +169,12 @@ class VlmModel(VlmPreTrainedModel):
         question_mask: Tensor | None = None,
         image_views: Tensor | None = None,
         image_parts: Tensor | None = None,
+        image_boxes: Tensor | None = None,
         **kwargs: Any,
     ) -> LlavaModelOutputWithPast:
         """The arguments of every model of transformers; of a connector that reads text also, image by image, the tokens
         of the text that guides it and which of them count [images, tokens], how many views it has, and which of its
-        tokens stand there [images]."""
+        tokens stand there [images]; of one that reads boxes, those of each image [images, most, 5]."""
         if inputs_embeds is None:
             inputs_embeds = self.get_input_embeddings()(input_ids)
         if pixel_values is not None:
@@ -171,7 +183,8 @@ class VlmModel(VlmPreTrainedModel):
             beside = None
             if question_ids is not None and question_mask is not None and image_views is not None:
                 beside = Beside(question_ids, question_mask, image_views, image_parts)
-            tokens = self.image_tokens(pixel_values, beside).to(inputs_embeds.device, inputs_embeds.dtype)
+            tokens = self.image_tokens(pixel_values, beside, image_boxes, image_views)
+            tokens = tokens.to(inputs_embeds.device, inputs_embeds.dtype)
             places = input_ids == self.config.image_token_id
             if int(places.sum()) != len(tokens):
                 raise ValueError(f"the images give {len(tokens)} tokens, and {int(places.sum())} stand in input_ids")
@@ -225,6 +238,7 @@ class Vlm(VlmPreTrainedModel, GenerationMixin):
         question_mask: Tensor | None = None,
         image_views: Tensor | None = None,
         image_parts: Tensor | None = None,
+        image_boxes: Tensor | None = None,
         **kwargs: Any,
     ) -> LlavaCausalLMOutputWithPast:
         outputs = self.model(
@@ -238,6 +252,7 @@ class Vlm(VlmPreTrainedModel, GenerationMixin):
             question_mask=question_mask,
             image_views=image_views,
             image_parts=image_parts,
+            image_boxes=image_boxes,
             **kwargs,
         )
         logits = self.lm_head(slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep))

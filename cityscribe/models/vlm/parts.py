@@ -36,6 +36,11 @@ def reads_class_tokens(connector: Any) -> bool:
     return bool(getattr(connector, "reads_class_tokens", False))
 
 
+def most_boxes(connector: Any) -> int:
+    """How many boxes of an image a connector makes tokens of; 0 where it knows none."""
+    return int(connector.most_boxes) if getattr(connector, "reads_boxes", False) else 0
+
+
 def class_tokens(tower: Any) -> int:
     """How many tokens a tower puts before those of the patches in its `states`; 0 where it has no such states."""
     return int(tower.class_tokens) if hasattr(tower, "states") else 0

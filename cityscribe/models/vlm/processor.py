@@ -15,6 +15,7 @@ from transformers.image_transforms import to_pil_image
 from transformers.image_utils import make_flat_list_of_images
 from transformers.processing_utils import ImagesKwargs, MultiModalData
 
+from cityscribe.media.image_boxes import ImageBoxes, boxes_of
 from cityscribe.models.vlm.guides import CONTENT, CONTEXT, DEFAULT_GUIDE, WHOLE, arrange, check_arrangement
 from cityscribe.models.vlm.parts import make_tiling
 from cityscribe.models.vlm.tilings import TilingView
@@ -30,6 +31,7 @@ class ImageInputs(ImagesKwargs, total=False):
     """What a processor may be given for its images."""
 
     image_parts: list[int]  # what the place of each image shows of it (`guides`)
+    image_boxes: list[ImageBoxes]  # the boxes of each image, in shares of its width and height
 
 
 class VlmImageProcessor(BaseImageProcessor):
@@ -114,6 +116,7 @@ class VlmProcessor(ProcessorMixin):
         guide: str = DEFAULT_GUIDE,
         order: str = "interleaved",
         own_words: bool = False,
+        most_boxes: int = 0,
         chat_template: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -124,6 +127,7 @@ class VlmProcessor(ProcessorMixin):
         self.guide = guide
         self.order = order
         self.own_words = own_words
+        self.most_boxes = most_boxes
         self.question_tokenizer: PreTrainedTokenizerBase = tokenizer
         self.image_token = image_token
         self.image_token_id = tokenizer.convert_tokens_to_ids(image_token)
@@ -150,7 +154,7 @@ class VlmProcessor(ProcessorMixin):
 
     @property
     def unused_input_names(self) -> list[str]:
-        return [] if self.reads_text else ["image_views"]
+        return [] if self.reads_text or self.most_boxes else ["image_views"]
 
     def _get_num_multimodal_tokens(self, image_sizes: Any = None, **_: Any) -> MultiModalData:
         """The tokens of images by their sizes (height and width), as vLLM asks for them."""
@@ -162,6 +166,8 @@ class VlmProcessor(ProcessorMixin):
     def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
         """As every processor's. For a connector that reads text, with the text that guides each image, and images as
         often and where that wants them."""
+        if self.most_boxes and conversation and kwargs.get("tokenize"):
+            return self._with_boxes(conversation, *args, **kwargs)
         if not self.reads_text or not conversation:
             return super().apply_chat_template(conversation, *args, **kwargs)
         single = isinstance(conversation[0], dict)
@@ -179,6 +185,43 @@ class VlmProcessor(ProcessorMixin):
             if self.order != "interleaved":
                 encoded["image_parts"] = torch.tensor(parts)
         return encoded
+
+    def _with_boxes(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
+        """As every processor's, with the boxes that the images bring along."""
+        shown = [
+            block["image"]
+            for messages in ([conversation] if isinstance(conversation[0], dict) else conversation)
+            for message in messages
+            if not isinstance(message["content"], str)
+            for block in message["content"]
+            if block["type"] == "image"
+        ]
+        if not shown:
+            return super().apply_chat_template(conversation, *args, **kwargs)
+        boxes = [boxes_of(image) for image in shown]
+        given = dict(kwargs.get("processor_kwargs") or {})
+        given["images_kwargs"] = {**given.get("images_kwargs", {}), "image_boxes": boxes}
+        encoded = super().apply_chat_template(conversation, *args, **{**kwargs, "processor_kwargs": given})
+        views = [self.image_processor.views_of(image) for image in shown]
+        rows = [self._box_rows(own, each) for own, each in zip(boxes, views, strict=True)]
+        encoded["image_boxes"] = torch.tensor(rows)
+        return encoded
+
+    def _box_rows(self, boxes: ImageBoxes, views: Sequence[TilingView]) -> list[list[float]]:
+        """[most_boxes, 5]: the view that shows the whole image, and the edges of each box in shares of that."""
+        if len(boxes) > self.most_boxes:
+            raise ValueError(f"an image has {len(boxes)} boxes, and the model takes {self.most_boxes}")
+        rows = [[0.0] * 5 for _ in range(self.most_boxes)]
+        if boxes:
+            number = next((n for n, view in enumerate(views) if view.role == "whole"), None)
+            if number is None:
+                raise ValueError("no view shows the whole image, on which boxes are looked up")
+            left, top, right, bottom = views[number].place
+            for row, (x1, y1, x2, y2) in zip(rows, boxes, strict=False):
+                across, down = right - left, bottom - top
+                edges = (left + x1 * across, top + y1 * down, left + x2 * across, top + y2 * down)
+                row[:] = [float(number), *edges]
+        return rows
 
     def read_questions(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """The tokens of texts that guide images, and which of them count, [texts, QUESTION_TOKENS] each: equal for
@@ -206,7 +249,13 @@ class VlmProcessor(ProcessorMixin):
         )
         return [*first, *own[-(QUESTION_TOKENS - len(first) - len(last)) :], *last]
 
-    def _process_images(self, images: Any, image_parts: Sequence[int] | None = None, **kwargs: Any) -> Any:
+    def _process_images(
+        self,
+        images: Any,
+        image_parts: Sequence[int] | None = None,
+        image_boxes: Sequence[ImageBoxes] | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """The inputs of images, and what stands in the text for each. An image that is shown several times is
         preprocessed once."""
         flat: Any = make_flat_list_of_images(images)
@@ -222,7 +271,8 @@ class VlmProcessor(ProcessorMixin):
         shown = [self.image_processor.views_of(image) for image in flat]
         return found, [
             "".join(view.before + self.image_token * self.tokens_of(part) + view.after for view in each)
-            for each, part in zip(shown, parts, strict=True)
+            + self.image_token * len(own)
+            for each, part, own in zip(shown, parts, image_boxes or [()] * len(parts), strict=True)
         ]
 
     def tokens_of(self, part: int) -> int:

@@ -104,6 +104,7 @@ CONNECTED: dict[str, dict[str, Any]] = {
         "config": {**SMALL, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
     },
     "abstractor": {"kind": "abstractor", "queries": 4, "depth": 1},
+    "box-tokens": {"kind": "box-tokens", "connector": {"kind": "average-pooling"}, "points": 2},
 }
 TILED: dict[str, dict[str, Any]] = {
     "anyres": {"kind": "anyres"},

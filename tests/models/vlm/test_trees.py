@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from transformers import PreTrainedModel, ProcessorMixin
 
 from cityscribe.engine.local import LocalEngine
 from cityscribe.engine.request import Request
+from cityscribe.media.images import open_image
 from cityscribe.models.load import load_model, load_processor, save_model
 from cityscribe.models.settings import ModelSettings
 from cityscribe.models.tuning.prepare import prepare_tuning
@@ -24,13 +26,16 @@ ASKED = (("Where is the vehicle?", "On the left."), ("Where?", "On the left side
 SETTINGS = TrainSettings(epochs=1, lr=1e-2, batch_groups=1, precision="fp32")
 
 
-def samples(folder: Path) -> list[Sample]:
-    """Two groups, each of three questions about two pictures of its own."""
+def samples(folder: Path, boxes: Sequence[str] = ()) -> list[Sample]:
+    """Two groups, each of three questions about two pictures of its own; `boxes` are comments of the pictures."""
     made = []
     for group, sizes in enumerate((((60, 40), (30, 44)), ((33, 47), (50, 50)))):
         names = tuple(f"{group}-{number}.png" for number in range(2))
         for name, size in zip(names, sizes, strict=True):
-            picture(len(made) + len(name), size).save(folder / name)
+            comment = PngInfo()
+            if boxes:
+                comment.add_text("comment", boxes[(2 * group + names.index(name)) % len(boxes)])
+            picture(len(made) + len(name), size).save(folder / name, pnginfo=comment)
         for question, answer in ASKED:
             messages = (
                 message("user", image_block(), image_block(), text_block(question)),
@@ -41,12 +46,12 @@ def samples(folder: Path) -> list[Sample]:
 
 
 def assert_trains_and_answers_exactly(
-    model: PreTrainedModel, processor: ProcessorMixin, folder: Path, *, saves: float = 1.3
+    model: PreTrainedModel, processor: ProcessorMixin, folder: Path, *, saves: float = 1.3, boxes: Sequence[str] = ()
 ) -> None:
     """`saves` is how many times the distinct tokens of the trees the samples have at least.
 
     Trained on trees it ends with the weights of the samples one by one, and what it says is what `generate` says."""
-    asked = samples(folder)
+    asked = samples(folder, boxes)
     save_model(model, processor, folder / "base")
     ends: list[dict[str, torch.Tensor]] = []
     for shares in (True, False):
@@ -79,7 +84,7 @@ def assert_trains_and_answers_exactly(
 @torch.inference_mode()
 def plain(engine: LocalEngine, request: Request) -> str:
     """What `generate` says to a conversation alone."""
-    images = iter([Image.open(path) for path in request.media])
+    images = iter([open_image(path) for path in request.media if isinstance(path, Path)])
     content = [
         {**block, "image": next(images)} if block["type"] == "image" else block
         for block in request.messages[0]["content"]
