@@ -1,13 +1,14 @@
 """Ablations: a grid of runs that differ in a few settings, and a table that says what the differences are worth.
 
-    result = ablate(load_ablation(Path("tuning.yaml")), watch, tell)
+    folder = ablate(load_ablation(Path("tuning.yaml")), watch, tell)
 
 Every arm is trained and scored with every seed, each as a run of its own, so that a stopped ablation goes on where it
 was; what two runs have in common, such as the training of arms that differ in prediction, is done once. An arm is
 compared with the first one on the same scenarios: the interval of the difference comes from drawing scenarios
 (`report/bootstrap.py`) with the points of a segment averaged over the seeds, its p-value from exchanging the two arms
 in a random half of the scenarios, with Holm's correction over the arms. The difference of each seed and the spread over
-seeds stand beside them: what one seed alone says may be luck.
+seeds stand beside them: what one seed alone says may be luck. On a set of questions, what answers are worth is compared
+in the same way, by images (`ablations/questions.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -28,16 +29,21 @@ from cityscribe.ablations import ABLATIONS
 from cityscribe.ablations.gauges import gauges, plot_gauges
 from cityscribe.ablations.measures import measures
 from cityscribe.ablations.plot import PlotRow, plot
+from cityscribe.ablations.questions import AskedRun, compare_answers, write_answers
 from cityscribe.evaluate.resampling import holm
 from cityscribe.files import InputError, spreadsheet_cell, write_json, write_text
 from cityscribe.pipeline import STAGES, Watch, run
 from cityscribe.pipeline.digests import Digests
+from cityscribe.pipeline.stages.prompts import samples_of
 from cityscribe.plain_yaml import read_yaml
 from cityscribe.project import Settings, resolve
 from cityscribe.report.bootstrap import Interval, paired_interval, paired_p_value
 from cityscribe.report.run_files import Run, SegmentKey, read_run
 from cityscribe.report.tables import reference_domains, segment_points
+from cityscribe.rewards.reward import Reward
+from cityscribe.settings import OneOf
 from cityscribe.settings.loading import put
+from cityscribe.sources import SOURCES
 
 METRICS = ("bleu", "meteor", "rouge-l", "cider")
 
@@ -45,12 +51,13 @@ METRICS = ("bleu", "meteor", "rouge-l", "cider")
 class Ablation(BaseModel):
     """What an ablation file holds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     about: str = ""  # the question, in a sentence
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     against: str = ""  # the arm that the others are compared with; empty: the first
+    score: Annotated[Reward, OneOf("reward")] = cast(Reward, {"kind": "overlap"})  # of an answer to a question
     project: dict[str, Any]  # the settings that all arms share
     arms: dict[str, dict[str, Any]] = Field(min_length=1)  # arm -> settings that differ, such as {"model.method": lora}
 
@@ -125,26 +132,46 @@ def _filled(value: Any, folder: Path, seed: int) -> Any:
     return [_filled(one, folder, seed) for one in value] if isinstance(value, list) else value
 
 
-def ablate(ablation: Ablation, runs: Path, watch: Watch, tell: Callable[[str], None]) -> list[Arm]:
+def ablate(ablation: Ablation, runs: Path, watch: Watch, tell: Callable[[str], None]) -> Path:
     """Run what is not up to date, and compare. Writes `results.json`, `table.txt`, `table.md`, `table.csv`,
-    `scores.png`, and what `measures` finds, to `runs`/NAME."""
+    `scores.png`, and for captions what `measures` finds, to the folder `runs`/NAME, which it returns.
+
+    Raises InputError where some arms are on captions and others on questions.
+    """
     planned = plan(ablation, runs)
-    in_turn = [
-        (arm, one)
-        for settings in zip(*planned.values(), strict=True)
-        for arm, one in zip(planned, settings, strict=True)
-    ]
-    done: dict[str, list[Run]] = {arm: [] for arm in planned}
+    brings = {SOURCES[one.data.source].yields for seeds in planned.values() for one in seeds}
+    if len(brings) > 1:
+        raise InputError(f"{ablation.name}: some arms are on captions and others on questions; compare one kind")
+    in_turn = [one for settings in zip(*planned.values(), strict=True) for one in settings]
     digests = Digests()
     stages = [stage for stage in STAGES if stage != "report"]
-    for number, (arm, one) in enumerate(in_turn, start=1):
+    for number, one in enumerate(in_turn, start=1):
         tell(f"{one.name} ({number} of {len(in_turn)})")
         run(one, watch, tell, stages, sorted(runs.glob("*/*")), digests)
-        done[arm].append(read_run(one.run_dir, one))
-    first = ablation.against or next(iter(done))
+    folder = runs / ablation.name
+    first = ablation.against or next(iter(planned))
+    if brings == {"conversations"}:
+        answers = {
+            arm: [
+                AskedRun(
+                    samples_of(one, "train"),
+                    samples_of(one, one.predict.split),
+                    one.results_dir / "predictions.jsonl",
+                )
+                for one in settings
+            ]
+            for arm, settings in planned.items()
+        }
+        write_answers(folder, ablation.name, ablation.about, compare_answers(answers, first, ablation.score))
+    else:
+        _write_captions(folder, ablation, planned, first)
+    return folder
+
+
+def _write_captions(folder: Path, ablation: Ablation, planned: Mapping[str, list[Settings]], first: str) -> None:
+    done = {arm: [read_run(one.run_dir, one) for one in settings] for arm, settings in planned.items()}
     done = {first: done[first], **done}
     arms = compare_arms(done)
-    folder = runs / ablation.name
     measured = measures(done)
     results = {"name": ablation.name, "about": ablation.about, "arms": _plain(arms), "measures": measured.to_json()}
     write_json(folder / "results.json", results)
@@ -155,7 +182,6 @@ def ablate(ablation: Ablation, runs: Path, watch: Watch, tell: Callable[[str], N
     gauged = gauges({arm: [one.run_dir for one in settings] for arm, settings in planned.items()}, measured)
     if gauged:
         plot_gauges(ablation.about or ablation.name, gauged, first, folder / "gauge.png")
-    return arms
 
 
 def compare_arms(runs: Mapping[str, list[Run]]) -> list[Arm]:

@@ -13,13 +13,27 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cityscribe.ablate import METRICS, Arm, ablate, csv_table, load_ablation, markdown_table, plan, text_table
+from cityscribe.ablate import (
+    METRICS,
+    Arm,
+    ablate,
+    compare_arms,
+    csv_table,
+    load_ablation,
+    markdown_table,
+    plan,
+    text_table,
+)
 from cityscribe.ablations import ABLATIONS
 from cityscribe.ablations.gauges import Gauged, gauges, plot_gauges
 from cityscribe.ablations.measures import ArmMeasure, ArmMeasures
 from cityscribe.ablations.plot import PlotRow, near_rows, plot
 from cityscribe.files import InputError, spreadsheet_cell, write_json
+from cityscribe.records import read_samples
+from cityscribe.report.run_files import read_run
+from cityscribe.rewards import REWARDS
 from cityscribe.world.dataset import WorldSettings, write_dataset
+from cityscribe.world.sets import SetSettings, write_set
 
 
 def _write(path: Path, **values: object) -> Path:
@@ -119,7 +133,10 @@ def test_runs_are_made_once_and_compared(tiny: Callable[[str], Path], tmp_path: 
         made.append(name)
         yield lambda *_: None
 
-    results = ablate(load_ablation(file), tmp_path / "runs", watch, lambda _: None)
+    folder = ablate(load_ablation(file), tmp_path / "runs", watch, lambda _: None)
+    assert folder == tmp_path / "runs" / "test"
+    planned = plan(load_ablation(file), tmp_path / "runs")
+    results = compare_arms({arm: [read_run(one.run_dir, one) for one in seeds] for arm, seeds in planned.items()})
     assert (made.count("train"), made.count("predict")) == (2, 4)  # the arms differ in prediction alone
     for name in ("model/model.safetensors", "prepared/train.parquet"):
         one, other = (tmp_path / "runs" / "test" / arm / name for arm in ("long-1", "short-1"))
@@ -157,6 +174,55 @@ def test_runs_are_made_once_and_compared(tiny: Callable[[str], Path], tmp_path: 
     ablate(load_ablation(file), tmp_path / "runs", watch, lambda _: None)
     assert made == []
     assert (tmp_path / "runs/test/table.md").read_bytes() == before
+
+
+def test_arms_on_questions_are_compared_by_what_their_answers_are_worth(
+    tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
+    data = tmp_path / "asked"
+    write_set(data, SetSettings("questions", train=3, val=3, test=0, seed=1, asked=4), workers=1)
+    project = {
+        "data": {"path": str(data), "source": "messages"},
+        "prepare": {"image_size": 64, "workers": 1},
+        "model": {"base": str(tiny("llava")), "method": "connector"},
+        "train": {"max_steps": 1, "precision": "fp32"},
+        "predict": {"max_new_tokens": 4, "precision": "fp32"},
+    }
+    arms = {"all": {}, "half": {"data.train_share": 0.5}}
+    file = _write(tmp_path / "a.yaml", project=project, arms=arms, seeds=[0, 1], score={"kind": "overlap"})
+
+    @contextmanager
+    def watch(name: str) -> Iterator[Callable[..., None]]:
+        yield lambda *_: None
+
+    folder = ablate(load_ablation(file), tmp_path / "runs", watch, lambda _: None)
+    samples = {arm: read_samples(folder / f"{arm}-0" / "prepared" / "train.parquet") for arm in arms}
+    groups = {arm: {sample.group for sample in found} for arm, found in samples.items()}
+    assert (len(groups["all"]), len(groups["half"])) == (3, 2)
+    assert groups["half"] < groups["all"]
+    assert len(samples["all"]) == 12
+    asked = read_samples(folder / "all-0" / "prepared" / "val.parquet")
+    assert len(asked) == 12
+    reward = REWARDS["overlap"]()
+    rows = {row["arm"]["name"]: row for row in json.loads((folder / "results.json").read_text())["arms"]}
+    known = {sample.meta.dimension for sample in samples["all"]} >= {sample.meta.dimension for sample in asked}
+    assert list(rows) == ["all", "half", *(["the commonest answer"] if known else [])]
+    for arm in arms:
+        for seed in (0, 1):
+            lines = (folder / f"{arm}-{seed}" / "predictions.jsonl").read_text().splitlines()
+            worth = [reward.score(s, [json.loads(line)["answer"]])[0] for s, line in zip(asked, lines, strict=True)]
+            tasks = {sample.meta.dimension for sample in asked}
+            of_task = [[w for w, s in zip(worth, asked, strict=True) if s.meta.dimension == task] for task in tasks]
+            assert rows[arm]["by_seed"][seed] == pytest.approx(sum(sum(own) / len(own) for own in of_task) / len(tasks))
+    assert (folder / "table.md").read_text().count("\n") == 2 + len(rows)
+    assert (folder / "scores.png").stat().st_size > 5000
+
+
+def test_captions_and_questions_are_not_compared(tmp_path: Path) -> None:
+    arms = {"captions": {"data.source": "wts"}, "questions": {"data.source": "messages"}}
+    file = _write(tmp_path / "a.yaml", arms=arms)
+    with pytest.raises(InputError, match="test: some arms are on captions and others on questions"):
+        ablate(load_ablation(file), tmp_path / "runs", None, lambda _: None)  # type: ignore[arg-type]
 
 
 def test_an_arm_that_is_far_off_does_not_own_the_axis(tmp_path: Path) -> None:

@@ -24,9 +24,9 @@ Renderer = Literal["raster", "blender"]
 ALL_KINDS = {"folder", "kind", "train", "test", "renderer", "seed", "workers"}
 TAKEN = {
     "wts": {"val", "external", "annotators", "masts", "fps", "width"},
-    "driving": {"val"},
-    "driving-views": {"val"},
-    "questions": {"val"},
+    "driving": {"val", "asked"},
+    "driving-views": {"val", "asked"},
+    "questions": {"val", "asked"},
     "surveillance": {"seconds", "fps", "width"},
     "wildlife": {"seconds", "fps", "width"},
 }
@@ -44,6 +44,7 @@ def world(
     external: Annotated[float, typer.Option(min=0, max=1, help="wts: share of single clips from a vehicle")] = 0.3,
     annotators: Annotated[int, typer.Option(min=1, help="wts: how many hands the captions are in")] = 1,
     masts: Annotated[int, typer.Option(min=1, max=4, help="wts: overhead cameras of a scenario")] = 1,
+    asked: Annotated[int, typer.Option(min=0, help="questions about a picture, drawn; 0 asks all")] = 0,
     seconds: Annotated[float, typer.Option(min=4, max=600, help="surveillance and wildlife: length of a clip")] = 20.0,
     fps: Annotated[int, typer.Option(min=2, max=60, help="frames a second")] = 10,
     width: Annotated[int, typer.Option(min=320, max=3840, help="wts and clips: of the videos in pixels, 16:9")] = 640,
@@ -79,7 +80,7 @@ def world(
             write, source = (write_clips, "ucf-crime") if kind == "surveillance" else (write_wildlife, "animal-kingdom")
             write(folder, clips, workers=workers, progress=progress)
         else:
-            pictures = SetSettings(kind, train, val, test, seed, renderer)
+            pictures = SetSettings(kind, train, val, test, seed, renderer, asked)
             write_set(folder, pictures, workers=workers, progress=progress)
     console.print(f"{folder}: written; look at it with `cityscribe check {folder} --source {source}`")
 

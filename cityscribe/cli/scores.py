@@ -167,9 +167,8 @@ def ablate(
     Example: cityscribe experiment ablate views
     """
     from cityscribe.ablate import ablate as run_ablation
-    from cityscribe.ablate import load_ablation, text_table
+    from cityscribe.ablate import load_ablation
 
-    ablation = load_ablation(file)
-    arms = run_ablation(ablation, runs, watch, lambda line: console.print(line))
-    console.print(text_table(arms), end="")
-    console.print(f"tables and plot: {runs / ablation.name}")
+    folder = run_ablation(load_ablation(file), runs, watch, lambda line: console.print(line))
+    console.print((folder / "table.txt").read_text("utf-8"), end="")
+    console.print(f"tables and plot: {folder}")

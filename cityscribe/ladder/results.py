@@ -176,16 +176,17 @@ def cells(row: LadderRow) -> list[str]:
         row.arm.name,
         *(f"{100 * share:.1f}" for share in row.tasks.values()),
         f"{100 * row.mean:.1f}",
-        _between(row.interval),
+        between(row.interval),
         ", ".join(f"{100 * each:.1f}" for each in row.by_seed),
         change,
-        _between(row.change_interval, signed=True),
+        between(row.change_interval, signed=True),
         p_value,
         *cost,
     ]
 
 
-def _between(interval: Interval | None, *, signed: bool = False) -> str:
+def between(interval: Interval | None, *, signed: bool = False) -> str:
+    """The ends of an interval in per cent; empty where there is none."""
     if interval is None:
         return ""
     form = "+.1f" if signed else ".1f"

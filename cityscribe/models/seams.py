@@ -88,6 +88,7 @@ VISION_TOWERS.add(
 _TILINGS = "cityscribe.models.vlm.tilings."
 TILINGS.add("whole", _TILINGS + "whole:WholeImage", "the image as one view, its aspect ratio given up")
 TILINGS.add("letterbox", _TILINGS + "letterbox:Letterbox", "the image as one view, with borders that keep its shape")
+TILINGS.add("center-crop", _TILINGS + "center_crop:CenterCrop", "the middle of the image, the rest cut off")
 TILINGS.add(
     "anyres",
     _TILINGS + "anyres:AnyRes",

@@ -46,6 +46,9 @@ class DataSettings(Section):
     val_share: Fraction = Field(
         0.1, description="share of the images that validates where a data set of conversations names no split for it"
     )
+    train_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="share of the training scenarios, or of the training images, that is learned from, drawn"
+    )
     licence: str = Field(
         "",
         max_length=200,

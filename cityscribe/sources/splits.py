@@ -8,12 +8,15 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 from cityscribe.records import Sample
 from cityscribe.traffic.scenario import Split
+
+Divided = TypeVar("Divided")
 
 WORDS: dict[str, Split] = {
     "train": "train",
@@ -47,7 +50,7 @@ def divide(samples: Sequence[Sample], val_share: float, seed: int) -> list[Sampl
     chosen: set[str] = set()
     if "val" not in named and val_share > 0:
         groups = {sample.group for sample in samples if sample.meta.split != "test"}
-        order = sorted(groups, key=lambda group: hashlib.sha256(f"{seed}/{group}".encode()).hexdigest())
+        order = sorted(groups, key=lambda group: _drawn_by(f"{seed}/{group}"))
         chosen = set(order[: min(math.ceil(val_share * len(order)), len(order) - 1)])
     result = []
     for sample in samples:
@@ -56,3 +59,19 @@ def divide(samples: Sequence[Sample], val_share: float, seed: int) -> list[Sampl
             split = "val"
         result.append(sample if split == sample.meta.split else replace(sample, meta=replace(sample.meta, split=split)))
     return result
+
+
+def part_of(items: Sequence[Divided], name_of: Callable[[Divided], str], share: float, seed: int) -> list[Divided]:
+    """Items of a training set whose names are among the share that is drawn, at least one name, in their order.
+
+    A larger share holds all of a smaller one: what more data are worth is not mixed with which data they are.
+    """
+    if share == 1:
+        return list(items)
+    order = sorted({name_of(item) for item in items}, key=lambda name: _drawn_by(f"{seed}/part/{name}"))
+    kept = set(order[: math.ceil(share * len(order))])
+    return [item for item in items if name_of(item) in kept]
+
+
+def _drawn_by(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

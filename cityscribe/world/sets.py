@@ -54,6 +54,7 @@ class SetSettings:
     test: int = 60
     seed: int = 0
     renderer: str = "raster"
+    asked: int = 0  # questions about a picture, drawn by its seed; 0: all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +117,19 @@ def _write_picture(root: Path, job: _Job) -> _Written:
     coded = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
     write_bytes(root / path, coded.tobytes())
     seen = [thing for thing in things if thing.solid.kind != "fixture" and thing.visible >= 0.3 and thing.pixels >= 60]
-    rows = [_row(job, path.as_posix(), task) for task in tasks]
+    rows = [_row(job, path.as_posix(), task) for task in _drawn(tasks, job)]
     truth: _Truth = {"image": path.as_posix(), "facts": facts, "things": [_thing(thing, camera) for thing in seen]}
     objects = sorted({_label(thing.solid.thing) for thing in seen})
     return {"split": job.split, "rows": rows, "truth": truth, "objects": objects}
+
+
+def _drawn(tasks: Sequence[Task], job: _Job) -> list[Task]:
+    """As many of the questions about a picture as are asked, in their order."""
+    asked = job.settings.asked
+    if not asked or asked >= len(tasks):
+        return list(tasks)
+    chosen = np.random.default_rng([job.seed, 15]).permutation(len(tasks))[:asked]
+    return [tasks[n] for n in sorted(chosen)]
 
 
 def _label(thing: Mover | Fixture) -> str:

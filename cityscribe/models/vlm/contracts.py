@@ -134,7 +134,8 @@ def check_connector(
 
 
 def check_tiling(name: str, tiling: Any) -> None:
-    """A tiling says beforehand how many views an image has, and its views lie in the image and cover it."""
+    """A tiling says beforehand how many views an image has, and its views lie in the image and cover it, unless it says
+    by an attribute `cuts_off` that they need not."""
     for width, height in SIZES:
         image = f"an image of {width} x {height}"
         views = _run(name, partial(_views, tiling, width, height))
@@ -147,6 +148,8 @@ def check_tiling(name: str, tiling: Any) -> None:
                 raise InputError(f"{name}: a view of {image} shows {view.crop}, which is not in it")
             if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
                 raise InputError(f"{name}: a view of {image} is placed at {view.place}, which is not in the view")
+        if getattr(tiling, "cuts_off", False):
+            continue
         shares = [(step + 0.5) / SAMPLES for step in range(SAMPLES)]
         for x, y in product((share * width for share in shares), (share * height for share in shares)):
             if not any(view.crop[0] <= x <= view.crop[2] and view.crop[1] <= y <= view.crop[3] for view in views):

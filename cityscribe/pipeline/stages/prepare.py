@@ -65,6 +65,7 @@ def _prepare_scenarios(settings: Settings, made_from: str, progress: StepProgres
 
     scenarios, problems = read_scenarios(settings.data)
     scenarios, left_out = _without_excluded(settings, scenarios, lambda scenario: scenario.name)
+    scenarios = _learned_from(settings, scenarios, lambda scenario: (scenario.split, scenario.name))
     with whole(settings.run_dir / "prepared", made_from) as (out, resume):
         prepare(scenarios, settings, out, resume=resume, progress=progress)
         _write_problems(out, [*left_out, *problems])
@@ -80,6 +81,7 @@ def _prepare_conversations(settings: Settings, made_from: str, progress: StepPro
     samples, problems = read_conversations(data)
     samples, left_out = _without_excluded(settings, samples, lambda sample: sample.meta.scenario)
     samples = divide(samples, data.val_share, settings.seed)
+    samples = _learned_from(settings, samples, lambda sample: (sample.meta.split, sample.group))
     if settings.prepare.rotate_options:
         samples = in_all_rotations(samples)
     with whole(settings.run_dir / "prepared", made_from) as (out, resume):
@@ -87,6 +89,18 @@ def _prepare_conversations(settings: Settings, made_from: str, progress: StepPro
             samples, data.path, settings.prepare, out, resume=resume, progress=progress, problems=problems
         )
         _write_problems(out, [*left_out, *problems])
+
+
+def _learned_from(settings: Settings, items: Sequence[Item], place_of: Callable[[Item], tuple[str, str]]) -> list[Item]:
+    """Items, those for training as `data.train_share` says; `place_of` gives the split and what is drawn."""
+    from cityscribe.sources.splits import part_of
+
+    training = [item for item in items if place_of(item)[0] == "train"]
+    kept = {
+        place_of(item)
+        for item in part_of(training, lambda item: place_of(item)[1], settings.data.train_share, settings.seed)
+    }
+    return [item for item in items if place_of(item)[0] != "train" or place_of(item) in kept]
 
 
 def _without_excluded(

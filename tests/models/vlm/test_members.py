@@ -110,6 +110,7 @@ TILED: dict[str, dict[str, Any]] = {
     "anyres": {"kind": "anyres"},
     "dynamic with tags": {"kind": "dynamic", "most": 4, "tags": True},
     "uhd": {"kind": "uhd"},
+    "center-crop": {"kind": "center-crop"},
 }
 ON_TREES = "merv, slices between separators, row marks"
 MADE: dict[str, VlmParts] = {
@@ -346,6 +347,23 @@ def test_tiles_are_those_of_transformers(size: tuple[int, int]) -> None:
     found = VlmImageProcessor({"kind": "dynamic"}, [{"size": [16, 16], **colours}]).preprocess([image])["pixel_values"]
     assert found.shape == expected.shape
     assert np.abs(found - expected).max() < 2.5 / 127.5
+
+
+@pytest.mark.parametrize(
+    ("size", "crop"),
+    [
+        ((64, 32), (16, 0, 48, 32)),
+        ((32, 96), (0, 32, 32, 64)),
+        ((48, 48), (0, 0, 48, 48)),
+        ((33, 32), (0.5, 0, 32.5, 32)),
+    ],
+)
+def test_the_middle_of_an_image_fills_the_view(size: tuple[int, int], crop: tuple[float, ...]) -> None:
+    tiling = make_tiling({"kind": "center-crop"}, (32, 32))
+    (view,) = tiling.views(*size)
+    assert tiling.count(*size) == 1
+    assert view.crop == pytest.approx(crop)
+    assert view.place == (0, 0, 1, 1)
 
 
 def test_tags_and_separators_stand_between_the_tokens_of_views() -> None:
