@@ -243,6 +243,50 @@ def test_a_bag_of_colours_needs_no_order_of_patches(probed: Callable[[str], Prob
     assert probed("prior").results["patch-order"].finding == "passed"
 
 
+SIDES, WHERE = ("left", "right"), "On which side is it red?"
+
+
+def where(text: str, images: list[Image.Image]) -> str:
+    """The side of a picture whose mean is redder, where one surely is."""
+    if not images:
+        return "I cannot tell."
+    pixels = np.asarray(images[0], dtype=float)
+    redness = pixels[..., 0] - pixels[..., 2]
+    left, right = redness[:, : pixels.shape[1] // 2].mean(), redness[:, pixels.shape[1] // 2 :].mean()
+    return "I cannot tell." if abs(left - right) < 200 else SIDES[int(left < right)]
+
+
+def test_who_sees_where_things_are_needs_the_order_of_patches(tmp_path: Path) -> None:
+    """One that tells the side by something else, here the size of the picture, is right on mixed patches too."""
+    samples = []
+    for n in range(24):
+        side = n % 2
+        pixels = np.zeros((28, 56 + 28 * side, 3), np.uint8)
+        half = pixels.shape[1] // 2
+        pixels[:, :half, 2 if side else 0], pixels[:, half:, 0 if side else 2] = 255, 255
+        Image.fromarray(pixels).save(tmp_path / f"{n}.png")
+        messages = [message(role, *blocks) for role, blocks in choice_turns(WHERE, SIDES, LETTERS[side])]
+        messages[0]["content"][:0] = [image_block()]
+        meta = TrafficMeta(scenario=f"clip{n}", kind="choice", split="val", question=f"q{n}", options=SIDES)
+        samples.append(Sample(tuple(messages), (f"{n}.png",), f"g{n}", meta))
+
+    def by_size(text: str, images: list[Image.Image]) -> str:
+        return SIDES[images[0].width > 56] if images else "I cannot tell."
+
+    found = {}
+    for name, rule in (("sees-where", where), ("by-size", by_size)):
+        planted = Planted(rule, 0.98)
+        ENGINES.add(name, lambda checkpoint, setup, texts, planted=planted: planted, "planted")
+        settings = settings_without_project([f"predict.engine={name}", f"runs={tmp_path}"])
+        options = {"kinds": ["patch-order"], "questions": 24, "watch": silent_watch}
+        found[name] = probe(samples, tmp_path, "x", settings, tmp_path / name, **options).results["patch-order"]
+        ENGINES.remove(name)
+    assert found["sees-where"].finding == "passed", found["sees-where"].why
+    assert measured(found["sees-where"])["accuracy"] == 1
+    assert found["by-size"].finding == "failed", found["by-size"].why
+    assert measured(found["by-size"])["gain by looking"] == 1, "it looks, and at no place"
+
+
 def measured(result: ProbeResult) -> dict[str, float]:
     return {line.name: line.value for line in result.lines}
 

@@ -45,7 +45,7 @@ def judge_answers(
     verdicts: dict[str, Verdict] = {}
     judged_by: dict[str, str] = {}
     hashes: dict[str, str] = {}
-    for name, items in benchmark.to_judge(asked, answers).items():
+    for name, items in benchmark.to_judge.items(asked, answers).items():
         if name not in rubrics:
             raise InputError(f"the prompts of the judge have no entry {name}, which this benchmark needs")
         found, judged_by = judge_items(list(items.values()), client, judge, rubrics[name], progress=progress)

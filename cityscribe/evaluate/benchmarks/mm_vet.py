@@ -20,15 +20,15 @@ from cityscribe.evaluate.benchmarks.layout import find_one, folder_of, read_as
 from cityscribe.evaluate.benchmarks.question import (
     Benchmark,
     BenchmarkQuestion,
+    JudgedAnswers,
     Measures,
     Row,
     RuleScores,
-    ToJudge,
     percent,
     percent_by,
 )
 from cityscribe.evaluate.judge import Judge, Rubric
-from cityscribe.evaluate.verdict import JudgeItem, Verdict
+from cityscribe.evaluate.verdict import Verdict
 
 
 class _Question(BaseModel):
@@ -83,11 +83,8 @@ def first_grade(reply: str, rubric: Rubric) -> Verdict:
     return Verdict(None, grade if 0 <= grade <= 1 else None, reply)
 
 
-def _to_judge(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> ToJudge:
-    def parts(truth: str) -> str:
-        return truth.replace("<AND>", " <AND> ").replace("<OR>", " <OR> ")
-
-    return {"mm-vet": {q.id: JudgeItem(q.text, parts(q.truth[0]), answers[q.id]) for q in questions}}
+def _parts(question: BenchmarkQuestion) -> str:
+    return question.truth[0].replace("<AND>", " <AND> ").replace("<OR>", " <OR> ")
 
 
 JUDGE = Judge((__package__ or "", "mm_vet_judge.yaml"), first_grade)
@@ -100,6 +97,6 @@ MM_VET = Benchmark(
     rule="MM-Vet mm-vet_evaluator.py",
     judged="always",
     judge="mm-vet",
-    to_judge=_to_judge,
+    to_judge=JudgedAnswers("mm-vet", reference=_parts),
     headline="score",
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import fsum
 from pathlib import Path
-from typing import Any, Literal, Required, TypedDict
+from typing import Any, Literal, Protocol, Required, TypedDict
 
 from cityscribe.evaluate.verdict import JudgeItem
 
@@ -70,9 +70,40 @@ ToJudge = dict[str, dict[str, JudgeItem]]
 """Rubric -> id of the verdict -> what is judged."""
 
 
-def answers_to_judge(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> ToJudge:
-    """Each answer once, by the rubric `answer`."""
-    return {"answer": {q.id: JudgeItem(q.text, q.truth[0], answers[q.id]) for q in questions}}
+class Judged(Protocol):
+    """Which verdicts a benchmark needs, and what a judge is shown for them."""
+
+    def ids(self, questions: Sequence[BenchmarkQuestion]) -> list[str]:
+        """The ids of the verdicts that questions need."""
+        ...
+
+    def items(self, questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> ToJudge:
+        """What is judged, of questions that are answered."""
+        ...
+
+
+def _each(question: BenchmarkQuestion) -> bool:
+    return True
+
+
+def _first_truth(question: BenchmarkQuestion) -> str:
+    return question.truth[0]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedAnswers:
+    """Each answer once, by one rubric, under the id of its question: those of all questions, or of some."""
+
+    rubric: str = "answer"
+    needed: Callable[[BenchmarkQuestion], bool] = _each
+    reference: Callable[[BenchmarkQuestion], str] = _first_truth
+
+    def ids(self, questions: Sequence[BenchmarkQuestion]) -> list[str]:
+        return [question.id for question in questions if self.needed(question)]
+
+    def items(self, questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> ToJudge:
+        shown = [question for question in questions if self.needed(question)]
+        return {self.rubric: {q.id: JudgeItem(q.text, self.reference(q), answers[q.id]) for q in shown}}
 
 
 def letter_of(question: BenchmarkQuestion, option: int) -> str:
@@ -80,19 +111,13 @@ def letter_of(question: BenchmarkQuestion, option: int) -> str:
     return LETTERS[option]
 
 
-def ids_of(questions: Sequence[BenchmarkQuestion]) -> list[str]:
-    """The ids of the verdicts that questions need: theirs."""
-    return [question.id for question in questions]
-
-
 @dataclass(frozen=True, slots=True)
 class Benchmark:
     """A benchmark: how its folder is read, how it is asked and what its rule is.
 
     `read` takes the data folder and the name of a split. `score` takes the questions, the answers by id, and verdicts
-    by id where `judged` is not "never": `to_judge` says what a judge is shown of answers, `verdict_ids` which verdicts
-    questions need. `missing` says what a question without an answer is: by the official script it
-    is wrong, or else nothing can be scored until it is there.
+    by id where `judged` is not "never": `to_judge` says which, and what a judge is shown for them. `missing` says what
+    a question without an answer is: wrong, by the official script, or else nothing can be scored until it is there.
 
     A verdict comes from a chat model (`judged_by` "chat", by the rubrics of `judge`), from a text classifier, or from
     an encoder, whose BERTScore F1 it is.
@@ -105,8 +130,7 @@ class Benchmark:
     rule: str  # where the rule comes from
     judged: Literal["never", "also", "always"] = "never"
     judge: str = ""  # of JUDGES, where it is judged
-    to_judge: Callable[[Sequence[BenchmarkQuestion], Mapping[str, str]], ToJudge] = answers_to_judge
-    verdict_ids: Callable[[Sequence[BenchmarkQuestion]], list[str]] = ids_of
+    to_judge: Judged = JudgedAnswers()
     missing: Literal["refused", "wrong"] = "refused"
     read_answers: Callable[[Path], list[WrittenAnswer]] | None = None  # where it has a form of its own
     judged_by: Literal["chat", "classifier", "encoder"] = "chat"

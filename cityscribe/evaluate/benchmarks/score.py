@@ -57,7 +57,7 @@ def score_benchmark(
         raise InputError(f"{name}: is scored by a judge; give its verdicts with --verdicts, or a judge with --judge")
     else:
         if verdicts is not None:
-            require("verdicts", verdicts, benchmark.verdict_ids(scored))
+            require("verdicts", verdicts, benchmark.to_judge.ids(scored))
         found = benchmark.score(scored, given, verdicts)
     made_by = provenance(name, split or benchmark.split, _hashable(scored), answers, ())
     return BenchmarkScores(

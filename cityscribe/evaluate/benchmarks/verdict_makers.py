@@ -98,7 +98,7 @@ def encoded(
     encoder = load_encoder(folder, layer)
     items = {
         name: item
-        for found in benchmark.to_judge([q for q in questions if q.id in answers], answers).values()
+        for found in benchmark.to_judge.items([q for q in questions if q.id in answers], answers).values()
         for name, item in found.items()
     }
     scale = None if baseline is None else read_baseline(baseline, encoder.layer)

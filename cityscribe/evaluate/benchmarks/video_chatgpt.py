@@ -74,11 +74,6 @@ def read_video_chatgpt(data: Path, split: str) -> list[BenchmarkQuestion]:
     return questions
 
 
-def verdict_ids(questions: Sequence[BenchmarkQuestion]) -> list[str]:
-    """The ids of the verdicts that these questions need."""
-    return [f"{dimension}/{number}" for dimension, numbers in _numbers(questions).items() for number in numbers]
-
-
 def _numbers(questions: Sequence[BenchmarkQuestion]) -> dict[str, list[int]]:
     """Dimension -> the numbers of its questions, of those dimensions that have any."""
     found = {file: sorted({q.facts["number"] for q in questions if q.facts["file"] == file}) for file in FILES}
@@ -105,20 +100,26 @@ def score_video_chatgpt(
     return RuleScores({**total, "unparsed": unread}, rows)
 
 
-def _to_judge(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> ToJudge:
-    """A rubric a dimension. Raises InputError where only one of the two wordings of `consistency` has an answer."""
-    by_place: dict[tuple[str, int], list[BenchmarkQuestion]] = {}
-    for question in questions:
-        by_place.setdefault((question.facts["file"], question.facts["number"]), []).append(question)
-    items: ToJudge = {}
-    for key in verdict_ids(questions):
-        dimension, _, number = key.partition("/")
-        first, *second = by_place[DIMENSIONS[dimension], int(number)]
-        if dimension == "consistency" and not second:
-            raise InputError(f"question {first.id}: its other wording has no answer, and consistency needs both")
-        more = (second[0].text, answers[second[0].id]) if second else ("", "")
-        items.setdefault(dimension, {})[key] = JudgeItem(first.text, first.truth[0], answers[first.id], *more)
-    return items
+class _Dimensions:
+    """A verdict a question and dimension, by the rubric of the dimension."""
+
+    def ids(self, questions: Sequence[BenchmarkQuestion]) -> list[str]:
+        return [f"{dimension}/{number}" for dimension, numbers in _numbers(questions).items() for number in numbers]
+
+    def items(self, questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> ToJudge:
+        """Raises InputError where only one of the two wordings of `consistency` has an answer."""
+        by_place: dict[tuple[str, int], list[BenchmarkQuestion]] = {}
+        for question in questions:
+            by_place.setdefault((question.facts["file"], question.facts["number"]), []).append(question)
+        items: ToJudge = {}
+        for key in self.ids(questions):
+            dimension, _, number = key.partition("/")
+            first, *second = by_place[DIMENSIONS[dimension], int(number)]
+            if dimension == "consistency" and not second:
+                raise InputError(f"question {first.id}: its other wording has no answer, and consistency needs both")
+            more = (second[0].text, answers[second[0].id]) if second else ("", "")
+            items.setdefault(dimension, {})[key] = JudgeItem(first.text, first.truth[0], answers[first.id], *more)
+        return items
 
 
 VIDEO_CHATGPT = Benchmark(
@@ -129,7 +130,6 @@ VIDEO_CHATGPT = Benchmark(
     rule="Video-ChatGPT evaluate_benchmark_1 to 5",
     judged="always",
     judge="video-chatgpt",
-    to_judge=_to_judge,
-    verdict_ids=verdict_ids,
+    to_judge=_Dimensions(),
     headline="mean",
 )

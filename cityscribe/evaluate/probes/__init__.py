@@ -17,8 +17,6 @@ from cityscribe.files import InputError
 from cityscribe.registry import Registry
 
 _ROOM = "cityscribe.evaluate.probes"
-
-
 _CITY = "cityscribe.world.probes"
 
 

@@ -23,7 +23,8 @@ from cityscribe.evaluate.probes.probe import (
     ProbeResult,
     accuracy,
     difference,
-    judged,
+    judged_if_looked,
+    looks,
     plain_right,
 )
 from cityscribe.media.corruptions import CORRUPTIONS, STRENGTHS, as_bytes
@@ -61,7 +62,6 @@ class Corruption:
             if isinstance(variant, Corrupted)
         }
         lines = list(accuracy(asked, seed))
-        looks = lines[-1].interval is not None and lines[-1].interval.low > 0
 
         def loss(name: str, labels: Sequence[str]) -> ProbeLine:
             mean = [fsum(values) / len(values) for values in zip(*(right[label] for label in labels), strict=True)]
@@ -71,10 +71,10 @@ class Corruption:
         by_strength = [loss(f"lost at strength {n}", [f"{kind}-{n}" for kind in CORRUPTIONS]) for n in STRENGTHS]
         total = loss("lost by all", list(right))
         worst = max(by_kind, key=lambda line: line.value)
-        finding, why = judged(total, "accuracy that corrupted images cost")
-        if finding != "failed" and not looks:
-            finding, why = "unclear", "looking at the images is not surely worth anything, so what hurts them cannot be"
-        else:
+        finding, why = judged_if_looked(
+            total, "accuracy that corrupted images cost", lines, "hurting them shows nothing"
+        )
+        if finding == "failed" or looks(lines):
             why += f"; most by {worst.name.removeprefix('lost by ')}, {100 * worst.value:.1f} points"
         examples = [
             each.question.key

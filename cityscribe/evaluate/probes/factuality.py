@@ -11,15 +11,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from cityscribe.evaluate.probes.probe import (
-    TOLERANCE,
     ChangedQuestion,
-    Finding,
     ProbedAnswers,
     ProbedQuestion,
-    ProbeLine,
     ProbeResult,
     accuracy,
     difference,
+    judged_gains,
     plain_right,
     share,
 )
@@ -42,25 +40,12 @@ class Factuality:
         lines = accuracy(asked, seed)
         gain = difference("gain over the best constant answer", asked, plain, constant, seed)
         fault = share("wrong", asked, wrong, seed)
-        finding, why = _judged((gain, lines[2]))
+        finding, why = judged_gains((gain, lines[2]))
         unsure = [float(each.plain != each.changed[0]) for each in asked]
         again = share("answered otherwise when asked again", asked, unsure, seed)
         measured = (*lines, share("the best constant answer", asked, constant, seed), gain, fault, again)
         examples = [each.question.key for each, bad in zip(asked, wrong, strict=True) if bad]
         return ProbeResult(finding, why, measured, tuple(examples), fault, tuple(wrong))
-
-
-def _judged(gains: Sequence[ProbeLine]) -> tuple[Finding, str]:
-    """passed: all gains are surely above `TOLERANCE`; failed: one surely is not."""
-    why = ", ".join(f"{gain.name}: {100 * gain.value:.1f} points" for gain in gains)
-    intervals = [gain.interval for gain in gains if gain.interval is not None]
-    if len(intervals) < len(gains):
-        return "unclear", f"{why}, of one group of questions only"
-    if all(interval.low > TOLERANCE for interval in intervals):
-        return "passed", why
-    if any(interval.high <= TOLERANCE for interval in intervals):
-        return "failed", why
-    return "unclear", f"{why}, too few questions to tell"
 
 
 FACTUALITY = Factuality()

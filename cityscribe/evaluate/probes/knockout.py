@@ -26,11 +26,10 @@ from cityscribe.engine.members import Setup
 from cityscribe.engine.request import Request
 from cityscribe.evaluate.probes.probe import (
     TOLERANCE,
-    Finding,
     ProbedAnswers,
-    ProbeLine,
     ProbeResult,
     difference,
+    judged_gains,
     share,
 )
 from cityscribe.files import InputError
@@ -84,22 +83,11 @@ class Knockout:
         without = left(EVERYWHERE, range(count))
         lost = difference("lost: image to all, all layers", kept, whole, without, seed)
         fault = share("probability that is left without the image", kept, without, seed)
-        finding, why = _judged(lost)
+        finding, why = judged_gains((lost,), ": answers are not read from images")
         peak = max(lines[1:], key=lambda line: line.value)
         why += f"; most by {peak.name.removeprefix('lost: ')}, {100 * peak.value:.1f} points"
         examples = [e.question.key for e, a, b in zip(kept, whole, without, strict=True) if a - b <= TOLERANCE]
         return ProbeResult(finding, why, (*lines, lost, fault), tuple(examples), fault, tuple(without))
-
-
-def _judged(lost: ProbeLine) -> tuple[Finding, str]:
-    why = f"probability that an image cut off costs: {100 * lost.value:.1f} points"
-    if lost.interval is None:
-        return "unclear", f"{why}, of one group of questions only"
-    if lost.interval.low > TOLERANCE:
-        return "passed", f"{why}, surely more than {100 * TOLERANCE:.0f}"
-    if lost.interval.high <= TOLERANCE:
-        return "failed", f"{why}, surely no more than {100 * TOLERANCE:.0f}: answers are not read from images"
-    return "unclear", f"{why}, too few questions to tell"
 
 
 def windows(count: int) -> list[range]:

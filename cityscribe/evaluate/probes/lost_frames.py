@@ -16,7 +16,7 @@ from cityscribe.evaluate.probes.probe import (
     ProbeResult,
     accuracy,
     difference,
-    judged,
+    judged_if_looked,
     plain_right,
 )
 
@@ -54,14 +54,11 @@ class LostFrames:
     def compare(self, asked: Sequence[ProbedAnswers], seed: int) -> ProbeResult:
         plain, right = plain_right(asked), [each.right() for each in asked]
         lines = list(accuracy(asked, seed))
-        looks = lines[-1].interval is not None and lines[-1].interval.low > 0
         for n, strength in enumerate(STRENGTHS):
             lines.append(difference(f"lost at strength {strength}", asked, plain, [each[n] for each in right], seed))
         mean = [fsum(each[:-1]) / (len(STRENGTHS) - 1) for each in right]
         total = difference("lost while some frames are left", asked, plain, mean, seed)
-        finding, why = judged(total, "accuracy that lost frames cost")
-        if finding != "failed" and not looks:
-            finding, why = "unclear", "looking at the images is not surely worth anything, so losing them cannot hurt"
+        finding, why = judged_if_looked(total, "accuracy that lost frames cost", lines, "losing them cannot hurt")
         faults = [one - other for one, other in zip(plain, mean, strict=True)]
         examples = [each.question.key for each, bad in zip(asked, faults, strict=True) if bad > 0]
         return ProbeResult(finding, why, (*lines, total), tuple(examples), total, tuple(faults))

@@ -21,7 +21,7 @@ from cityscribe.evaluate.probes.probe import (
     accuracy,
     changed_right,
     difference,
-    judged,
+    judged_if_looked,
     plain_right,
     result,
     share,
@@ -102,13 +102,12 @@ class Occlusion:
 
     def compare(self, asked: Sequence[ProbedAnswers], seed: int) -> ProbeResult:
         plain, lines = plain_right(asked), list(accuracy(asked, seed))
-        looks = lines[-1].interval is not None and lines[-1].interval.low > 0
         right = {n: changed_right(asked, f"{round(100 * n)} % covered") for n in COVERED}
         lines += [difference(f"lost with {round(100 * n)} % covered", asked, plain, right[n], seed) for n in COVERED]
         fault = lines[3]
-        finding, why = judged(fault, "accuracy that a covered tenth costs")
-        if finding != "failed" and not looks:
-            finding, why = "unclear", "looking at the images is not surely worth anything, so covering them cannot hurt"
+        finding, why = judged_if_looked(
+            fault, "accuracy that a covered tenth costs", lines, "covering them cannot hurt"
+        )
         faults = [one - other for one, other in zip(plain, right[COVERED[0]], strict=True)]
         examples = [each.question.key for each, bad in zip(asked, faults, strict=True) if bad > 0]
         return ProbeResult(finding, why, tuple(lines), tuple(examples), fault, tuple(faults))

@@ -230,6 +230,34 @@ def judged(fault: ProbeLine, what: str) -> tuple[Finding, str]:
     return "unclear", f"{shown}, too few questions to tell"
 
 
+def judged_gains(gains: Sequence[ProbeLine], lacking: str = "") -> tuple[Finding, str]:
+    """The finding on what a model that looks has to gain: passed where all gains are surely above `TOLERANCE`, failed,
+    with what is `lacking`, where one surely is not."""
+    shown = ", ".join(f"{gain.name}: {100 * gain.value:.1f} points" for gain in gains)
+    intervals = [gain.interval for gain in gains if gain.interval is not None]
+    if len(intervals) < len(gains):
+        return "unclear", f"{shown}, of one group of questions only"
+    if all(interval.low > TOLERANCE for interval in intervals):
+        return "passed", f"{shown}, surely more than {100 * TOLERANCE:.0f}"
+    if any(interval.high <= TOLERANCE for interval in intervals):
+        return "failed", f"{shown}, surely no more than {100 * TOLERANCE:.0f}{lacking}"
+    return "unclear", f"{shown}, too few questions to tell"
+
+
+def looks(lines: Sequence[ProbeLine]) -> bool:
+    """Whether looking is surely worth something: of the lines of `accuracy`, the gain is surely above zero."""
+    return lines[2].interval is not None and lines[2].interval.low > 0
+
+
+def judged_if_looked(fault: ProbeLine, what: str, lines: Sequence[ProbeLine], hurt: str) -> tuple[Finding, str]:
+    """`judged` of what a change of images costs. A model that does not look passes nothing by that: what is `hurt`
+    cannot be. `lines` begin with those of `accuracy`."""
+    finding, why = judged(fault, what)
+    if finding != "failed" and not looks(lines):
+        return "unclear", f"looking at the images is not surely worth anything, so {hurt}"
+    return finding, why
+
+
 def result(
     asked: Sequence[ProbedAnswers],
     faults: Sequence[float],

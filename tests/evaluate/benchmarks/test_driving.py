@@ -123,7 +123,7 @@ def scored(name: str, root: Path, answers: Mapping[str, str] | None = None) -> R
     if benchmark.judged == "never":
         return benchmark.score(questions, given)
     grade = 50.0 if benchmark.judged_by == "chat" else 0.5
-    return benchmark.score(questions, given, {name: Verdict(True, grade) for name in benchmark.verdict_ids(questions)})
+    return benchmark.score(questions, given, {name: Verdict(True, grade) for name in benchmark.to_judge.ids(questions)})
 
 
 @pytest.mark.parametrize("name", list(PUBLIC))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cityscribe.evaluate.benchmarks.mm_vet import MM_VET
-from cityscribe.evaluate.benchmarks.video_chatgpt import VIDEO_CHATGPT, verdict_ids
+from cityscribe.evaluate.benchmarks.video_chatgpt import VIDEO_CHATGPT
 from cityscribe.evaluate.benchmarks.video_qa import ACTIVITYNET_QA, MSVD_QA
 from cityscribe.evaluate.verdict import Verdict
 from tests.evaluate.benchmarks import small_benchmarks
@@ -53,7 +53,7 @@ def test_msvd_names_videos_as_their_files(tmp_path: Path) -> None:
 def test_video_chatgpt_cuts_grades_to_whole_numbers(tmp_path: Path) -> None:
     answers = small_benchmarks.video_chatgpt(tmp_path)
     questions = VIDEO_CHATGPT.read(tmp_path, "")
-    names = verdict_ids(questions)
+    names = VIDEO_CHATGPT.to_judge.ids(questions)
     assert names == ["correctness/0", "detail/0", "context/0", "temporal/0", "consistency/0"]
     grades = dict(zip(names, (4.8, 3, 2, None, 1), strict=True))
     verdicts = {name: Verdict(None, grade) for name, grade in grades.items()}

@@ -34,7 +34,7 @@ def scored(name: str, root: Path, answers: Path, **options: Any) -> BenchmarkSco
     benchmark = BENCHMARKS[name]
     questions = benchmark.read(root, benchmark.split)
     if benchmark.judged == "always" and "verdicts" not in options:
-        names = benchmark.verdict_ids(questions)
+        names = benchmark.to_judge.ids(questions)
         options["verdicts"] = dict.fromkeys(names, Verdict(True, 5.0 if name == "video-chatgpt" else 1.0))
     return score_benchmark(name, questions, answers, **options)
 

@@ -73,7 +73,7 @@ def test_bertscore_of_open_tasks_is_that_of_the_encoder_rescaled(tmp_path: Path)
     benchmark = BENCHMARKS["tar"]
     questions = benchmark.read(tmp_path / "data", "test")
     verdicts, by = encoded(benchmark, questions, MIXED["tar"], folder, layer=1, baseline=baseline)
-    assert list(verdicts) == benchmark.verdict_ids(questions)
+    assert list(verdicts) == benchmark.to_judge.ids(questions)
     asked = [question for question in questions if question.id in verdicts]
     plain = bert_scores([(q.truth[0], MIXED["tar"][q.id]) for q in asked], load_encoder(folder, 1))
     for question, score in zip(asked, plain, strict=True):

@@ -27,16 +27,16 @@ from cityscribe.evaluate.benchmarks.layout import find, read_as
 from cityscribe.evaluate.benchmarks.question import (
     Benchmark,
     BenchmarkQuestion,
+    JudgedAnswers,
     Measures,
     Row,
     RuleScores,
-    ToJudge,
 )
 from cityscribe.evaluate.coco.ngrams import bleu, cider, count_ngrams
 from cityscribe.evaluate.coco.rouge import rouge_l
 from cityscribe.evaluate.coco.tokens import caption_tokens
 from cityscribe.evaluate.judge import Judge, Rubric
-from cityscribe.evaluate.verdict import JudgeItem, Verdict
+from cityscribe.evaluate.verdict import Verdict
 from cityscribe.files import InputError
 
 TOPICS = ("perception", "prediction", "planning", "behavior")
@@ -188,13 +188,8 @@ def _final(
     return 0.4 * grade / 100 + 0.2 * worded + 0.2 * match / 100 + 0.2 * accuracy / 100
 
 
-def _judged(questions: Sequence[BenchmarkQuestion]) -> list[str]:
-    return [q.id for q in questions if {GRADED, MATCHED} & set(q.facts["tag"])]
-
-
-def _to_judge(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> ToJudge:
-    names = set(_judged(questions))
-    return {"drivelm": {q.id: JudgeItem(q.text, q.truth[0], answers[q.id]) for q in questions if q.id in names}}
+def _is_judged(question: BenchmarkQuestion) -> bool:
+    return bool({GRADED, MATCHED} & set(question.facts["tag"]))
 
 
 def grade_of_hundred(reply: str, rubric: Rubric) -> Verdict:
@@ -214,8 +209,7 @@ DRIVELM = Benchmark(
     rule="OpenDriveLab/DriveLM challenge/evaluation.py",
     judged="also",
     judge="drivelm",
-    to_judge=_to_judge,
-    verdict_ids=_judged,
+    to_judge=JudgedAnswers("drivelm", _is_judged),
     alike="kind",
     licence="CC-BY-NC-SA-4.0; images: nuScenes, non-commercial",
     home="github.com/OpenDriveLab/DriveLM, nuscenes.org",

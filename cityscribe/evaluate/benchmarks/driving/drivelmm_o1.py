@@ -24,14 +24,14 @@ from cityscribe.evaluate.benchmarks.layout import find_one, folder_of, read_as
 from cityscribe.evaluate.benchmarks.question import (
     Benchmark,
     BenchmarkQuestion,
+    JudgedAnswers,
     Measures,
     Row,
     RuleScores,
-    ToJudge,
     percent,
 )
 from cityscribe.evaluate.judge import Judge, Rubric
-from cityscribe.evaluate.verdict import JudgeItem, Verdict
+from cityscribe.evaluate.verdict import Verdict
 
 WITH_OPTIONS = (2, 3, 4, 5, 8)
 
@@ -117,11 +117,8 @@ def score_drivelmm_o1(
     return RuleScores(total, rows)
 
 
-def _to_judge(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> ToJudge:
-    def reference(question: BenchmarkQuestion) -> str:
-        return f"{question.facts['steps']}\nFinal answer: {question.truth[0]}"
-
-    return {"drivelmm-o1": {q.id: JudgeItem(q.text, reference(q), answers[q.id]) for q in questions}}
+def _with_steps(question: BenchmarkQuestion) -> str:
+    return f"{question.facts['steps']}\nFinal answer: {question.truth[0]}"
 
 
 def overall_grade(reply: str, rubric: Rubric) -> Verdict:
@@ -151,7 +148,7 @@ DRIVELMM_O1 = Benchmark(
     rule="ayesha-ishaq/DriveLMM-o1 evaluation/evaluation_script.py",
     judged="also",
     judge="drivelmm-o1",
-    to_judge=_to_judge,
+    to_judge=JudgedAnswers("drivelmm-o1", reference=_with_steps),
     alike="kind",
     licence="not stated; images: nuScenes, non-commercial",
     home="github.com/ayesha-ishaq/DriveLMM-o1",

@@ -26,14 +26,14 @@ from cityscribe.evaluate.benchmarks.layout import check, find
 from cityscribe.evaluate.benchmarks.question import (
     Benchmark,
     BenchmarkQuestion,
+    JudgedAnswers,
     Measures,
     Row,
     RuleScores,
-    ToJudge,
     WrittenAnswer,
 )
 from cityscribe.evaluate.label_scores import score_labels
-from cityscribe.evaluate.verdict import JudgeItem, Verdict
+from cityscribe.evaluate.verdict import Verdict
 from cityscribe.files import InputError, read_json
 
 TIME, DESCRIPTION = "time", "description"
@@ -151,13 +151,8 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def _described(questions: Sequence[BenchmarkQuestion]) -> list[str]:
-    return [question.id for question in questions if question.facts["field"] == DESCRIPTION]
-
-
-def _to_judge(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> ToJudge:
-    names = set(_described(questions))
-    return {"answer": {q.id: JudgeItem(q.text, q.truth[0], answers[q.id]) for q in questions if q.id in names}}
+def _is_description(question: BenchmarkQuestion) -> bool:
+    return bool(question.facts["field"] == DESCRIPTION)
 
 
 FETV = Benchmark(
@@ -168,8 +163,7 @@ FETV = Benchmark(
     rule="MoyoG/FETV evaluate.py",
     judged="also",
     judged_by="encoder",
-    to_judge=_to_judge,
-    verdict_ids=_described,
+    to_judge=JudgedAnswers(needed=_is_description),
     read_answers=read_fetv_answers,
     headline="categorical_mean",
     alike="field",

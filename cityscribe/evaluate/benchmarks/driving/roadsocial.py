@@ -27,14 +27,14 @@ from cityscribe.evaluate.benchmarks.layout import IdText, find, read_as
 from cityscribe.evaluate.benchmarks.question import (
     Benchmark,
     BenchmarkQuestion,
+    JudgedAnswers,
     Measures,
     Row,
     RuleScores,
-    ToJudge,
 )
 from cityscribe.evaluate.judge import Judge
 from cityscribe.evaluate.spans import TimeSpan
-from cityscribe.evaluate.verdict import JudgeItem, Verdict
+from cityscribe.evaluate.verdict import Verdict
 
 TASKS = (
     *("Viewpoint", "Description", "Where", "Key Entities", "Grounding", "Why", "Introspection", "Consequence"),
@@ -163,10 +163,6 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def _to_judge(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> ToJudge:
-    return {"roadsocial": {q.id: JudgeItem(q.text, q.truth[0], answers[q.id]) for q in questions}}
-
-
 JUDGE = Judge(("cityscribe.evaluate.benchmarks.driving", "judge.yaml"), grade_of_hundred)
 
 ROADSOCIAL = Benchmark(
@@ -177,7 +173,7 @@ ROADSOCIAL = Benchmark(
     rule="roadsocial/roadsocial llmeval_roadsocial_tasks.py",
     judged="also",
     judge="roadsocial",
-    to_judge=_to_judge,
+    to_judge=JudgedAnswers("roadsocial"),
     headline="Grounding",
     alike="task",
     splits=("train",),

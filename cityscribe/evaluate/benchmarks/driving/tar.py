@@ -33,13 +33,13 @@ from cityscribe.evaluate.benchmarks.layout import find, read_as
 from cityscribe.evaluate.benchmarks.question import (
     Benchmark,
     BenchmarkQuestion,
+    JudgedAnswers,
     Row,
     RuleScores,
-    ToJudge,
     WrittenAnswer,
     percent,
 )
-from cityscribe.evaluate.verdict import JudgeItem, Verdict
+from cityscribe.evaluate.verdict import Verdict
 from cityscribe.files import InputError
 
 OPEN = (
@@ -224,14 +224,8 @@ def score_tar(
     )
 
 
-def _open(questions: Sequence[BenchmarkQuestion]) -> list[str]:
-    return [question.id for question in questions if question.facts["task"] in OPEN]
-
-
-def _to_judge(questions: Sequence[BenchmarkQuestion], answers: Mapping[str, str]) -> ToJudge:
-    return {
-        "answer": {q.id: JudgeItem(q.text, q.truth[0], answers[q.id]) for q in questions if q.facts["task"] in OPEN}
-    }
+def _is_open(question: BenchmarkQuestion) -> bool:
+    return question.facts["task"] in OPEN
 
 
 TAR = Benchmark(
@@ -242,8 +236,7 @@ TAR = Benchmark(
     rule="evaluate.py of AI City Challenge 2026, Track 3",
     judged="also",
     judged_by="encoder",
-    to_judge=_to_judge,
-    verdict_ids=_open,
+    to_judge=JudgedAnswers(needed=_is_open),
     read_answers=read_tar_answers,
     headline="mean of scored tasks",
     alike="task",
