@@ -1,14 +1,16 @@
-"""How fast questions about a clip train and are answered where they share it, against row by row.
+"""How fast questions about a clip train and are answered where they share it, against row by row and TRL.
 
+    pip install trl==1.16.0
     python -m benchmarks.video                       # a small Qwen2.5-VL on a CPU
-    python -m benchmarks.video --what predict
+    python -m benchmarks.video --what predict        # the peer is `generate`
 
 Twelve questions a clip of 32 frames, native video: the same model (vision tower frozen) and the same samples, one clip
 an update, in processes of their own that take turns. Times are those of the processor, not of the clock, so that what
 else a machine does counts little; the fastest update counts. `tree` and `rows` are this package with and without
-sharing; row by row is what other trainers do, none of which shares a video between rows. The bound is what row-by-row
-training would reach if each distinct token were computed once. For `predict` the peer is `generate` of transformers,
-one question after the other.
+sharing; `trl` is TRL's `SFTTrainer`, which takes videos by a collator of one's own, as its example for videos has one:
+here it is given the frames, so that it decodes nothing, and an update accumulates the twelve rows. None of the trainers
+that we know shares a video between rows. The bound is what row-by-row training would reach if each distinct token were
+computed once. For `predict` the peer is `generate` of transformers, one question after the other.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import numpy as np
 import torch
 import typer
 
-from benchmarks.in_turns import peak_bytes, take_turns, update_seconds, use_threads, where_it_ran
+from benchmarks.in_turns import WAYS, peak_bytes, take_turns, update_seconds, use_threads, where_it_ran
 from benchmarks.tree_training import tokens_of, train_here
 from cityscribe.media.video import write_video
 from cityscribe.models.tokenizer import CHAT_TEMPLATE, IMAGE, train_tokenizer
@@ -32,6 +34,8 @@ from cityscribe.records import Sample, SampleMeta, Video, message, placed, text_
 
 FRAMES = 32
 QUESTIONS = 12
+ROWS = 2
+"""That TRL computes at a time."""
 ASKED = (
     "What does the pedestrian do?",
     "What does the car do?",
@@ -118,6 +122,73 @@ def make_model(side: int) -> tuple[Any, Any]:
     return model, processor
 
 
+def train_trl(samples: list[Sample], folder: Path, model: Any, processor: Any) -> list[tuple[float, float]]:
+    """The processor's clock and the loss after each update of TRL, which computes `ROWS` questions at a time."""
+    from datasets import Dataset
+    from transformers import TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    from cityscribe.tokens.encode import Encoder
+    from cityscribe.tokens.shown import read_media
+
+    encoder, clips = Encoder(model, processor), {}
+    for sample in samples:
+        clips.setdefault(sample.group, read_media(sample.group, sample.messages, (), folder))
+
+    def collate(rows: list[dict[str, int]]) -> dict[str, Any]:
+        taken = [samples[row["number"]] for row in rows]
+        encoded = [encoder.teach(each.group, each.messages, clips[each.group]) for each in taken]
+        longest = max(len(each.input_ids) for each in encoded)
+
+        def padded(values: list[np.ndarray], fill: int) -> torch.Tensor:
+            rows = [np.pad(each, (0, longest - len(each)), constant_values=fill) for each in values]
+            return torch.from_numpy(np.stack(rows))
+
+        media = [each.media_inputs for each in encoded]
+        return {
+            "input_ids": padded([each.input_ids for each in encoded], processor.tokenizer.pad_token_id),
+            "attention_mask": padded([np.ones_like(each.input_ids) for each in encoded], 0),
+            "labels": padded([np.where(each.trained, each.input_ids, -100) for each in encoded], -100),
+            **{name: padded([each.token_inputs[name] for each in encoded], 0) for name in encoded[0].token_inputs},
+            **{name: torch.cat([each[name] for each in media]) for name in media[0]},
+        }
+
+    seen: list[tuple[float, float]] = []
+
+    class Watch(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if "loss" in logs:
+                seen.append((time.process_time(), logs["loss"]))
+
+    clips_count = len(samples) // QUESTIONS
+    settings = SFTConfig(
+        output_dir=str(folder / "trl"),
+        per_device_train_batch_size=ROWS,
+        gradient_accumulation_steps=QUESTIONS // ROWS,
+        max_steps=clips_count,
+        train_sampling_strategy="sequential",
+        learning_rate=1e-5,
+        lr_scheduler_type="constant",
+        optim="adamw_torch_fused",
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        gradient_checkpointing=False,
+        bf16=False,
+        use_cpu=True,
+        logging_steps=1,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
+    data = Dataset.from_list([{"number": number} for number in range(len(samples))])
+    trainer = SFTTrainer(
+        model, settings, train_dataset=data, data_collator=collate, processing_class=processor, callbacks=[Watch()]
+    )
+    trainer.train()
+    return seen
+
+
 def answer_here(samples: list[Sample], folder: Path, model: Any, processor: Any, share: bool) -> Iterator[float]:
     """The clock after the answers about each clip; without sharing they are those of `generate`, one by one."""
     from cityscribe.engine.local import LocalEngine
@@ -138,14 +209,19 @@ def measure(way: str, folder: Path, clips: int, what: str, side: int) -> dict[st
     model, processor = make_model(side)
     before = peak_bytes("cpu")
     share = way == "tree"
-    if what == "train":
+    loss = 0.0
+    if way == "trl":
+        updates = train_trl(samples, folder, model, processor)
+        clock, loss = [moment for moment, _ in updates], updates[0][1]
+    elif what == "train":
         updates = train_here(samples, folder, model, processor, "fp32", share, time.process_time, max_tokens=4096)
-        clock = [moment for moment, _ in updates]
+        clock, loss = [moment for moment, _ in updates], updates[0][1]
     else:
         clock = list(answer_here(samples, folder, model, processor, share))
     return {
         "seconds": update_seconds(clock),
         "peak_bytes": peak_bytes("cpu") - before,
+        "loss": loss,
         **tokens_of(samples[:QUESTIONS], folder, model, processor, max_tokens=4096),
     }
 
@@ -156,6 +232,7 @@ def main(
     threads: Annotated[int, typer.Option(help="0 takes one a core")] = 0,
     what: Annotated[str, typer.Option(help="train or predict")] = "train",
     side: Annotated[int, typer.Option(help="pixels of a side of a frame: 224 makes 1,024 tokens of a clip")] = 224,
+    ways: Annotated[str, typer.Option(help="what to compare; trl for training alone")] = ",".join(WAYS),
     way: Annotated[str, typer.Option(hidden=True)] = "",
     folder: Annotated[Path, typer.Option(hidden=True)] = Path(),
 ) -> None:
@@ -165,10 +242,11 @@ def main(
         (folder / "result.json").write_text(json.dumps(measure(way, folder, clips, what, side)))
         return
     options = {"clips": clips, "threads": threads, "what": what, "side": side}
-    results = take_turns("benchmarks.video", ("tree", "rows"), repeats, options)
-    tree, rows = results["tree"], results["rows"]
+    chosen = [name for name in ways.split(",") if what == "train" or name != "trl"]
+    results = take_turns("benchmarks.video", chosen, repeats, options)
+    tree = results["tree"]
     ratio = tree["effective"] / tree["distinct"]
-    print(where_it_ran("cpu", "fp32"))
+    print(where_it_ran("cpu", "fp32", chosen))
     print(
         f"{what}: {QUESTIONS} questions a clip of {FRAMES} frames ({tree['visual']:,} tokens): {tree['effective']:,} "
         f"tokens, {tree['distinct']:,} distinct ({ratio:.2f} times)"
@@ -178,9 +256,12 @@ def main(
         print(
             f"{name:5} {QUESTIONS / best:7.3f} questions a second of a processor (median {QUESTIONS / median:.3f}), "
             f"peak {result['peak_bytes'] / 2**30:.2f} GiB above the model"
+            + (f", first loss {result['loss']:.5f}" if what == "train" else "")
         )
-    faster = rows["seconds"][0] / tree["seconds"][0]
-    print(f"tree against rows: {faster:.2f} times, {faster / ratio:.0%} of the bound")
+    for name in chosen:
+        if name != "tree":
+            faster = results[name]["seconds"][0] / tree["seconds"][0]
+            print(f"tree against {name}: {faster:.2f} times, {faster / ratio:.0%} of the bound")
 
 
 if __name__ == "__main__":

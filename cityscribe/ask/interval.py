@@ -45,3 +45,12 @@ def interval_of(weights: Sequence[float], times_s: Sequence[float], end_s: float
             best, first, last = running, begun, number
     share = float(values[first : last + 1].sum()) / total
     return Stretch(float(times_s[first]), float(until[last]), share)
+
+
+def shares_of(weights: Sequence[float], parts: int) -> tuple[float, ...]:
+    """How much of the attention lies on the frames of each of at most so many equal parts, one in all."""
+    values = np.asarray(weights, dtype=np.float64)
+    total = float(values.sum())
+    if total <= 0:
+        return ()
+    return tuple(float(part.sum()) / total for part in np.array_split(values, min(parts, len(values))))

@@ -10,15 +10,19 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from cityscribe.ask.interval import Stretch, interval_of
+from cityscribe.ask.interval import Stretch, interval_of, shares_of
 from cityscribe.ask.layout import Layout, fitting_rate, lay_out, tokens_of_frame
 from cityscribe.ask.stream import Stream
 from cityscribe.files import InputError
 from cityscribe.media.stream import announced_length_s, stream_frames
 from cityscribe.media.subtitles import Cue, read_subtitles
 from cityscribe.media.video import probe
+from cityscribe.models.inputs import joins_frames
 from cityscribe.models.vlm.model import Vlm
 from cityscribe.progress import Progress, silent
+
+PARTS = 200
+"""Of the stretch that was looked at, whose attention an answer tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class AnswerOfVideo:
     fps: float  # at which they were seen
     tokens: int  # of the prompt
     notes: tuple[str, ...] = field(default=())  # what was left out, and why
+    stretch_s: tuple[float, float] = (0.0, 0.0)  # that was looked at
+    attention: tuple[float, ...] = ()  # on the frames of each of at most `PARTS` equal parts of it, shares of all
 
 
 def ask(
@@ -65,6 +71,11 @@ def ask(
         raise InputError(
             f"{type(model).__name__}: frames are streamed through models from parts (`cityscribe model build`, `model "
             "convert`); others take a video as a whole: `cityscribe describe`"
+        )
+    if joins_frames(processor):
+        raise InputError(
+            "the connector of this model makes its tokens of all frames of a video together, so that they cannot be "
+            "streamed; ask by `cityscribe predict` or the service"
         )
     notes: list[str] = []
     end_s = _end_s(video, options)
@@ -95,7 +106,10 @@ def ask(
     token_ids, weights = stream.answer(options.max_new_tokens)
     text = processor.tokenizer.decode(token_ids, skip_special_tokens=True).strip()
     interval = interval_of(weights.tolist(), times_s, min(times_s[-1] + 1 / fps, end_s))
-    return AnswerOfVideo(text, interval, seen, fps, stream.count, tuple(notes))
+    stretch_s = times_s[0], min(times_s[-1] + 1 / fps, end_s)
+    return AnswerOfVideo(
+        text, interval, seen, fps, stream.count, tuple(notes), stretch_s, shares_of(weights.tolist(), PARTS)
+    )
 
 
 def _end_s(video: Path, options: Looking) -> float:

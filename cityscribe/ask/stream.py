@@ -22,6 +22,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from cityscribe.ask.layout import Layout
 from cityscribe.models.attention import decoder_attention
+from cityscribe.models.vlm.features import distinct_rows
 from cityscribe.models.vlm.guides import CONTENT, CONTEXT
 from cityscribe.models.vlm.parts import reads_ids
 
@@ -88,7 +89,13 @@ class Stream:
         return said[length:].tolist(), self._attention(said, length)
 
     def _tokens(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Of each image what stands at its first place, [images, tokens, width], and its context tokens."""
+        """Of each image what stands at its first place, [images, tokens, width], and its context tokens. Equal ones,
+        as a fixed camera gives them at night, are computed once."""
+        rows, numbers = distinct_rows(pixels)
+        first, context = self._tokens_of(pixels[rows])
+        return first[numbers], context[numbers]
+
+    def _tokens_of(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         inner = self.model.model
         connector = inner.connector
         features, seen = inner.kept_features(pixels)

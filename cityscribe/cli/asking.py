@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from cityscribe.cli.shell import MAIN, app, complaints, console, watch
+from cityscribe.files import InputError
 
 
 @app.command("ask", rich_help_panel=MAIN)
@@ -32,7 +33,9 @@ def ask_command(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="of the answer")] = 128,
     block: Annotated[int, typer.Option(min=1, help="frames that are in memory at once")] = 64,
     features: Annotated[Path | None, typer.Option(help="folder where what the tower makes of frames is kept")] = None,
-    output: Annotated[Path | None, typer.Option(help="FILE.json for the answer and its interval")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="FILE.json for the answer and its interval, or FILE.html for a page")
+    ] = None,
     language_model: Annotated[
         str | None,
         typer.Option(
@@ -50,7 +53,11 @@ def ask_command(
 
     Example: cityscribe ask day.mp4 "Does anybody fall?" --model models/llama-vid --fps 1 --subtitles day.srt
     """
+    if output is not None and output.suffix not in (".json", ".html"):
+        raise InputError(f"--output {output}: expected FILE.json or FILE.html")
     if language_model is not None:
+        if output is not None and output.suffix == ".html":
+            raise InputError(f"--output {output}: an answer from descriptions is written as FILE.json")
         _ask_log(video, question, model, language_model, log or Path(f"{video.stem}.captions.jsonl"), output)
         return
     from cityscribe.ask.question import Looking, ask
@@ -76,7 +83,11 @@ def ask_command(
         f"{escape(str(video))}{interval.fragment()}"
     )
     console.print(f"{found.frames:,} frames at {found.fps:.3g} fps, {found.tokens:,} tokens")
-    if output is not None:
+    if output is not None and output.suffix == ".html":
+        from cityscribe.ask.page import write_page
+
+        write_page(output, video, question, found)
+    elif output is not None:
         write_json(output, {"video": str(video), "question": question, **asdict(found)})
 
 

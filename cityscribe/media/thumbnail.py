@@ -1,5 +1,8 @@
-"""Several frames as one picture, side by side: a video for a model that is shown a single image, without any training
-(the thumbnail of TS-LLaVA, Qu et al. 2024, after IG-VLM)."""
+"""Several frames as one picture.
+
+Side by side, a video for a model that is shown a single image, without any training (the thumbnail of TS-LLaVA, Qu et
+al. 2024, after IG-VLM). Or one below the other, for a model that takes them apart again.
+"""
 
 from __future__ import annotations
 
@@ -28,4 +31,15 @@ def thumbnail(frames: Sequence[Image.Image]) -> Image.Image:
     for number, frame in enumerate(frames):
         row, column = divmod(number, columns)
         picture.paste(frame, (column * width, row * height))
+    return picture
+
+
+def strip(frames: Sequence[Image.Image], size: tuple[int, int], cells: int = 0) -> Image.Image:
+    """Frames of a height and width, one below the other. With `cells` the thumbnail of so many of them comes first."""
+    height, width = size
+    shown = [thumbnail([frames[number] for number in equidistant(len(frames), cells)])] if cells else []
+    shown += frames
+    picture = Image.new("RGB", (width, len(shown) * height))
+    for number, frame in enumerate(shown):
+        picture.paste(frame.convert("RGB").resize((width, height), Image.Resampling.BICUBIC), (0, number * height))
     return picture

@@ -54,6 +54,12 @@ def arranges_images(processor: ProcessorMixin) -> bool:
     return bool(getattr(processor, "arranges_images", False))
 
 
+def joins_frames(processor: ProcessorMixin) -> bool:
+    """Whether a processor takes a video as one image of all its frames, which its `strip_of` makes (a model from parts
+    whose connector joins them)."""
+    return bool(getattr(processor, "joins_views", False))
+
+
 def only_kept(logits: Tensor, keep: Tensor | int) -> Tensor:
     """The logits [kept, vocabulary] that were asked for by `logits_to_keep`: a mask [rows, length], or so many of the
     last of one row. VideoLLaMA 3 passes it over and gives those of all tokens."""

@@ -108,6 +108,8 @@ TILINGS.add(
     paper="Guo et al. 2024 (LLaVA-UHD)",
 )
 
+TILINGS.add("frames", _TILINGS + "frames:Frames", "frames of a video, for connectors that join them")
+
 _CONNECTORS = "cityscribe.models.vlm.connectors."
 CONNECTORS.add("mlp", _CONNECTORS + "mlp:Mlp", "linear layers, a token a patch", paper="Liu et al. 2023 (LLaVA-1.5)")
 CONNECTORS.add(
@@ -157,6 +159,32 @@ CONNECTORS.add(
     _CONNECTORS + "box_tokens:BoxTokens",
     "another connector, and a token of what is in each box of the image",
     paper="Zhao et al. 2024 (MG-LLaVA)",
+)
+
+CONNECTORS.add(
+    "pllava",
+    _CONNECTORS + "pllava:Pllava",
+    "the frames of a video averaged over time and space",
+    paper="Xu et al. 2024 (PLLaVA)",
+)
+CONNECTORS.add(
+    "ppllava",
+    _CONNECTORS + "ppllava:Ppllava",
+    "the same, weighed by how alike a patch and the question are",
+    paper="Liu et al. 2024 (PPLLaVA)",
+)
+CONNECTORS.add(
+    "ts-llava",
+    _CONNECTORS + "ts_llava:TsLlava",
+    "a thumbnail of few frames, and tokens sampled from all frames",
+    paper="Qu et al. 2024 (TS-LLaVA)",
+)
+
+CONNECTORS.add(
+    "video-panda",
+    _CONNECTORS + "video_panda:VideoPanda",
+    "for a video without an encoder: windows of time and space, told of their frame and of the whole",
+    paper="Yi et al. 2025 (Video-Panda)",
 )
 
 _TEXT_DECODERS = "cityscribe.models.vlm.text_decoders."

@@ -52,7 +52,7 @@ class ModelSettings(Section):
     )
     keep_features: Path | None = Field(
         None,
-        description="of a model from parts that reads the question: folder where its frozen tower's output is kept",
+        description="of a model from parts: folder where what its frozen tower makes of images is kept",
     )
     method: Annotated[str, Named("tuning")] = Field(
         "block-expansion", description="none trains nothing: the base answers as it is"

@@ -30,6 +30,7 @@ from cityscribe.media.clips import Clip
 from cityscribe.models.inputs import (
     TOKEN_MASKS,
     arranges_images,
+    joins_frames,
     position_rule,
     vision_reads_text,
     written_tokens,
@@ -221,7 +222,8 @@ class Encoder:
         pictured = any(block.get("grid") for block in media_blocks(messages))
         if self._clips is not None and not pictured and not (one_kind and mixed):
             return as_videos(name, messages, media)
-        written, images = as_images(name, messages, media)
+        strip_of = self._original.strip_of if joins_frames(self._original) else None  # type: ignore[attr-defined]
+        written, images = as_images(name, messages, media, strip_of)
         return written, list(images)
 
     def _filled(self, name: str, messages: Messages, shown: Sequence[Media]) -> list[SampleMessage]:

@@ -7,7 +7,7 @@ false`: `0.5 s: <image>`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -63,8 +63,12 @@ def read_media(name: str, messages: Messages, images: Sequence[str | Path], root
     return shown
 
 
-def as_images(name: str, messages: Messages, media: Sequence[Media]) -> tuple[list[SampleMessage], list[Image.Image]]:
+def as_images(
+    name: str, messages: Messages, media: Sequence[Media], strip_of: Callable[..., Image.Image] | None = None
+) -> tuple[list[SampleMessage], list[Image.Image]]:
     """A conversation in which videos are written as images with their times, and all its images in their order.
+
+    For a model that joins the frames of a video, `strip_of` makes one image of them.
 
     Raises InputError where there is not one of `media` for each block, or one is of another kind than its block.
     """
@@ -81,6 +85,11 @@ def as_images(name: str, messages: Messages, media: Sequence[Media]) -> tuple[li
                 content += [text_block(f"{times}: ")] if block.get("times", True) else []
                 content.append(image_block())
                 images.append(thumbnail([item.frames[n] for n in chosen]))
+            elif isinstance(item, Clip) and strip_of is not None:
+                seconds = f"{item.times_s[0]:.1f} s to {item.times_s[-1]:.1f} s: "
+                content += [text_block(seconds)] if block.get("times", True) else []
+                content.append(image_block())
+                images.append(strip_of(item.frames))
             elif isinstance(item, Clip):
                 for frame, time_s in zip(item.frames, item.times_s, strict=True):
                     content += [text_block(f"{time_s:.1f} s: ")] if block.get("times", True) else []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from typer.testing import CliRunner
 
 from cityscribe.ask.interval import interval_of
 from cityscribe.ask.layout import lay_out
+from cityscribe.ask.page import write_page
 from cityscribe.ask.question import Looking, ask
 from cityscribe.ask.stream import Stream
 from cityscribe.cli import app
@@ -164,6 +167,25 @@ def test_by_the_command_with_subtitles_that_are_wrong_in_places(video: Path, tmp
     assert "clip.srt: line" in answer["notes"][0]
     interval = answer["interval"]
     assert f"clip.mp4#t={interval['start_s']:g},{interval['end_s']:g}" in result.output
+    assert answer["stretch_s"] == [0, 8]
+    assert sum(answer["attention"]) == pytest.approx(1)
+    assert len(answer["attention"]) == 8
+
+
+def test_a_page_shows_the_answer_and_begins_the_video_at_its_interval(video: Path, tmp_path: Path) -> None:
+    model, processor = llama_vid()
+    found = ask(model, processor, video, QUESTION, Looking(fps=2, max_new_tokens=4))
+    write_page(tmp_path / "answer.html", video, "<b>Who?", replace(found, text="A & B"))
+    page = (tmp_path / "answer.html").read_text()
+    assert "&lt;b&gt;Who?" in page
+    assert "A &amp; B" in page
+    address = re.search(r'<video [^>]*src="([^"]+)"', page)
+    assert address is not None
+    file, _, fragment = address[1].partition("#")
+    assert (tmp_path / file).resolve() == video.resolve()
+    assert f"#{fragment}" == found.interval.fragment()
+    assert page.count("data:image/jpeg") == 3
+    assert len(re.findall(r"[\d.]+,[\d.]+", page.split('points="')[1].split('"')[0])) == 16
 
 
 def test_a_model_that_is_not_from_parts_is_refused(video: Path) -> None:

@@ -83,10 +83,10 @@ def load_for_tuning(settings: ModelSettings, *, dtype: torch.dtype) -> tuple[Pre
 
 
 def keep_features(model: PreTrainedModel, folder: Path) -> None:
-    """Keep what the frozen towers of a model from parts make of images in a folder. Raises InputError for another model
-    and for one that does not read the question: images are computed once there without."""
-    if not isinstance(model, Vlm) or not model.reads_text:
-        raise InputError(f"model.keep_features: {type(model).__name__} is no model from parts that reads the question")
+    """Keep what the frozen towers of a model from parts make of images in a folder. Raises InputError for another
+    model."""
+    if not isinstance(model, Vlm):
+        raise InputError(f"model.keep_features: {type(model).__name__} is no model from parts")
     model.model.keep_features(folder)
 
 

@@ -37,7 +37,7 @@ from cityscribe.models.vlm.contracts import check_parts
 from cityscribe.models.vlm.guides import DEFAULT_GUIDE, check_arrangement
 from cityscribe.models.vlm.llavas import is_llava, llava_model, processor_of
 from cityscribe.models.vlm.model import Vlm
-from cityscribe.models.vlm.parts import make_connector, make_tower, most_boxes, reads_ids
+from cityscribe.models.vlm.parts import joins_views, make_connector, make_tower, most_boxes, reads_ids
 from cityscribe.models.vlm.processor import VlmImageProcessor, VlmProcessor
 
 
@@ -112,6 +112,8 @@ def compose(
         guide=parts.guide,
         order=parts.order,
         own_words=question_tokenizer is not None and context_tokens > 0,
+        joins_views=joins_views(connector),
+        thumbnail=getattr(connector, "thumbnail", 0),
         chat_template=tokenizer.chat_template,
     )
     if processor.own_words and question_tokenizer is not None:

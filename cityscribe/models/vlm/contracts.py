@@ -18,6 +18,7 @@ from cityscribe.files import InputError
 from cityscribe.models.vlm.config import VlmConfig
 from cityscribe.models.vlm.parts import (
     class_tokens,
+    joins_views,
     make_connector,
     make_tiling,
     make_tower,
@@ -101,7 +102,8 @@ def check_connector(
     [views, *grid, width], and its gradient reaches them and all that trains in it. One that reads text is also given
     the embeddings [views, tokens, text width] of that, or its tokens, and which of them count [views, tokens]; one that
     `reads_class_tokens` also those of the tower [views, classes, width]; one that `reads_boxes` makes `box_tokens`
-    [boxes, text width] of features, the view of each box and its edges. Returns the count."""
+    [boxes, text width] of features, the view of each box and its edges. One that `joins_views` is given those of one
+    image with its text [tokens, ...] and makes tokens [count(grid), text width]. Returns the count."""
     _check_module(name, connector, ("count", "reads_text"))
     if not isinstance(connector.reads_text, bool):
         raise InputError(f"{name}: `reads_text` is {connector.reads_text!r}; expected True or False")
@@ -115,8 +117,11 @@ def check_connector(
     beside = {}
     if reads_class_tokens(connector):
         beside["seen"] = torch.empty(VIEWS, classes, width, device="meta")
+    joined = joins_views(connector)
+    if joined:
+        text = (text[0][0], text[1][0])
     tokens = _run(name, lambda: connector(features, *(text if connector.reads_text else ()), **beside))
-    _check_shape(name, "tokens", tokens, (VIEWS, count, text_width))
+    _check_shape(name, "tokens", tokens, (count, text_width) if joined else (VIEWS, count, text_width))
     tokens = tokens.sum()
     if most_boxes(connector):
         views, edges = torch.zeros(BOXES, dtype=torch.long, device="meta"), torch.empty(BOXES, 4, device="meta")

@@ -28,7 +28,14 @@ from cityscribe.models.vlm.card import write_card
 from cityscribe.models.vlm.config import VlmConfig
 from cityscribe.models.vlm.features import FeatureStore, boxes_by_view, distinct_rows, placed, with_box_tokens
 from cityscribe.models.vlm.guides import CONTENT, CONTEXT
-from cityscribe.models.vlm.parts import class_tokens, make_connector, make_tower, reads_class_tokens, reads_ids
+from cityscribe.models.vlm.parts import (
+    class_tokens,
+    joins_views,
+    make_connector,
+    make_tower,
+    reads_class_tokens,
+    reads_ids,
+)
 from cityscribe.models.vlm.processor import VlmImageProcessor, VlmProcessor
 
 
@@ -92,13 +99,16 @@ class VlmModel(VlmPreTrainedModel):
         image_views: Tensor | None = None,
     ) -> Tensor:
         """[views, 3 a tower, height, width] -> [tokens, text width], view after view, and behind those of an image the
-        tokens of its boxes, where the connector makes some and there are any (`features.boxes_by_view`).
+        tokens of its boxes, where the connector makes some and there are any (`features.boxes_by_view`). Of a
+        connector that joins the views of an image they stand image after image.
 
         A connector that reads text gets that which guides each image: its embeddings, or its tokens in the vocabulary
         of a text decoder.
         """
+        if joins_views(self.connector):
+            return self._joined(pixel_values, beside, image_views)
         if not self.connector.reads_text:
-            features, seen = self.features(pixel_values)
+            features, seen = self.kept_features(pixel_values)
             classes = {"seen": seen} if reads_class_tokens(self.connector) else {}
             tokens: Tensor = self.connector(features, **classes)
             if image_boxes is None or image_views is None:
@@ -121,6 +131,19 @@ class VlmModel(VlmPreTrainedModel):
         none = features.new_empty(0, 1, self.config.get_text_config().hidden_size)
         content = self.connector.content(features[contents]) if len(contents) else none
         return placed(text.parts, content, self.connector.context(*guided)[0] if len(contexts) else none)
+
+    def _joined(self, pixel_values: Tensor, beside: Beside | None, image_views: Tensor | None) -> Tensor:
+        if image_views is None or (self.connector.reads_text and beside is None):
+            raise ValueError("the connector joins views: it needs image_views, and where it reads text the questions")
+        rows, numbers = distinct_rows(pixel_values)
+        features = self.kept_features(pixel_values[rows])[0][numbers]
+        tokens = []
+        for number, views in enumerate(features.split(image_views.flatten().tolist())):
+            text = []
+            if self.connector.reads_text and beside is not None:
+                text = [self.get_input_embeddings()(beside.ids[number]), beside.mask[number].bool()]
+            tokens.append(self.connector(views, *text))
+        return torch.cat(tokens)
 
     def keep_features(self, folder: Path) -> None:
         """From here on what the towers make of a view is kept in a folder, and taken from there. They must not change

@@ -41,6 +41,11 @@ def most_boxes(connector: Any) -> int:
     return int(connector.most_boxes) if getattr(connector, "reads_boxes", False) else 0
 
 
+def joins_views(connector: Any) -> bool:
+    """Whether a connector makes its tokens of all views of an image together (`connectors.over_frames`)."""
+    return bool(getattr(connector, "joins_views", False))
+
+
 def class_tokens(tower: Any) -> int:
     """How many tokens a tower puts before those of the patches in its `states`; 0 where it has no such states."""
     return int(tower.class_tokens) if hasattr(tower, "states") else 0

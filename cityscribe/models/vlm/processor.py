@@ -16,6 +16,7 @@ from transformers.image_utils import make_flat_list_of_images
 from transformers.processing_utils import ImagesKwargs, MultiModalData
 
 from cityscribe.media.image_boxes import ImageBoxes, boxes_of
+from cityscribe.media.thumbnail import strip
 from cityscribe.models.vlm.guides import CONTENT, CONTEXT, DEFAULT_GUIDE, WHOLE, arrange, check_arrangement
 from cityscribe.models.vlm.parts import make_tiling
 from cityscribe.models.vlm.tilings import TilingView
@@ -102,7 +103,8 @@ class VlmProcessor(ProcessorMixin):
     the image: `context_tokens` of them, 0 where all do.
 
     `guide` and `order` say which text that is and where such tokens stand (`guides`). With `own_words` the text is read
-    by a tokenizer of its own, `question_tokenizer`, else by the one of the decoder.
+    by a tokenizer of its own, `question_tokenizer`, else by the one of the decoder. Where the connector `joins_views`,
+    `view_tokens` are those of a whole image, and a video is one; `thumbnail` of its frames are its first view.
     """
 
     def __init__(
@@ -117,6 +119,8 @@ class VlmProcessor(ProcessorMixin):
         order: str = "interleaved",
         own_words: bool = False,
         most_boxes: int = 0,
+        joins_views: bool = False,
+        thumbnail: int = 0,
         chat_template: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -128,6 +132,8 @@ class VlmProcessor(ProcessorMixin):
         self.order = order
         self.own_words = own_words
         self.most_boxes = most_boxes
+        self.joins_views = joins_views
+        self.thumbnail = thumbnail
         self.question_tokenizer: PreTrainedTokenizerBase = tokenizer
         self.image_token = image_token
         self.image_token_id = tokenizer.convert_tokens_to_ids(image_token)
@@ -154,14 +160,20 @@ class VlmProcessor(ProcessorMixin):
 
     @property
     def unused_input_names(self) -> list[str]:
-        return [] if self.reads_text or self.most_boxes else ["image_views"]
+        return [] if self.reads_text or self.joins_views or self.most_boxes else ["image_views"]
+
+    def strip_of(self, frames: Sequence[Image.Image]) -> Image.Image:
+        """The frames of a video as the one image that a connector which joins views takes."""
+        height, width = self.image_processor.towers[0]["size"]
+        return strip(frames, (height, width), self.thumbnail)
 
     def _get_num_multimodal_tokens(self, image_sizes: Any = None, **_: Any) -> MultiModalData:
         """The tokens of images by their sizes (height and width), as vLLM asks for them."""
         images: Any = self.image_processor
         tiling = make_tiling(images.tiling, tuple(images.towers[0]["size"]))
         views = [len(tiling.views(width, height)) for height, width in image_sizes or ()]
-        return MultiModalData([count * self.view_tokens for count in views], num_image_patches=views)
+        tokens = [self.view_tokens * (1 if self.joins_views else count) for count in views]
+        return MultiModalData(tokens, num_image_patches=views)
 
     def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
         """As every processor's. For a connector that reads text, with the text that guides each image, and images as
@@ -268,6 +280,8 @@ class VlmProcessor(ProcessorMixin):
             found = _repeated(found, numbers, views)
             views = [views[number] for number in numbers]
         parts = image_parts or [WHOLE] * len(views)
+        if self.joins_views:
+            return found, [self.image_token * self.view_tokens for _ in views]
         shown = [self.image_processor.views_of(image) for image in flat]
         return found, [
             "".join(view.before + self.image_token * self.tokens_of(part) + view.after for view in each)

@@ -126,8 +126,8 @@ def test_a_tower_sees_each_view_once_and_its_features_are_kept_on_disk(tmp_path:
         model(**inputs)
 
 
-def test_only_a_model_that_reads_the_question_keeps_features(tmp_path: Path) -> None:
+def test_only_a_model_from_parts_keeps_features(tmp_path: Path) -> None:
     save_model(*llava(), tmp_path / "llava")
     settings = ModelSettings(base=str(tmp_path / "llava"), keep_features=tmp_path / "features")
-    with pytest.raises(InputError, match="is no model from parts that reads the question"):
+    with pytest.raises(InputError, match="is no model from parts"):
         load_for_tuning(settings, dtype=torch.float32)

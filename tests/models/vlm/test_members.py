@@ -137,6 +137,7 @@ def test_every_member_is_tried() -> None:
         {each.tiling["kind"] for each in MADE.values()},
     ]
     elsewhere = {"clip", "siglip", "mlp", "average-pooling", "llama-vid", "whole", "letterbox"}
+    elsewhere |= {"pllava", "ppllava", "ts-llava", "video-panda", "frames"}
     for members, names in zip((VISION_TOWERS, CONNECTORS, TILINGS), tried, strict=True):
         assert set(members) - elsewhere <= names
 
