@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from cityscribe.cli.shell import complaints, console, data_group
+from cityscribe.cli.shell import Overrides, ProjectFile, complaints, console, data_group, watch
 from cityscribe.files import InputError
 from cityscribe.places import folder_of_data
 
@@ -83,3 +83,45 @@ def instruct_command(
         complaints.print(f"[yellow]left out:[/] {count} times: {escape(reason)}")
     told = ", ".join(f"{count} {name} ({split})" for (split, name), count in written.counts.items())
     console.print(f"{escape(str(out))}: written; {told}")
+
+
+@data_group.command("harder")
+def harder_command(
+    project: ProjectFile,
+    out: Annotated[Path, typer.Argument(help="folder to write, which must not exist yet", metavar="OUT")],
+    settings: Annotated[Path, typer.Option(help="YAML file: the teacher, who writes questions, what is hard")],
+    overrides: Overrides = None,
+) -> None:
+    """Make training data of what a run's model answers worst: those questions and new ones like them, with a teacher's
+    answers (a round of CoMD's loop).
+
+    A model is the teacher, or a language model that knows what is known of each picture. docs/distil.md has the rest.
+
+    Example: cityscribe data harder runs/student data/round-1 --settings harder.yaml
+    """
+    from dataclasses import replace
+
+    from cityscribe.curate.harder_run import HarderSettings, write_round
+    from cityscribe.engine.members import open_engine
+    from cityscribe.predict.setup import setup_of
+    from cityscribe.project import checkpoint_of, load_settings
+    from cityscribe.records import read_samples
+    from cityscribe.settings.loading import load
+
+    run, chosen = load_settings(project, overrides or []), load(HarderSettings, settings)
+    prepared = run.run_dir / "prepared"
+    if not (prepared / "train.parquet").is_file():
+        raise InputError(f"{prepared / 'train.parquet'}: missing; run `cityscribe run` on the project first")
+    samples = read_samples(prepared / "train.parquet")
+    setup = replace(setup_of(run), drafts=False)
+    with watch("harder") as progress:
+        told = write_round(
+            chosen,
+            samples,
+            prepared,
+            checkpoint_of(project),
+            lambda model: open_engine("local", model, setup),
+            out,
+            progress=progress,
+        )
+    console.print(f"{escape(str(out))}: written; " + ", ".join(f"{count} {name}" for name, count in told.items()))
