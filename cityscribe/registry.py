@@ -47,6 +47,7 @@ KINDS: dict[str, str] = {
     "labeller": "cityscribe.prepare.registries:LABELLERS",
     "prepare-engine": "cityscribe.prepare.registries:ENGINES",
     "answer-decoder": "cityscribe.predict.over_time:ANSWER_DECODERS",
+    "caption-writer": "cityscribe.predict.captions:CAPTION_WRITERS",
     "chooser": "cityscribe.predict.choosers:CHOOSERS",
     "decoding": "cityscribe.engine.decoding:DECODINGS",
     "pair-builder": "cityscribe.curate.pairs:PAIR_BUILDERS",

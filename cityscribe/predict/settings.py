@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from cityscribe.engine.decoding import Decoding
 from cityscribe.models.settings import ModelSettings
+from cityscribe.predict.captions import CaptionWriter, FromFrames
 from cityscribe.predict.choosers import Chooser, First
 from cityscribe.predict.over_time.decoder import AnswerDecoder, Independent
 from cityscribe.settings import Named, OneOf, Positive, Rate, Section, conflict
@@ -57,6 +58,10 @@ class PredictSettings(Section):
         cast(Decoding, {}),  # the first member
         description="how the next token is found: by the model as it is, or corrected by what it would say blind",
     )
+    captions: Annotated[CaptionWriter, OneOf("caption-writer")] = Field(
+        cast(CaptionWriter, {}),  # the first member
+        description="what the captions of scenarios are written from: their frames, or answers about them",
+    )
     over_time: Annotated[AnswerDecoder, OneOf("answer-decoder")] = Field(
         cast(AnswerDecoder, {}),  # the first member
         description="how the answers to the questions with options of a scenario are chosen together",
@@ -97,6 +102,8 @@ class PredictSettings(Section):
     def _something_to_choose_from(self) -> PredictSettings:
         if self.samples > 1 and self.temperature == 0:
             raise conflict("samples above 1 are all the same at temperature 0: set temperature, such as 1.0")
+        if self.samples > 1 and not isinstance(self.captions, FromFrames):
+            raise conflict("captions from facts are one each: set samples to 1")
         if self.samples == 1 and not isinstance(self.choose, First):
             raise conflict("choose chooses among several answers: set samples above 1")
         return self

@@ -21,6 +21,7 @@ from cityscribe.engine.request import UNANSWERED, Answer, Engine, Request, Sampl
 from cityscribe.files import InputError, write_json
 from cityscribe.predict.answers import answer_of, entry_of, tell_unanswered
 from cityscribe.predict.batches import answer_batches
+from cityscribe.predict.captions import FromFacts, write_from_facts
 from cityscribe.predict.choosers import given
 from cityscribe.predict.fingerprint import TRAINED, fingerprint
 from cityscribe.predict.journal import SharedJournal
@@ -90,7 +91,12 @@ def predict(
         def ask_batch(engine: Engine, batch: Sequence[_Phase]) -> list[dict[str, dict[str, object]]]:
             scenes = [_scene(phase, image_root, images) for phase in batch]
             choose = partial(_choose, batch, settings)
-            answered = ask(engine, scenes, settings.predict.order, asking(settings), choose)
+            writer = settings.predict.captions
+            if isinstance(writer, FromFacts):
+                about = [traffic_meta(phase.first) for phase in batch]
+                answered = write_from_facts(engine, scenes, about, writer, asking(settings))
+            else:
+                answered = ask(engine, scenes, settings.predict.order, asking(settings), choose)
             return [{role: entry_of(answer) for role, answer in entry.items()} for entry in answered]
 
         entries, resumed = answer_batches(

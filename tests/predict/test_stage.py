@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
 from cityscribe.engine.request import Request, Sampling
 from cityscribe.files import InputError
 from cityscribe.models.load import load_model, load_processor, save_model
+from cityscribe.predict.captions import FACTS, KNOWN
 from cityscribe.predict.stage import predict
 from cityscribe.project import Settings
-from cityscribe.records import Sample, image_block, message, text_block
-from cityscribe.traffic.meta import TrafficMeta
+from cityscribe.records import Sample, image_block, message, text_block, text_of
+from cityscribe.traffic.meta import TrafficMeta, traffic_meta
+from cityscribe.traffic.prompts import load_prompts, short_question
 from tests.engine.test_local import answers_of, engine_of, plain
 from tests.models.test_load import picture
 
@@ -284,6 +287,35 @@ def test_where_nothing_can_be_asked_nothing_is_written(
     with pytest.raises(InputError, match=r"answers none of 10 questions.*1\.png: not an image"):
         run(root=tmp_path / "root")
     assert [path.name for path in tmp_path.iterdir()] == ["root"]
+
+
+def test_captions_from_facts_are_made_of_the_answers_to_short_questions(
+    prepared: tuple[list[Sample], Path], run: Callable[..., Any], tiny: Checkpoint, tmp_path: Path
+) -> None:
+    """Joined they are the answers of plain generation; written by the model, an answer to them without an image."""
+    samples, root = prepared
+    first = next(s for s in samples if s.meta.scenario == "a_event" and s.meta.target == "vehicle")
+    meta = traffic_meta(first)
+    shown = (root / first.images[0],)
+    engine, prompts = engine_of(tiny("llava")), load_prompts(None)
+
+    def said(text: str, media: tuple[Path, ...]) -> str:
+        blocks = [image_block() for _ in media]
+        asks = Request((message("user", *blocks, text_block(text)),), media, max_tokens=5)
+        ((answer,),) = engine.answer([asks])
+        return answer.text
+
+    questions = [short_question(prompts, meta.view_kind, meta.phase, meta.marked, key) for key in FACTS["vehicle"]]
+    facts = [said(question, shown).strip() for question in questions if question]
+    run("join.json", settings_with(captions={"kind": "facts"}))
+    (segment,) = json.loads((tmp_path / "join.json").read_text())["a_event"]
+    assert segment["caption_vehicle"] == " ".join(filter(None, facts))
+    run("model.json", settings_with(captions={"kind": "facts", "writer": "model"}))
+    (segment,) = json.loads((tmp_path / "model.json").read_text())["a_event"]
+    lines = "\n".join(f"- {fact}" for fact in facts if fact)
+    assert segment["caption_vehicle"] == said(KNOWN.format(facts=lines, question=text_of(first.messages[0])), ())
+    with pytest.raises(ValidationError, match="go together"):
+        settings_with(captions={"kind": "facts", "writer": "language-model"})
 
 
 def test_of_several_answers_the_one_that_is_chosen_is_given(
