@@ -33,6 +33,7 @@ from cityscribe.ask.interval import interval_of
 from cityscribe.ask.layout import lay_out
 from cityscribe.ask.stream import Stream
 from cityscribe.evaluate.resampling import mean_interval
+from cityscribe.media.video import write_video
 from cityscribe.models.load import load_model, load_processor, save_model
 from cityscribe.models.settings import ModelSettings
 from cityscribe.models.tuning.prepare import keep_features, prepare_tuning
@@ -135,6 +136,12 @@ def taught(base: Path, out: Path, folder: Path, videos: int, epochs: float, lr: 
     save_model(model, processor, out)
 
 
+def write_needle(path: Path, video: NeedleVideo) -> None:
+    empty, passing = video.pictures()
+    pictures = [np.asarray(picture) for picture in (*empty, *passing)]
+    write_video(path, (pictures[video.number(second)] for second in range(video.frames)), 1)
+
+
 def main(
     base: Annotated[Path, typer.Option(help="cityscribe-tiny-video")] = Path("runs/tiny-video/stage-2/model"),
     videos: Annotated[int, typer.Option(help="to learn from; 0 asks the base")] = 240,
@@ -143,6 +150,7 @@ def main(
     lengths: Annotated[list[int] | None, typer.Option("--length", help="seconds of the videos that are asked")] = None,
     each: Annotated[list[int] | None, typer.Option("--videos-asked", help="videos of each length, in order")] = None,
     seed: int = 0,
+    keep: Annotated[Path | None, typer.Option(help="folder for the model, and for a video that is asked")] = None,
 ) -> None:
     """Print a table row for each length."""
     torch.set_num_threads(1)
@@ -152,11 +160,14 @@ def main(
         folder = Path(name)
         began = time.process_time()
         if videos:
-            taught(base, folder / "model", folder, videos, epochs, lr, seed)
-            base = folder / "model"
+            out = (keep or folder) / "model"
+            taught(base, out, folder, videos, epochs, lr, seed)
+            base = out
         print(f"{videos} videos learnt in {time.process_time() - began:.0f} s of the processor", flush=True)
         model, processor = load_model(base, dtype=torch.float32), load_processor(base)
         keep_features(model, folder / "features")
+        if keep is not None:
+            write_needle(keep / "needle.mp4", NeedleVideo.drawn(50_000_000, lengths[0]))
         processor.image_processor = PreprocessOnce(processor.image_processor)
         for length, count in zip(lengths, counts, strict=True):
             began = time.process_time()

@@ -17,11 +17,13 @@ from cityscribe.files import InputError
 from cityscribe.media.thumbnail import equidistant, strip, thumbnail
 from cityscribe.media.video import write_video
 from cityscribe.models.load import load_model, load_processor, save_model
+from cityscribe.models.seams import CONNECTORS as MEMBERS
 from cityscribe.models.vlm.connectors.over_frames import norms
 from cityscribe.models.vlm.connectors.pllava import Pllava
 from cityscribe.models.vlm.connectors.ppllava import Ppllava
 from cityscribe.models.vlm.connectors.ts_llava import TsLlava
 from cityscribe.models.vlm.connectors.video_panda import VideoPanda
+from cityscribe.models.vlm.contracts import check_connector
 from cityscribe.models.vlm.tilings.frames import Frames
 from cityscribe.records import Sample, Video, message, placed, text_block, video_block
 from cityscribe.tokens.encode import Encoder
@@ -32,12 +34,12 @@ from cityscribe.train.settings import TrainSettings
 from cityscribe.train.tree_attention import tree_attention
 from tests.models.vlm.composed import parts, tiny
 
-CONNECTORS = {
-    "pllava": {"kind": "pllava", "shape": [2, 2, 2]},
+ON_TREES = {
     "ppllava": {"kind": "ppllava", "shape": [2, 2, 2], "common": 8},
-    "video-panda": {"kind": "video-panda", "shape": [2, 2, 2], "inner": 16},
     "ts-llava": {"kind": "ts-llava", "thumbnail": 2, "sampled": 6},
 }
+"""One that reads the question, and one that does not and has a view of its own."""
+
 QUESTIONS = ("Where is it?", "Who?", "How fast is the car?")
 ANSWER = message("assistant", text_block("It stops."))
 
@@ -124,6 +126,19 @@ def test_windows_are_weighed_and_told_of_their_frame_and_of_the_video() -> None:
     assert len(block(features)) == block.count((3, 4))
 
 
+@pytest.mark.parametrize("kind", ["pllava", "ppllava", "ts-llava", "video-panda"])
+def test_each_keeps_the_contract_of_connectors_at_its_own_sizes(kind: str) -> None:
+    with torch.device("meta"):
+        made = MEMBERS[kind](12, 16)
+        assert check_connector(kind, made, (16, 16), 12, 16) == made.count((16, 16))
+
+
+@pytest.mark.parametrize("shape", [[2, 2], [0, 2, 2], [2, 2, 2.5]])
+def test_a_shape_that_is_none_is_refused(shape: list[float]) -> None:
+    with pytest.raises(InputError, match="expected frames, rows and columns, each one or more"):
+        Pllava(6, 8, shape=shape)  # type: ignore[arg-type]
+
+
 def test_few_tokens_of_great_length_are_found() -> None:
     tokens = torch.ones(100, 4)
     assert norms(tokens) == {"mean": 2.0, "median": 2.0, "largest": 2.0, "far": 0.0}
@@ -146,11 +161,11 @@ def test_a_strip_is_taken_apart_into_its_thumbnail_and_its_frames() -> None:
     assert len(Frames((16, 20)).views(20, 33)) == 1
 
 
-@pytest.mark.parametrize("kind", CONNECTORS)
+@pytest.mark.parametrize("kind", ON_TREES)
 def test_questions_about_a_video_share_it_and_are_answered_exactly(kind: str, tmp_path: Path) -> None:
     frames = (np.full((32, 32, 3), 20 * n, dtype=np.uint8) for n in range(8))
     write_video(tmp_path / "clip.mp4", frames, fps=4)
-    model, processor = tiny(parts(tiling={"kind": "frames"}, connector=CONNECTORS[kind]))
+    model, processor = tiny(parts(tiling={"kind": "frames"}, connector=ON_TREES[kind]))
     save_model(model, processor, tmp_path / "model")
     model, processor = load_model(tmp_path / "model", dtype=torch.float32), load_processor(tmp_path / "model")
     block = video_block(Video("clip.mp4", frames=5, times=False))
