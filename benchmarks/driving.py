@@ -1,7 +1,8 @@
-"""Two questions that the paper of the driving system (arXiv 2506.02014) leaves open, asked on the synthetic city.
+"""Three questions that the paper of the driving system (arXiv 2506.02014) leaves open, asked on the synthetic city.
 
     python -m benchmarks.driving smooth [MODEL] [--noise 0.15]     # a sliding window against single frames
     python -m benchmarks.driving conflict MODEL PACKED             # a picture and a sensor that contradict each other
+    python -m benchmarks.driving bits RUN [PACKED ...]               # what each number of bits costs each task
 
 `smooth` asks about the light and about cones in every frame of some events, seen from the vehicle, and lets the labels
 of a trailing window vote. Flips are changes of a label in a second beyond those that are true; the delay is that of the
@@ -11,6 +12,9 @@ to noise and nothing of a model.
 
 `conflict` asks how bright it is, behind a sentence of a sensor that says what the picture shows, or something else, and
 compares a checkpoint with the same one in a few bits.
+
+`bits` asks the questions of a run's `val` of the run's model and of others made of it, and counts right answers task by
+task; differences are paired, with the 95 % interval of draws of the images.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -29,7 +34,9 @@ from PIL import Image
 from cityscribe.engine.members import Setup, open_engine
 from cityscribe.engine.request import Engine, Request
 from cityscribe.prompts.library import load_library, value_of
-from cityscribe.records import image_block, message, text_block
+from cityscribe.records import image_block, message, read_samples, text_block
+from cityscribe.rewards.reward import asked_of
+from cityscribe.world.driving_answers import DrivingTruth
 from cityscribe.world.event import sample_event
 from cityscribe.world.facts import environment, regulation
 from cityscribe.world.renderers import RENDERERS
@@ -187,6 +194,41 @@ def conflict(
         }
         same = np.mean([a[place] == b[place] for a, b in zip(answers["fp32"], answers["packed"], strict=True)])
         print(f"{name:12} {100 * right['fp32']:13.1f} {100 * right['packed']:15.1f} {100 * same:14.1f}")
+
+
+@app.command()
+def bits(
+    run: Annotated[Path, typer.Argument(help="run folder, whose prepared samples and model are taken")],
+    packed: Annotated[list[Path], typer.Argument(help="the model in fewer bits")],
+    draws: Annotated[int, typer.Option(help="of the images, for intervals")] = 2000,
+) -> None:
+    """What each number of bits costs each task."""
+    put_together = run / "prompted" / "val.parquet"
+    samples = read_samples(put_together if put_together.is_file() else run / "prepared" / "val.parquet")
+    groups = list(dict.fromkeys(one.group for one in samples))
+    tasks = sorted({one.meta.dimension for one in samples})
+    reward, right = DrivingTruth(), {}
+    for place in (run / "model", *packed):
+        engine, found = open_engine("local", str(place), Setup(precision="fp32", drafts=False)), []
+        for group in groups:
+            engine.forget()
+            own = [one for one in samples if one.group == group]
+            media = tuple(run / "prepared" / image for image in own[0].images)
+            asked = [Request(asked_of(one), media, max_tokens=16) for one in own]
+            answers = engine.answer(asked)
+            found.append(
+                {one.meta.dimension: reward.score(one, [a[0].text])[0] for one, a in zip(own, answers, strict=True)}
+            )
+        right[place.name if place.name != "model" else "fp32"] = found
+    print(f"{len(samples)} questions about {len(groups)} images; {run}")
+    print(f"{'':12}" + "".join(f"{task:>15}" for task in tasks) + f"{'mean':>8}{'change':>8}  95 % of draws")
+    drawn = np.random.default_rng(0).integers(0, len(groups), (draws, len(groups)))
+    table = {name: np.array([[each[task] for task in tasks] for each in found]) for name, found in right.items()}
+    for name, each in table.items():
+        apart = 100 * (each - table["fp32"]).mean(axis=1)
+        low, high = np.percentile(apart[drawn].mean(axis=1), [2.5, 97.5])
+        parts = "".join(f"{100 * share:15.1f}" for share in each.mean(axis=0))
+        print(f"{name:12}{parts}{100 * each.mean():8.1f}{apart.mean():+8.1f}  {low:+.1f} to {high:+.1f}", flush=True)
 
 
 if __name__ == "__main__":

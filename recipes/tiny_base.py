@@ -4,6 +4,8 @@
     python -m recipes.tiny_base start FOLDER POOL    # the tokenizer and random weights
     python -m recipes.tiny_base train FOLDER POOL OUT
 
+`start --shape small` begins `cityscribe-small`, four times as large, by the same recipe.
+
 The data are general pictures (`cityscribe.world.pictures`), each with some fifty questions of which every visit takes
 as many as fit. First the vision tower learns alone to name attributes: a tower is cheap to train, slow to learn through
 a decoder that cannot talk yet, and spoilt by one. Each attribute is read from an output token of its own, by a table of
@@ -42,7 +44,7 @@ from cityscribe.world.pictures import Picture, sample_picture
 
 IMAGE_SIZE, PATCH = 160, 20
 IMAGE_TOKENS = (IMAGE_SIZE // PATCH) ** 2
-SHAPE = {
+TINY = {
     "image_size": IMAGE_SIZE,
     "patch_size": PATCH,
     "vision_layers": 5,
@@ -55,7 +57,23 @@ SHAPE = {
     "text_kv_heads": 4,
     "text_mlp": 768,
 }
+SMALL = {
+    "image_size": IMAGE_SIZE,
+    "patch_size": PATCH,
+    "vision_layers": 7,
+    "vision_width": 384,
+    "vision_heads": 6,
+    "vision_mlp": 1536,
+    "text_layers": 6,
+    "text_width": 384,
+    "text_heads": 6,
+    "text_kv_heads": 6,
+    "text_mlp": 1152,
+}
+SHAPES = {"tiny": TINY, "small": SMALL}
+"""`tiny` has 6.3 million parameters; `small`, which is to teach it, has 25 and its tokenizer."""
 VOCABULARY = 2048
+SHIPPED = "cityscribe-tiny"
 HELD_OUT = 900_000_000  # seeds from here on are never trained on
 
 
@@ -92,10 +110,22 @@ class Recipe:
 # The tokenizer and the random weights
 
 
-def start(folder: Path, pool: Path) -> None:
-    """Write a checkpoint with random weights. The vocabulary is learnt from questions, answers and a list of words."""
+def start(folder: Path, pool: Path, shape: str = "tiny") -> None:
+    """Write a checkpoint with random weights. The vocabulary of `tiny` is learnt from questions, answers and a list of
+    words; other shapes take that of the shipped model, so that they can teach it."""
+    from transformers import AutoTokenizer
+
     from cityscribe.models.build import build_tiny_llava
-    from cityscribe.models.load import save_model
+    from cityscribe.models.load import resolve_base, save_model
+
+    tokenizer = _learn_tokenizer(pool) if shape == "tiny" else AutoTokenizer.from_pretrained(resolve_base(SHIPPED))
+    model, processor = build_tiny_llava(tokenizer, seed=0, **SHAPES[shape])
+    open_eyes(model, np.load(pool / "0000.npy"), processor.image_processor)
+    save_model(model, processor, folder)
+    print(f"{folder}: {model.num_parameters():,} parameters, {len(tokenizer)} tokens")
+
+
+def _learn_tokenizer(pool: Path) -> Any:
     from cityscribe.models.tokenizer import train_tokenizer
 
     texts = []
@@ -103,11 +133,7 @@ def start(folder: Path, pool: Path) -> None:
         for entry in json.loads((pool / f"{shard:04d}.json").read_text()):
             texts += [text for _, *both in entry["questions"] for text in both]
     texts += [" " + word for word in _lexicon() for _ in range(400)]
-    tokenizer = train_tokenizer(texts, VOCABULARY)
-    model, processor = build_tiny_llava(tokenizer, seed=0, **SHAPE)
-    open_eyes(model, np.load(pool / "0000.npy"), processor.image_processor)
-    save_model(model, processor, folder)
-    print(f"{folder}: {model.num_parameters():,} parameters, {len(tokenizer)} tokens")
+    return train_tokenizer(texts, VOCABULARY)
 
 
 @torch.no_grad()
@@ -620,6 +646,7 @@ def main() -> None:
     begin = commands.add_parser("start", help="write the tokenizer and random weights")
     begin.add_argument("folder", type=Path)
     begin.add_argument("pool", type=Path)
+    begin.add_argument("--shape", choices=sorted(SHAPES), default="tiny")
     paint = commands.add_parser("draw", help="fill a pool of pictures")
     paint.add_argument("pool", type=Path)
     paint.add_argument("--shards", type=int, default=Recipe().shards)
