@@ -22,6 +22,9 @@ from cityscribe.records import SampleMessage, image_block, message, text_block
 LIMIT_S = 20.0
 """Seconds that a template may take for three short conversations; they take milliseconds."""
 
+SOUND: set[tuple[object, ...]] = set()
+"""What this process has tried already and found nothing wrong with: a copy of a large process takes its time."""
+
 MEMORY = 2**31
 """Bytes that it may take beyond what this process has."""
 
@@ -41,9 +44,13 @@ def check_template(processor: ProcessorMixin, place: str) -> None:
 
     What it refuses by its own word is left to it: that depends on the conversation.
     """
+    tried = (type(processor), repr(processor.chat_template), repr(processor.tokenizer.special_tokens_map))
+    if tried in SOUND:
+        return
     fault = _in_child(processor) if hasattr(os, "fork") else _render(processor)
     if fault:
         raise InputError(f"{place}: its chat template {fault}")
+    SOUND.add(tried)
 
 
 def _render(processor: ProcessorMixin) -> str:

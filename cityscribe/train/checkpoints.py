@@ -27,7 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import TrainerState
 
-from cityscribe.files import REMOVED, InputError, read_json, remove_folder, write_json
+from cityscribe.files import REMOVED, InputError, read_json, remove_folder, write_text
 from cityscribe.train import processes
 from cityscribe.train.shards import divide, load_shards, save_shards, shard_names
 
@@ -110,7 +110,8 @@ def save_checkpoint(
             save_file({key: value.cpu().contiguous() for key, value in tensors.items()}, partial / name)
         values = (random_states, optimizer_state["param_groups"], scheduler.state_dict(), run)
         for name, value in zip(VALUES, values, strict=True):
-            write_json(partial / name, value)
+            # On one line: states of random numbers are thousands of them, and Python indents slowly.
+            write_text(partial / name, json.dumps(value, sort_keys=True) + "\n")
         state.save_to_json(str(partial / STATE))
         os.replace(partial, checkpoint)
     except (OSError, SafetensorError) as error:
