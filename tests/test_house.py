@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import cityscribe
@@ -20,9 +22,41 @@ def modules() -> dict[str, str]:
     return {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-def public_types(text: str) -> Iterator[str]:
-    """The public classes and aliases of types that a module defines; an alias is written as a class is."""
-    for node in ast.parse(text).body:
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What the tests look for in a module. Reading one takes longest, so that each is read once."""
+
+    types: tuple[str, ...]  # public classes and aliases of types; an alias is written as a class is
+    long_functions: tuple[str, ...]
+    rooms: tuple[str, ...]  # that it imports from
+    reads_yaml: bool
+
+
+@cache
+def outline(text: str) -> Outline:
+    tree = ast.parse(text)
+    nodes = list(ast.walk(tree))
+    return Outline(
+        types=tuple(_public_types(tree)),
+        long_functions=tuple(
+            node.name
+            for node in nodes
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and (node.end_lineno or 0) - node.lineno >= LONGEST_FUNCTION
+        ),
+        rooms=tuple(_imported_rooms(nodes)),
+        reads_yaml=any(
+            isinstance(node, ast.Attribute)
+            and "load" in node.attr.lower()
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "yaml"
+            for node in nodes
+        ),
+    )
+
+
+def _public_types(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
         if isinstance(node, ast.ClassDef):
             names = [node.name]
         elif isinstance(node, ast.Assign):
@@ -34,11 +68,22 @@ def public_types(text: str) -> Iterator[str]:
         yield from (name for name in names if name[0].isupper() and not name.isupper())
 
 
+def _imported_rooms(nodes: list[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from (name.split(".")[1] for name in names if name.startswith("cityscribe."))
+
+
 def defined_twice(texts: Mapping[str, str]) -> dict[str, list[str]]:
     """Public classes and aliases that several modules define, each with these modules."""
     found: dict[str, list[str]] = {}
     for name, text in texts.items():
-        for one in public_types(text):
+        for one in outline(text).types:
             found.setdefault(one, []).append(name)
     return {one: names for one, names in found.items() if len(names) > 1}
 
@@ -48,11 +93,7 @@ def test_no_module_and_no_function_is_too_long() -> None:
     for name, text in modules().items():
         if len(text.splitlines()) > LONGEST_MODULE:
             found.add(name)
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                assert node.end_lineno is not None
-                if node.end_lineno - node.lineno >= LONGEST_FUNCTION:
-                    found.add(f"{name} {node.name}")
+        found |= {f"{name} {function}" for function in outline(text).long_functions}
     assert found == set()
 
 
@@ -84,25 +125,14 @@ ROOMS = (
 """Each stands on those before it and imports none of those behind it."""
 
 
-def imported_rooms(text: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        yield from (name.split(".")[1] for name in names if name.startswith("cityscribe."))
-
-
 def test_imports_run_downwards() -> None:
     rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
     assert rooms - {"__init__"} == set(ROOMS)
     upwards = [
-        f"{path.relative_to(PACKAGE)} imports {other}"
-        for path in sorted(PACKAGE.rglob("*.py"))
-        if (room := path.relative_to(PACKAGE).parts[0].removesuffix(".py")) in ROOMS
-        for other in imported_rooms(path.read_text("utf-8"))
+        f"{name} imports {other}"
+        for name, text in modules().items()
+        if (room := name.partition("/")[0].removesuffix(".py")) in ROOMS
+        for other in outline(text).rooms
         if other in ROOMS and ROOMS.index(other) > ROOMS.index(room)
     ]
     assert upwards == []
@@ -110,15 +140,7 @@ def test_imports_run_downwards() -> None:
 
 def test_yaml_from_outside_is_read_within_limits() -> None:
     """An alias bomb of a few lines fills the memory of any other reader."""
-    readers = {
-        path.relative_to(PACKAGE).as_posix()
-        for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Attribute)
-        and "load" in node.attr.lower()
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "yaml"
-    }
+    readers = {name for name, text in modules().items() if outline(text).reads_yaml}
     assert readers <= {"plain_yaml.py"}
 
 
@@ -155,9 +177,5 @@ EDGES = {
 
 
 def test_untyped_objects_stay_at_the_edges() -> None:
-    found = {
-        path.relative_to(PACKAGE).as_posix()
-        for path in PACKAGE.rglob("*.py")
-        if "dict[str, Any]" in path.read_text("utf-8")
-    }
+    found = {name for name, text in modules().items() if "dict[str, Any]" in text}
     assert found == {name for names in EDGES.values() for name in names}
