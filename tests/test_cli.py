@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.preloaded import preloaded_python
+
 CONFORMANCE = Path(__file__).parent / "conformance" / "wts-score"
 
 
 def cityscribe(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cityscribe", *map(str, arguments)]
+    command = [preloaded_python(), "-m", "cityscribe", *map(str, arguments)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
 
 
@@ -94,7 +96,7 @@ def began(folder: Path) -> bool:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_command_that_is_stopped_says_how_it_goes_on(tmp_path: Path, number: signal.Signals, status: int) -> None:
-    command = [sys.executable, "-m", "cityscribe", "world", "make", "city", "--train", "40", "--workers", "1"]
+    command = [preloaded_python(), "-m", "cityscribe", "world", "make", "city", "--train", "40", "--workers", "1"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not began(tmp_path):
         assert process.poll() is None

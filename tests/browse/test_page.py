@@ -6,7 +6,6 @@ import json
 import queue
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from cityscribe.traffic.meta import TrafficMeta
 from tests.browse.made import ASKED, BOXED, FRAMES, HOSTILE, data_set, library_of, unplayable
 from tests.inert import EVIL
 from tests.media.numbered_video import BITS, CELL, HEIGHT, WIDTH
+from tests.preloaded import preloaded_python
 from tests.serve.chromium import CHROMIUM, Page, browser
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
@@ -50,7 +50,7 @@ NUMBER_SHOWN = f"""(() => {{
 @contextmanager
 def served(target: Path) -> Iterator[str]:
     """The address of a page about a data set or run, in a process of its own."""
-    command = [sys.executable, "-m", "cityscribe", "data", "browse", str(target), "--port", "0"]
+    command = [preloaded_python(), "-m", "cityscribe", "data", "browse", str(target), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

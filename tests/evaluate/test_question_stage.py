@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from cityscribe.project import resolve
 from cityscribe.records import read_samples
 from tests.evaluate.answered import choice, open_line, write_lines
 from tests.llm.chat_server import chat_server
+from tests.preloaded import preloaded_python
 from tests.sources.small_sets import clip
 
 
@@ -73,7 +73,7 @@ def test_scenarios_are_not_scored_by_profiles_of_questions(tmp_path: Path) -> No
 
 
 def cityscribe(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cityscribe", *map(str, arguments)]
+    command = [preloaded_python(), "-m", "cityscribe", *map(str, arguments)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
 
 

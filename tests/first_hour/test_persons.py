@@ -7,7 +7,6 @@ import csv
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,12 +14,13 @@ import pytest
 
 from cityscribe.media.video import write_video
 from tests.media.numbered_video import numbered_frame
+from tests.preloaded import preloaded_python
 
 
 def typed(folder: Path, *words: str) -> tuple[int, str]:
     """Exit status and output of a command."""
     done = subprocess.run(
-        [sys.executable, "-m", "cityscribe", *words],
+        [preloaded_python(), "-m", "cityscribe", *words],
         cwd=folder,
         env={**os.environ, "COLUMNS": "300"},
         capture_output=True,

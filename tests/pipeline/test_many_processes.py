@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from cityscribe.pipeline.launch import run_on_all
 from cityscribe.predict.journal import SharedJournal
 from cityscribe.project import Settings, dump_settings
 from tests.pipeline.running import run_stages, settings_of
+from tests.preloaded import preloaded_python
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("CITYSCRIBE_MANY_PROCESSES"), reason="a minute and a half; CITYSCRIBE_MANY_PROCESSES=1 runs it"
@@ -84,7 +84,7 @@ def test_what_goes_wrong_in_processes_is_said_once(both: tuple[Settings, Setting
     one, _ = both
     project = tmp_path / "project.yaml"
     project.write_text(dump_settings(one))
-    command = [sys.executable, "-m", "cityscribe", "train", str(project), "--processes", "2"]
+    command = [preloaded_python(), "-m", "cityscribe", "train", str(project), "--processes", "2"]
     done = subprocess.run(
         [*command, "--set", "train.max_tokens=8"], capture_output=True, text=True, timeout=300, check=False
     )

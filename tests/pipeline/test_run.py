@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from cityscribe.pipeline.folders import locked, whole
 from cityscribe.pipeline.stages import evaluate
 from cityscribe.project import Settings, dump_settings, resolve
 from tests.pipeline.running import as_it_is, results_of, run_stages, settings_of
+from tests.preloaded import preloaded_python
 
 
 def test_everything_is_where_the_design_says(finished: Settings) -> None:
@@ -159,7 +159,7 @@ def test_killed_at_random_moments_it_ends_as_if_never_killed(finished: Settings,
     settings = resolve({**finished.model_dump(mode="json"), "runs": str(tmp_path)})
     project = tmp_path / "project.yaml"
     project.write_text(dump_settings(settings))
-    command = [sys.executable, "-m", "cityscribe", "run", str(project)]
+    command = [preloaded_python(), "-m", "cityscribe", "run", str(project)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     chance = random.Random(0)
     for begun in ("training/run.json",):  # `test_kills` has all moments

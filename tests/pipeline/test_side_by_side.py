@@ -19,6 +19,7 @@ from cityscribe.project import Settings
 from tests.pipeline.running import run_stages, settings_of
 
 
+@pytest.mark.usefixtures("preloaded_children")
 def test_trained_side_by_side_the_models_are_those_of_one_after_the_other(
     finished: Settings, city: Path, tiny: Callable[[str], Path], tmp_path: Path
 ) -> None:

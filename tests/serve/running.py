@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from PIL import Image
 
 from cityscribe.media.video import write_video
 from tests.media.numbered_video import numbered_frame
+from tests.preloaded import preloaded_python
 
 TIGHT = {
     "predict.precision": "fp32",
@@ -83,7 +83,7 @@ def running(checkpoint: Path, folder: Path, **changed: str) -> Iterator[Running]
     """A service for a checkpoint that takes requests; the model is still being loaded."""
     settings = TIGHT | {f"serve.{name}": value for name, value in changed.items()}
     options = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    command = [sys.executable, "-m", "cityscribe", "serve", str(checkpoint), *options]
+    command = [preloaded_python(), "-m", "cityscribe", "serve", str(checkpoint), *options]
     log_file = folder / "log.jsonl"
     environment = os.environ | {"TMPDIR": str(folder)}
     with (

@@ -87,6 +87,7 @@ def kept(checkpoint: Path, folder: Path) -> dict[str, int]:
     return {name: count - before[name] for name, count in alive().items() if count - before[name] >= 4}
 
 
+@pytest.mark.usefixtures("preloaded_children")
 def test_batches_leave_nothing_behind(tiny: Callable[[str], Path], tmp_path: Path) -> None:
     # In a process of its own: what other tests left running here makes objects too.
     with ProcessPoolExecutor(1, get_context("spawn")) as process:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from cityscribe.records import write_samples
 from cityscribe.train.trainer import read_curve
+from tests.preloaded import preloaded_python
 from tests.train.conftest import City
 from tests.train.training_child import do_all
 
@@ -83,10 +83,9 @@ def jobs(tiny: Callable[[str], Path], city: City, tmp_path_factory: pytest.TempP
         job("broken", broken=True, share_prefix=False),
     ]
     file.write_text(json.dumps(shared), encoding="utf-8")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run(
-        [*torchrun, "-m", "tests.train.training_child", str(file)], capture_output=True, text=True, timeout=300
-    )
+    torchrun = [preloaded_python(), "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    child = ["--no-python", preloaded_python(), "-m", "tests.train.training_child", str(file)]
+    done = subprocess.run([*torchrun, *child], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-4000:]
     do_all([job("one"), job("one-resumed", resumes="fsdp2")])
     return Jobs(folder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +25,7 @@ from cityscribe.train.settings import TrainSettings
 from cityscribe.train.supervised import TrainReport, count_steps, train
 from cityscribe.train.trainer import read_curve
 from tests.decoders import RECURRENT, llava_of
+from tests.preloaded import preloaded_python
 from tests.train.conftest import City
 
 Load = Callable[[str], tuple[PreTrainedModel, ProcessorMixin]]
@@ -154,7 +154,7 @@ def test_killed_it_ends_with_the_same_weights(city: City, tmp_path: Path) -> Non
 
     out = tmp_path / "killed"
     arguments = [str(base), str(data), str(out), settings.model_dump_json(), str(torch.get_num_threads())]
-    child = subprocess.Popen([sys.executable, "-c", CHILD, *arguments], stderr=subprocess.PIPE)
+    child = subprocess.Popen([preloaded_python(), "-c", CHILD, *arguments], stderr=subprocess.PIPE)
     curve = out / "curve.jsonl"
     deadline = time.monotonic() + 120
     while child.poll() is None and time.monotonic() < deadline:
