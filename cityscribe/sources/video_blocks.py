@@ -171,9 +171,9 @@ def problems_of(video: Video, path: Path) -> tuple[str, str]:
         clip_times(video, info.duration_s)
     except (VideoError, InputError) as error:
         return str(error), ""
-    notes = [f"{path}: {why}" for why in info.what_is_lost()]
+    notes = list(info.what_is_lost())
     if video.fps is not None and video.fps > info.fps * 1.001:
-        notes.append(f"{path}: {video.fps:g} frames a second are asked for, and it has {info.fps:g}; some come twice")
+        notes.append(f"{video.fps:g} frames a second are asked for, and it has {info.fps:g}; some come twice")
     if video.end_s is not None and video.end_s > info.duration_s + 1 / info.fps:
-        notes.append(f"{path}: ends at {info.duration_s:g} s, before the {video.end_s:g} s asked for")
+        notes.append(f"ends at {info.duration_s:g} s, before the {video.end_s:g} s asked for")
     return "", "; ".join(notes)

@@ -110,7 +110,7 @@ def test_a_video_is_looked_at_before_any_training(
     assert len(read) == (1 if skipped else 2)
     assert skipped in (out / "skipped.jsonl").read_text()
     assert bool(found) is bool(warned)
-    assert all(warned in problem.message and problem.file == "clip.mp4" for problem in found)
+    assert all(warned in problem.message and problem.file == "clip.mp4" and problem.place for problem in found)
     for video in videos_of(read):
         assert read_clip(out / video.file, video).frames
 
