@@ -8,10 +8,13 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -32,12 +35,17 @@ from cityscribe.files import InputError
 from cityscribe.letters import ASK, LETTERS, listed
 from cityscribe.media.corruptions import CORRUPTIONS, STRENGTHS
 from cityscribe.media.images import open_image
+from cityscribe.prepare.conversations import prepare_conversations
+from cityscribe.prepare.settings import PrepareSettings
 from cityscribe.probe import Probed, probe
+from cityscribe.probe.choices import as_choices
 from cityscribe.progress import silent
 from cityscribe.project import settings_without_project
-from cityscribe.records import Sample, image_block, message, text_block, text_of, write_samples
+from cityscribe.records import Sample, image_block, message, read_samples, text_block, text_of, write_samples
 from cityscribe.sources.choices import choice_turns
+from cityscribe.sources.reading import read_conversations
 from cityscribe.traffic.meta import TrafficMeta
+from tests.sources.small_sets import SMALL_SETS
 
 
 @contextlib.contextmanager
@@ -326,6 +334,64 @@ def test_what_cannot_be_asked_is_counted_and_the_same_call_gives_the_same_bytes(
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     with pytest.raises(InputError, match="no question that can be probed: 1 without options"):
         probe([open_question], tmp_path, "x", settings, tmp_path / "c", **options)
+
+
+ASKED = {
+    "What is the moving status of the car ahead?": "Going ahead.",
+    "What is the moving status of the bus?": "Stopped.",
+    "Are there people on the crossing?": "Yes.",
+    "Is the road wet?": "No, it is dry everywhere that can be seen.",
+}
+
+
+def write_layout(source: str, root: Path) -> None:
+    """These questions in the layout of a data set."""
+    SMALL_SETS[source][1](root, False)
+    if source == "drivelm":
+        found = json.loads((root / "v1_1_train_nus.json").read_text())
+        frame = found["scene1"]["key_frames"]["f1"]
+        frame["QA"] = {"perception": [{"Q": asked, "A": answer, "tag": [0]} for asked, answer in ASKED.items()]}
+        (root / "v1_1_train_nus.json").write_text(json.dumps(found))
+    elif source == "nuscenes-qa":
+        found = json.loads((root / "NuScenes_train_questions.json").read_text())
+        row = found["questions"][0]
+        found["questions"] = [
+            {**row, "question": asked, "answer": answer.split()[0].lower().strip(".,")}
+            for asked, answer in ASKED.items()
+        ]
+        (root / "NuScenes_train_questions.json").write_text(json.dumps(found))
+    else:
+        (row,) = pq.read_table(root / "train.parquet").to_pylist()
+        rows = [
+            {**row, "question_id": asked, "segment_id": asked, "question": asked, "answer": answer}
+            for asked, answer in ASKED.items()
+        ]
+        pq.write_table(pa.Table.from_pylist(rows), root / "train.parquet")
+
+
+@pytest.mark.parametrize("source", ["drivelm", "lingoqa", "nuscenes-qa"])
+def test_the_layouts_of_autotrust_are_probed(source: str, tmp_path: Path, probed: Callable[[str], Probed]) -> None:
+    """Their questions without options become closed ones: yes and no, or answers to questions that begin alike."""
+    probed("oracle")
+    data = tmp_path / "data"
+    write_layout(source, data)
+    read, _ = read_conversations(settings_without_project([f"data.source={source}", f"data.path={data}"]).data)
+    samples = [replace(sample, meta=replace(sample.meta, split="val"), group=f"{n}") for n, sample in enumerate(read)]
+    prepare_conversations(samples, data, PrepareSettings(workers=1), tmp_path / "prepared")
+    samples = read_samples(tmp_path / "prepared" / "val.parquet")
+    for sample, choice in zip(samples, as_choices(samples), strict=True):
+        if choice is not sample:
+            right = choice.meta.options[LETTERS.index(text_of(choice.messages[-1]))]
+            assert text_of(sample.messages[-1]).lower().startswith(right.lower())
+            assert text_of(choice.messages[0]).startswith(text_of(sample.messages[0]))
+    settings = settings_without_project(["predict.engine=oracle", f"runs={tmp_path}"])
+    kinds = ["factuality", "option-order", "misinformation", "privacy"]
+    options = {"kinds": kinds, "questions": 6, "watch": silent_watch}
+    found = probe(samples, tmp_path / "prepared", "x", settings, tmp_path / "out", **options)
+    assert found.questions == (5 if source == "lingoqa" else 4), "one of the data set itself there"
+    assert set(found.results) == set(kinds)
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert all(f"{kind}" in page for kind in kinds)
 
 
 def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, probed: Callable[[str], Probed]) -> None:

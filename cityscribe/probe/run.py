@@ -32,6 +32,7 @@ from cityscribe.probe.asking import (
     prepared_variants,
     usable_samples,
 )
+from cityscribe.probe.choices import as_choices
 from cityscribe.probe.page import shown_probes
 from cityscribe.project import Settings
 from cityscribe.records import Sample
@@ -75,6 +76,7 @@ def probe(
     Raises InputError for a probe that there is not, where no question can be asked, and as `predict_conversations`.
     """
     members = {kind: PROBES[kind] for kind in kinds}
+    samples = as_choices(samples)
     usable, left_out = usable_samples(samples)
     if not usable and not any(isinstance(member, OwnQuestions) for member in members.values()):
         reasons = ", ".join(f"{count} {why}" for why, count in left_out.items())

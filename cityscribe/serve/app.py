@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Match
 
 from cityscribe.predict.setup import setup_of
-from cityscribe.serve.chat import ChatService
+from cityscribe.serve.chat import ChatService, RequestGuard
 from cityscribe.serve.decoder import Decoder
 from cityscribe.serve.describe import Describer
 from cityscribe.serve.guard import Guard
@@ -35,7 +35,7 @@ from cityscribe.serve.routes import (
     add_page_routes,
     add_state_routes,
 )
-from cityscribe.serve.settings import Serving
+from cityscribe.serve.settings import ServeSettings, Serving
 from cityscribe.traffic.prompts import load_prompts
 
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
@@ -73,6 +73,15 @@ def model_name(checkpoint: str) -> str:
     return path.parent.name if path.name == "model" and path.parent.name else path.name
 
 
+def _guard_of(limits: ServeSettings) -> RequestGuard | None:
+    """The guard of the settings. Raises InputError where it cannot be had."""
+    if not limits.guard.encoder:
+        return None
+    from cityscribe.serve.concepts import load_guard  # which needs torch, as this process does not
+
+    return load_guard(limits.guard)
+
+
 def serving(
     checkpoint: str, drafts: Path, settings: Serving, token: str, folder: Path
 ) -> tuple[Guard, Callable[[], Service]]:
@@ -84,6 +93,7 @@ def serving(
     metrics = ServiceMetrics()
     service: list[Service] = []
     prompts = load_prompts(settings.prepare.prompts)
+    refusing = _guard_of(limits)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -91,7 +101,7 @@ def serving(
         model = ModelProcess(checkpoint, drafts, setup_of(settings), limits.timeout_s, metrics)
         jobs = Jobs(limits, metrics, folder)
         running = Service(guard, jobs, model, decoder, asyncio.create_task(_load(model, decoder)))
-        app.state.chat = ChatService(model_name(checkpoint), model, decoder, limits, folder)
+        app.state.chat = ChatService(model_name(checkpoint), model, decoder, limits, folder, refusing)
         app.state.describer = Describer(model, decoder, prompts, settings.prepare, settings.predict)
         service.append(running)
         try:

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from fastapi import Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -38,11 +38,26 @@ T = TypeVar("T")
 DEFAULT_TOKENS = 256
 
 
+class RequestGuard(Protocol):
+    """What looks at the words of a request before the model does."""
+
+    def refuses(self, text: str) -> bool: ...
+
+
 class ChatService:
     """Answers chat requests with one model under one name."""
 
-    def __init__(self, name: str, model: ModelProcess, decoder: Decoder, settings: ServeSettings, folder: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: ModelProcess,
+        decoder: Decoder,
+        settings: ServeSettings,
+        folder: Path,
+        guard: RequestGuard | None = None,
+    ) -> None:
         self.name, self._model, self._decoder, self._settings, self._folder = name, model, decoder, settings, folder
+        self._guard = guard
         self.created = int(time.time())
 
     def models(self) -> dict[str, object]:
@@ -97,6 +112,7 @@ class ChatService:
         if characters > limits.max_characters:
             words = f"{characters} characters; up to {limits.max_characters} are taken"
             raise Refusal(422, "too_much_text", words, param="messages")
+        await self._refuse_harmful(body)
         media = await receive(body, folder, self._decoder, limits)
         await self._check_context(media, most)
         images = await decode(media, folder, self._decoder, limits)
@@ -104,6 +120,15 @@ class ChatService:
             body.temperature or 0.0, 1.0 if body.top_p is None else body.top_p, seed=body.seed or 0
         )
         return asking.Request(_messages(body, media), tuple(images), most, sampling, stop, grammar)
+
+    async def _refuse_harmful(self, body: ChatRequest) -> None:
+        """Raises Refusal (403) where the guard refuses what the user last asked."""
+        if self._guard is None:
+            return
+        asked = "\n".join(_texts(body.messages[-1]))
+        if await asyncio.to_thread(self._guard.refuses, asked):
+            words = "the guard of this service refuses requests like this one"
+            raise Refusal(403, "refused_by_guard", words, param="messages")
 
     async def _check_context(self, media: Sequence[Medium], most: int) -> None:
         """Raises Refusal (422) where the images alone are more than the model's context, before they are decoded.

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from pydantic import Field
 
 from cityscribe.predict.settings import Predicting
 from cityscribe.prepare.settings import PrepareSettings
-from cityscribe.settings import Positive, Rate, Section
+from cityscribe.settings import Fraction, Positive, Rate, Section
+
+
+class GuardSettings(Section):
+    """What refuses requests before the model is asked."""
+
+    encoder: str = Field("", description="folder or hub id of a text encoder, such as MiniLM; empty: no guard")
+    threshold: Fraction = Field(0.5, description="probability from which a request is refused")
+    examples: Path | None = Field(
+        None, description="YAML file with requests under `harmful` and `harmless`; by default those of the probe safety"
+    )
 
 
 class ServeSettings(Section):
@@ -36,6 +47,7 @@ class ServeSettings(Section):
     decode_memory_mb: Positive = Field(3072, description="address space of the process that decodes files")
     jobs: Positive = Field(32, description="clips that are being described or whose descriptions are kept")
     keep_s: Rate = Field(3600.0, description="how long descriptions are kept")
+    guard: GuardSettings = GuardSettings()
     grace_s: Rate = Field(30.0, description="for what is under way to finish when the service is stopped")
 
 
