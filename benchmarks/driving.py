@@ -3,6 +3,7 @@
     python -m benchmarks.driving smooth [MODEL] [--noise 0.15]     # a sliding window against single frames
     python -m benchmarks.driving conflict MODEL PACKED             # a picture and a sensor that contradict each other
     python -m benchmarks.driving bits RUN [PACKED ...]               # what each number of bits costs each task
+    python -m benchmarks.driving origins RUN RUN ...                 # trained on one origin, tested on the other
 
 `smooth` asks about the light and about cones in every frame of some events, seen from the vehicle, and lets the labels
 of a trailing window vote. Flips are changes of a label in a second beyond those that are true; the delay is that of the
@@ -196,6 +197,38 @@ def conflict(
         print(f"{name:12} {100 * right['fp32']:13.1f} {100 * right['packed']:15.1f} {100 * same:14.1f}")
 
 
+def right_answers(model: Path, run: Path) -> list[dict[str, float]]:
+    """Of each image of a run's `val`: task -> whether a model answers it right. Prompts are those of the run."""
+    put_together = run / "prompted" / "val.parquet"
+    samples = read_samples(put_together if put_together.is_file() else run / "prepared" / "val.parquet")
+    engine, reward, found = open_engine("local", str(model), Setup(precision="fp32", drafts=False)), DrivingTruth(), []
+    for group in dict.fromkeys(one.group for one in samples):
+        engine.forget()
+        own = [one for one in samples if one.group == group]
+        media = tuple(run / "prepared" / image for image in own[0].images)
+        answers = engine.answer([Request(asked_of(one), media, max_tokens=16) for one in own])
+        worth = [reward.score(one, [said.text])[0] for one, (said, *_) in zip(own, answers, strict=True)]
+        found.append({one.meta.dimension: each for one, each in zip(own, worth, strict=True)})
+    return found
+
+
+@app.command()
+def origins(
+    runs: Annotated[list[Path], typer.Argument(help="run folders, each trained on data of another origin")],
+    draws: Annotated[int, typer.Option(help="of the images, for intervals")] = 2000,
+) -> None:
+    """Train on one origin, test on the other: each run's model on each run's `val`."""
+    print(f"{'trained on':20}" + "".join(f"{'tested on ' + run.name:>34}" for run in runs))
+    for trained in runs:
+        cells = []
+        for tested in runs:
+            means = 100 * np.array([np.mean(list(each.values())) for each in right_answers(trained / "model", tested)])
+            drawn = np.random.default_rng(0).integers(0, len(means), (draws, len(means)))
+            low, high = np.percentile(means[drawn].mean(axis=1), [2.5, 97.5])
+            cells.append(f"{means.mean():.1f} ({low:.1f} to {high:.1f})".rjust(34))
+        print(f"{trained.name:20}" + "".join(cells), flush=True)
+
+
 @app.command()
 def bits(
     run: Annotated[Path, typer.Argument(help="run folder, whose prepared samples and model are taken")],
@@ -203,26 +236,13 @@ def bits(
     draws: Annotated[int, typer.Option(help="of the images, for intervals")] = 2000,
 ) -> None:
     """What each number of bits costs each task."""
-    put_together = run / "prompted" / "val.parquet"
-    samples = read_samples(put_together if put_together.is_file() else run / "prepared" / "val.parquet")
-    groups = list(dict.fromkeys(one.group for one in samples))
-    tasks = sorted({one.meta.dimension for one in samples})
-    reward, right = DrivingTruth(), {}
-    for place in (run / "model", *packed):
-        engine, found = open_engine("local", str(place), Setup(precision="fp32", drafts=False)), []
-        for group in groups:
-            engine.forget()
-            own = [one for one in samples if one.group == group]
-            media = tuple(run / "prepared" / image for image in own[0].images)
-            asked = [Request(asked_of(one), media, max_tokens=16) for one in own]
-            answers = engine.answer(asked)
-            found.append(
-                {one.meta.dimension: reward.score(one, [a[0].text])[0] for one, a in zip(own, answers, strict=True)}
-            )
-        right[place.name if place.name != "model" else "fp32"] = found
-    print(f"{len(samples)} questions about {len(groups)} images; {run}")
+    right = {
+        place.name if place.name != "model" else "fp32": right_answers(place, run) for place in (run / "model", *packed)
+    }
+    tasks, count = sorted(right["fp32"][0]), len(right["fp32"])
+    print(f"{len(tasks)} questions about each of {count} images; {run}")
     print(f"{'':12}" + "".join(f"{task:>15}" for task in tasks) + f"{'mean':>8}{'change':>8}  95 % of draws")
-    drawn = np.random.default_rng(0).integers(0, len(groups), (draws, len(groups)))
+    drawn = np.random.default_rng(0).integers(0, count, (draws, count))
     table = {name: np.array([[each[task] for task in tasks] for each in found]) for name, found in right.items()}
     for name, each in table.items():
         apart = 100 * (each - table["fp32"]).mean(axis=1)
