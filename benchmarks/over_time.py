@@ -38,7 +38,7 @@ from cityscribe.engine.request import Request
 from cityscribe.evaluate import resampling
 from cityscribe.evaluate.resampling import Paired
 from cityscribe.files import read_json, write_json
-from cityscribe.letters import ASK, LETTERS
+from cityscribe.letters import LETTERS
 from cityscribe.pipeline import run
 from cityscribe.predict.conversations import orders_of
 from cityscribe.predict.over_time.decoder import AnswerDecoder, Independent
@@ -175,9 +175,7 @@ def in_words(sample: Sample, *, listed: bool) -> Sample:
     """The question that wants the words of an option and not its letter, with its list of options or without."""
     asked, _ = sample.messages
     options = sample.meta.options
-    text = text_of(asked).removesuffix("\n" + ASK)
-    if not listed:
-        text = text.partition(f"\n{LETTERS[0]}. ")[0]
+    text = text_of(asked) if listed else text_of(asked).partition(f"\n{LETTERS[0]}. ")[0]
     right = right_option(sample)
     if right is None:
         raise AssertionError("a question without a right option")
