@@ -32,6 +32,9 @@ CONNECTOR_NAMES = (
 """What the families call the modules between the vision tower and the decoder."""
 
 
+INNER_PARTS = ("text_decoder", "context", "global_view", "local_views")
+"""Parts that some connectors consist of."""
+
 LAYER_LISTS = ("layers", "blocks")
 """What families call the list of the decoder's layers."""
 
@@ -108,7 +111,7 @@ def named_parts(model: PreTrainedModel) -> Iterator[tuple[str, list[nn.Parameter
 def _inner_parts(model: PreTrainedModel) -> list[tuple[str, list[nn.Module]]]:
     """The parts that connectors consist of, where they tell them (`parts`)."""
     telling: list[Any] = [module for module in connector(model) if hasattr(module, "parts")]
-    found: dict[str, list[nn.Module]] = {"text_decoder": [], "context": []}
+    found: dict[str, list[nn.Module]] = {name: [] for name in INNER_PARTS}
     for module in telling:
         for name, members in module.parts().items():
             found[name] += members

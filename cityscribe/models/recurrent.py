@@ -32,6 +32,7 @@ RECURRENT = {
     "Lfm2ShortConv": "past_key_values",
     "Lfm2MoeShortConv": "past_key_values",
     "NemotronHMamba2Mixer": "cache_params",
+    "Mamba2Mixer": "cache_params",
 }
 """The layers that take a state for stretches of any length, and the argument of `forward` that hands it to them."""
 

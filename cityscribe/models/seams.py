@@ -107,6 +107,12 @@ TILINGS.add(
     "slices of least distortion between commas and line breaks",
     paper="Guo et al. 2024 (LLaVA-UHD)",
 )
+TILINGS.add(
+    "native",
+    _TILINGS + "native:Native",
+    "windows of the image at its own scale, and the whole",
+    paper="Dai et al. 2024 (PA-LLaVA)",
+)
 
 TILINGS.add("frames", _TILINGS + "frames:Frames", "frames of a video, for connectors that join them")
 
@@ -159,6 +165,18 @@ CONNECTORS.add(
     _CONNECTORS + "box_tokens:BoxTokens",
     "another connector, and a token of what is in each box of the image",
     paper="Zhao et al. 2024 (MG-LLaVA)",
+)
+CONNECTORS.add(
+    "scan",
+    _CONNECTORS + "scan:Scan",
+    "state spaces that read the patches along rows and columns",
+    paper="Huang et al. 2024 (ML-Mamba)",
+)
+CONNECTORS.add(
+    "slime",
+    _CONNECTORS + "slime:Slime",
+    "the whole by a mixture of adapters, and tokens of its tiles that the question chooses",
+    paper="Zhang et al. 2024 (SliME)",
 )
 
 CONNECTORS.add(

@@ -9,11 +9,21 @@ from pydantic import Field, model_validator
 
 from cityscribe.settings import Fraction, Named, Positive, Rate, Section, conflict
 
-ModelPart = Literal["vision_tower", "connector", "text_decoder", "context", "embeddings", "decoder", "head"]
+ModelPart = Literal[
+    "vision_tower",
+    "connector",
+    "text_decoder",
+    "context",
+    "global_view",
+    "local_views",
+    "embeddings",
+    "decoder",
+    "head",
+]
 """The parts of a model; blocks and adapters that a method adds belong to the part that they stand in.
 
 `text_decoder` and `context` are those of a LLaMA-VID: what reads the question, and what makes a token of where that
-looks."""
+looks; `global_view` and `local_views` of a SliME: what reads the image as a whole, and what its tiles."""
 
 
 class BlockExpansionSettings(Section):

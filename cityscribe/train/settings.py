@@ -29,6 +29,9 @@ class TrainSettings(Section):
     max_steps: int = Field(0, ge=0, description="stop after so many steps; 0 goes by epochs")
     lr: Rate = 2e-4
     lr_scales: dict[ModelPart, Rate] = Field({}, description="factors on the rate of parts, such as {connector: 0.1}")
+    alternate: tuple[ModelPart, ...] = Field(
+        (), description="parts that train in turns, an update each, such as [global_view, local_views] of a SliME"
+    )
     warmup: Fraction = Field(0.03, description="share of the steps in which the rate rises")
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     weight_decay: float = Field(0.0, ge=0)
@@ -66,6 +69,14 @@ class TrainSettings(Section):
     def _one_way_to_share(self) -> TrainSettings:
         if self.deepspeed is not None and self.distributed not in ("auto", "deepspeed"):
             raise conflict("train.deepspeed and train.distributed contradict each other")
+        return self
+
+    @model_validator(mode="after")
+    def _turns_of_several(self) -> TrainSettings:
+        if self.alternate and len(set(self.alternate)) < max(len(self.alternate), 2):
+            raise conflict("train.alternate: expected two parts or more, each once")
+        if self.alternate and (self.distributed == "deepspeed" or self.deepspeed is not None):
+            raise conflict("train.alternate: DeepSpeed keeps gradients to itself; take ddp or fsdp2")
         return self
 
     @model_validator(mode="after")

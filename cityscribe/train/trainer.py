@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from cityscribe.files import InputError, naming, write_text
-from cityscribe.models.parts import parameter_groups
+from cityscribe.models.parts import parameter_groups, parameters_of
 from cityscribe.models.settings import ModelPart
 from cityscribe.train import processes
 from cityscribe.train.checkpoints import (
@@ -102,6 +102,7 @@ class TreeTrainer(Trainer):
         self.attention = attention
         self.dtype = dtype
         self.lr_scales = lr_scales
+        self.turns = parts_in_turns(model, collator.settings.alternate)
         self.run = run
         self.keep = keep
         self.progress = progress
@@ -196,6 +197,10 @@ class TreeTrainer(Trainer):
                 loss = self.compute_loss(model, micro, num_items_in_batch=num_items_in_batch)
                 self.accelerator.backward(loss, **self._backward_options())
             total += loss.detach()
+        if self.turns and update_ends:
+            turn = self.state.global_step % len(self.turns)
+            for parameter in itertools.chain(*(part for n, part in enumerate(self.turns) if n != turn)):
+                parameter.grad = None  # which the optimizer passes over, moments and all
         finite = torch.isfinite(total)
         if not self.accelerator.gather(finite[None]).all():
             samples = [name for names in processes.from_all(() if finite else inputs.samples) for name in names]
@@ -301,6 +306,15 @@ class TreeTrainer(Trainer):
     def _load_rng_state(self, checkpoint: str | None) -> None:
         if checkpoint is not None:
             load_random_state(Path(checkpoint))
+
+
+def parts_in_turns(model: PreTrainedModel, parts: Sequence[ModelPart]) -> list[list[nn.Parameter]]:
+    """What trains of each part. Raises InputError for a part that the model has not, or of which nothing trains."""
+    found = [[p for p in parameters_of(model, (part,), "train.alternate") if p.requires_grad] for part in parts]
+    for part, parameters in zip(parts, found, strict=True):
+        if not parameters:
+            raise InputError(f"train.alternate: nothing trains in {part}")
+    return found
 
 
 def filled_up(batch: Batch, count: int) -> Batch:

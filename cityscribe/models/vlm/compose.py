@@ -37,7 +37,14 @@ from cityscribe.models.vlm.contracts import check_parts
 from cityscribe.models.vlm.guides import DEFAULT_GUIDE, check_arrangement
 from cityscribe.models.vlm.llavas import is_llava, llava_model, processor_of
 from cityscribe.models.vlm.model import Vlm
-from cityscribe.models.vlm.parts import joins_views, make_connector, make_tower, most_boxes, reads_ids
+from cityscribe.models.vlm.parts import (
+    joins_views,
+    make_connector,
+    make_tower,
+    most_boxes,
+    reads_ids,
+    tile_tokens,
+)
 from cityscribe.models.vlm.processor import VlmImageProcessor, VlmProcessor
 
 
@@ -109,6 +116,7 @@ def compose(
         image_token=IMAGE,
         context_tokens=context_tokens,
         most_boxes=most_boxes(connector),
+        tile_tokens=tile_tokens(connector),
         guide=parts.guide,
         order=parts.order,
         own_words=question_tokenizer is not None and context_tokens > 0,

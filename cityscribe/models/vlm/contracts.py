@@ -25,6 +25,7 @@ from cityscribe.models.vlm.parts import (
     most_boxes,
     reads_class_tokens,
     reads_ids,
+    tile_tokens,
 )
 
 VIEWS = 2
@@ -102,8 +103,9 @@ def check_connector(
     [views, *grid, width], and its gradient reaches them and all that trains in it. One that reads text is also given
     the embeddings [views, tokens, text width] of that, or its tokens, and which of them count [views, tokens]; one that
     `reads_class_tokens` also those of the tower [views, classes, width]; one that `reads_boxes` makes `box_tokens`
-    [boxes, text width] of features, the view of each box and its edges. One that `joins_views` is given those of one
-    image with its text [tokens, ...] and makes tokens [count(grid), text width]. Returns the count."""
+    [boxes, text width] of features, the view of each box and its edges; one with `tile_tokens` makes so many of a view
+    that is a tile, in `tiles`. One that `joins_views` is given those of one image with its text [tokens, ...] and makes
+    tokens [count(grid), text width]. Returns the count."""
     _check_module(name, connector, ("count", "reads_text"))
     if not isinstance(connector.reads_text, bool):
         raise InputError(f"{name}: `reads_text` is {connector.reads_text!r}; expected True or False")
@@ -123,6 +125,10 @@ def check_connector(
     tokens = _run(name, lambda: connector(features, *(text if connector.reads_text else ()), **beside))
     _check_shape(name, "tokens", tokens, (count, text_width) if joined else (VIEWS, count, text_width))
     tokens = tokens.sum()
+    if tile_tokens(connector):
+        of_tiles = _run(name, lambda: connector.tiles(features, *(text if connector.reads_text else ())))
+        _check_shape(name, "tokens of tiles", of_tiles, (VIEWS, tile_tokens(connector), text_width))
+        tokens = tokens + of_tiles.sum()
     if most_boxes(connector):
         views, edges = torch.zeros(BOXES, dtype=torch.long, device="meta"), torch.empty(BOXES, 4, device="meta")
         boxed = _run(name, lambda: connector.box_tokens(features, views, edges))

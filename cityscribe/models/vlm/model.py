@@ -5,6 +5,7 @@ Importing this module is what lets transformers load such a checkpoint.
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from transformers import (
     GenerationMixin,
     PreTrainedModel,
 )
+from transformers.masking_utils import create_masks_for_generate
 from transformers.modeling_utils import slice_logits_to_keep
 from transformers.models.llava.modeling_llava import LlavaCausalLMOutputWithPast, LlavaModelOutputWithPast
 
@@ -47,6 +49,7 @@ class Beside:
     mask: Tensor  # [images, tokens], 0 where there is only padding
     image_views: Tensor  # [images], how many views each has
     parts: Tensor | None = None  # [images], which of its tokens stand there (`guides`); None: all of them
+    tiles: Tensor | None = None  # [views], which of them are tiles; None where the connector makes no difference
 
     def by_view(self) -> Beside:
         """The same for each view, without the padding that all share."""
@@ -88,6 +91,9 @@ class VlmModel(VlmPreTrainedModel):
         self.vision_tower: Any = nn.ModuleList(towers)
         self.connector = make_connector(config.connector or {}, towers, text.hidden_size)
         self.language_model = AutoModel.from_config(text)
+        # A decoder of state spaces alone calls its cache otherwise.
+        states_alone = "cache_params" in inspect.signature(self.language_model.forward).parameters
+        self.cache_name = "cache_params" if states_alone else "past_key_values"
         self.store: FeatureStore | None = None  # `keep_features`
         self.post_init()
 
@@ -122,8 +128,13 @@ class VlmModel(VlmPreTrainedModel):
         rows, numbers = distinct_rows(pixel_values)
         features, seen = (each[numbers] for each in self.kept_features(pixel_values[rows]))
         if not reads_ids(self.connector):
-            embedded = self.get_input_embeddings()(text.ids)
-            return self.connector(features, embedded, text.mask.bool()).flatten(0, 1)
+            guiding = self.get_input_embeddings()(text.ids), text.mask.bool()
+            if beside.tiles is None:
+                return self.connector(features, *guiding).flatten(0, 1)
+            wholes, tiles = (torch.nonzero(beside.tiles == which)[:, 0] for which in (False, True))
+            of_wholes = self.connector(features[wholes], *(each[wholes] for each in guiding))
+            of_tiles = self.connector.tiles(features[tiles], *(each[tiles] for each in guiding))
+            return placed(torch.where(beside.tiles, CONTENT, CONTEXT), of_tiles, of_wholes)
         if text.parts is None:
             return self.connector(features, text.ids, text.mask, seen).flatten(0, 1)
         contents, contexts = (torch.nonzero(text.parts != other)[:, 0] for other in (CONTEXT, CONTENT))
@@ -193,11 +204,13 @@ class VlmModel(VlmPreTrainedModel):
         image_views: Tensor | None = None,
         image_parts: Tensor | None = None,
         image_boxes: Tensor | None = None,
+        view_is_tile: Tensor | None = None,
         **kwargs: Any,
     ) -> LlavaModelOutputWithPast:
         """The arguments of every model of transformers; of a connector that reads text also, image by image, the tokens
         of the text that guides it and which of them count [images, tokens], how many views it has, and which of its
-        tokens stand there [images]; of one that reads boxes, those of each image [images, most, 5]."""
+        tokens stand there [images]; of one that reads boxes, those of each image [images, most, 5];
+        of one that makes other tokens of tiles, which views are some [views]."""
         if inputs_embeds is None:
             inputs_embeds = self.get_input_embeddings()(input_ids)
         if pixel_values is not None:
@@ -205,7 +218,7 @@ class VlmModel(VlmPreTrainedModel):
                 raise ValueError("images need input_ids: they say where the images stand")
             beside = None
             if question_ids is not None and question_mask is not None and image_views is not None:
-                beside = Beside(question_ids, question_mask, image_views, image_parts)
+                beside = Beside(question_ids, question_mask, image_views, image_parts, view_is_tile)
             tokens = self.image_tokens(pixel_values, beside, image_boxes, image_views)
             tokens = tokens.to(inputs_embeds.device, inputs_embeds.dtype)
             places = input_ids == self.config.image_token_id
@@ -215,15 +228,15 @@ class VlmModel(VlmPreTrainedModel):
         outputs = self.language_model(
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
+            **{self.cache_name: past_key_values},
             **kwargs,
         )
         return LlavaModelOutputWithPast(
             last_hidden_state=outputs.last_hidden_state,
-            past_key_values=outputs.past_key_values,
+            past_key_values=getattr(outputs, self.cache_name),
             hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
+            attentions=getattr(outputs, "attentions", None),  # a decoder of state spaces has none
         )
 
 
@@ -262,6 +275,7 @@ class Vlm(VlmPreTrainedModel, GenerationMixin):
         image_views: Tensor | None = None,
         image_parts: Tensor | None = None,
         image_boxes: Tensor | None = None,
+        view_is_tile: Tensor | None = None,
         **kwargs: Any,
     ) -> LlavaCausalLMOutputWithPast:
         outputs = self.model(
@@ -276,6 +290,7 @@ class Vlm(VlmPreTrainedModel, GenerationMixin):
             image_views=image_views,
             image_parts=image_parts,
             image_boxes=image_boxes,
+            view_is_tile=view_is_tile,
             **kwargs,
         )
         logits = self.lm_head(slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep))
@@ -289,6 +304,18 @@ class Vlm(VlmPreTrainedModel, GenerationMixin):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
+
+    def _prepare_cache_for_generation(self, *args: Any, **kwargs: Any) -> None:
+        """Not for a decoder of state spaces alone, which makes its own: transformers knows those by the name of a class
+        and would ask this cache how many tokens it holds, which states do not tell."""
+        if self.model.cache_name == "past_key_values":
+            super()._prepare_cache_for_generation(*args, **kwargs)
+
+    def create_masks_for_generate(self, *, attention_mask: Any = None, **kwargs: Any) -> Any:
+        """What generation gives the decoder; state spaces take which tokens count, and no mask of who sees whom."""
+        if self.model.cache_name != "past_key_values":
+            return attention_mask
+        return create_masks_for_generate(attention_mask=attention_mask, **kwargs)
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
         """As every model's, with a README.md that says what it is composed of."""

@@ -46,6 +46,11 @@ def joins_views(connector: Any) -> bool:
     return bool(getattr(connector, "joins_views", False))
 
 
+def tile_tokens(connector: Any) -> int:
+    """How many tokens a connector makes of a tile, where that is another number than of a whole; else 0."""
+    return int(getattr(connector, "tile_tokens", 0))
+
+
 def class_tokens(tower: Any) -> int:
     """How many tokens a tower puts before those of the patches in its `states`; 0 where it has no such states."""
     return int(tower.class_tokens) if hasattr(tower, "states") else 0

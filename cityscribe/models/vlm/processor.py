@@ -121,6 +121,7 @@ class VlmProcessor(ProcessorMixin):
         most_boxes: int = 0,
         joins_views: bool = False,
         thumbnail: int = 0,
+        tile_tokens: int = 0,
         chat_template: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -134,6 +135,7 @@ class VlmProcessor(ProcessorMixin):
         self.most_boxes = most_boxes
         self.joins_views = joins_views
         self.thumbnail = thumbnail
+        self.tile_tokens = tile_tokens
         self.question_tokenizer: PreTrainedTokenizerBase = tokenizer
         self.image_token = image_token
         self.image_token_id = tokenizer.convert_tokens_to_ids(image_token)
@@ -171,9 +173,12 @@ class VlmProcessor(ProcessorMixin):
         """The tokens of images by their sizes (height and width), as vLLM asks for them."""
         images: Any = self.image_processor
         tiling = make_tiling(images.tiling, tuple(images.towers[0]["size"]))
-        views = [len(tiling.views(width, height)) for height, width in image_sizes or ()]
-        tokens = [self.view_tokens * (1 if self.joins_views else count) for count in views]
-        return MultiModalData(tokens, num_image_patches=views)
+        views = [tiling.views(width, height) for height, width in image_sizes or ()]
+        tokens = [
+            self.view_tokens if self.joins_views else sum(self.tokens_of(WHOLE, view) for view in each)
+            for each in views
+        ]
+        return MultiModalData(tokens, num_image_patches=[len(each) for each in views])
 
     def apply_chat_template(self, conversation: Any, *args: Any, **kwargs: Any) -> Any:
         """As every processor's. For a connector that reads text, with the text that guides each image, and images as
@@ -283,14 +288,18 @@ class VlmProcessor(ProcessorMixin):
         if self.joins_views:
             return found, [self.image_token * self.view_tokens for _ in views]
         shown = [self.image_processor.views_of(image) for image in flat]
+        if self.tile_tokens:
+            found["view_is_tile"] = torch.tensor([view.role == "tile" for each in shown for view in each])
         return found, [
-            "".join(view.before + self.image_token * self.tokens_of(part) + view.after for view in each)
+            "".join(view.before + self.image_token * self.tokens_of(part, view) + view.after for view in each)
             + self.image_token * len(own)
             for each, part, own in zip(shown, parts, image_boxes or [()] * len(parts), strict=True)
         ]
 
-    def tokens_of(self, part: int) -> int:
+    def tokens_of(self, part: int, view: TilingView) -> int:
         """How many tokens of a view stand at a place."""
+        if self.tile_tokens and view.role == "tile":
+            return self.tile_tokens
         return {WHOLE: self.view_tokens, CONTENT: self.view_tokens - self.context_tokens, CONTEXT: self.context_tokens}[
             part
         ]

