@@ -16,7 +16,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from cityscribe.describe.rows import Described, DescribedRow, found_word
-from cityscribe.report.page import environment
+from cityscribe.report.page import template_of
 from cityscribe.traffic.scenario import ROLES
 
 BY = {
@@ -46,7 +46,7 @@ def to_html(rows: Sequence[DescribedRow], pictures: Path, title: str, model: str
     script = (package / "gallery.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     spans = [row for row in rows if row.span is not None]
-    template = environment().from_string((package / "gallery.html.jinja").read_text("utf-8"))
+    template = template_of("cityscribe.describe", "gallery.html.jinja")
     return template.render(
         title=title,
         model=model,

@@ -11,12 +11,13 @@ Equal run folders give equal bytes.
 from __future__ import annotations
 
 import math
+from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from cityscribe.files import InputError, write_text
@@ -97,12 +98,13 @@ def write_page(page: str, out: Path) -> Path:
     return target
 
 
-def environment() -> Environment:
-    """What the templates of pages have in common: all is escaped, and nothing may be missing."""
+@cache
+def template_of(package: str, file: str) -> Template:
+    """The template of a page, compiled once. What they have in common: all is escaped, and nothing may be missing."""
     found = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     found.filters.update(signed=signed, said=said, opening=opening)
     found.tests.update(flat_table=is_flat_table)
-    return found
+    return found.from_string((resources.files(package) / file).read_text("utf-8"))
 
 
 def render(
@@ -115,7 +117,7 @@ def render(
     """The page as HTML. `image_root` is the folder that the images of the prepared data are relative to; `shown` are
     the sample phases, None for some from the best to the worst. With `comparison` the page is about several runs."""
     package = resources.files("cityscribe.report")
-    template = environment().from_string((package / "template.html.jinja").read_text("utf-8"))
+    template = template_of("cityscribe.report", "template.html.jinja")
     segments = reference_domains(run)
     groups = score_groups(run, settings.seed)
     attributes = attribute_rows(run, settings.seed)

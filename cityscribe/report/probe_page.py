@@ -18,7 +18,7 @@ from markupsafe import Markup
 from cityscribe.evaluate.probes.probe import TOLERANCE, ProbeLine, ProbeResult
 from cityscribe.evaluate.resampling import CONFIDENCE, RESAMPLES
 from cityscribe.media.images import open_image
-from cityscribe.report.page import environment, versions
+from cityscribe.report.page import template_of, versions
 
 LOWEST, HIGHEST = -0.25, 1.0
 """The ends of the axis of faults; what lies beyond is drawn at the end."""
@@ -69,7 +69,7 @@ def render_probes(
 ) -> str:
     """The page as HTML. Raises InputError for a picture that cannot be read."""
     package = resources.files("cityscribe.report")
-    template = environment().from_string((package / "probes.html.jinja").read_text("utf-8"))
+    template = template_of("cityscribe.report", "probes.html.jinja")
     styles = [(package / name).read_text("utf-8") for name in ("style.css", "probes.css")]
     findings = [probe.result.finding for probe in probes]
     return template.render(

@@ -24,7 +24,7 @@ from cityscribe.evaluate.resampling import CONFIDENCE, RESAMPLES
 from cityscribe.files import InputError, write_json, write_text
 from cityscribe.report import answer_table
 from cityscribe.report.curves import ChartLine, line_chart
-from cityscribe.report.page import DESCRIPTIONS, environment, versions
+from cityscribe.report.page import DESCRIPTIONS, template_of, versions
 from cityscribe.report.question_charts import confusion_chart, recall_chart
 from cityscribe.report.question_runs import AnsweringModel, QuestionRun, join_question_runs, read_question_run
 from cityscribe.report.run_files import OWN
@@ -83,7 +83,7 @@ def write_question_comparison(runs: Mapping[str, Reporting], out: Path) -> Quest
 def render_questions(run: QuestionRun, image_root: Path, settings: Reporting, title: str) -> str:
     """The page as HTML. `image_root` is the folder that the images of the prepared data are relative to."""
     package = resources.files("cityscribe.report")
-    template = environment().from_string((package / "questions.html.jinja").read_text("utf-8"))
+    template = template_of("cityscribe.report", "questions.html.jinja")
     styles = [(package / name).read_text("utf-8") for name in ("style.css", "questions.css")]
     options = [(model, model.scores.choices) for model in run.models if model.scores.choices is not None]
     classes = class_rows(run.models)

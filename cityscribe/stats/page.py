@@ -17,7 +17,7 @@ from markupsafe import Markup
 from cityscribe.files import InputError, write_json
 from cityscribe.progress import Progress
 from cityscribe.records import Problem
-from cityscribe.report.page import environment, write_page
+from cityscribe.report.page import template_of, write_page
 from cityscribe.sources.reading import scenario_source
 from cityscribe.sources.recognise import found_in, nothing_usable
 from cityscribe.stats import counts
@@ -139,9 +139,7 @@ def measure(scenarios: Sequence[Scenario], *, videos: bool = True, progress: Pro
 
 def render(found: DataStatistics, name: str) -> str:
     """The page as HTML."""
-    template = environment().from_string(
-        (resources.files("cityscribe.stats") / "template.html.jinja").read_text("utf-8")
-    )
+    template = template_of("cityscribe.stats", "template.html.jinja")
     return template.render(
         name=name,
         found=found,
