@@ -218,7 +218,7 @@ class VlmProcessor(ProcessorMixin):
         boxes = [boxes_of(image) for image in shown]
         given = dict(kwargs.get("processor_kwargs") or {})
         given["images_kwargs"] = {**given.get("images_kwargs", {}), "image_boxes": boxes}
-        encoded = super().apply_chat_template(conversation, *args, **{**kwargs, "processor_kwargs": given})
+        encoded: Any = super().apply_chat_template(conversation, *args, **{**kwargs, "processor_kwargs": given})
         views = [self.image_processor.views_of(image) for image in shown]
         rows = [self._box_rows(own, each) for own, each in zip(boxes, views, strict=True)]
         encoded["image_boxes"] = torch.tensor(rows)
