@@ -44,6 +44,15 @@ def distinct_media(
     return [parts[copies.index(number)] for number in range(len(first))], copies
 
 
+def image_keys(
+    keys: Sequence[bytes], parts: Sequence[Mapping[str, Tensor]], copies: Sequence[int]
+) -> tuple[bytes, ...]:
+    """The content keys of what `distinct_media` gives for items of these keys; empty where one is no single image."""
+    if not all(_is_one_image(part) for part in parts):
+        return ()
+    return tuple(keys[copies.index(number)] for number in range(max(copies) + 1)) if copies else tuple(keys)
+
+
 @contextmanager
 def handed_out(model: nn.Module, copies: Sequence[int], frames: Sequence[int] = ()) -> Iterator[None]:
     """Within it the model computes its images once each and takes image `copies[n]` for the n-th place that shows one;

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from cityscribe.tokens.encode import Encoder
-from cityscribe.tokens.features import distinct_media
+from cityscribe.tokens.features import distinct_media, image_keys
 from cityscribe.tokens.media import join_media, video_frames
 from cityscribe.train.events import Outcomes, TaughtTokens, TeacherRows, teacher_rows
 from cityscribe.train.groups import Group, Groups, media_inputs, sample_name
@@ -43,6 +43,7 @@ class MicroBatch:
     old: Tensor | None = None  # [edges], the same of the model that sampled the answers; None: it is this one
     advantages: Tensor | None = None  # [branches], of answers that were sampled
     copies: tuple[int, ...] = ()  # for each place that shows an image its number in `image_inputs`; empty: its own
+    keys: tuple[bytes, ...] = ()  # of each item of `image_inputs` its content key, where each is one image
     video_frames: tuple[int, ...] = ()  # of each video, where `image_inputs` pads them; empty: all have as many
     counts: bool = True  # false: computed for company, while other processes compute theirs
 
@@ -197,6 +198,7 @@ class Collator:
             image_inputs=join_media(media),
             alone=None,
             copies=copies,
+            keys=image_keys(whole.keys, whole.media, copies),
             video_frames=video_frames(media),
             branches=tuple(whole.branches),
             units=tuple(whole.units),

@@ -31,6 +31,7 @@ from cityscribe.tokens.features import handed_out
 from cityscribe.train.collator import Collator, MicroBatch, Single, lay_out_singles
 from cityscribe.train.forks import cut_in_two
 from cityscribe.train.groups import last_run, plan_groups
+from cityscribe.train.kept_vision import showing
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.tokenised import Teacher
 from cityscribe.train.tree_attention import TreeAttention, attention_backend
@@ -104,6 +105,7 @@ def kept_logits(model: nn.Module, micro: MicroBatch, attention: TreeAttention | 
     prunes = attention is not None and attention.prunes and micro.alone is None
     with (
         handed_out(model, micro.copies, micro.video_frames),
+        showing(model, micro.keys if prunes else ()),
         last_layer_at(model, keep) if prunes and isinstance(model, PreTrainedModel) else nullcontext(),
     ):
         return only_kept(

@@ -77,28 +77,36 @@ def tree_attention_forward(
     queries, keys, values = (part.to(dtype).split(sizes, dim=2) for part in (query, key, value))
     outputs = []
     wanted = wanted_at(module)
-    needed = [True] * len(sizes) if wanted is None else [bool(part.any()) for part in wanted[0].split(sizes)]
+    unread = [0] * len(sizes) if wanted is None else [_before_first(part) for part in wanted[0].split(sizes)]
     with torch.autocast(kind, enabled=False):
-        for number, (size, above) in enumerate(tree_segments):
-            if not needed[number]:
-                outputs.append(torch.zeros_like(queries[number]))
+        for number, (whole, above) in enumerate(tree_segments):
+            if unread[number]:
+                outputs.append(queries[number].new_zeros(*query.shape[:2], unread[number], query.shape[3]))
+            size = whole - unread[number]
+            if not size:
                 continue
+            asked = queries[number].narrow(2, unread[number], size) if unread[number] else queries[number]
             path = (*above, number)
             path_keys = torch.cat([keys[n] for n in path], dim=2) if above else keys[number]
             path_values = torch.cat([values[n] for n in path], dim=2) if above else values[number]
             length = path_keys.shape[2]
             if dtype == torch.bfloat16 and size * length <= SMALL:
-                scores = queries[number] @ path_keys.transpose(2, 3)
+                scores = asked @ path_keys.transpose(2, 3)
                 shares = scores.masked_fill_(_hidden(size, length), -torch.inf).softmax(dim=3)
                 outputs.append(nn.functional.dropout(shares, dropout) @ path_values)
             else:
-                visible = ~_hidden(size, length) if above else None
+                visible = ~_hidden(size, length) if size < length else None
                 outputs.append(
                     scaled_dot_product_attention(
-                        queries[number], path_keys, path_values, visible, dropout, is_causal=visible is None, scale=1.0
+                        asked, path_keys, path_values, visible, dropout, is_causal=visible is None, scale=1.0
                     )
                 )
     return torch.cat(outputs, dim=2).transpose(1, 2).contiguous(), None
+
+
+def _before_first(wanted: Tensor) -> int:
+    """How many tokens of a stretch come before the first whose result anybody reads; all, where there is none."""
+    return int(wanted.long().argmax()) if wanted.any() else len(wanted)
 
 
 @lru_cache(maxsize=256)

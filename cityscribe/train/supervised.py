@@ -17,7 +17,7 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from cityscribe.train import processes
 from cityscribe.train.checkpoints import check_run, latest_checkpoint, load_weights, step_of
 from cityscribe.train.collator import Collator
 from cityscribe.train.gauge import Gauge, gauge_of
+from cityscribe.train.kept_vision import vision_kept
 from cityscribe.train.objectives.objective import SkippedSample, Taught
 from cityscribe.train.objectives.pairs import PairObjective
 from cityscribe.train.ready import Ready, get_ready
@@ -213,7 +214,8 @@ def _update(
         raise InputError(
             f"{checkpoint}: DeepSpeed cannot go on from it; set train.distributed to fsdp2, or remove the folder"
         )
-    with tree_backend(model, collator.attention), _config_restored(model):
+    kept = vision_kept(model) if run.sharing in ("alone", "ddp") else nullcontext()
+    with tree_backend(model, collator.attention), _config_restored(model), kept:
         if settings.objective.needs_reference:
             collator.reference = reference_of(
                 collator, model, run.dtype, run.out / "reference.parquet", run.reference, on_group

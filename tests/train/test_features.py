@@ -9,11 +9,14 @@ import pytest
 import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
+from cityscribe.models.parts import vision_tower
+from cityscribe.models.replaced import replaced_forward
 from cityscribe.records import Sample
 from cityscribe.tokens.encode import Encoder
 from cityscribe.tokens.features import feature_owner, handed_out
 from cityscribe.train.collator import Collator
 from cityscribe.train.groups import plan_groups
+from cityscribe.train.kept_vision import KEPT, vision_kept
 from cityscribe.train.settings import TrainSettings
 from cityscribe.train.tree_attention import attention_backend, tree_attention
 from tests.tiny_models import FAMILIES
@@ -71,3 +74,39 @@ def test_another_number_of_images_is_refused(load: Load) -> None:
     pixels = torch.zeros(3, 3, 32, 32)
     with handed_out(model, (0, 1, 0)), pytest.raises(ValueError, match="3 images have features, and 2 were given"):
         feature_owner(model).get_image_features(pixels)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("family", ["llava", "llava-next", "qwen2.5-vl"])
+def test_a_frozen_tower_computes_each_image_once_in_a_training(family: str, load: Load, city: City) -> None:
+    """The second pass takes what the first computed, with the loss and gradient of a tower that computes again; where
+    rows of pixels are no images, or the tower trains, nothing changes."""
+    model, processor = load(family)
+    samples, settings = city.samples[:2] + city.samples[5:6], TrainSettings(budget_tokens=4096)
+    attention = tree_attention(model, torch.device("cpu"), 10**4, prunes=True)
+    tower = vision_tower(model)
+    assert tower is not None
+    shown: list[int] = []
+
+    def passes() -> list[float]:
+        return [float(batch_loss(model, processor, city, settings, attention, samples)) for _ in range(2)]
+
+    with attention_backend(model, attention.backend):
+        for trains in (True, False):
+            tower.requires_grad_(trains)
+            model.zero_grad()
+            expected = passes()
+            before = gradient(model)
+            model.zero_grad()
+            compute = tower.forward
+
+            def counted(pixels: torch.Tensor, *more: object, compute=compute, **options: object) -> object:  # type: ignore[no-untyped-def]
+                shown.append(len(pixels))
+                return compute(pixels, *more, **options)
+
+            with replaced_forward(tower, counted), vision_kept(model):
+                assert passes() == pytest.approx(expected, rel=1e-6)
+            assert (gradient(model) - before).norm() <= 1e-5 * before.norm()
+            if family == "llava":  # two images of each of two groups
+                assert shown == ([4, 4] if trains else [1, 1, 1, 1])
+            shown.clear()
+    assert KEPT not in vars(tower)

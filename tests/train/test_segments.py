@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from cityscribe.models.last_layer import WANTED
 from cityscribe.train.segments import tree_attention_forward, tree_segments
 from cityscribe.tree import Branch, Forest, build_forest, dense_mask, join, lay_out
 
@@ -72,3 +73,26 @@ def test_what_it_does_not_know_is_refused(extra: dict) -> None:
     part = torch.zeros(1, 2, 3, 4)
     with pytest.raises(ValueError, match="not known"):
         tree_attention_forward(nn.Module(), part, part, part, None, tree_segments=[(3, ())], **extra)
+
+
+@given(SEQUENCES, st.integers(0, 2**20 - 1), st.sampled_from([torch.float64, torch.bfloat16]))
+@settings(max_examples=20, deadline=None)
+def test_what_is_wanted_is_as_if_all_were_computed(
+    sequences: list[list[int]], chosen: int, precision: torch.dtype
+) -> None:
+    """Output and gradient of the tokens whose result somebody reads."""
+    rows = lay_out([forest(sequences)])
+    length = rows.input_ids.shape[1]
+    wanted = torch.tensor([[n == length - 1 or bool(chosen >> n & 1) for n in range(length)]])
+    parts = torch.randn(3, 1, 2, length, 8, generator=torch.Generator().manual_seed(0), dtype=precision)
+    found = []
+    for module in (nn.Module(), nn.Module()):
+        if found:
+            vars(module)[WANTED] = wanted
+        inputs = [part.clone().requires_grad_(True) for part in parts]
+        output, _ = tree_attention_forward(module, *inputs, None, tree_segments=tree_segments(rows.last[0].numpy()))
+        read = output * wanted[:, :, None, None]
+        found.append([read, *torch.autograd.grad(read.sum(), inputs)])
+    for one, other in zip(*found, strict=True):
+        tolerance = 1e-9 if precision == torch.float64 else 0.1
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)

@@ -37,6 +37,7 @@ from cityscribe.train.checkpoints import (
     save_checkpoint,
     step_of,
 )
+from cityscribe.train.kept_vision import vision_kept
 from cityscribe.train.objectives.sampled import SampledObjective
 from cityscribe.train.ready import Ready, get_ready
 from cityscribe.train.reinforce.rollouts import Rollout, Rollouts
@@ -99,27 +100,29 @@ def reinforce(
     )
     if settings.gradient_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
-    for step in range(done + 1, steps + 1):
-        began = time.monotonic()
-        model.eval()
-        sampled = rollouts.of(step, _groups_of(step, sampler))
-        with tree_backend(model, attention):
-            told = updates.make(step, sampled)
-        lr = scheduler.get_last_lr()[0] / optimizer.param_groups[0]["lr_scale"]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # an update that taught nothing made no step of the optimizer
-            scheduler.step()
-        _append(out / ANSWERS, _answers_lines(step, sampled))
-        seconds = time.monotonic() - began
-        _append(out / CURVE, [_line(step, told, lr, seconds)])
-        if progress is not None:
-            progress(step, steps, told.loss, told.distinct / seconds, told.effective / seconds)
-        if step % settings.save_steps == 0 or step == steps:
-            state = TrainerState(global_step=step)
-            save_checkpoint(
-                out / "checkpoints", state, model, optimizer, scheduler, identity, settings.keep_checkpoints
-            )
-            rollouts.prune(step)
+    with vision_kept(model):
+        for step in range(done + 1, steps + 1):
+            began = time.monotonic()
+            model.eval()
+            sampled = rollouts.of(step, _groups_of(step, sampler))
+            with tree_backend(model, attention):
+                told = updates.make(step, sampled)
+            lr = scheduler.get_last_lr()[0] / optimizer.param_groups[0]["lr_scale"]
+            with warnings.catch_warnings():
+                # An update that taught nothing made no step of the optimizer.
+                warnings.simplefilter("ignore", UserWarning)
+                scheduler.step()
+            _append(out / ANSWERS, _answers_lines(step, sampled))
+            seconds = time.monotonic() - began
+            _append(out / CURVE, [_line(step, told, lr, seconds)])
+            if progress is not None:
+                progress(step, steps, told.loss, told.distinct / seconds, told.effective / seconds)
+            if step % settings.save_steps == 0 or step == steps:
+                state = TrainerState(global_step=step)
+                save_checkpoint(
+                    out / "checkpoints", state, model, optimizer, scheduler, identity, settings.keep_checkpoints
+                )
+                rollouts.prune(step)
     if settings.gradient_checkpointing:
         model.activation_checkpointing_disable()
     model.eval()
