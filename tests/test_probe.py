@@ -291,6 +291,7 @@ def test_who_sees_where_things_are_needs_the_order_of_patches(tmp_path: Path) ->
         ENGINES.remove(name)
     assert found["sees-where"].finding == "passed", found["sees-where"].why
     assert measured(found["sees-where"])["accuracy"] == 1
+    assert "does not surely look" not in (tmp_path / "sees-where" / "index.html").read_text()
     assert found["by-size"].finding == "failed", found["by-size"].why
     assert measured(found["by-size"])["gain by looking"] == 1, "it looks, and at no place"
 
@@ -392,6 +393,7 @@ def test_the_layouts_of_autotrust_are_probed(source: str, tmp_path: Path, probed
     assert set(found.results) == set(kinds)
     page = (tmp_path / "out" / "index.html").read_text()
     assert all(f"{kind}" in page for kind in kinds)
+    assert "does not surely look" in page, "it knows colours and nothing else"
 
 
 def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, probed: Callable[[str], Probed]) -> None:

@@ -80,6 +80,7 @@ def render_probes(
         left_out=left_out,
         counts={word: findings.count(word) for word in ("failed", "passed", "unclear")},
         line_of=_line_of,
+        unmoved=_unmoved(probes),
         interval_chart=interval_chart,
         picture=_picture,
         style=Markup("\n".join(styles)),
@@ -92,6 +93,13 @@ def render_probes(
 
 def _line_of(result: ProbeResult, name: str) -> ProbeLine | None:
     return next((line for line in result.lines if line.name == name), None)
+
+
+def _unmoved(probes: Sequence[ShownProbe]) -> ProbeLine | None:
+    """The gain by looking of the probe that asked most about images, where it is not surely above zero; else None."""
+    found = [line for probe in probes if (line := _line_of(probe.result, "gain by looking")) is not None]
+    most = max(found, key=lambda line: line.questions, default=None)
+    return None if most is None or (most.interval is not None and most.interval.low > 0) else most
 
 
 WIDTH, HEIGHT, MARGIN = 260, 22, 8
