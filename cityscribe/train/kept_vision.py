@@ -38,7 +38,7 @@ class Kept:
 
     keys: Sequence[bytes] = ()  # the content keys of the images that the next pass shows; empty: not known
     known: dict[tuple[bytes, str], ModelOutput] = field(default_factory=dict)  # by key and options of the call
-    bytes: int = 0
+    size: int = 0  # bytes of all that
 
 
 @contextmanager
@@ -73,7 +73,8 @@ def showing(model: nn.Module, keys: Sequence[bytes]) -> Iterator[None]:
 
 def is_fixed(tower: nn.Module) -> bool:
     """Whether a module always gives the same for the same: nothing in it trains, is counted or is drawn."""
-    settings = vars(getattr(tower, "config", None) or object())
+    config = getattr(tower, "config", None)
+    settings = {} if config is None else vars(config)
     return (
         not any(parameter.requires_grad for parameter in tower.parameters())
         and not any(getattr(part, "running_mean", None) is not None for part in tower.modules())
@@ -106,8 +107,8 @@ def _by_image(compute: Callable[..., Any], kept: Kept) -> Callable[..., Any]:
 
 def _keep(kept: Kept, name: tuple[bytes, str], output: ModelOutput) -> None:
     size = sum(part.nbytes for value in output.values() for part in _tensors(value))
-    if kept.bytes + size <= ROOM:
-        kept.bytes += size
+    if kept.size + size <= ROOM:
+        kept.size += size
         kept.known[name] = type(output)(**{field: _moved(value) for field, value in output.items()})
 
 
