@@ -32,6 +32,7 @@ WANTED = {
     "llama-vid-1",
     "llama-vid-2",
     "llama-vid-3",
+    "tinygpt-v",
     "curriculum-1",
     "curriculum-2",
     "cityllava-dpo",

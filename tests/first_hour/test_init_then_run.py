@@ -18,6 +18,7 @@ from tests.models.vlm.llama_vid import llama_vid
 
 FAMILY_OF = {
     "llava-1.5-7b": "llava",
+    "tinygpt-v": "llava",
     "llava-onevision-7b": "llava-onevision",
     "cityllava-7b": "llava-next",
     "qwen3-vl-2b": "qwen3-vl",

@@ -7,6 +7,7 @@ decoder and its head are taken.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
+from cityscribe.files import InputError
 from cityscribe.models.gguf_file import read_once
 from cityscribe.models.load import named_errors, resolve_base
 from cityscribe.models.saved import check_finite
@@ -44,14 +46,30 @@ def read_tokenizer(base: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def read_decoder(base: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
-    """A causal language model with a row of its embeddings for each token. New rows are drawn by the seed."""
+def read_decoder(
+    base: str, tokenizer: PreTrainedTokenizerBase, seed: int, changed: Mapping[str, Any] | None = None
+) -> PreTrainedModel:
+    """A causal language model with a row of its embeddings for each token. `changed` are fields of its configuration
+    that get another value; weights that this adds, as norms of queries and keys, and new rows are drawn by the seed.
+
+    Raises InputError for a field that the configuration has not, and a changed field of a model that sees.
+    """
     place, file = _files(base)
-    with named_errors(place, "its weights"), read_once() if file else contextlib.nullcontext():
+    with (
+        torch.random.fork_rng(devices=[]),
+        named_errors(place, "its weights"),
+        read_once() if file else contextlib.nullcontext(),
+    ):
         config = AutoConfig.from_pretrained(place, trust_remote_code=False, **file)
+        torch.manual_seed(seed)
         sees = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+        for name, value in (changed or {}).items():
+            if sees or name not in config.to_dict():
+                raise InputError(f"decoder.config: {name}: no field of a {config.model_type} that can be changed")
+            setattr(config, name, value)
+        given = {"config": config} if changed else {}
         model: Any = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_pretrained(
-            place, dtype=torch.float32, use_safetensors=not file, trust_remote_code=False, **file
+            place, dtype=torch.float32, use_safetensors=not file, trust_remote_code=False, **file, **given
         )
         model = _alone(model) if sees else model
     check_finite(model, place)

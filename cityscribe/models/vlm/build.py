@@ -62,11 +62,15 @@ class DecoderFile(Section):
     base: str = Field(
         "", description="folder, hub id or GGUF file of a causal language model; of a model that sees, its decoder"
     )
-    config: dict[str, Any] = Field({}, description="or a configuration of transformers, with its `model_type`")
+    config: dict[str, Any] = Field(
+        {},
+        description="or a configuration of transformers, with its `model_type`; beside a base, without that, fields of "
+        "the base's that are changed",
+    )
 
     @model_validator(mode="after")
     def _one_of_them(self) -> DecoderFile:
-        if bool(self.base) == bool(self.config):
+        if bool(self.base) == ("model_type" in self.config):
             raise conflict("give base or config, one of them")
         return self
 
@@ -112,7 +116,7 @@ def build(settings: VlmFile) -> tuple[PreTrainedModel, ProcessorMixin]:
     tokenizer = read_tokenizer(settings.tokenizer or settings.decoder.base)
     language = None
     if settings.decoder.base:
-        language = read_decoder(settings.decoder.base, tokenizer, settings.seed)
+        language = read_decoder(settings.decoder.base, tokenizer, settings.seed, settings.decoder.config)
         text = language.config
     else:
         vocabulary = {"vocab_size": len(tokenizer), "bos_token_id": None}

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from transformers import (
     AutoConfig,
+    AutoModelForCausalLM,
     GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
@@ -63,7 +64,7 @@ class VlmParts:
     def is_llava(self) -> bool:
         """Whether LLaVA or LLaVA-NeXT is composed in this way, so that plain transformers and its kin have it."""
         tiled = dict(self.tiling) == {"kind": "whole"} or self.tiling.get("kind") == "anyres"
-        return tiled and is_llava(self.towers, self.connector)
+        return tiled and is_llava(self.towers, self.connector) and not has_head_bias(self.decoder)
 
 
 def compose(
@@ -93,6 +94,7 @@ def compose(
         text_config=parts.decoder,
         image_token_index=image_token,
         tie_word_embeddings=bool(parts.decoder.tie_word_embeddings),
+        head_bias=has_head_bias(parts.decoder),
     )
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         view_tokens = check_parts(config)
@@ -144,6 +146,13 @@ def with_vocabulary(connector: Mapping[str, Any], tokenizer: PreTrainedTokenizer
             f"text_decoder: has {config['vocab_size']} tokens, and the tokenizer of questions {len(tokenizer)}"
         )
     return {**options, "text_decoder": {**text, "config": config}}
+
+
+def has_head_bias(decoder: PreTrainedConfig) -> bool:
+    """Whether the head of a causal language model has a bias."""
+    with torch.device("meta"):
+        head: Any = AutoModelForCausalLM.from_config(decoder).get_output_embeddings()
+    return head is not None and getattr(head, "bias", None) is not None
 
 
 def _llava(parts: VlmParts, image_token: int) -> PreTrainedModel:

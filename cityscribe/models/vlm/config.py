@@ -26,3 +26,4 @@ class VlmConfig(PreTrainedConfig):
     text_config: dict[str, Any] | PreTrainedConfig | None = None
     image_token_index: int = 0
     tie_word_embeddings: bool = False
+    head_bias: bool = False  # whether the head of the decoder's family has one, as Phi's

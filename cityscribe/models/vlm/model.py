@@ -249,7 +249,7 @@ class Vlm(VlmPreTrainedModel, GenerationMixin):
         super().__init__(config)
         text: Any = config.get_text_config()
         self.model = VlmModel(config)
-        self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=False)
+        self.lm_head = nn.Linear(text.hidden_size, text.vocab_size, bias=config.head_bias)
         self.post_init()
 
     @property

@@ -18,6 +18,8 @@ from transformers import (
     Dinov2Model,
     LlamaForCausalLM,
     LlavaForConditionalGeneration,
+    PhiConfig,
+    PhiForCausalLM,
     PreTrainedModel,
     Qwen3Config,
     Qwen3ForCausalLM,
@@ -160,6 +162,28 @@ def test_a_model_that_sees_gives_its_tower_and_its_decoder(tmp_path: Path) -> No
     torch.testing.assert_close(again["pixel_values"], inputs["pixel_values"], atol=1e-5, rtol=1e-5)
     with torch.no_grad():
         torch.testing.assert_close(built(**inputs).logits, tiny(**inputs).logits, atol=1e-4, rtol=1e-4)
+
+
+def test_a_decoder_gets_norms_of_queries_and_keys(tmp_path: Path) -> None:
+    """As TinyGPT-V puts them into Phi-2, whose weights stay."""
+    torch.manual_seed(1)
+    small = {"num_hidden_layers": 1, "hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 2}
+    phi = PhiForCausalLM(PhiConfig(**small, vocab_size=len(TOKENIZER), resid_pdrop=0.0))
+    base = published(tmp_path / "phi", phi, words=True)
+    towers = [CLIP]
+    decoders = {"base": base, "config": {"qk_layernorm": True}}
+    build_from_file(write(tmp_path, towers=towers, connector=POOLED, decoder=decoders), tmp_path / "built")
+    built: Any = load_model(tmp_path / "built", dtype=torch.float32)
+    found = built.model.language_model.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in phi.model.state_dict().items())
+    assert torch.equal(built.lm_head.bias, phi.lm_head.bias), "Phi's head has a bias"
+    added = {name: value for name, value in found.items() if name not in phi.model.state_dict()}
+    assert added
+    assert all("_layernorm." in name for name in added)
+    assert all(torch.equal(value, torch.full_like(value, "weight" in name)) for name, value in added.items())
+    file = write(tmp_path, towers=towers, decoder={"base": base, "config": {"haste": 3}})
+    with pytest.raises(InputError, match=r"decoder\.config: haste: no field of a phi"):
+        build_from_file(file, tmp_path / "no")
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
