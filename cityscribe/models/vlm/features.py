@@ -20,16 +20,17 @@ from cityscribe.models.vlm.guides import CONTENT, WHOLE
 
 
 class FeatureStore:
-    """Features of views on disk, a file a view, in a folder named by the weights of the towers and their type.
+    """Features of views on disk, a file a view, in a folder named by the weights of the towers and their type, and by
+    whether class tokens are kept with those of the patches (`with_classes`).
 
     Pixels that are equal have one file. Files of one store may be read and written by several processes.
     """
 
-    def __init__(self, folder: Path, towers: nn.Module) -> None:
+    def __init__(self, folder: Path, towers: nn.Module, with_classes: bool = True) -> None:
         digest = hashlib.blake2b(digest_size=12)
         for name, value in towers.state_dict().items():
             digest.update(f"{name} {list(value.shape)} {value.dtype} ".encode() + _digest(value.detach().cpu()))
-        self.folder = folder / digest.hexdigest()
+        self.folder = folder / f"{digest.hexdigest()}{'' if with_classes else '-patches'}"
 
     def features(
         self, pixel_values: Tensor, compute: Callable[[Tensor], tuple[Tensor, Tensor]]

@@ -159,7 +159,7 @@ class VlmModel(VlmPreTrainedModel):
     def keep_features(self, folder: Path) -> None:
         """From here on what the towers make of a view is kept in a folder, and taken from there. They must not change
         meanwhile: only where nothing in them trains."""
-        self.store = FeatureStore(folder, self.vision_tower)
+        self.store = FeatureStore(folder, self.vision_tower, reads_class_tokens(self.connector))
 
     def kept_features(self, pixel_values: Tensor) -> tuple[Tensor, Tensor]:
         """As `features`, from the store where there is one."""

@@ -16,7 +16,8 @@ from cityscribe.models.settings import LoraSettings, ModelSettings
 from cityscribe.models.tuning.prepare import load_for_tuning, prepare_tuning
 from cityscribe.models.vlm.build import build_from_file
 from tests.models.test_block_expansion import learn
-from tests.models.vlm.composed import TOKENIZER, decoder
+from tests.models.test_load import model_inputs
+from tests.models.vlm.composed import TOKENIZER, decoder, parts, tiny
 from tests.models.vlm.llama_vid import llama_vid
 from tests.models.vlm.test_llama_vid import chat, given, image_tokens
 from tests.text_reading import instructblip
@@ -124,6 +125,20 @@ def test_a_tower_sees_each_view_once_and_its_features_are_kept_on_disk(tmp_path:
     model.requires_grad_(False)
     with pytest.raises(InputError, match="holds a file that is no features"):
         model(**inputs)
+
+
+def test_models_that_read_class_tokens_and_those_that_do_not_keep_features_apart(tmp_path: Path) -> None:
+    first, processor = tiny(parts())
+    second, _ = tiny(parts(connector={"kind": "mlp", "class_token": True}))
+    second.model.vision_tower.load_state_dict(first.model.vision_tower.state_dict())
+    pixels = model_inputs(processor)["pixel_values"]
+    with torch.no_grad():
+        expected = [model.model.image_tokens(pixels) for model in (first, second)]
+        for model in (first, second):
+            model.model.keep_features(tmp_path)
+        for _ in range(2):
+            for model, tokens in zip((first, second), expected, strict=True):
+                torch.testing.assert_close(model.model.image_tokens(pixels), tokens, atol=1e-6, rtol=1e-6)
 
 
 def test_only_a_model_from_parts_keeps_features(tmp_path: Path) -> None:
