@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from cityscribe.curate.instructions import BoxShares, DescribedImage
 from cityscribe.media.images import open_image
 from cityscribe.media.video import VideoError, probe, read_frames
@@ -64,7 +66,7 @@ def described_samples(
         yield DescribedImage(image, tuple(captions), split=splits[image])
 
 
-def _shown(scenario: Scenario, number: int, skipped: Counter[str]) -> tuple[View, KeyFrame, object] | None:
+def _shown(scenario: Scenario, number: int, skipped: Counter[str]) -> tuple[View, KeyFrame, np.ndarray] | None:
     """The view of a phase with most road users boxed on its key frame, among equal ones the first, and that frame."""
     found: list[tuple[View, KeyFrame]] = []
     for view in scenario.views:

@@ -305,11 +305,13 @@ class Vlm(VlmPreTrainedModel, GenerationMixin):
             attentions=outputs.attentions,
         )
 
-    def _prepare_cache_for_generation(self, *args: Any, **kwargs: Any) -> None:
+    def _prepare_cache_for_generation(self, *args: Any, **kwargs: Any) -> bool:
         """Not for a decoder of state spaces alone, which makes its own: transformers knows those by the name of a class
         and would ask this cache how many tokens it holds, which states do not tell."""
-        if self.model.cache_name == "past_key_values":
-            super()._prepare_cache_for_generation(*args, **kwargs)
+        if self.model.cache_name != "past_key_values":
+            return False
+        prepare: Any = super()._prepare_cache_for_generation  # type: ignore[misc]  # whose `self` is a mixin of theirs
+        return bool(prepare(*args, **kwargs))
 
     def create_masks_for_generate(self, *, attention_mask: Any = None, **kwargs: Any) -> Any:
         """What generation gives the decoder; state spaces take which tokens count, and no mask of who sees whom."""
