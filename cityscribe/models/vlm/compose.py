@@ -82,6 +82,7 @@ def compose(
     """
     if type(parts.decoder) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise InputError(f"decoder: a model of type `{parts.decoder.model_type}` does not continue text")
+    check_head(parts.decoder)
     image_token = tokenizer.convert_tokens_to_ids(IMAGE)
     if not isinstance(image_token, int) or image_token == tokenizer.unk_token_id:
         raise InputError(f"tokenizer: has no token `{IMAGE}`")
@@ -129,6 +130,24 @@ def compose(
     if processor.own_words and question_tokenizer is not None:
         processor.question_tokenizer = question_tokenizer
     return model.eval(), processor
+
+
+BEHIND_THE_HEAD = {
+    "logit_scale": 1.0,  # Cohere multiplies by it
+    "logits_scaling": 1.0,  # Granite divides by it
+    "lm_head_multiplier": 1.0,  # Falcon-H1
+    "final_logit_softcapping": None,  # Gemma 2
+}
+"""What decoders do with the logits of their head -> the value that does nothing."""
+
+
+def check_head(decoder: PreTrainedConfig) -> None:
+    """Raises InputError for a decoder that changes the logits of its head: a composed model has the head alone, and
+    would answer in another way than the decoder does."""
+    for name, nothing in BEHIND_THE_HEAD.items():
+        value = getattr(decoder, name, nothing)
+        if value not in (nothing, None):
+            raise InputError(f"decoder: {name} is {value:g}: a model of type `{decoder.model_type}` changes the logits")
 
 
 def with_vocabulary(connector: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
     AutoProcessor,
+    CohereConfig,
+    Gemma2Config,
     LlavaForConditionalGeneration,
     Qwen3Config,
 )
@@ -151,6 +154,14 @@ BROKEN: dict[str, tuple[Callable[[], VlmParts], str]] = {
         "vision-tower siglip: its grid is 2 x 2, that of the first tower 4 x 4",
     ),
     "layer of none": (lambda: parts({**CLIP, "layer": 9}), "vision-tower clip: layer 9: there are 3 layers"),
+    "scaled logits": (
+        lambda: replace(parts(CLIP), decoder=CohereConfig()),
+        "decoder: logit_scale is 0.0625: a model of type `cohere` changes the logits",
+    ),
+    "capped logits": (
+        lambda: replace(parts(CLIP), decoder=Gemma2Config()),
+        "decoder: final_logit_softcapping is 30: a model of type `gemma2` changes the logits",
+    ),
     "patches": (
         lambda: parts({**CLIP, "config": {**CLIP["config"], "patch_size": 7}}),
         "vision-tower clip: image_size 32 is no multiple of patch_size 7",
