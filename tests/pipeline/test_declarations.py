@@ -80,6 +80,8 @@ def _others(value: Any, field: FieldInfo, files: Path) -> list[Any]:
         "dpo",
         ["global"],
         ["heads"],
+        ["noise"],
+        ["vision_tower", "connector"],
         "own-output",
         "likeliest",
         "m3id",
