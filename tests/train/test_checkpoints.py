@@ -95,7 +95,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path, monke
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "write_json", full)
+    monkeypatch.setattr(checkpoints, "write_text", full)
     with pytest.raises(InputError, match=r"checkpoint-1: cannot be written: .*No space left"):
         learner.save(tmp_path)
     assert list(tmp_path.iterdir()) == []
