@@ -47,7 +47,7 @@ def test_building_leaves_the_random_numbers_of_others_alone() -> None:
 
 @pytest.mark.parametrize(
     ("sizes", "message"),
-    [({"patch_size": 7}, "image_size by patch_size"), ({"text_layers": 8, "text_width": 512}, "parameters, at most")],
+    [({"patch_size": 7}, "image_size by patch_size"), ({"text_layers": 16, "text_width": 512}, "parameters, at most")],
 )
 def test_sizes_that_cannot_be_built(sizes: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):

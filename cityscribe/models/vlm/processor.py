@@ -296,9 +296,9 @@ class VlmProcessor(ProcessorMixin):
             for each, part, own in zip(shown, parts, image_boxes or [()] * len(parts), strict=True)
         ]
 
-    def tokens_of(self, part: int, view: TilingView) -> int:
-        """How many tokens of a view stand at a place."""
-        if self.tile_tokens and view.role == "tile":
+    def tokens_of(self, part: int, view: TilingView | None = None) -> int:
+        """How many tokens of a view stand at a place; without one, of a whole image."""
+        if self.tile_tokens and view is not None and view.role == "tile":
             return self.tile_tokens
         return {WHOLE: self.view_tokens, CONTENT: self.view_tokens - self.context_tokens, CONTEXT: self.context_tokens}[
             part
