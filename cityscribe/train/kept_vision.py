@@ -33,7 +33,7 @@ KEPT = "cityscribe_kept"
 
 
 @dataclass(slots=True, eq=False)
-class Kept:
+class KeptOutputs:
     """What a tower gave."""
 
     keys: Sequence[bytes] = ()  # the content keys of the images that the next pass shows; empty: not known
@@ -48,7 +48,7 @@ def vision_kept(model: PreTrainedModel) -> Iterator[None]:
     if tower is None or not is_fixed(tower):
         yield
         return
-    kept = Kept()
+    kept = KeptOutputs()
     vars(tower)[KEPT] = kept
     try:
         with replaced_forward(tower, _by_image(tower.forward, kept)):
@@ -83,7 +83,7 @@ def is_fixed(tower: nn.Module) -> bool:
     )
 
 
-def _by_image(compute: Callable[..., Any], kept: Kept) -> Callable[..., Any]:
+def _by_image(compute: Callable[..., Any], kept: KeptOutputs) -> Callable[..., Any]:
     def forward(pixels: Any = None, *more: Any, **options: Any) -> Any:
         keys = kept.keys
         known = isinstance(pixels, Tensor) and pixels.ndim == 4 and len(pixels) == len(keys)  # an image a row
@@ -105,7 +105,7 @@ def _by_image(compute: Callable[..., Any], kept: Kept) -> Callable[..., Any]:
     return forward
 
 
-def _keep(kept: Kept, name: tuple[bytes, str], output: ModelOutput) -> None:
+def _keep(kept: KeptOutputs, name: tuple[bytes, str], output: ModelOutput) -> None:
     size = sum(part.nbytes for value in output.values() for part in _tensors(value))
     if kept.size + size <= ROOM:
         kept.size += size

@@ -87,6 +87,7 @@ def _others(value: Any, field: FieldInfo, files: Path) -> list[Any]:
         "m3id",
         "viterbi",
         "objects",
+        "facts",
         ["decoder"],
         ["connector"],
         ["blind"],
@@ -141,6 +142,7 @@ def test_every_setting_makes_those_stages_stale_that_read_it(
     likelihoods = settings_of(city, tiny("llava"), tmp_path, predict={"choices": "likelihood"})
     checkpointed = settings_of(city, tiny("llava"), tmp_path, train={"gradient_checkpointing": True})
     stands_on = {
+        "predict.captions": settings_of(city, tiny("llava"), tmp_path),
         "predict.over_time": likelihoods,
         "predict.option_orders": likelihoods,
         "train.offload_activations": checkpointed,

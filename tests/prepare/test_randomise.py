@@ -53,7 +53,7 @@ def replace_share(settings: RandomiseSettings, share: float) -> RandomiseSetting
 def test_boxes_keep_their_colour_and_views_of_a_frame_agree() -> None:
     key = KeyFrame(0, {"pedestrian": (50, 40, 10, 10), "vehicle": (80, 50, 20, 10)})
     changed = settings(line_width=1, randomise={"strength": 5, "share": 1.0, "kinds": ["palette"]}).prepare
-    (local, whole), _ = render_noted(ramp(), key, changed, "s/v/0")
+    (local, _), (whole, _) = render_noted(ramp(), key, changed, "s/v/0")
     assert (local == whole[34:66, 36:115]).all()
     assert (whole[39, 49:61] == (0, 255, 0)).all()
     assert (whole != render(ramp(), key, changed)[1]).any()
