@@ -36,6 +36,7 @@ from benchmarks.in_turns import (
     where_it_ran,
 )
 from benchmarks.tree_training import image_column, make_model, make_samples, plain_entry
+from benchmarks.trl_peer import loss_watch, peer_settings
 from cityscribe.records import Preference, Sample, message, text_block, text_of
 
 BETA = 0.1
@@ -103,7 +104,6 @@ def train_trl(
 ) -> tuple[list[float], list[float], list[float]]:
     """The same pairs in TRL's form, in the same order."""
     from datasets import Dataset
-    from transformers import TrainerCallback
     from trl import DPOConfig, DPOTrainer
 
     rows = [
@@ -115,33 +115,13 @@ def train_trl(
         }
         for chosen, rejected in zip(samples[::2], samples[1::2], strict=True)
     ]
-    clock: list[float] = []
-    losses: list[float] = []
-
-    class Watch(TrainerCallback):
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if "loss" in logs:
-                clock.append(now())
-                losses.append(logs["loss"])
-
+    seen: list[tuple[float, float]] = []
     settings = DPOConfig(
-        output_dir=str(folder / "trl"),
+        **peer_settings(folder, 1, negatives, len(rows) // negatives),
         beta=BETA,
-        per_device_train_batch_size=1,
-        gradient_accumulation_steps=negatives,
-        max_steps=len(rows) // negatives,
-        train_sampling_strategy="sequential",
         learning_rate=LR,
-        lr_scheduler_type="constant",
-        optim="adamw_torch_fused",
-        max_length=None,
-        gradient_checkpointing=False,
         bf16=precision == "bf16",
         use_cpu=model.device.type == "cpu",
-        logging_steps=1,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
     )
     reference = None if model.device.type == "cuda" else copy.deepcopy(model)
     trainer = DPOTrainer(
@@ -150,10 +130,10 @@ def train_trl(
         settings,
         train_dataset=Dataset.from_list(rows).cast_column("images", image_column()),
         processing_class=processor,
-        callbacks=[Watch()],
+        callbacks=[loss_watch(seen, now)],
     )
     trainer.train()
-    return clock, losses, []
+    return [clock for clock, _ in seen], [loss for _, loss in seen], []
 
 
 def measure(

@@ -38,6 +38,7 @@ from benchmarks.in_turns import (
     where_it_ran,
 )
 from benchmarks.llava import SHAPES, VOCABULARY, random_llava
+from benchmarks.trl_peer import loss_watch, peer_settings
 from cityscribe.models.tokenizer import train_tokenizer
 from cityscribe.plan.work import work_of
 from cityscribe.records import Sample, SampleMeta, image_block, message, text_block
@@ -150,7 +151,6 @@ def train_trl(
 ) -> list[tuple[float, float]]:
     """The same samples in TRL's form, `rows` at a time, as many accumulated as make one update a scene."""
     from datasets import Dataset
-    from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
     scenes = len({sample.group for sample in samples})
@@ -166,32 +166,15 @@ def train_trl(
         ]
     ).cast_column("images", image_column())
     seen: list[tuple[float, float]] = []
-
-    class Watch(TrainerCallback):
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if "loss" in logs:
-                seen.append((now(), logs["loss"]))
-
     settings = SFTConfig(
-        output_dir=str(folder / "trl"),
-        per_device_train_batch_size=rows,
-        gradient_accumulation_steps=each // rows,
-        max_steps=scenes,
-        train_sampling_strategy="sequential",
+        **peer_settings(folder, rows, each // rows, scenes),
         learning_rate=1e-5,
-        lr_scheduler_type="constant",
-        optim="adamw_torch_fused",
-        max_length=None,
         completion_only_loss=True,
-        gradient_checkpointing=False,
         bf16=precision == "bf16",
         use_cpu=model.device.type == "cpu",
-        logging_steps=1,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
     )
-    SFTTrainer(model, settings, train_dataset=data, processing_class=processor, callbacks=[Watch()]).train()
+    watch = loss_watch(seen, now)
+    SFTTrainer(model, settings, train_dataset=data, processing_class=processor, callbacks=[watch]).train()
     return seen
 
 

@@ -27,6 +27,7 @@ import typer
 
 from benchmarks.in_turns import WAYS, peak_bytes, take_turns, update_seconds, use_threads, where_it_ran
 from benchmarks.tree_training import tokens_of, train_here
+from benchmarks.trl_peer import loss_watch, peer_settings
 from cityscribe.media.video import write_video
 from cityscribe.models.tokenizer import CHAT_TEMPLATE, IMAGE, train_tokenizer
 from cityscribe.models.without_torchvision import VideoSettings, without_torchvision
@@ -125,7 +126,6 @@ def make_model(side: int) -> tuple[Any, Any]:
 def train_trl(samples: list[Sample], folder: Path, model: Any, processor: Any) -> list[tuple[float, float]]:
     """The processor's clock and the loss after each update of TRL, which computes `ROWS` questions at a time."""
     from datasets import Dataset
-    from transformers import TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
     from cityscribe.tokens.encode import Encoder
@@ -154,36 +154,18 @@ def train_trl(samples: list[Sample], folder: Path, model: Any, processor: Any) -
         }
 
     seen: list[tuple[float, float]] = []
-
-    class Watch(TrainerCallback):
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if "loss" in logs:
-                seen.append((time.process_time(), logs["loss"]))
-
-    clips_count = len(samples) // QUESTIONS
     settings = SFTConfig(
-        output_dir=str(folder / "trl"),
-        per_device_train_batch_size=ROWS,
-        gradient_accumulation_steps=QUESTIONS // ROWS,
-        max_steps=clips_count,
-        train_sampling_strategy="sequential",
+        **peer_settings(folder, ROWS, QUESTIONS // ROWS, len(samples) // QUESTIONS),
         learning_rate=1e-5,
-        lr_scheduler_type="constant",
-        optim="adamw_torch_fused",
-        max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
-        gradient_checkpointing=False,
         bf16=False,
         use_cpu=True,
-        logging_steps=1,
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
     )
+    watch = loss_watch(seen, time.process_time)
     data = Dataset.from_list([{"number": number} for number in range(len(samples))])
     trainer = SFTTrainer(
-        model, settings, train_dataset=data, data_collator=collate, processing_class=processor, callbacks=[Watch()]
+        model, settings, train_dataset=data, data_collator=collate, processing_class=processor, callbacks=[watch]
     )
     trainer.train()
     return seen

@@ -29,12 +29,13 @@ from cityscribe.ablations import ABLATIONS
 from cityscribe.ablations.gauges import gauges, plot_gauges
 from cityscribe.ablations.measures import measures
 from cityscribe.ablations.plot import PlotRow, plot
-from cityscribe.ablations.questions import AskedRun, compare_answers, write_answers
+from cityscribe.ablations.questions import compare_answers, write_answers
 from cityscribe.evaluate.resampling import holm
+from cityscribe.evaluate.text_tables import aligned, markdown, written_p
 from cityscribe.files import InputError, spreadsheet_cell, write_json, write_text
 from cityscribe.pipeline import STAGES, Watch, run
 from cityscribe.pipeline.digests import Digests
-from cityscribe.pipeline.stages.prompts import samples_of
+from cityscribe.pipeline.stages.ladder import asked_run
 from cityscribe.plain_yaml import read_yaml
 from cityscribe.project import Settings, resolve
 from cityscribe.report.bootstrap import Interval, paired_interval, paired_p_value
@@ -151,17 +152,7 @@ def ablate(ablation: Ablation, runs: Path, watch: Watch, tell: Callable[[str], N
     folder = runs / ablation.name
     first = ablation.against or next(iter(planned))
     if brings == {"conversations"}:
-        answers = {
-            arm: [
-                AskedRun(
-                    samples_of(one, "train"),
-                    samples_of(one, one.predict.split),
-                    one.results_dir / "predictions.jsonl",
-                )
-                for one in settings
-            ]
-            for arm, settings in planned.items()
-        }
+        answers = {arm: [asked_run(one) for one in settings] for arm, settings in planned.items()}
         write_answers(folder, ablation.name, ablation.about, compare_answers(answers, first, ablation.score))
     else:
         _write_captions(folder, ablation, planned, first)
@@ -238,25 +229,15 @@ def _cells(arm: Arm) -> list[str]:
     interval = "" if arm.interval is None else f"{arm.interval.low:+.2f} to {arm.interval.high:+.2f}"
     by_seed = ", ".join(f"{each:+.1f}" for each in arm.by_seed)
     metrics = (f"{arm.metrics[metric]:.2f}" for metric in METRICS)
-    p_value = "" if arm.p_value is None else f"{arm.p_value:.{4 if arm.p_value < 0.01 else 2}f}"
-    return [arm.name, f"{arm.mean:.2f}", spread, *metrics, against, by_seed, interval, p_value]
+    return [arm.name, f"{arm.mean:.2f}", spread, *metrics, against, by_seed, interval, written_p(arm.p_value)]
 
 
 def text_table(arms: list[Arm]) -> str:
-    rows = [list(HEADS), *map(_cells, arms)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in rows
-    ]
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+    return "".join(f"{line}\n" for line in aligned([HEADS, *map(_cells, arms)]))
 
 
 def markdown_table(arms: list[Arm]) -> str:
-    rows = [HEADS, ("---", *["---:"] * (len(HEADS) - 1)), *map(_cells, arms)]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return markdown(HEADS, [*map(_cells, arms)])
 
 
 def csv_table(arms: list[Arm]) -> str:

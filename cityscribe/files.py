@@ -114,6 +114,30 @@ def remove_folder(folder: Path) -> None:
         shutil.rmtree(removed, ignore_errors=True)
 
 
+def check_new(folder: Path) -> None:
+    """Raises InputError for a folder that is there already."""
+    if folder.exists():
+        raise InputError(f"{folder}: exists already; name a folder that does not")
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """The temporary folder of one that is not there yet; it gets its name once the block has ended well."""
+    check_new(folder)
+    partial = folder.with_name(folder.name + ".partial")
+    remove_folder(partial)
+    partial.mkdir(parents=True)
+    yield partial
+    partial.rename(folder)
+
+
+def copy_file(file: Path, target: Path) -> None:
+    """Copy a file, and make the folders that it is to lie in. An OSError names the copy where it names none."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with naming(target):
+        shutil.copyfile(file, target)
+
+
 def put_in_place(partial: Path, folder: Path) -> None:
     """Give a finished folder its name, in the place of one that has it. A folder with files in it cannot be renamed
     over, so it steps aside first."""

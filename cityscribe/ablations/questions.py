@@ -9,28 +9,17 @@ looks at nothing; it is there where each attribute has been trained on.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from cityscribe.ablations.plot import PlotRow, plot
-from cityscribe.files import InputError, write_json, write_text
+from cityscribe.evaluate.text_tables import aligned, markdown, written_p
+from cityscribe.files import write_json, write_text
 from cityscribe.ladder.arms import LadderArm
-from cityscribe.ladder.results import LadderRow, between, commonest_outcomes, csv_table, outcomes_of, rows_of
-from cityscribe.records import read_samples
+from cityscribe.ladder.results import AskedRun, LadderRow, between, compared, csv_table
 from cityscribe.rewards.reward import Reward
-
-COMMONEST = "the commonest answer"
-
-
-@dataclass(frozen=True, slots=True)
-class AskedRun:
-    """The files of a run on questions."""
-
-    learned: Path  # the samples for training
-    asked: Path  # those of the split that is asked
-    predictions: Path
 
 
 def compare_answers(runs: Mapping[str, Sequence[AskedRun]], first: str, score: Reward) -> list[LadderRow]:
@@ -38,19 +27,8 @@ def compare_answers(runs: Mapping[str, Sequence[AskedRun]], first: str, score: R
 
     Raises InputError where arms were asked different questions.
     """
-    names = [first, *(name for name in runs if name != first)]
-    arms = [LadderArm(name, "up" if name == first else "beside", {}, "" if name == first else first) for name in names]
-    outcomes = {
-        name: [outcomes_of(read_samples(one.asked), one.predictions, score) for one in runs[name]] for name in names
-    }
-    one = runs[first][0]
-    usual = commonest_outcomes(read_samples(one.asked), read_samples(one.learned), score)
-    if usual is not None:
-        if COMMONEST in outcomes:
-            raise InputError(f"arms.{COMMONEST}: is the name of a line that every table of questions has")
-        arms.append(LadderArm(COMMONEST, "beside", {}, first))
-        outcomes[COMMONEST] = [usual] * len(runs[first])
-    return rows_of(arms, outcomes, {})
+    others = [LadderArm(name, "beside", {}, first) for name in runs if name != first]
+    return compared([LadderArm(first, "up", {}), *others], runs, score, {})
 
 
 def write_answers(folder: Path, name: str, about: str, rows: Sequence[LadderRow]) -> None:
@@ -65,18 +43,11 @@ HEADS = ("arm", "right", "spread over seeds", "against the first", "by seed", "9
 
 
 def answers_text(rows: Sequence[LadderRow]) -> str:
-    table = [HEADS, *(_cells(row, rows[0]) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = (
-        "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
-        for line in table
-    )
-    return "".join(f"{line.rstrip()}\n" for line in lines)
+    return "".join(f"{line}\n" for line in aligned([HEADS, *(_cells(row, rows[0]) for row in rows)]))
 
 
 def answers_markdown(rows: Sequence[LadderRow]) -> str:
-    table = [HEADS, ("---", *["---:"] * (len(HEADS) - 1)), *(_cells(row, rows[0]) for row in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in table)
+    return markdown(HEADS, [_cells(row, rows[0]) for row in rows])
 
 
 def _cells(row: LadderRow, first: LadderRow) -> tuple[str, ...]:
@@ -85,9 +56,16 @@ def _cells(row: LadderRow, first: LadderRow) -> tuple[str, ...]:
     if row.change is None:
         return (row.arm.name, f"{100 * row.mean:.1f}", spread, "", "", "", "")
     by_seed = ", ".join(f"{100 * (own - other):+.1f}" for own, other in zip(row.by_seed, first.by_seed, strict=True))
-    p_value = "" if row.p_value is None else f"{row.p_value:.{4 if row.p_value < 0.01 else 2}f}"
     change = between(row.change_interval, signed=True)
-    return (row.arm.name, f"{100 * row.mean:.1f}", spread, f"{100 * row.change:+.1f}", by_seed, change, p_value)
+    return (
+        row.arm.name,
+        f"{100 * row.mean:.1f}",
+        spread,
+        f"{100 * row.change:+.1f}",
+        by_seed,
+        change,
+        written_p(row.p_value),
+    )
 
 
 def _plotted(row: LadderRow) -> PlotRow:

@@ -76,7 +76,7 @@ def browsing(library: Library) -> ASGIApp:
     _add_view_routes(app, library, lookup)
     _add_sample_routes(app, library, lookup)
     _add_correction_routes(app, library, lookup)
-    _add_page_routes(app)
+    add_page(app, {name: ("cityscribe.browse", kind) for name, kind in PAGE.items()})
     return guarded_app(app)
 
 
@@ -237,9 +237,9 @@ def _add_sample_routes(app: FastAPI, library: Library, lookup: _Lookup) -> None:
             raise HTTPException(404, "not an image of the prepared data") from error
 
 
-def _add_page_routes(app: FastAPI) -> None:
-    """The page itself."""
-    pages = {name: (resources.files("cityscribe.browse") / "page" / name).read_bytes() for name in PAGE}
+def add_page(app: FastAPI, files: Mapping[str, tuple[str, str]]) -> None:
+    """The page itself: of each of its files the room that it lies in, and its type."""
+    pages = {name: (resources.files(room) / "page" / name).read_bytes() for name, (room, _) in files.items()}
 
     @app.get("/")
     def page() -> Response:
@@ -249,7 +249,7 @@ def _add_page_routes(app: FastAPI) -> None:
     def page_part(name: str) -> Response:
         if name not in pages:
             raise HTTPException(404, "there is no such page")
-        return Response(pages[name], media_type=f"{PAGE[name]}; charset=utf-8")
+        return Response(pages[name], media_type=f"{files[name][1]}; charset=utf-8")
 
 
 def guarded_app(app: ASGIApp) -> ASGIApp:

@@ -6,7 +6,6 @@ captions of the phase. Conversations give their pictures with what is answered a
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cityscribe.curate.instructions import BoxShares, DescribedImage
+from cityscribe.files import copy_file
 from cityscribe.media.images import open_image
 from cityscribe.media.video import VideoError, probe, read_frames
 from cityscribe.prepare.keyframe import KeyFrame, key_frame
@@ -61,8 +61,7 @@ def described_samples(
             skipped["a picture that is no file of its own; `cityscribe prepare` makes one"] += 1
             continue
         open_image(root / image)  # one that is torn is an error here, and not in a training
-        (out / image).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / image, out / image)
+        copy_file(root / image, out / image)
         yield DescribedImage(image, tuple(captions), split=splits[image])
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -34,7 +33,7 @@ from cityscribe.curate.harder import (
 )
 from cityscribe.curate.pairs.asking import EngineAnswering
 from cityscribe.engine.request import Engine
-from cityscribe.files import InputError, remove_folder, write_json, write_text
+from cityscribe.files import InputError, check_new, copy_file, new_folder, remove_folder, write_json, write_text
 from cityscribe.llm.message import ReplySampling
 from cityscribe.llm.settings import LocalSettings, ScriptSettings, ServerSettings, language_model_client
 from cityscribe.progress import Progress, silent
@@ -82,8 +81,7 @@ def write_round(
     `load` opens the engine of a model. Raises InputError where `out` exists, nothing is hard, and models cannot be
     asked.
     """
-    if out.exists():
-        raise InputError(f"{out}: exists already; name a folder that does not")
+    check_new(out)
     asked = out.with_name(out.name + ".asked")
     asked.mkdir(parents=True, exist_ok=True)
     client = language_model_client(settings.language_model, "language_model", cache=asked / "replies")
@@ -133,14 +131,6 @@ def _write(
     told: dict[str, int],
     left_out: Counter[str],
 ) -> None:
-    partial = out.with_name(out.name + ".partial")
-    remove_folder(partial)
-    partial.mkdir(parents=True)
-    for image in dict.fromkeys(image for sample in samples for image in sample.images):
-        (partial / image).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(root / image, partial / image)
-    training = [replace(sample, meta=replace(traffic_meta(sample), split="train")) for sample in samples]
-    write_messages(training, partial / "train.jsonl")
     lines = [
         {
             "images": list(each.sample.images),
@@ -151,9 +141,12 @@ def _write(
         }
         for each in found
     ]
-    (partial / "round").mkdir()
-    write_text(
-        partial / "round" / "assessed.jsonl", "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    )
-    write_json(partial / "round" / "counts.json", {**told, "assessed": len(found), "left out": dict(+left_out)})
-    partial.rename(out)
+    with new_folder(out) as partial:
+        for image in dict.fromkeys(image for sample in samples for image in sample.images):
+            copy_file(root / image, partial / image)
+        training = [replace(sample, meta=replace(traffic_meta(sample), split="train")) for sample in samples]
+        write_messages(training, partial / "train.jsonl")
+        (partial / "round").mkdir()
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        write_text(partial / "round" / "assessed.jsonl", text)
+        write_json(partial / "round" / "counts.json", {**told, "assessed": len(found), "left out": dict(+left_out)})

@@ -2,13 +2,12 @@
 
 OUT/train.jsonl, val.jsonl, test.jsonl    conversations, descriptions, reasoning, boxes, and what is mixed in
 OUT/...                                   the pictures
-OUT/skipped.json                          what was left out, by its reason
+OUT/skipped.txt                           what was left out, by its reason
 OUT.replies/                              what the language model said, so that a stopped one goes on
 """
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +27,7 @@ from cityscribe.curate.instructions import (
     mixed,
     with_forms,
 )
-from cityscribe.files import InputError, remove_folder, write_text
+from cityscribe.files import InputError, copy_file, new_folder, write_text
 from cityscribe.llm.message import ReplySampling
 from cityscribe.llm.settings import LocalSettings, ScriptSettings, ServerSettings, language_model_client
 from cityscribe.records import Sample
@@ -93,31 +92,28 @@ def write_instructions(settings: InstructSettings, data: Path, out: Path, source
     Raises InputError where `out` exists, the data or a set cannot be read, the language model cannot be asked, and
     nothing comes out.
     """
-    if out.exists():
-        raise InputError(f"{out}: exists already; name a folder that does not")
-    partial = out.with_name(out.name + ".partial")
-    remove_folder(partial)
-    partial.mkdir(parents=True)
     skipped: Counter[str] = Counter()
-    scenes = _scenes(settings, data, source, partial, skipped)
-    sets = _made(settings, scenes, out, skipped)
-    for name, folder in settings.sets.items():
-        sets[name] = _set(name, folder, partial)
-    chosen = _mixture(settings, sets)
     counts: Counter[tuple[str, str]] = Counter()
-    by_split: dict[str, list[Sample]] = {}
-    forms = {**FORMATS, **settings.forms}
-    for name, sample in chosen:
-        split = sample.meta.split or "train"
-        counts[split, name] += 1
-        by_split.setdefault(split, []).append(with_forms(sample, forms) if settings.formats else sample)
-    if not by_split:
-        raise InputError(f"{data}: no instruction came out; left out: {dict(skipped) or 'nothing: it has no captions'}")
-    for split, samples in by_split.items():
-        write_messages(samples, partial / f"{split}.jsonl")
-    left_out = "".join(f"{count} times: {reason}\n" for reason, count in sorted(skipped.items()))
-    write_text(partial / "skipped.txt", left_out)
-    partial.rename(out)
+    with new_folder(out) as partial:
+        scenes = _scenes(settings, data, source, partial, skipped)
+        sets = _made(settings, scenes, out, skipped)
+        for name, folder in settings.sets.items():
+            sets[name] = _set(name, folder, partial)
+        chosen = _mixture(settings, sets)
+        by_split: dict[str, list[Sample]] = {}
+        forms = {**FORMATS, **settings.forms}
+        for name, sample in chosen:
+            split = sample.meta.split or "train"
+            counts[split, name] += 1
+            by_split.setdefault(split, []).append(with_forms(sample, forms) if settings.formats else sample)
+        if not by_split:
+            raise InputError(
+                f"{data}: no instruction came out; left out: {dict(skipped) or 'nothing: it has no captions'}"
+            )
+        for split, samples in by_split.items():
+            write_messages(samples, partial / f"{split}.jsonl")
+        left_out = "".join(f"{count} times: {reason}\n" for reason, count in sorted(skipped.items()))
+        write_text(partial / "skipped.txt", left_out)
     return WrittenInstructions(counts, skipped)
 
 
@@ -164,8 +160,7 @@ def _set(name: str, folder: Path, out: Path) -> list[Sample]:
     for image in dict.fromkeys(image for sample in training for image in sample.images):
         if not (folder / image).is_file():
             raise InputError(f"{folder}: {image} is no file of its own; `cityscribe prepare` makes one")
-        (out / name / image).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / image, out / name / image)
+        copy_file(folder / image, out / name / image)
     return [
         replace(
             sample,

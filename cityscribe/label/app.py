@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import threading
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from cityscribe.browse.app import as_invalid, as_refused, guarded_app
+from cityscribe.browse.app import add_page, as_invalid, as_refused, guarded_app
 from cityscribe.files import InputError
 from cityscribe.label.clips import write_tracks
 from cityscribe.media.images import ImageError, open_image
@@ -137,22 +136,8 @@ def looking_through(folder: LabelFolder) -> ASGIApp:
             raise HTTPException(404, "there is no such picture")
         return Response(_picture(folder.root, label, frames[number]), media_type="image/jpeg")
 
-    _add_pages(app)
+    add_page(app, PAGE)
     return guarded_app(app)
-
-
-def _add_pages(app: FastAPI) -> None:
-    pages = {name: (resources.files(room) / "page" / name).read_bytes() for name, (room, _) in PAGE.items()}
-
-    @app.get("/")
-    def page() -> Response:
-        return Response(pages["index.html"], media_type="text/html; charset=utf-8")
-
-    @app.get("/page/{name}")
-    def page_part(name: str) -> Response:
-        if name not in pages:
-            raise HTTPException(404, "there is no such page")
-        return Response(pages[name], media_type=f"{PAGE[name][1]}; charset=utf-8")
 
 
 def frames_shown(label: PseudoLabel) -> list[int]:

@@ -20,10 +20,14 @@ import numpy as np
 
 from cityscribe.evaluate import resampling
 from cityscribe.evaluate.resampling import Interval, Paired
+from cityscribe.evaluate.text_tables import aligned, markdown, written_p
 from cityscribe.files import InputError, spreadsheet_cell
 from cityscribe.ladder.arms import LadderArm
-from cityscribe.records import Sample
+from cityscribe.records import Sample, read_samples
 from cityscribe.rewards.reward import Reward, reference_answer, reward_parts
+
+COMMONEST = "the commonest answer"
+"""A line of each table that looks at nothing."""
 
 OutcomeKey = tuple[str, str, str]
 """Scenario, task, and number among the questions of that task about the scenario."""
@@ -36,6 +40,15 @@ class Cost:
     answers_per_s: float
     model_mb: float  # weights in memory of all models that take part, 1e6 bytes
     file_mb: float  # of the checkpoint that answers
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRun:
+    """The files of a run on questions."""
+
+    learned: Path  # the samples for training
+    asked: Path  # those of the split that is asked
+    predictions: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,28 @@ def _worth(samples: Sequence[Sample], answers: Sequence[str], reward: Reward) ->
         found[(*about, str(seen[about]))] = part[reward.name]
         seen[about] += 1
     return found
+
+
+def compared(
+    arms: Sequence[LadderArm], runs: Mapping[str, Sequence[AskedRun]], reward: Reward, costs: Mapping[str, Cost]
+) -> list[LadderRow]:
+    """A row for each arm, whose runs there are seed by seed, and one for the commonest training answers, where each
+    task has been trained on.
+
+    Raises InputError where arms were asked different questions, and for an arm of the name of that line.
+    """
+    if COMMONEST in runs:
+        raise InputError(f"{COMMONEST}: is the name of a line that every table of questions has; rename the arm")
+    outcomes = {
+        name: [outcomes_of(read_samples(one.asked), one.predictions, reward) for one in seeds]
+        for name, seeds in runs.items()
+    }
+    one = runs[arms[0].name][0]
+    usual = commonest_outcomes(read_samples(one.asked), read_samples(one.learned), reward)
+    if usual is None:
+        return rows_of(arms, outcomes, costs)
+    line = LadderArm(COMMONEST, "beside", {}, arms[0].name)
+    return rows_of([*arms, line], {**outcomes, COMMONEST: [usual] * len(runs[arms[0].name])}, costs)
 
 
 def rows_of(
@@ -168,7 +203,6 @@ def heads(rows: Sequence[LadderRow]) -> list[str]:
 def cells(row: LadderRow) -> list[str]:
     """Of a table for people, in per cent."""
     change = "" if row.change is None else f"{100 * row.change:+.1f}"
-    p_value = "" if row.p_value is None else f"{row.p_value:.{4 if row.p_value < 0.01 else 2}f}"
     cost = ["", "", ""]
     if row.cost is not None:
         cost = [f"{row.cost.answers_per_s:.1f}", f"{row.cost.model_mb:.1f}", f"{row.cost.file_mb:.1f}"]
@@ -180,7 +214,7 @@ def cells(row: LadderRow) -> list[str]:
         ", ".join(f"{100 * each:.1f}" for each in row.by_seed),
         change,
         between(row.change_interval, signed=True),
-        p_value,
+        written_p(row.p_value),
         *cost,
     ]
 
@@ -194,26 +228,18 @@ def between(interval: Interval | None, *, signed: bool = False) -> str:
 
 
 def text_table(rows: Sequence[LadderRow]) -> str:
-    table = [heads(rows), *map(cells, rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = []
     part = "up"
-    for line, row in zip(table, [None, *rows], strict=True):
+    for line, row in zip(aligned([heads(rows), *map(cells, rows)]), [None, *rows], strict=True):
         if row is not None and row.arm.part != part:
             lines.append("")
             part = row.arm.part
-        shown = [
-            line[0].ljust(widths[0]),
-            *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
-        ]
-        lines.append("  ".join(shown).rstrip())
+        lines.append(line)
     return "\n".join(lines) + "\n"
 
 
 def markdown_table(rows: Sequence[LadderRow]) -> str:
-    first = heads(rows)
-    table = [first, ["---", *["---:"] * (len(first) - 1)], *map(cells, rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in table)
+    return markdown(heads(rows), [*map(cells, rows)])
 
 
 def csv_table(rows: Sequence[LadderRow]) -> str:

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cityscribe.files import InputError, naming
+from cityscribe.files import InputError, copy_file
 from cityscribe.progress import Progress
 from cityscribe.records import Problem, Sample
 from cityscribe.sources.llava import write_llava
@@ -59,9 +59,7 @@ def write_converted(
         place = partial / image
         if image in names or place.exists():
             raise InputError(f"{root / image}: an image of the name of a file of samples; rename it")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with naming(place):
-            shutil.copyfile(root / image, place)
+        copy_file(root / image, place)
         if progress is not None:
             progress(done, len(images))
     os.replace(partial, target)

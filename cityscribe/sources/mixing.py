@@ -9,12 +9,11 @@ those of the first part alone. Where a sample comes from stands in its meta data
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cityscribe.files import InputError, remove_folder
+from cityscribe.files import InputError, check_new, copy_file, new_folder
 from cityscribe.records import Sample
 from cityscribe.sources.messages import read_messages, write_messages
 
@@ -45,8 +44,7 @@ def mix(parts: Sequence[DataPart], out: Path, *, seed: int = 0) -> dict[str, int
         raise InputError("mix: give a share of each part, or of none")
     if shares[0] is not None and abs(sum(share or 0 for share in shares) - 1) > 1e-3:
         raise InputError(f"mix: the shares add up to {sum(share or 0 for share in shares):g}, expected 1")
-    if out.exists():
-        raise InputError(f"{out}: exists already; name a folder that does not")
+    check_new(out)
     read = {part.name: _samples(part) for part in parts}
     images = {
         name: list(dict.fromkeys(one.images for one in of if one.meta.split == "train")) for name, of in read.items()
@@ -56,23 +54,20 @@ def mix(parts: Sequence[DataPart], out: Path, *, seed: int = 0) -> dict[str, int
         raise InputError(f"{empty.root}: no sample of it trains")
     total = min(len(images[part.name]) / part.share for part in parts if part.share) if shares[0] is not None else 0
     rng = random.Random(seed)  # a choice, no secret
-    partial = out.with_name(out.name + ".partial")
-    remove_folder(partial)
-    partial.mkdir(parents=True)
     counts: dict[str, int] = {}
     mixed: dict[str, list[Sample]] = {"train": [], "val": [], "test": []}
-    for place, part in enumerate(parts):
-        wanted = len(images[part.name]) if part.share is None else round(total * part.share)
-        chosen = set(rng.sample(images[part.name], wanted))
-        counts[part.name] = wanted
-        for sample in read[part.name]:
-            split = sample.meta.split
-            if (split == "train" and sample.images in chosen) or (split != "train" and place == 0):
-                mixed[split].append(_placed(sample, part, partial))
-    for split, samples in mixed.items():
-        if samples:
-            write_messages(samples, partial / f"{split}.jsonl")
-    partial.rename(out)
+    with new_folder(out) as partial:
+        for place, part in enumerate(parts):
+            wanted = len(images[part.name]) if part.share is None else round(total * part.share)
+            chosen = set(rng.sample(images[part.name], wanted))
+            counts[part.name] = wanted
+            for sample in read[part.name]:
+                split = sample.meta.split
+                if (split == "train" and sample.images in chosen) or (split != "train" and place == 0):
+                    mixed[split].append(_placed(sample, part, partial))
+        for split, samples in mixed.items():
+            if samples:
+                write_messages(samples, partial / f"{split}.jsonl")
     return counts
 
 
@@ -89,8 +84,7 @@ def _placed(sample: Sample, part: DataPart, out: Path) -> Sample:
     for image in sample.images:
         place = out / part.name / image
         if not place.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(part.root / image, place)
+            copy_file(part.root / image, place)
     train = sample.meta.split == "train"
     scenario = f"{part.name}/{sample.meta.scenario}" if train else sample.meta.scenario
     meta = replace(sample.meta, scenario=scenario, note=f"{ORIGIN}{part.name}")

@@ -23,11 +23,9 @@ from cityscribe.pipeline.step import STAGES, Plan, Step, StepProgress
 from cityscribe.project import Settings, resolve
 
 if TYPE_CHECKING:
-    from cityscribe.ladder.results import Cost
+    from cityscribe.ladder.results import AskedRun, Cost
 
 FOLDER = "ladder"
-COMMONEST = "the commonest answer"
-"""A line of the table that looks at nothing."""
 READ = ("seed", "data", "prepare", "prompts", "model", "pairs", "train", "quantise", "predict", "evaluate", "ladder")
 RUN = tuple(stage for stage in STAGES if stage not in ("report", "card", "ladder"))
 """What is made of each arm."""
@@ -72,42 +70,32 @@ def planned_runs(settings: Settings) -> dict[LadderArm, list[Settings]]:
 
 def _make(plan: Plan, planned: Mapping[LadderArm, list[Settings]], made_from: str, progress: StepProgress) -> None:
     from cityscribe.ladder.plot import plot_ladder
-    from cityscribe.ladder.results import (
-        commonest_outcomes,
-        csv_table,
-        markdown_table,
-        outcomes_of,
-        rows_of,
-        text_table,
-    )
+    from cityscribe.ladder.results import compared, csv_table, markdown_table, text_table
     from cityscribe.pipeline.run import run
-    from cityscribe.records import read_samples
 
     settings, folder = plan.settings, plan.folder / FOLDER
-    outcomes: dict[str, list[dict[tuple[str, str, str], float]]] = {arm.name: [] for arm in planned}
     dearest_last = sorted(planned, key=lambda arm: arm.part == "back")
-    order = [(arm, planned[arm][n]) for n in range(len(settings.ladder.seeds)) for arm in dearest_last]
-    for done, (arm, one) in enumerate(order):  # seed by seed, so that a stopped ladder has whole seeds
+    order = [planned[arm][n] for n in range(len(settings.ladder.seeds)) for arm in dearest_last]
+    for done, one in enumerate(order):  # seed by seed, so that a stopped ladder has whole seeds
         progress(done, len(order))
         there = {step.stage for step in Plan.of(one, plan.digests).steps.values()}
-        others = [other.run_dir for _, other in order if other is not one]
+        others = [other.run_dir for other in order if other is not one]
         run(one, _unwatched, lambda line: None, [stage for stage in RUN if stage in there], others, plan.digests)
-        samples = read_samples(samples_of(one, one.predict.split))
-        found = outcomes_of(samples, one.results_dir / "predictions.jsonl", settings.ladder.score)
-        outcomes[arm.name].append(found)
     progress(len(order), len(order))
-    arms = list(planned)
-    asked, learned = (
-        read_samples(samples_of(planned[arms[0]][0], split)) for split in (settings.predict.split, "train")
-    )
-    if (usual := commonest_outcomes(asked, learned, settings.ladder.score)) is not None:
-        arms.append(LadderArm(COMMONEST, "beside", {}, arms[0].name))
-        outcomes[COMMONEST] = [usual] * len(settings.ladder.seeds)
-    rows = rows_of(arms, outcomes, _costs(planned, settings.ladder.asked))
+    runs = {arm.name: [asked_run(one) for one in ones] for arm, ones in planned.items()}
+    rows = compared(list(planned), runs, settings.ladder.score, _costs(planned, settings.ladder.asked))
     write_json(folder / "results.json", {"name": settings.name, "arms": [_plain(asdict(row)) for row in rows]})
     for suffix, table in (("txt", text_table), ("md", markdown_table), ("csv", csv_table)):
         write_text(folder / f"table.{suffix}", table(rows))
     plot_ladder(settings.name, rows, folder / "scores.png")
+
+
+def asked_run(settings: Settings) -> AskedRun:
+    """The files of a run on questions that a table compares."""
+    from cityscribe.ladder.results import AskedRun
+
+    asked = samples_of(settings, settings.predict.split)
+    return AskedRun(samples_of(settings, "train"), asked, settings.results_dir / "predictions.jsonl")
 
 
 def _costs(planned: Mapping[LadderArm, list[Settings]], asked: int) -> dict[str, Cost]:
