@@ -17,7 +17,7 @@ import os
 import time
 from pathlib import Path
 
-from cityscribe.files import InputError, read_json, write_json
+from cityscribe.files import InputError, naming, read_json, write_json
 
 TICK_NS = 2_000_000_000
 """How far apart two changes may be and still leave the same times; two seconds on FAT, less elsewhere."""
@@ -61,6 +61,15 @@ class DigestStore:
             with contextlib.suppress(OSError):
                 self.store.parent.mkdir(parents=True, exist_ok=True)
                 write_json(self.store, dict(sorted(self._known.items())))
+
+
+def file_digests(folder: Path) -> list[list[str]]:
+    """The name and SHA-256 of each file below a folder, by their paths. An OSError names the file."""
+    found = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with naming(path), path.open("rb") as file:
+            found.append([path.name, hashlib.file_digest(file, "sha256").hexdigest()])
+    return found
 
 
 def _read(store: Path) -> list[tuple[str, tuple[FileState, str]]]:

@@ -22,6 +22,7 @@ import numpy as np
 
 from cityscribe.detect.detector import Detection, Detector, detect
 from cityscribe.detect.tracker import track
+from cityscribe.digest_store import file_digests
 from cityscribe.files import InputError, write_json, write_text
 from cityscribe.media.video import VideoError, VideoInfo, probe, read_frames
 from cityscribe.predict.journal import Journal
@@ -205,10 +206,6 @@ def _batches(video: Path, info: VideoInfo, options: DetectOptions) -> Iterator[t
 
 def _key(base: str, options: DetectOptions) -> str:
     """A hash of what decides the boxes: the detector's files, and the options but how many frames go together."""
-    files = []
-    if Path(base).is_dir():
-        for path in sorted(path for path in Path(base).rglob("*") if path.is_file()):
-            with path.open("rb") as file:
-                files.append([path.name, hashlib.file_digest(file, "sha256").hexdigest()])
+    files = file_digests(Path(base)) if Path(base).is_dir() else []
     settings = [files or base, options.threshold, options.every, options.patience_s]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()

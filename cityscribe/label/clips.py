@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from cityscribe.files import InputError, naming, write_text
+from cityscribe.digest_store import file_digests
+from cityscribe.files import InputError, write_text
 from cityscribe.label.fusion import FusedBox, fuse
 from cityscribe.label.looking import ClipLine, Labellers, scored_boxes
 from cityscribe.label.motion import CameraMotion, read_motion, standing
@@ -176,8 +177,8 @@ def _tracks(line: ClipLine, settings: LabelSettings) -> list[PseudoLabel]:
     for label in called:
         of_label = {frame: [box for box in boxes if box.label == label] for frame, boxes in by_frame.items()}
         given = [(f, [Detection(label, box.score, box.xywh) for box in boxes]) for f, boxes in of_label.items()]
+        seen = {(f, box.xywh): box for f, boxes in of_label.items() for box in boxes}
         for tracked in track(given, high=settings.begin, step=step, patience=4 * step):
-            seen = {(f, box.xywh): box for f, boxes in of_label.items() for box in boxes}
             parts = {frame: seen[frame, xywh] for frame, xywh in tracked.boxes.items()}
             first, last = min(parts), max(parts)
             places = frames.index(first), frames.index(last)
@@ -256,10 +257,6 @@ def _key(settings: LabelSettings, library: PromptLibrary) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _digest(model: str) -> list[str]:
+def _digest(model: str) -> list[object]:
     """A model's name, and the digests of its files where it is a folder here."""
-    found = [model]
-    for path in sorted(path for path in Path(model).rglob("*") if path.is_file()) if Path(model).is_dir() else ():
-        with naming(path), path.open("rb") as file:
-            found.append(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}")
-    return found
+    return [model, *(file_digests(Path(model)) if Path(model).is_dir() else ())]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-Corners = tuple[float, float, float, float]
+from cityscribe.evaluate.spans import XYWHBox, box_iou
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class ScoredBox:
 
     label: str
     score: float
-    xywh: Corners
+    xywh: XYWHBox
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class FusedBox:
 
     label: str
     score: float
-    xywh: Corners
+    xywh: XYWHBox
     by: tuple[int, ...]
 
 
@@ -41,18 +41,19 @@ class FusedBox:
 class _Cluster:
     label: str
     weighted: list[float] = field(default_factory=list)  # score times weight
-    corners: list[np.ndarray] = field(default_factory=list)
+    boxes: list[XYWHBox] = field(default_factory=list)
     by: list[int] = field(default_factory=list)
 
-    def take(self, weighted: float, corners: np.ndarray, detector: int) -> None:
+    def take(self, weighted: float, box: XYWHBox, detector: int) -> None:
         self.weighted.append(weighted)
-        self.corners.append(corners)
+        self.boxes.append(box)
         self.by.append(detector)
 
     @property
-    def fused(self) -> np.ndarray:
-        """Left, top, right, bottom."""
-        return np.average(self.corners, axis=0, weights=self.weighted)
+    def fused(self) -> XYWHBox:
+        """The mean of the boxes, and so of their corners."""
+        x, y, width, height = np.average(self.boxes, axis=0, weights=self.weighted).tolist()
+        return x, y, width, height
 
 
 def fuse(
@@ -68,27 +69,17 @@ def fuse(
     boxes.sort(key=lambda each: (-each[0], each[1], each[2].xywh))
     clusters: list[_Cluster] = []
     for weighted, number, box in boxes:
-        x, y, width, height = box.xywh
-        corners = np.array([x, y, x + width, y + height])
-        alike = [(overlap_of(each.fused, corners), -n) for n, each in enumerate(clusters) if each.label == box.label]
+        alike = [(box_iou(each.fused, box.xywh), -n) for n, each in enumerate(clusters) if each.label == box.label]
         best, place = max(alike, default=(0.0, 0))
         if best <= overlap:
             clusters.append(_Cluster(box.label))
             place = 1 - len(clusters)
-        clusters[-place].take(weighted, corners, number)
+        clusters[-place].take(weighted, box.xywh, number)
     fused = [_box(each, weights) for each in clusters]
     return sorted(fused, key=lambda each: (-each.score, each.label, each.xywh))
 
 
 def _box(cluster: _Cluster, weights: Sequence[float]) -> FusedBox:
-    left, top, right, bottom = cluster.fused.tolist()
     mean = float(np.mean(cluster.weighted))
     score = mean * min(len(weights), len(cluster.by)) / sum(weights)
-    return FusedBox(cluster.label, score, (left, top, right - left, bottom - top), tuple(sorted(set(cluster.by))))
-
-
-def overlap_of(one: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union of two boxes, each left, top, right, bottom."""
-    both = float(np.clip(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0, None).prod())
-    areas = float((one[2:] - one[:2]).prod() + (other[2:] - other[:2]).prod())
-    return both / (areas - both) if areas > both else 0.0
+    return FusedBox(cluster.label, score, cluster.fused, tuple(sorted(set(cluster.by))))
