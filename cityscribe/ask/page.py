@@ -6,19 +6,17 @@ untrusted text and is escaped.
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment
-from PIL import Image
 
 from cityscribe.ask.question import AnswerOfVideo
 from cityscribe.files import write_text
 from cityscribe.media.clips import read_clip
+from cityscribe.media.images import jpeg_url
 from cityscribe.records import Video
 
 FRAMES = 3
@@ -59,7 +57,7 @@ def write_page(path: Path, video: Path, question: str, found: AnswerOfVideo) -> 
         right=round(max(right, left + 2), 1),
         named=round(min(max((left + right) / 2, 60), WIDTH - 60), 1),
         points=" ".join(points),
-        frames=[(_picture(frame), _clock(time_s)) for frame, time_s in zip(clip.frames, clip.times_s, strict=True)],
+        frames=[(jpeg_url(frame), _clock(time_s)) for frame, time_s in zip(clip.frames, clip.times_s, strict=True)],
         seen=found.frames,
         fps=found.fps,
         tokens=found.tokens,
@@ -73,9 +71,3 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds, 1), 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
-
-
-def _picture(frame: Image.Image) -> str:
-    file = io.BytesIO()
-    frame.save(file, format="JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -15,6 +15,7 @@ Only the formats of FORMATS are opened; no other decoder, and no program, ever s
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import warnings
@@ -230,3 +231,10 @@ def as_png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
+
+
+def jpeg_url(image: Image.Image) -> str:
+    """An image as a data URL for a page that loads nothing."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -6,8 +6,6 @@ text and are escaped. Equal results give equal bytes.
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -17,7 +15,7 @@ from markupsafe import Markup
 
 from cityscribe.evaluate.probes.probe import TOLERANCE, ProbeLine, ProbeResult
 from cityscribe.evaluate.resampling import CONFIDENCE, RESAMPLES
-from cityscribe.media.images import open_image
+from cityscribe.media.images import jpeg_url, open_image
 from cityscribe.report.page import template_of, versions
 
 LOWEST, HIGHEST = -0.25, 1.0
@@ -136,6 +134,4 @@ def _picture(path: Path) -> str:
     """A picture as a data URL, small enough for a page of many. Raises InputError for one that cannot be read."""
     image = open_image(path)
     image.thumbnail((PICTURE_WIDTH, 2 * PICTURE_WIDTH))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return jpeg_url(image)
